@@ -1,0 +1,2 @@
+export { WarpError } from './errors.js'
+export type { ErrorDetails, ErrorKind } from './errors.js'

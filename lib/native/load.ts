@@ -1,0 +1,19 @@
+import path from 'node:path'
+import { WarpError } from '../errors.js'
+import type { Addon } from './types.js'
+
+let loaded: Addon | undefined
+
+/** The addon: a prebuild, or what `npm run build:native` made. Loaded on first use. */
+export function addon(): Addon {
+  if (loaded) return loaded
+  const root = path.resolve(__dirname, '../../..')
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    loaded = require('node-gyp-build')(root) as Addon
+  } catch (cause) {
+    throw new WarpError('internal', 'ADDON_MISSING', `the native addon could not be loaded: ${(cause as Error).message}`, {},
+      'npm rebuild warp-recover builds it (a C++17 compiler and CMake are needed); in a clone, npm run build', { cause })
+  }
+  return loaded
+}

@@ -1,0 +1,11 @@
+// Registration only: what the addon exports, room by room.
+#include <napi.h>
+
+#include "binding/handles.h"
+
+static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  warp::register_handles(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(warp, init)

@@ -1,0 +1,53 @@
+#pragma once
+// An opened model: a table of tensors that lib/checkpoint has validated. Bytes stay in the files until read.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+
+namespace warp {
+
+struct TensorInfo {
+  Dtype dtype = Dtype::kF32;
+  std::vector<uint64_t> shape;
+  int file = -1;                 // index into the weights' files; -1: generated
+  uint64_t offset = 0, length = 0;  // bytes in the file
+  enum class Fill { kNone, kZeros, kNormal } fill = Fill::kNone;  // generated: zeros, or normal(0, 0.02) keyed by name
+  uint64_t seed = 0;
+
+  uint64_t elements() const {
+    uint64_t count = 1;
+    for (uint64_t size : shape) count *= size;
+    return count;
+  }
+  uint64_t row_elements() const { return shape.empty() ? 1 : shape[0] == 0 ? 0 : elements() / shape[0]; }
+};
+
+class Weights {
+ public:
+  Weights(std::vector<std::string> files, std::map<std::string, TensorInfo> tensors);
+  ~Weights();
+  Weights(const Weights&) = delete;
+  Weights& operator=(const Weights&) = delete;
+
+  bool has(const std::string& name) const { return tensors_.count(name) != 0; }
+  const TensorInfo& info(const std::string& name) const;  // internal error when there is none
+  const std::map<std::string, TensorInfo>& tensors() const { return tensors_; }
+
+  // Elements [begin, begin + count) in their stored dtype. A file that has become shorter is an input error, never
+  // a crash (no mapping). Any thread.
+  void read(const std::string& name, uint64_t begin, uint64_t count, void* to) const;
+  // The same as float32.
+  void read_float(const std::string& name, uint64_t begin, uint64_t count, float* to) const;
+
+ private:
+  void read_bytes(const std::string& name, const TensorInfo& info, uint64_t offset, uint64_t length, void* to) const;
+
+  std::vector<std::string> files_;
+  std::vector<int> descriptors_;
+  std::map<std::string, TensorInfo> tensors_;
+};
+
+}  // namespace warp

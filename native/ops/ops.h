@@ -1,0 +1,67 @@
+#pragma once
+// The one list of operations a backend offers (cpu, cuda; ops/reference says in plain double precision what each
+// means). Matrices are row-major float32 with a leading dimension in elements; texts are packed: their tokens lie
+// one after the other, offsets[t] .. offsets[t + 1], no padding. An operation on 0 rows does nothing. A backend's
+// results do not depend on how rows are split over calls.
+#include <cstddef>
+#include <cstdint>
+
+namespace warp {
+
+enum class Activation {
+  kNone,
+  kGelu,      // x Φ(x), by the error function
+  kGeluTanh,  // ½x (1 + tanh(√(2/π)(x + .044715 x³)))
+  kRelu,
+  kTanh,
+};
+
+class Ops {
+ public:
+  virtual ~Ops() = default;
+  virtual const char* name() const = 0;  // "cpu/avx512" …
+
+  // --- weights of a linear layer, in the layout that `linear` multiplies with ---
+  virtual size_t packed_size(size_t outputs, size_t inputs) const = 0;  // floats
+  // Rows [first, first + count) of a weight stored outputs × inputs (torch.nn.Linear); rows: count × inputs, its
+  // rows `ld` apart. Every output must be packed before use; different outputs may be packed by different threads
+  // when `first` is a multiple of panel().
+  virtual void pack_outputs(size_t outputs, size_t inputs, size_t first, size_t count, const float* rows, size_t ld,
+                            float* packed) const = 0;
+  // Rows [first, first + count) of a weight stored inputs × outputs (GPT-2's Conv1D); any split over threads.
+  virtual void pack_inputs(size_t outputs, size_t inputs, size_t first, size_t count, const float* rows, size_t ld,
+                           float* packed) const = 0;
+  virtual size_t panel() const = 0;
+
+  // Scratch of one caller of the operations below, in floats; its contents need not be initialised.
+  virtual size_t linear_scratch(size_t inputs) const = 0;
+  virtual size_t attention_scratch(size_t longest, size_t head_size) const = 0;
+
+  // y = act(x Wᵀ + b): x rows × inputs, y rows × outputs; bias (outputs) may be null.
+  virtual void linear(size_t rows, size_t outputs, size_t inputs, const float* x, size_t ldx, const float* packed,
+                      const float* bias, Activation act, float* y, size_t ldy, float* scratch) const = 0;
+
+  // y = (x + r − mean) / √(var + eps) · gain + bias by row of `size`; r may be null; y may be x.
+  virtual void layer_norm(size_t rows, size_t size, const float* x, size_t ldx, const float* r, size_t ldr,
+                          const float* gain, const float* bias, float eps, float* y, size_t ldy) const = 0;
+
+  // y += x, rows × size
+  virtual void add(size_t rows, size_t size, const float* x, size_t ldx, float* y, size_t ldy) const = 0;
+
+  // softmax(q kᵀ / √head_size) v within each text, by head. q (texts' query rows), k, v: tokens × (heads ·
+  // head_size) with leading dimensions ldq and ldkv. queries == nullptr: every token asks, q and out have a row per
+  // token. Otherwise text t asks with one token only, at position queries[t] of the text, and q and out have one
+  // row per text. causal: position i sees 0 … i.
+  virtual void attention(size_t texts, const uint32_t* offsets, size_t heads, size_t head_size, bool causal,
+                         const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v,
+                         size_t ldkv, float* out, size_t ldo, float* scratch) const = 0;
+
+  // y[i] = Σ_t tables[t][index[t][i]] over `count` tables of rows of `size`
+  virtual void embed(size_t rows, size_t size, size_t count, const float* const* tables,
+                     const uint32_t* const* index, float* y, size_t ldy) const = 0;
+};
+
+// The best this processor offers; WARP_ISA=avx512|avx2|portable asks for one by name.
+const Ops& cpu_ops();
+
+}  // namespace warp

@@ -102,13 +102,13 @@ std::vector<uint8_t> get_bytes(const Napi::Object& object, const char* key) {
 }
 
 Napi::Value to_float64_array(Napi::Env env, const std::vector<double>& values) {
-  const Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
+  Napi::Float64Array array = Napi::Float64Array::New(env, values.size());
   std::copy(values.begin(), values.end(), array.Data());
   return array;
 }
 
 Napi::Value to_float32_array(Napi::Env env, const std::vector<float>& values) {
-  const Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
+  Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
   std::copy(values.begin(), values.end(), array.Data());
   return array;
 }

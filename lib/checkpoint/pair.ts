@@ -1,0 +1,157 @@
+import { createCipheriv, createHash } from 'node:crypto'
+import { inputError } from '../errors.js'
+import type { Architecture } from './config.js'
+import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
+import { headNames } from './names.js'
+import { compareTokenizers } from './tokenizers.js'
+
+/** The head given to a base model that has none: zeros, or what `transformers` would draw (normal weights, zero biases). */
+export type BaseHead = 'zeros' | { seed: number }
+
+/** A tensor that is in no file. */
+export interface GeneratedTensor {
+  /** canonical */
+  name: string
+  dtype: 'F32'
+  shape: number[]
+  data: Float32Array
+}
+
+/** A base model and the model fine-tuned from it, checked to be of one kind and size. */
+export interface ModelPair {
+  base: ModelDirectory
+  reference: ModelDirectory
+  /** tensors of the reference that the base gets from `baseHead`, [] when the base has its own head */
+  generated: GeneratedTensor[]
+  /** canonical names of all tensors that take part, sorted; each is in both models or in `generated` */
+  tensorNames: string[]
+  notes: string[]
+}
+
+export interface PairOptions extends OpenOptions {
+  baseHead?: BaseHead
+  /** tensors (a head, for example) that only one of the two has are left out and noted instead of refused; for `trace` */
+  partial?: boolean
+}
+
+/**
+ * Opens two model directories and checks that the one can be fine-tuned from the other: architecture, sizes,
+ * vocabulary, tokenizer, the same tensors in the same shapes. Element types may differ.
+ *
+ * @throws WarpError (input) BASE_HEAD_MISSING, REFERENCE_HEAD_MISSING, PAIR_ARCHITECTURE, PAIR_VOCABULARY, PAIR_SIZES,
+ *   PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of `openModel`
+ */
+export async function openPair(baseDir: string, referenceDir: string, options: PairOptions = {}): Promise<ModelPair> {
+  const { forward = true, partial = false, baseHead } = options
+  const base = await openModel(baseDir, { forward })
+  const reference = await openModel(referenceDir, { forward })
+  const notes = [...base.notes, ...reference.notes]
+  compareArchitectures(base, reference)
+  if (forward && !reference.hasHead) {
+    throw inputError('REFERENCE_HEAD_MISSING', `${referenceDir}: ${reference.architectureName} has no classification head; expected ` +
+      'BertForSequenceClassification or GPT2ForSequenceClassification', { file: referenceDir, found: reference.architectureName },
+      'Give the fine-tuned classifier as the reference.')
+  }
+  const head = headNames(reference.architectureName, reference.architecture.kind, reference.tensors.keys())
+  const missing = baseHead ? head : head.filter((name) => !base.tensors.has(name))
+  if (missing.length > 0 && !baseHead && !partial) {
+    throw inputError('BASE_HEAD_MISSING', `${baseDir}: ${base.architectureName || 'the base'} has no classification head (${missing.join(', ')}), ` +
+      `but the reference has one with ${reference.architecture.labels.length} classes`,
+      { file: baseDir, tensor: missing[0], found: base.architectureName, expected: reference.architectureName },
+      'Say what the head started from: --base-head zeros, or --base-head seed:N if it was drawn at random.')
+  }
+  const generated = baseHead ? generateHead(missing, reference, baseHead) : []
+  if (baseHead && missing.length > 0) {
+    const from = baseHead === 'zeros' ? 'zeros' : `seed ${baseHead.seed}`
+    const own = missing.filter((name) => base.tensors.has(name))
+    notes.push(`${baseDir}: head generated from ${from}: ${missing.join(', ')}` + (own.length ? `; the stored ${own.join(', ')} set aside` : ''))
+  }
+  if (forward && generated.length === 0) compareLabels(base, reference, notes)
+  const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), partial, notes)
+  await compareTokenizers(baseDir, referenceDir, notes)
+  return { base, reference, generated, tensorNames, notes }
+}
+
+function compareArchitectures(base: ModelDirectory, reference: ModelDirectory): void {
+  const a = base.architecture
+  const b = reference.architecture
+  const file = reference.dir
+  if (a.kind !== b.kind || a.modelType !== b.modelType) {
+    throw inputError('PAIR_ARCHITECTURE', `the base is ${a.modelType || base.architectureName}, the reference ${b.modelType || reference.architectureName}; ` +
+      'expected one architecture', { file, found: b.modelType, expected: a.modelType }, 'Give the base model that the reference was fine-tuned from.')
+  }
+  const check = (code: string, fields: (keyof Architecture)[]): void => {
+    const wrong = fields.filter((f) => a[f] !== b[f])
+    if (wrong.length === 0) return
+    const text = wrong.map((f) => `${f} ${String(a[f])} and ${String(b[f])}`).join(', ')
+    throw inputError(code, `base and reference differ: ${text}`, { file, field: wrong[0], found: b[wrong[0]!], expected: a[wrong[0]!] },
+      code === 'PAIR_VOCABULARY' ? 'Embeddings of different vocabularies cannot be compared row by row; use the base with the same tokenizer.'
+        : 'Give the base model that the reference was fine-tuned from.')
+  }
+  check('PAIR_SIZES', ['hiddenSize', 'layers', 'heads', 'intermediateSize', 'maxPositions', 'typeVocabularySize'])
+  check('PAIR_VOCABULARY', ['vocabularySize'])
+  check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
+}
+
+function compareLabels(base: ModelDirectory, reference: ModelDirectory, notes: string[]): void {
+  const a = base.architecture.labels
+  const b = reference.architecture.labels
+  if (a.length !== b.length) {
+    throw inputError('PAIR_LABELS', `the base has ${a.length} labels, the reference ${b.length}; expected heads of one size`,
+      { file: base.dir, found: a, expected: b }, 'If the base was trained for another task, replace its head: --base-head zeros.')
+  }
+  if (a.join('\n') !== b.join('\n')) notes.push(`${base.dir}: labels are named ${a.join(', ')}; those of the reference were used: ${b.join(', ')}`)
+}
+
+function compareTensors(base: ModelDirectory, reference: ModelDirectory, generated: Set<string>, partial: boolean, notes: string[]): string[] {
+  const a = base.tensors
+  const b = reference.tensors
+  const onlyBase = [...a.keys()].filter((name) => !b.has(name))
+  const onlyReference = [...b.keys()].filter((name) => !a.has(name) && !generated.has(name))
+  for (const [names, has, lacks] of [[onlyBase, base, reference], [onlyReference, reference, base]] as const) {
+    if (names.length === 0) continue
+    if (!partial) {
+      const pooler = names[0]!.startsWith('pooler.') ? ' (classes without pooler, such as BertForMaskedLM, drop it)' : ''
+      throw inputError('PAIR_TENSORS', `${listed(names)} of ${has.dir} missing in ${lacks.dir}${pooler}; expected the same tensors`,
+        { file: lacks.dir, tensor: names[0], found: names.slice(0, 20) }, 'Give the base model that the reference was fine-tuned from.')
+    }
+    notes.push(`${listed(names)} only in ${has.dir}: left out`)
+  }
+  const common = [...b.keys()].filter((name) => a.has(name) || generated.has(name)).sort()
+  for (const name of common) {
+    if (generated.has(name)) continue
+    compareShapes(a.get(name)!, b.get(name)!, base, reference)
+  }
+  return common
+}
+
+function compareShapes(a: TensorEntry, b: TensorEntry, base: ModelDirectory, reference: ModelDirectory): void {
+  if (a.shape.length === b.shape.length && a.shape.every((size, i) => size === b.shape[i])) return
+  const table = a.name === base.inputEmbedding && a.shape[0] !== b.shape[0]
+  throw inputError(table ? 'PAIR_VOCABULARY' : 'PAIR_TENSOR_SHAPE', `tensor ${a.name} is [${a.shape}] in the base and [${b.shape}] in the ` +
+    'reference; expected one shape', { file: reference.dir, tensor: a.name, found: b.shape, expected: a.shape },
+    'Give the base model that the reference was fine-tuned from.')
+}
+
+function generateHead(names: string[], reference: ModelDirectory, from: BaseHead): GeneratedTensor[] {
+  const std = reference.config.initializer_range
+  return names.map((name) => {
+    const { shape } = reference.tensors.get(name)!
+    const count = shape.reduce((product, size) => product * size, 1)
+    const random = from !== 'zeros' && shape.length > 1
+    const data = random ? normals(`${from.seed}:${name}`, count, typeof std === 'number' ? std : 0.02) : new Float32Array(count)
+    return { name, dtype: 'F32', shape: [...shape], data }
+  })
+}
+
+/** Normal deviates (Box–Muller) from a stream cipher keyed by `key`: the same on every machine. */
+function normals(key: string, count: number, deviation: number): Float32Array {
+  const cipher = createCipheriv('aes-256-ctr', createHash('sha256').update(key).digest(), Buffer.alloc(16))
+  const bytes = cipher.update(Buffer.alloc(8 * count))
+  const result = new Float32Array(count)
+  for (let i = 0; i < count; i++) {
+    const radius = Math.sqrt(-2 * Math.log((bytes.readUInt32LE(8 * i) + 1) / 2 ** 32))
+    result[i] = deviation * radius * Math.cos(2 * Math.PI * (bytes.readUInt32LE(8 * i + 4) / 2 ** 32))
+  }
+  return result
+}

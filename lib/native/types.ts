@@ -34,7 +34,24 @@ export interface PathRequest {
   quadraticC: number
 }
 
+/** One tensor that two models share with the same shape. Norms are Euclidean, over all its elements. */
+export interface TensorSurvey {
+  name: string
+  /** of the base's tensor */
+  norm: number
+  /** of reference minus base */
+  deltaNorm: number
+  /** largest |reference − base| */
+  maxDelta: number
+  /** elements that differ */
+  changed: number
+  /** the first value that is not finite, in the base if there is one; the figures above then mean nothing */
+  nonFinite: { side: 'base' | 'reference'; index: number } | null
+}
+
 export interface Addon {
   openWeights(files: string[], tensors: (StoredTensor | GeneratedTensor)[]): Handle
   openPath(base: Handle, reference: Handle, path: PathRequest): Handle
+  /** Every tensor of the same name and shape, read once; progress counts elements. */
+  survey(base: Handle, reference: Handle, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
 }

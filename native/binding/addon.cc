@@ -2,9 +2,11 @@
 #include <napi.h>
 
 #include "binding/handles.h"
+#include "binding/survey.h"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_handles(env, exports);
+  warp::register_survey(env, exports);
   return exports;
 }
 

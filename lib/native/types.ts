@@ -49,7 +49,32 @@ export interface TensorSurvey {
   nonFinite: { side: 'base' | 'reference'; index: number } | null
 }
 
+export interface CudaInfo {
+  compiled: boolean
+  available: boolean
+  devices: number
+  /** 1000 · major + 10 · minor; 0: no driver */
+  driver: number
+  runtime: number
+  /** why it is not available; '' when it is */
+  error: string
+  archs: string
+  name: string
+}
+
+export interface CublasInfo {
+  found: boolean
+  path: string
+  error: string
+  version: number
+}
+
 export interface Addon {
+  info(): { cuda: CudaInfo }
+  /** loads cuBLAS: about 0.1 s and 150 MB */
+  cublasInfo(): CublasInfo
+  /** throws why CUDA device `index` cannot be used */
+  requireCuda(index: number): void
   openWeights(files: string[], tensors: (StoredTensor | GeneratedTensor)[]): Handle
   openPath(base: Handle, reference: Handle, path: PathRequest): Handle
   /** Every tensor of the same name and shape, read once; progress counts elements. */

@@ -1,0 +1,23 @@
+// The CUDA backend where no nvcc was found: it says that it is not there.
+#include "ops/cuda/device.h"
+
+namespace warp {
+
+CudaInfo cuda_info() {
+  CudaInfo info;
+  info.error = "built without CUDA";
+  return info;
+}
+
+CublasInfo cublas_info() {
+  CublasInfo info;
+  info.error = "built without CUDA";
+  return info;
+}
+
+void require_cuda(int) {
+  throw Error(Kind::kResource, "CUDA_NOT_COMPILED", "this build of the addon has no CUDA backend",
+              "rebuild with nvcc: CUDA_HOME=/usr/local/cuda npm rebuild warp-recover; or use --device cpu");
+}
+
+}  // namespace warp

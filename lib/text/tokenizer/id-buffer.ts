@@ -1,0 +1,37 @@
+/** A growing list of token ids with a ceiling: `full` says that one more id than the ceiling has been offered. */
+export class IdBuffer {
+  private data = new Uint32Array(256)
+  length = 0
+  limit = Infinity
+
+  reset(limit: number): void {
+    this.length = 0
+    this.limit = limit
+  }
+
+  /** True once more than `limit` ids were pushed; the rest of the text then needs no work. */
+  get full(): boolean {
+    return this.length > this.limit
+  }
+
+  push(id: number): void {
+    if (this.length === this.data.length) this.grow(1)
+    this.data[this.length++] = id
+  }
+
+  pushAll(ids: readonly number[]): void {
+    if (this.length + ids.length > this.data.length) this.grow(ids.length)
+    for (let i = 0; i < ids.length; i++) this.data[this.length + i] = ids[i]
+    this.length += ids.length
+  }
+
+  view(count: number): Uint32Array {
+    return this.data.subarray(0, count)
+  }
+
+  private grow(by: number): void {
+    const data = new Uint32Array(Math.max(2 * this.data.length, this.length + by))
+    data.set(this.data)
+    this.data = data
+  }
+}

@@ -1,0 +1,2 @@
+export { loadTokenizer } from './load.js'
+export { Tokenizer, type EncodeOptions, type Encoding } from './tokenizer.js'

@@ -1,0 +1,123 @@
+import { maxMerges, type BpeOptions } from './bpe.js'
+import { unsupported } from './components.js'
+import { isIndex, shown, type Cursor } from './cursor.js'
+import type { AddedToken } from './added-tokens.js'
+import { loneSurrogateAt } from './unicode.js'
+import type { WordPieceOptions } from './wordpiece.js'
+
+const idLimit = 2 ** 32
+
+/** `model.vocab`; every id once. */
+export function readVocab(at: Cursor): Map<string, number> {
+  const vocab = new Map<string, number>()
+  const owner = new Map<number, string>()
+  for (const [token, id] of at.entries()) {
+    if (!isIndex(id, idLimit)) throw at.field(token).wrong(`an integer from 0 to ${idLimit - 1}`)
+    if (loneSurrogateAt(token) >= 0) throw at.error('TOKENIZER_INVALID', `the token ${shown(token)} is not Unicode`)
+    const other = owner.get(id)
+    if (other !== undefined) throw duplicate(at, id, other, token)
+    owner.set(id, token)
+    vocab.set(token, id)
+  }
+  return vocab
+}
+
+function duplicate(at: Cursor, id: number, one: string, other: string): Error {
+  return at.error(
+    'TOKENIZER_DUPLICATE_ID',
+    `the id ${id} belongs to two tokens, ${shown(one)} and ${shown(other)}`,
+    { found: [one, other], id },
+  )
+}
+
+function unkId(at: Cursor, vocab: ReadonlyMap<string, number>): number {
+  const id = vocab.get(at.string())
+  if (id === undefined) throw at.wrong('a token of the vocabulary')
+  return id
+}
+
+export function readWordPiece(at: Cursor, vocab: ReadonlyMap<string, number>): WordPieceOptions {
+  return {
+    vocab,
+    unkId: unkId(at.field('unk_token'), vocab),
+    prefix: at.field('continuing_subword_prefix').string(),
+    maxCharsPerWord: at.field('max_input_chars_per_word').integer(idLimit),
+  }
+}
+
+export function readBpe(at: Cursor, vocab: ReadonlyMap<string, number>): BpeOptions {
+  const dropout = at.field('dropout')
+  if (!dropout.isNull() && dropout.value !== 0) throw unsupported(dropout, 'dropout makes tokens random')
+  for (const name of ['continuing_subword_prefix', 'end_of_word_suffix']) {
+    const affix = at.field(name)
+    if (!affix.isNull() && affix.string() !== '') throw unsupported(affix, 'only byte-level BPE is supported')
+  }
+  const flag = (name: string): boolean => !at.field(name).isNull() && at.field(name).boolean()
+  if (flag('byte_fallback')) throw unsupported(at.field('byte_fallback'), 'only byte-level BPE is supported')
+  const unk = at.field('unk_token')
+  return {
+    vocab,
+    merges: readMerges(at.field('merges'), vocab),
+    unkId: unk.isNull() || unk.value === '' ? null : unkId(unk, vocab),
+    fuseUnk: flag('fuse_unk'),
+    ignoreMerges: flag('ignore_merges'),
+  }
+}
+
+function readMerges(at: Cursor, vocab: ReadonlyMap<string, number>): BpeOptions['merges'] {
+  if (!Array.isArray(at.value)) throw at.wrong('an array')
+  const list = (at.value as unknown[]).filter((line) => typeof line !== 'string' || !line.startsWith('#version'))
+  if (list.length > maxMerges) throw unsupported(at, `${list.length} merges; at most ${maxMerges} are supported`)
+  return list.map((merge, rank) => {
+    const parts = typeof merge === 'string' ? merge.split(' ') : merge
+    if (!Array.isArray(parts) || parts.length !== 2 || parts.some((part) => typeof part !== 'string')) {
+      throw at.error('TOKENIZER_INVALID', `merge ${rank} is ${shown(merge)}, expected two tokens`, { rank })
+    }
+    const [left, right] = parts as [string, string]
+    const [leftId, rightId, union] = [left, right, left + right].map((token) => {
+      const id = vocab.get(token)
+      if (id !== undefined) return id
+      throw at.error('TOKENIZER_INVALID', `merge ${rank} needs the token ${shown(token)}, not in the vocabulary`, { rank })
+    })
+    return { left: leftId, right: rightId, union }
+  })
+}
+
+/**
+ * `added_tokens`. Python gives ids itself: those of the vocabulary, else the next free ones in the order of the list.
+ * Where that contradicts the file, its warning would leave tokens with other ids than the model was trained with.
+ */
+export function readAddedTokens(at: Cursor, vocab: ReadonlyMap<string, number>): AddedToken[] {
+  if (at.isNull()) return []
+  const owner = new Map<number, string>(Array.from(vocab, ([token, id]) => [id, token]))
+  const seen = new Set<string>()
+  let next = vocab.size
+  return at.items().map((item) => {
+    const content = item.field('content').string()
+    if (content === '' || loneSurrogateAt(content) >= 0) throw item.field('content').wrong('a text')
+    const id = item.field('id').integer(idLimit)
+    const other = owner.get(id)
+    if (seen.has(content)) throw duplicate(item, id, content, content)
+    if (other !== undefined && other !== content) throw duplicate(item, id, other, content)
+    const expected = vocab.get(content) ?? next++
+    if (id !== expected) {
+      throw item.error(
+        'TOKENIZER_ID_MISMATCH',
+        `${shown(content)} has the id ${id}, but the vocabulary leads to ${expected}`,
+        { found: id, expected },
+        'Save the tokenizer again with a current version of transformers.',
+      )
+    }
+    seen.add(content)
+    owner.set(id, content)
+    return {
+      id,
+      content,
+      singleWord: item.field('single_word').boolean(),
+      lstrip: item.field('lstrip').boolean(),
+      rstrip: item.field('rstrip').boolean(),
+      normalized: item.field('normalized').boolean(),
+      special: item.field('special').boolean(),
+    }
+  })
+}

@@ -1,0 +1,186 @@
+import { usageError, inputError } from '../../errors.js'
+import { AddedTokenMatcher, type AddedToken } from './added-tokens.js'
+import type { BertNormalizer } from './bert-normalizer.js'
+import type { ByteLevel } from './byte-level.js'
+import { IdBuffer } from './id-buffer.js'
+import { addedIds, longestFirst, type Piece, type Template } from './template.js'
+import { loneSurrogateAt } from './unicode.js'
+import type { WordPiece } from './wordpiece.js'
+
+export interface EncodeOptions {
+  /** second text of a pair */
+  pair?: string
+  /** most tokens of the whole encoding, special tokens included; no limit when absent */
+  maxLength?: number
+  /** default true: what the post-processor adds ([CLS] and [SEP] for BERT, nothing for GPT-2) */
+  addSpecialTokens?: boolean
+}
+
+export interface Encoding {
+  ids: Uint32Array
+  /** segment of each token: `token_type_ids` in Python */
+  typeIds: Uint8Array
+  /** tokens of the texts were left out to respect `maxLength` */
+  truncated: boolean
+}
+
+/** The vocabulary and the machinery that `loadTokenizer` puts together. */
+export interface TokenizerParts {
+  sha256: string
+  vocab: ReadonlyMap<string, number>
+  addedTokens: readonly AddedToken[]
+  template: Template
+  specialIds: ReadonlySet<number>
+  model:
+    | { kind: 'wordpiece'; normalizer: BertNormalizer | null; encoder: WordPiece }
+    | { kind: 'bpe'; encoder: ByteLevel }
+  /** text to look for → token, before and after normalisation */
+  rawPatterns: ReadonlyMap<string, AddedToken>
+  normalizedPatterns: ReadonlyMap<string, AddedToken>
+}
+
+/**
+ * Text to token ids, the same as the Python package `tokenizers` gives for the same `tokenizer.json`.
+ *
+ * Not for use by two threads at once. The file's own `truncation` and `padding` settings are ignored: `maxLength` is the
+ * only truncation, and nothing is ever padded.
+ */
+export class Tokenizer {
+  readonly kind: 'wordpiece' | 'bpe'
+  /** largest id of the vocabulary, added tokens included: a model needs `maxId + 1` embedding rows */
+  readonly maxId: number
+  /** `maxId + 1` (ids may have holes, so this can exceed the number of tokens) */
+  readonly vocabSize: number
+  /** ids of the special added tokens and of everything the post-processor adds */
+  readonly specialIds: ReadonlySet<number>
+  /** of the bytes of `tokenizer.json`, in hexadecimal */
+  readonly sha256: string
+
+  private readonly addedIds: ReadonlyMap<string, number>
+  private tokens: Map<number, string> | undefined
+  private readonly raw: AddedTokenMatcher | null
+  private readonly normalized: AddedTokenMatcher | null
+  private readonly buffers = [new IdBuffer(), new IdBuffer()] as const
+
+  /** Use `loadTokenizer`. */
+  constructor(private readonly parts: TokenizerParts) {
+    const { vocab, addedTokens, rawPatterns, normalizedPatterns } = parts
+    this.addedIds = new Map(addedTokens.map((token) => [token.content, token.id]))
+    this.kind = parts.model.kind
+    let maxId = -1
+    for (const ids of [vocab, this.addedIds]) for (const id of ids.values()) maxId = Math.max(maxId, id)
+    this.maxId = maxId
+    this.vocabSize = this.maxId + 1
+    this.specialIds = parts.specialIds
+    this.sha256 = parts.sha256
+    this.raw = rawPatterns.size > 0 ? new AddedTokenMatcher(rawPatterns) : null
+    this.normalized = normalizedPatterns.size > 0 ? new AddedTokenMatcher(normalizedPatterns) : null
+  }
+
+  /**
+   * Encodes a text or a pair. Too long encodings are cut at the right, of a pair the longer text first; special tokens
+   * are kept.
+   *
+   * @throws TEXT_LONE_SURROGATE for a text that is not Unicode, TOKENIZER_MAX_LENGTH for a limit that even the special
+   *   tokens exceed
+   */
+  encode(text: string, options: EncodeOptions = {}): Encoding {
+    const { pair, maxLength, addSpecialTokens = true } = options
+    const { single, pair: double } = this.parts.template
+    const pieces = pair === undefined ? single : double
+    const room = this.room(maxLength, addSpecialTokens ? addedIds(pieces) : 0)
+    const [a, b] = this.buffers
+    // a pair needs both full lengths to know where to cut; a single text can stop one token past its room
+    this.encodeText(text, a, pair === undefined ? room : Infinity)
+    if (pair !== undefined) this.encodeText(pair, b, Infinity)
+    const kept = pair === undefined ? [Math.min(a.length, room)] : longestFirst(a.length, b.length, room)
+    const truncated = kept[0] < a.length || (pair !== undefined && kept[1] < b.length)
+    return { ...this.assemble(pieces, kept, addSpecialTokens), truncated }
+  }
+
+  /** The token of an id, as the vocabulary spells it (`##ing`, `Ġthe`). @throws TOKENIZER_UNKNOWN_ID */
+  token(id: number): string {
+    const token = (this.tokens ??= this.spellings()).get(id)
+    if (token === undefined) {
+      throw usageError('TOKENIZER_UNKNOWN_ID', `no token has the id ${id}`, { found: id, expected: `0 to ${this.maxId}` })
+    }
+    return token
+  }
+
+  /** The id of a token, spelled as in the vocabulary. */
+  id(token: string): number | undefined {
+    return this.addedIds.get(token) ?? this.parts.vocab.get(token)
+  }
+
+  private spellings(): Map<number, string> {
+    return new Map([...this.parts.vocab, ...this.addedIds].map(([token, id]) => [id, token]))
+  }
+
+  private room(maxLength: number | undefined, added: number): number {
+    if (maxLength === undefined) return Infinity
+    if (!Number.isInteger(maxLength) || maxLength < added) {
+      throw usageError(
+        'TOKENIZER_MAX_LENGTH',
+        `maxLength is ${maxLength}; it must be an integer of at least ${added}, for the special tokens`,
+        { found: maxLength, expected: `an integer >= ${added}` },
+      )
+    }
+    return maxLength - added
+  }
+
+  private encodeText(text: string, out: IdBuffer, limit: number): void {
+    const lone = loneSurrogateAt(text)
+    if (lone >= 0) {
+      const unit = text.charCodeAt(lone).toString(16).toUpperCase()
+      throw inputError(
+        'TEXT_LONE_SURROGATE',
+        `the text has an unpaired surrogate U+${unit} at UTF-16 position ${lone}`,
+        { index: lone, found: `U+${unit}`, expected: 'well-formed Unicode' },
+        'Replace it, for example with String.prototype.toWellFormed().',
+      )
+    }
+    out.reset(limit)
+    const onText = (part: string): boolean => this.encodePart(part, out)
+    if (this.raw === null) onText(text)
+    else this.raw.split(text, onText, (token) => this.pushToken(token, out))
+  }
+
+  private pushToken(token: AddedToken, out: IdBuffer): boolean {
+    out.push(token.id)
+    return !out.full
+  }
+
+  /** Text without raw added tokens: normalise, take out the added tokens that match only now, split the rest. */
+  private encodePart(part: string, out: IdBuffer): boolean {
+    const { model } = this.parts
+    const { normalized } = this
+    if (part === '') return true
+    if (normalized === null) {
+      model.encoder.encode(part, out)
+    } else if (model.kind === 'wordpiece') {
+      const clean = model.normalizer === null ? part : model.normalizer.normalize(part)
+      normalized.split(clean, (text) => (model.encoder.encodeNormalized(text, out), !out.full),
+        (token) => this.pushToken(token, out))
+    } else {
+      normalized.split(part, (text) => (model.encoder.encode(text, out), !out.full),
+        (token) => this.pushToken(token, out))
+    }
+    return !out.full
+  }
+
+  private assemble(pieces: readonly Piece[], kept: readonly number[], special: boolean): Omit<Encoding, 'truncated'> {
+    const used = pieces.filter((piece) => special || piece.type === 'text')
+    const length = (piece: Piece): number => (piece.type === 'ids' ? piece.ids.length : kept[piece.which])
+    const total = used.reduce((sum, piece) => sum + length(piece), 0)
+    const ids = new Uint32Array(total)
+    const typeIds = new Uint8Array(total)
+    let at = 0
+    for (const piece of used) {
+      const count = length(piece)
+      ids.set(piece.type === 'ids' ? piece.ids : this.buffers[piece.which].view(count), at)
+      if (piece.typeId !== 0) typeIds.fill(piece.typeId, at, at + count)
+      at += count
+    }
+    return { ids, typeIds }
+  }
+}

@@ -1,0 +1,8 @@
+export { readLabelMap } from './labels.js'
+export { readMixture } from './mixture.js'
+export { meant, nearest } from './nearest.js'
+export { type PackedProbes, type PackOptions, packProbes, type ProbeTokenizer } from './pack.js'
+export { type ProbeSet, readProbes } from './probes.js'
+export { readRecords } from './records.js'
+export { probeFormats } from './sources.js'
+export type { ProbeFormat, ProbeOptions, ReadControl, ReadInput, ReadProgress, TextRecord } from './types.js'

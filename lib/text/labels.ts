@@ -1,0 +1,111 @@
+import { readFile } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { usageError, inputError } from '../errors.js'
+import { jsonFault } from './json-position.js'
+import { meant } from './nearest.js'
+import { describe, errorAt, list } from './place.js'
+import { mapped, placeOf } from './records.js'
+
+const wholeNumber = /^(0|[1-9]\d*)$/
+
+/**
+ * The label map behind `--label-map`: pairs `1=World,2=Sports`, or the path of a JSON file with an object
+ * `{"1": "World"}` whose values are names or ids of the model's labels.
+ */
+export async function readLabelMap(value: string): Promise<Record<string, string>> {
+  return value.includes('=') && extname(value) !== '.json' ? labelPairs(value) : labelFile(value)
+}
+
+function labelPairs(value: string): Record<string, string> {
+  const map: [string, string][] = []
+  for (const pair of value.split(',')) {
+    const [raw, label, ...more] = pair.split('=')
+    if (raw === '' || label === undefined || label === '' || more.length > 0) {
+      throw usageError('LABEL_MAP_INVALID', `--label-map: "${pair}" is not RAW=LABEL`, { found: pair },
+        'names that hold a comma or an equals sign need a JSON file')
+    }
+    if (map.some(([other]) => other === raw)) {
+      throw usageError('LABEL_MAP_INVALID', `--label-map: "${raw}" is there twice`, { found: raw }, 'map each label once')
+    }
+    map.push([raw, label])
+  }
+  return Object.fromEntries(map)
+}
+
+async function labelFile(file: string): Promise<Record<string, string>> {
+  const hint = '{"1": "World", "2": "Sports"}'
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw inputError('LABEL_MAP_UNREADABLE', `${file}: cannot be read (${error.code})`, { file, found: error.code },
+      '--label-map takes RAW=LABEL,… or the path of a JSON file')
+  })
+  let value: unknown
+  try {
+    value = JSON.parse(text.replace(/^\ufeff/, ''))
+  } catch {
+    const fault = jsonFault(text.replace(/^\ufeff/, ''))
+    const before = text.slice(0, fault?.index ?? 0).split('\n')
+    throw errorAt('LABEL_MAP_INVALID', { file, line: before.length, column: before[before.length - 1].length + 1 },
+      `not JSON: ${fault?.problem}`, hint)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw errorAt('LABEL_MAP_INVALID', { file }, `expected an object, found ${describe(value)}`, hint)
+  }
+  for (const [raw, label] of Object.entries(value)) {
+    if (typeof label !== 'string' && !Number.isSafeInteger(label)) {
+      throw errorAt('LABEL_MAP_INVALID', { file }, `"${raw}" must map to a label's name or id, found ${describe(label)}`, hint)
+    }
+  }
+  return Object.fromEntries(Object.entries(value).map(([raw, label]) => [raw, String(label)]))
+}
+
+/**
+ * Raw labels → class ids of a model. A raw label goes through the map where it is in it; else it is the name of a
+ * label; else, where there is no map, the id of one.
+ */
+export class LabelResolver {
+  readonly #known = new Map<string, number>()
+  readonly #names: Map<string, number>
+
+  constructor(readonly labels: string[], readonly map: Record<string, string> | undefined) {
+    this.#names = new Map(labels.map((label, id) => [label, id]))
+    for (const [raw, label] of Object.entries(map ?? {})) {
+      const id = this.#names.get(label) ?? this.#id(label)
+      if (id === undefined) {
+        throw inputError('LABEL_MAP_UNKNOWN', `--label-map maps "${raw}" to "${label}"; the model's labels are ${list(labels)}`,
+          { expected: labels.slice(0, 100), found: label }, meant(label, labels, 'map to a name or an id of these'))
+      }
+      this.#known.set(raw, id)
+    }
+  }
+
+  #id(text: string): number | undefined {
+    return wholeNumber.test(text) && Number(text) < this.labels.length ? Number(text) : undefined
+  }
+
+  /** @param source file and line, for the error */
+  resolve(raw: string, source: string): number {
+    let id = this.#known.get(raw)
+    if (id === undefined) {
+      // With a map, a number outside it is more likely forgotten than an id.
+      id = this.#names.get(raw) ?? (this.map === undefined ? this.#id(raw) : undefined)
+      if (id === undefined) throw this.#unknown(raw, source)
+      this.#known.set(raw, id)
+    }
+    return id
+  }
+
+  #unknown(raw: string, source: string): Error {
+    const { labels, map } = this
+    const details = { expected: labels.slice(0, 100), found: raw }
+    if (raw === '-1' && mapped(raw, map) === undefined) {
+      return errorAt('PROBES_UNLABELED', placeOf(source), 'the label is -1: nobody labelled this text',
+        '--drop-unlabeled leaves such texts out', details)
+    }
+    const nameless = labels.every((label) => /^LABEL_\d+$/.test(label))
+    const otherwise = map !== undefined
+      ? `--label-map has no entry for "${raw}"`
+      : nameless ? `the model does not name its labels: --label-map "${raw}=0,…"` : `--label-map "${raw}=${labels[0]},…"`
+    return errorAt('PROBES_LABEL_UNKNOWN', placeOf(source),
+      `the label "${raw}" is none of the model's: ${list(labels)}`, meant(raw, labels, otherwise), details)
+  }
+}

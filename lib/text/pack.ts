@@ -1,0 +1,125 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { inputError } from '../errors.js'
+import { errorAt, shorten } from './place.js'
+import { placeOf } from './records.js'
+import type { ProbeSet } from './probes.js'
+import type { ReadControl } from './types.js'
+
+/** What is needed of a tokenizer. */
+export interface ProbeTokenizer {
+  /** ids with the special tokens, at most `maxLength` of them; `truncated` tells whether some were cut off */
+  encode(text: string, options?: { maxLength?: number }): { ids: Uint32Array; typeIds: Uint8Array; truncated: boolean }
+  /** the largest id it can give */
+  maxId?: number
+}
+
+export interface PackOptions {
+  /** tokens of a text, special tokens included */
+  maxLength: number
+  /** cut longer texts off; else refuse them */
+  truncate: boolean
+  /** rows of the embedding table */
+  vocabularySize: number
+}
+
+/** Token sequences without padding: text i is `ids.subarray(offsets[i], offsets[i + 1])`. */
+export interface PackedProbes {
+  ids: Uint32Array
+  typeIds: Uint8Array
+  /** n + 1 */
+  offsets: Uint32Array
+  /** n: class id */
+  label: Int32Array
+  /** n: index of the domain */
+  domain: Int32Array
+  /** D: texts cut off at `maxLength` */
+  truncated: number[]
+  /** tokens of the longest text */
+  longest: number
+}
+
+const turnMilliseconds = 20
+
+/**
+ * Turns probes into token ids; lets the event loop turn about every 20 ms. Refuses texts that give no tokens but the
+ * special ones, ids beyond the embedding table and, unless `truncate`, texts above `maxLength`.
+ */
+export async function packProbes(
+  probes: ProbeSet, tokenizer: ProbeTokenizer, options: PackOptions, control: ReadControl = {},
+): Promise<PackedProbes> {
+  const { maxLength, truncate, vocabularySize } = options
+  const { maxId } = tokenizer
+  if (maxId !== undefined && maxId >= vocabularySize) {
+    throw inputError('TOKENIZER_ID_RANGE', `the tokenizer gives ids up to ${maxId}; the model embeds ${vocabularySize} tokens`,
+      { expected: vocabularySize - 1, found: maxId }, 'use the tokenizer.json that belongs to the model')
+  }
+  const special = tokenizer.encode('').ids.length
+  const n = probes.texts.length
+  const offsets = new Uint32Array(n + 1)
+  const truncated = new Array<number>(probes.domains.length).fill(0)
+  const tokens = new TokenBuffer()
+  let longest = 0
+  let turned = performance.now()
+  for (let i = 0; i < n; i++) {
+    const encoded = tokenizer.encode(probes.texts[i], truncate ? { maxLength } : {})
+    const { length } = encoded.ids
+    if (length <= special) throw noTokens(probes, i)
+    if (length > maxLength) throw overlong(probes, i, length, maxLength)
+    if (maxId === undefined) checkIds(encoded.ids, vocabularySize, probes, i)
+    if (encoded.truncated) truncated[probes.domain[i]]++
+    tokens.append(encoded.ids, encoded.typeIds)
+    offsets[i + 1] = tokens.length
+    longest = Math.max(longest, length)
+    if (performance.now() - turned < turnMilliseconds && i + 1 < n) continue
+    control.onProgress?.({ phase: 'tokenize', done: i + 1, total: n, unit: 'texts' })
+    await nextTurn()
+    control.signal?.throwIfAborted()
+    turned = performance.now()
+  }
+  return { ...tokens.finish(), offsets, label: probes.label, domain: probes.domain, truncated, longest }
+}
+
+/** Ids and type ids that grow by doubling. */
+class TokenBuffer {
+  length = 0
+  #ids = new Uint32Array(1 << 12)
+  #typeIds = new Uint8Array(1 << 12)
+
+  append(ids: Uint32Array, typeIds: Uint8Array): void {
+    const needed = this.length + ids.length
+    if (needed > this.#ids.length) {
+      const capacity = Math.max(needed, 2 * this.#ids.length)
+      const [grownIds, grownTypes] = [new Uint32Array(capacity), new Uint8Array(capacity)]
+      grownIds.set(this.#ids)
+      grownTypes.set(this.#typeIds)
+      this.#ids = grownIds
+      this.#typeIds = grownTypes
+    }
+    this.#ids.set(ids, this.length)
+    this.#typeIds.set(typeIds, this.length)
+    this.length = needed
+  }
+
+  finish(): { ids: Uint32Array; typeIds: Uint8Array } {
+    return { ids: this.#ids.slice(0, this.length), typeIds: this.#typeIds.slice(0, this.length) }
+  }
+}
+
+function checkIds(ids: Uint32Array, vocabularySize: number, probes: ProbeSet, i: number): void {
+  const beyond = ids.find((id) => id >= vocabularySize)
+  if (beyond === undefined) return
+  throw errorAt('TOKENIZER_ID_RANGE', placeOf(probes.sources[i]),
+    `the tokenizer gives the id ${beyond}; the model embeds ${vocabularySize} tokens`,
+    'use the tokenizer.json that belongs to the model', { expected: vocabularySize - 1, found: beyond })
+}
+
+function noTokens(probes: ProbeSet, i: number): Error {
+  return errorAt('PROBES_NO_TOKENS', placeOf(probes.sources[i]),
+    `the text gives no token: ${JSON.stringify(shorten(probes.texts[i]))}`, 'remove the row')
+}
+
+function overlong(probes: ProbeSet, i: number, length: number, maxLength: number): Error {
+  return errorAt('PROBES_TEXT_TOO_LONG', placeOf(probes.sources[i]),
+    `the text has ${length} tokens, more than the ${maxLength} allowed`,
+    'raise --max-length, or leave --no-truncate out', { expected: maxLength, found: length })
+}

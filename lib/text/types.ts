@@ -1,0 +1,98 @@
+import type { Readable } from 'node:stream'
+
+/** How the bytes of a source are read; `txt` is one text per line. */
+export type ProbeFormat = 'jsonl' | 'json' | 'csv' | 'tsv' | 'txt'
+
+/** Options of every command that reads texts, named as on the command line. */
+export interface ProbeOptions {
+  /** overrides what the extensions say; default by extension, `jsonl` for stdin */
+  format?: ProbeFormat
+  /** column names of CSV and TSV files without a header */
+  columns?: string[]
+  /** columns joined by one space; default `text` */
+  text?: string[]
+  /** default `label` */
+  label?: string
+  /** default `domain` where there is such a column */
+  domain?: string
+  /** raw label → the model's label name or id */
+  labelMap?: Record<string, string>
+  /** keep so many texts, in proportion to the domains */
+  limit?: number
+  /** keep so many texts of each domain */
+  perDomain?: number
+  /** of the subsample, default 0 */
+  seed?: number
+  /** leave out texts without a label (missing, empty or −1) instead of refusing them */
+  dropUnlabeled?: boolean
+  /** the domains that may occur, and must; default: any, or the model's labels where the domain is the label */
+  domains?: string[]
+}
+
+export interface TextRecord {
+  text: string
+  label?: string
+  domain?: string
+  /** `file:line`; line 1 for a file that is one text */
+  source: string
+  /** number of the data row over all sources, from 0, dropped rows included */
+  row: number
+}
+
+/** What was read: a source as given; for a folder the size is that of its files and the hash is over their hashes. */
+export interface ReadInput {
+  path: string
+  size: number
+  sha256: string
+}
+
+/** How far a phase is; `done` never decreases, `total` is 0 where it is not known. */
+export interface ReadProgress {
+  phase: string
+  done: number
+  total: number
+  unit: string
+}
+
+export interface ReadControl {
+  signal?: AbortSignal
+  onProgress?: (progress: ReadProgress) => void
+  /** what `-` reads, default `process.stdin` */
+  stdin?: Readable
+}
+
+/** One file, or stdin, with what its place in the sources says about it. */
+export interface SourceFile {
+  /** undefined for stdin */
+  path: string | undefined
+  /** for messages */
+  name: string
+  format: ProbeFormat
+  /** from the name of a file or folder in a directory of domains */
+  domain: string | undefined
+  /** the file is one text */
+  whole: boolean
+  /** index of the source it came from */
+  input: number
+}
+
+/** The columns to read, and which of them must be there. */
+export interface Columns {
+  names: string[] | undefined
+  text: string[]
+  label: string
+  labelRequired: boolean
+  /** rows of JSON may lack the label: they will be dropped */
+  labelOptional: boolean
+  domain: string
+  domainRequired: boolean
+}
+
+/** One data row before its values are checked; undefined: no such column. */
+export interface Row {
+  /** physical line on which the row begins, from 1 */
+  line: number
+  text: unknown[]
+  label: unknown
+  domain: unknown
+}

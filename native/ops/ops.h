@@ -5,6 +5,7 @@
 // results do not depend on how rows are split over calls.
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace warp {
 
@@ -63,5 +64,7 @@ class Ops {
 
 // The best this processor offers; WARP_ISA=avx512|avx2|portable asks for one by name.
 const Ops& cpu_ops();
+// "avx512" "avx2" "portable", or "" for the best; null where the processor has it not.
+const Ops* find_cpu_ops(const std::string& isa);
 
 }  // namespace warp

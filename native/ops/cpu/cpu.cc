@@ -1,0 +1,83 @@
+// The CPU backend: picks the kernels of this processor.
+#include <cstdlib>
+#include <string>
+
+#include "core/error.h"
+#include "ops/cpu/kernels.h"
+#include "ops/ops.h"
+
+namespace warp {
+namespace {
+
+class CpuOps : public Ops {
+ public:
+  explicit CpuOps(const cpu::Kernels& kernels) : k_(kernels), name_(std::string("cpu/") + kernels.name) {}
+  const char* name() const override { return name_.c_str(); }
+
+  size_t panel() const override { return k_.panel; }
+  size_t packed_size(size_t outputs, size_t inputs) const override {
+    return (outputs + k_.panel - 1) / k_.panel * k_.panel * inputs;
+  }
+  void pack_outputs(size_t, size_t inputs, size_t first, size_t count, const float* rows, size_t ld,
+                    float* packed) const override {
+    k_.pack_outputs(inputs, first, count, rows, ld, packed);
+  }
+  void pack_inputs(size_t outputs, size_t inputs, size_t first, size_t count, const float* rows, size_t ld,
+                   float* packed) const override {
+    k_.pack_inputs(outputs, inputs, first, count, rows, ld, packed);
+  }
+  size_t linear_scratch(size_t inputs) const override { return k_.linear_scratch(inputs); }
+  size_t attention_scratch(size_t longest, size_t head_size) const override {
+    return k_.attention_scratch(longest, head_size);
+  }
+  void linear(size_t rows, size_t outputs, size_t inputs, const float* x, size_t ldx, const float* packed,
+              const float* bias, Activation act, float* y, size_t ldy, float* scratch) const override {
+    k_.linear(rows, outputs, inputs, x, ldx, packed, bias, int(act), y, ldy, scratch);
+  }
+  void layer_norm(size_t rows, size_t size, const float* x, size_t ldx, const float* r, size_t ldr, const float* gain,
+                  const float* bias, float eps, float* y, size_t ldy) const override {
+    k_.layer_norm(rows, size, x, ldx, r, ldr, gain, bias, eps, y, ldy);
+  }
+  void add(size_t rows, size_t size, const float* x, size_t ldx, float* y, size_t ldy) const override {
+    k_.add(rows, size, x, ldx, y, ldy);
+  }
+  void attention(size_t texts, const uint32_t* offsets, size_t heads, size_t head_size, bool causal,
+                 const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v, size_t ldkv,
+                 float* out, size_t ldo, float* scratch) const override {
+    k_.attention(texts, offsets, heads, head_size, causal, queries, q, ldq, k, v, ldkv, out, ldo, scratch);
+  }
+  void embed(size_t rows, size_t size, size_t count, const float* const* tables, const uint32_t* const* index, float* y,
+             size_t ldy) const override {
+    k_.embed(rows, size, count, tables, index, y, ldy);
+  }
+
+ private:
+  const cpu::Kernels& k_;
+  const std::string name_;
+};
+
+}  // namespace
+
+const Ops* find_cpu_ops(const std::string& isa) {
+  static const CpuOps portable(cpu::portable_kernels);
+#if defined(__x86_64__)
+  static const CpuOps avx2(cpu::avx2_kernels), avx512(cpu::avx512_kernels);
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  if (has_avx512 && (isa.empty() || isa == "avx512")) return &avx512;
+  if (has_avx2 && (isa.empty() || isa == "avx2")) return &avx2;
+#endif
+  return isa.empty() || isa == "portable" ? &portable : nullptr;
+}
+
+const Ops& cpu_ops() {
+  const char* asked = std::getenv("WARP_ISA");
+  const Ops* ops = find_cpu_ops(asked ? asked : "");
+  if (!ops)
+    throw Error(Kind::kUsage, "ISA_UNAVAILABLE", std::string("WARP_ISA=") + asked + ": not on this processor",
+                "avx512, avx2 or portable; leave it unset for the best");
+  return *ops;
+}
+
+}  // namespace warp

@@ -1,0 +1,203 @@
+// score(request) → task; planScore(request) → what it would hold and do. See lib/native/types.ts for the request.
+#include <algorithm>
+
+#include "binding/handles.h"
+#include "binding/task.h"
+#include "scoring/forward.h"
+#include "scoring/gradients.h"
+
+namespace warp {
+namespace {
+
+struct Request {
+  std::shared_ptr<Path> path;
+  std::unique_ptr<Model> model;
+  PackedTexts texts;
+  std::vector<int32_t> label, domain;
+  size_t domains = 0;
+  Scope scope = Scope::kHead;
+  bool gradients = false;
+  int threads = 1;
+  uint64_t memory = 0;
+};
+
+Activation parse_activation(const std::string& name) {
+  if (name == "gelu") return Activation::kGelu;
+  if (name == "gelu_tanh") return Activation::kGeluTanh;
+  if (name == "relu") return Activation::kRelu;
+  throw internal_error("activation " + name);
+}
+
+ModelSpec parse_model(const Napi::Object& o) {
+  ModelSpec spec;
+  const auto size = [&](const char* key) { return size_t(get_number(o, key)); };
+  spec.kind = get_string(o, "kind");
+  spec.hidden = size("hiddenSize");
+  spec.layers = size("layers");
+  spec.heads = size("heads");
+  spec.intermediate = size("intermediateSize");
+  spec.vocabulary = size("vocabularySize");
+  spec.positions = size("maxPositions");
+  spec.types = size("typeVocabularySize");
+  spec.labels = size("labels");
+  spec.epsilon = float(get_number(o, "layerNormEpsilon"));
+  spec.activation = parse_activation(get_string(o, "activation"));
+  spec.pad = int64_t(get_number(o, "padTokenId"));
+  return spec;
+}
+
+std::shared_ptr<Request> parse_request(const Napi::Object& o) {
+  auto request = std::make_shared<Request>();
+  request->path = path_of(o.Get("path"));
+  request->model = make_model(parse_model(o.Get("model").As<Napi::Object>()));
+  request->texts.ids = get_uint32s(o, "ids");
+  request->texts.types = get_bytes(o, "typeIds");
+  request->texts.offsets = get_uint32s(o, "offsets");
+  request->label = get_int32s(o, "label");
+  request->domain = get_int32s(o, "domain");
+  request->domains = size_t(get_number(o, "domains"));
+  request->scope = get_string(o, "scope") == "top" ? Scope::kTop : Scope::kHead;
+  request->gradients = get_bool(o, "gradients");
+  request->threads = std::max(1, int(get_number(o, "threads")));
+  request->memory = uint64_t(get_number(o, "memory"));
+  return request;
+}
+
+// What lib has promised; a broken promise is our bug, not the user's.
+void check_request(const Request& r) {
+  const ModelSpec& spec = r.model->spec;
+  const size_t texts = r.label.size();
+  if (r.texts.offsets.size() != texts + 1 || r.domain.size() != texts || r.texts.offsets[0] != 0 ||
+      r.texts.offsets.back() != r.texts.ids.size() || (!r.texts.types.empty() && r.texts.types.size() != r.texts.ids.size()))
+    throw internal_error("score: arrays of different lengths");
+  std::vector<size_t> counts(r.domains);
+  for (size_t t = 0; t < texts; t++) {
+    const uint32_t begin = r.texts.offsets[t], end = r.texts.offsets[t + 1];
+    if (end <= begin || end - begin > spec.positions) throw internal_error("score: text length");
+    if (r.label[t] < 0 || size_t(r.label[t]) >= spec.labels || r.domain[t] < 0 || size_t(r.domain[t]) >= r.domains)
+      throw internal_error("score: label or domain out of range");
+    counts[r.domain[t]]++;
+  }
+  for (size_t count : counts)
+    if (count == 0) throw internal_error("score: a domain without probes");
+  for (uint32_t id : r.texts.ids)
+    if (id >= spec.vocabulary) throw internal_error("score: token id out of range");
+  for (uint8_t type : r.texts.types)
+    if (type >= std::max<size_t>(1, spec.types)) throw internal_error("score: token type out of range");
+}
+
+struct Plan {
+  std::vector<Tile> tiles;
+  ForwardPlan forward;
+};
+
+Plan make_plan(const Request& r) {
+  const ModelSpec& spec = r.model->spec;
+  const size_t texts = r.label.size(), points = size_t(r.path->points());
+  const uint64_t results = texts * ((points + 2) * 16 + spec.labels * 4);
+  const uint64_t features = (points + 2) * texts * spec.hidden * sizeof(float);
+  const uint64_t gradients = r.gradients ? gradient_bytes(spec, texts, r.domains, points, r.threads) : 0;
+  // head scores hold every point's rows at once, as many as there are threads
+  const uint64_t head = uint64_t(r.threads) * (texts * (spec.hidden * 12 + spec.labels * 8) + 3 * spec.hidden * spec.hidden * 8);
+  const uint64_t after = results + features + std::max(gradients, head);
+  Plan plan;
+  plan.tiles = cut_tiles(spec, r.texts);
+  plan.forward = plan_forward(*r.model, cpu_ops(), *r.path, r.texts, plan.tiles, r.threads, std::max(r.memory, after), results);
+  plan.forward.smallest_bytes = std::max(plan.forward.smallest_bytes, after);
+  plan.forward.peak_bytes = std::max(plan.forward.peak_bytes, after);
+  if (plan.forward.smallest_bytes > r.memory)
+    throw Error(Kind::kResource, "MEMORY_BUDGET",
+                "this run needs at least " + std::to_string(plan.forward.smallest_bytes) + " bytes of working memory; the budget is " +
+                    std::to_string(r.memory) + " bytes",
+                "--memory " + std::to_string((plan.forward.smallest_bytes >> 20) + 1) + "MiB, fewer probes or fewer points");
+  return plan;
+}
+
+Napi::Object plan_to_js(Napi::Env env, const ForwardPlan& plan) {
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("peakBytes", double(plan.peak_bytes));
+  o.Set("smallestBytes", double(plan.smallest_bytes));
+  o.Set("chunks", double(plan.chunks));
+  o.Set("tiles", double(plan.tiles));
+  o.Set("tokens", double(plan.tokens));
+  o.Set("flops", plan.flops);
+  return o;
+}
+
+Napi::Value statistics_to_js(Napi::Env env, const GradientStatistics& s) {
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("scope", s.scope == Scope::kTop ? "top" : "head");
+  o.Set("q", s.q);
+  o.Set("gram", to_float64_array(env, s.gram));
+  o.Set("displacement", to_float64_array(env, s.displacement));
+  o.Set("displacementNorm2", s.displacement_norm2);
+  o.Set("perProbe", to_float64_array(env, s.per_probe));
+  return o;
+}
+
+struct Results {
+  Plan plan;
+  HeadScores scores;
+  std::vector<GradientStatistics> gradients;
+};
+
+void run(Request& r, Results& out, Context& context) {
+  out.plan = make_plan(r);
+  Threads threads(r.threads);
+  const Buffer<float> features =
+      run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
+  const Head head(r.model->spec, *r.path, cpu_ops());
+  out.scores = score_head(head, *r.path, features, r.label.size(), r.label, r.scope, threads, context);
+  if (r.gradients)
+    out.gradients = gradient_statistics(head, *r.path, features, r.label.size(), r.label, r.domain, r.domains, threads, context);
+}
+
+Napi::Value score(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto request = parse_request(call[0].As<Napi::Object>());
+    check_request(*request);
+    const auto results = std::make_shared<Results>();
+    return start_task(
+        call.Env(), call[1], [request, results](Context& context) { run(*request, *results, context); },
+        [results](Napi::Env env) -> Napi::Value {
+          Napi::Object o = Napi::Object::New(env);
+          o.Set("loss", to_float64_array(env, results->scores.loss));
+          o.Set("alignment", to_float64_array(env, results->scores.alignment));
+          o.Set("referenceLogits", to_float32_array(env, results->scores.reference_logits));
+          Napi::Array gradients = Napi::Array::New(env);
+          for (uint32_t i = 0; i < results->gradients.size(); i++)
+            gradients.Set(i, statistics_to_js(env, results->gradients[i]));
+          o.Set("gradients", gradients);
+          o.Set("plan", plan_to_js(env, results->plan.forward));
+          return o;
+        });
+  });
+}
+
+Napi::Value plan_score(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto request = parse_request(call[0].As<Napi::Object>());
+    check_request(*request);
+    return plan_to_js(call.Env(), make_plan(*request).forward);
+  });
+}
+
+// Bytes that native buffers hold now: for tests of leaks.
+Napi::Value memory_used(const Napi::CallbackInfo& call) {
+  return Napi::Number::New(call.Env(), double(Memory::used().load()));
+}
+
+Napi::Value cpu_name(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value { return Napi::String::New(call.Env(), cpu_ops().name()); });
+}
+
+}  // namespace
+
+void register_score(Napi::Env env, Napi::Object exports) {
+  exports.Set("score", Napi::Function::New(env, score));
+  exports.Set("planScore", Napi::Function::New(env, plan_score));
+  exports.Set("memoryUsed", Napi::Function::New(env, memory_used));
+  exports.Set("cpuName", Napi::Function::New(env, cpu_name));
+}
+
+}  // namespace warp

@@ -1,0 +1,163 @@
+#include "scoring/head.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "scoring/form.h"
+
+namespace warp {
+namespace {
+
+Buffer<float> zeros(size_t count) {
+  Buffer<float> values(count);
+  std::fill(values.begin(), values.end(), 0.0f);
+  return values;
+}
+
+Buffer<float> pack(const Ops& ops, size_t outputs, size_t inputs, const float* weight) {
+  Buffer<float> packed(ops.packed_size(outputs, inputs));
+  ops.pack_outputs(outputs, inputs, 0, outputs, weight, inputs, packed.data());
+  return packed;
+}
+
+}  // namespace
+
+Head::Head(const ModelSpec& spec, const Path& path, const Ops& ops) : spec_(spec), ops_(ops), plan_(head_plan(spec)) {
+  weight_ = path.load(plan_.weight);
+  if (!plan_.bias.empty()) bias_ = path.load(plan_.bias);
+  if (has_pooler()) {
+    pooler_ = path.load(plan_.pooler_weight);
+    pooler_bias_ = path.load(plan_.pooler_bias);
+  }
+}
+
+HeadPoint Head::point(int k) const {
+  HeadPoint point;
+  point.weight = whole_point(weight_, k);
+  point.bias = plan_.bias.empty() ? zeros(spec_.labels) : whole_point(bias_, k);
+  if (has_pooler()) {
+    point.pooler = whole_point(pooler_, k);
+    point.pooler_bias = whole_point(pooler_bias_, k);
+    point.pooler_packed = pack(ops_, spec_.hidden, spec_.hidden, point.pooler.data());
+  }
+  return point;
+}
+
+HeadRows Head::evaluate(const HeadPoint& point, size_t rows, const float* x, const int32_t* label,
+                        bool gradients) const {
+  const size_t h = spec_.hidden, labels = spec_.labels;
+  HeadRows out;
+  out.h = Buffer<float>(rows * h);
+  out.e = Buffer<float>(rows * labels);
+  out.logits = Buffer<float>(rows * labels);
+  out.loss.resize(rows);
+  if (has_pooler()) {
+    Buffer<float> scratch(ops_.linear_scratch(h));
+    ops_.linear(rows, h, h, x, h, point.pooler_packed.data(), point.pooler_bias.data(), Activation::kTanh,
+                out.h.data(), h, scratch.data());
+  } else {
+    std::copy(x, x + rows * h, out.h.data());
+  }
+  std::vector<double> z(labels);
+  for (size_t i = 0; i < rows; i++) {
+    const float* input = out.h.data() + i * h;
+    double top = -INFINITY, total = 0;
+    for (size_t c = 0; c < labels; c++) {
+      z[c] = point.bias[c];
+      for (size_t j = 0; j < h; j++) z[c] += double(point.weight[c * h + j]) * double(input[j]);
+      out.logits[i * labels + c] = float(z[c]);
+      top = std::max(top, z[c]);
+    }
+    for (double value : z) total += std::exp(value - top);
+    for (size_t c = 0; c < labels; c++)
+      out.e[i * labels + c] = float(std::exp(z[c] - top) / total - (int32_t(c) == label[i] ? 1.0 : 0.0));
+    out.loss[i] = std::log(total) + top - z[label[i]];
+    if (!std::isfinite(out.loss[i]))
+      throw Error(Kind::kInput, "LOSS_NOT_FINITE", "the loss of probe " + std::to_string(i) + " is not finite",
+                  "check the weights for NaN or infinity with `warp inspect`");
+  }
+  if (!gradients || !has_pooler()) return out;
+  out.a = zeros(rows * h);
+  for (size_t i = 0; i < rows; i++) {
+    float* a = out.a.data() + i * h;
+    for (size_t c = 0; c < labels; c++)
+      for (size_t j = 0; j < h; j++) a[j] += out.e[i * labels + c] * point.weight[c * h + j];
+    for (size_t j = 0; j < h; j++) a[j] *= 1 - out.h[i * h + j] * out.h[i * h + j];
+  }
+  return out;
+}
+
+std::vector<double> Head::direction(const HeadPoint& from, const HeadPoint& to, Scope scope) const {
+  const size_t h = spec_.hidden;
+  std::vector<double> v;
+  const auto rows = [&](size_t count, const Buffer<float>& w0, const Buffer<float>& b0, const Buffer<float>& w1,
+                        const Buffer<float>& b1) {
+    for (size_t r = 0; r < count; r++) {
+      for (size_t j = 0; j < h; j++) v.push_back(double(w1[r * h + j]) - double(w0[r * h + j]));
+      v.push_back(double(b1[r]) - double(b0[r]));
+    }
+  };
+  rows(spec_.labels, from.weight, from.bias, to.weight, to.bias);
+  if (scope == Scope::kTop) rows(h, from.pooler, from.pooler_bias, to.pooler, to.pooler_bias);
+  return v;
+}
+
+std::vector<double> Head::alignment(const HeadPoint& point, const HeadPoint& reference, const HeadRows& rows,
+                                    const float* x, Scope scope, double lambda) const {
+  const size_t h = spec_.hidden, labels = spec_.labels, count = rows.loss.size();
+  const std::vector<double> v = direction(point, reference, scope);
+  double norm = 0;
+  for (double d : v) norm += d * d;
+  norm = std::sqrt(norm);
+  if (norm == 0)
+    throw Error(Kind::kInput, "DIRECTION_ZERO",
+                "at lambda = " + std::to_string(lambda) + " the path has reached the reference in the scope: its direction is zero",
+                "leave out lambda = 1, or choose a wider scope");
+  std::vector<double> scores(count);
+  for (size_t i = 0; i < count; i++) {
+    for (size_t c = 0; c < labels; c++) {
+      const double* row = v.data() + c * (h + 1);
+      double change = row[h];
+      for (size_t j = 0; j < h; j++) change += row[j] * double(rows.h[i * h + j]);
+      scores[i] -= double(rows.e[i * labels + c]) * change;
+    }
+  }
+  if (scope == Scope::kTop) {
+    Buffer<float> moved(h * h), bias(h), y(count * h), scratch(ops_.linear_scratch(h));
+    for (size_t r = 0; r < h; r++) {
+      const double* row = v.data() + (labels + r) * (h + 1);
+      for (size_t j = 0; j < h; j++) moved[r * h + j] = float(row[j]);
+      bias[r] = float(row[h]);
+    }
+    const Buffer<float> packed = pack(ops_, h, h, moved.data());
+    ops_.linear(count, h, h, x, h, packed.data(), bias.data(), Activation::kNone, y.data(), h, scratch.data());
+    for (size_t i = 0; i < count; i++)
+      for (size_t j = 0; j < h; j++) scores[i] -= double(rows.a[i * h + j]) * double(y[i * h + j]);
+  }
+  for (double& score : scores) score /= norm;
+  return scores;
+}
+
+HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& features, size_t texts,
+                      const std::vector<int32_t>& label, Scope scope, Threads& threads, Context& context) {
+  const size_t k = size_t(path.points()), width = head.spec().hidden;
+  HeadScores out;
+  out.loss.resize(texts * (k + 2));
+  out.alignment.resize(texts * k);
+  const HeadPoint reference = head.point(int(k));
+  threads.parallel(k + 2, [&](size_t p, int) {
+    context.check();
+    const float* x = features.data() + p * texts * width;
+    const bool on_path = p > 0 && p <= k;
+    const HeadPoint point = head.point(int(p) - 1);
+    const HeadRows rows = head.evaluate(point, texts, x, label.data(), on_path && scope == Scope::kTop);
+    for (size_t i = 0; i < texts; i++) out.loss[i * (k + 2) + p] = rows.loss[i];
+    if (p == k + 1) out.reference_logits.assign(rows.logits.begin(), rows.logits.end());
+    if (!on_path) return;
+    const std::vector<double> scores = head.alignment(point, reference, rows, x, scope, path.options().lambdas[p - 1]);
+    for (size_t i = 0; i < texts; i++) out.alignment[i * k + p - 1] = scores[i];
+  });
+  return out;
+}
+
+}  // namespace warp

@@ -69,6 +69,77 @@ export interface CublasInfo {
   version: number
 }
 
+/** What the forward pass needs to know of an architecture. */
+export interface ModelRequest {
+  kind: 'bert' | 'gpt2'
+  hiddenSize: number
+  layers: number
+  heads: number
+  intermediateSize: number
+  vocabularySize: number
+  maxPositions: number
+  /** 0: none */
+  typeVocabularySize: number
+  labels: number
+  layerNormEpsilon: number
+  activation: 'gelu' | 'gelu_tanh' | 'relu'
+  /** the head reads the last token that is not this one (GPT-2); -1: the last */
+  padTokenId: number
+}
+
+/** Packed probes: ids of all texts one after the other, offsets n + 1. */
+export interface ScoreRequest {
+  path: Handle
+  model: ModelRequest
+  ids: Uint32Array
+  /** by token; empty: all 0 */
+  typeIds: Uint8Array
+  offsets: Uint32Array
+  /** class of each text, domain of each text */
+  label: Int32Array
+  domain: Int32Array
+  domains: number
+  /** of the alignment matrix; head = classifier, top = pooler and classifier (BERT) */
+  scope: 'head' | 'top'
+  /** gradient statistics too */
+  gradients: boolean
+  threads: number
+  /** bytes of native working memory */
+  memory: number
+}
+
+export interface ScorePlan {
+  peakBytes: number
+  /** the smallest budget that would do */
+  smallestBytes: number
+  chunks: number
+  tiles: number
+  tokens: number
+  /** multiply-adds count 2 */
+  flops: number
+}
+
+/** See lib/readouts/types.ts, which gives these their meaning. */
+export interface NativeGradientStatistics {
+  scope: 'head' | 'top'
+  q: number
+  gram: Float64Array
+  displacement: Float64Array
+  displacementNorm2: number
+  perProbe: Float64Array
+}
+
+export interface ScoreResult {
+  /** N × (K + 2): θ₀, the path's points, θ* */
+  loss: Float64Array
+  /** N × K */
+  alignment: Float64Array
+  /** N × C at θ* */
+  referenceLogits: Float32Array
+  gradients: NativeGradientStatistics[]
+  plan: ScorePlan
+}
+
 export interface Addon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
@@ -79,4 +150,12 @@ export interface Addon {
   openPath(base: Handle, reference: Handle, path: PathRequest): Handle
   /** Every tensor of the same name and shape, read once; progress counts elements. */
   survey(base: Handle, reference: Handle, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
+  /** what score would hold and do; the same errors */
+  planScore(request: ScoreRequest): ScorePlan
+  /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */
+  score(request: ScoreRequest, onProgress: NativeProgress): NativeTask<ScoreResult>
+  /** kernels in use: cpu/avx512, cpu/avx2 or cpu/portable */
+  cpuName(): string
+  /** bytes native buffers hold now */
+  memoryUsed(): number
 }

@@ -1,5 +1,5 @@
-import { createCipheriv, createHash } from 'node:crypto'
 import { inputError } from '../errors.js'
+import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 import { headNames } from './names.js'
@@ -7,15 +7,6 @@ import { compareTokenizers } from './tokenizers.js'
 
 /** The head given to a base model that has none: zeros, or what `transformers` would draw (normal weights, zero biases). */
 export type BaseHead = 'zeros' | { seed: number }
-
-/** A tensor that is in no file. */
-export interface GeneratedTensor {
-  /** canonical */
-  name: string
-  dtype: 'F32'
-  shape: number[]
-  data: Float32Array
-}
 
 /** A base model and the model fine-tuned from it, checked to be of one kind and size. */
 export interface ModelPair {
@@ -134,24 +125,11 @@ function compareShapes(a: TensorEntry, b: TensorEntry, base: ModelDirectory, ref
 }
 
 function generateHead(names: string[], reference: ModelDirectory, from: BaseHead): GeneratedTensor[] {
-  const std = reference.config.initializer_range
+  const range = reference.config.initializer_range
+  const deviation = typeof range === 'number' ? range : 0.02
   return names.map((name) => {
-    const { shape } = reference.tensors.get(name)!
-    const count = shape.reduce((product, size) => product * size, 1)
-    const random = from !== 'zeros' && shape.length > 1
-    const data = random ? normals(`${from.seed}:${name}`, count, typeof std === 'number' ? std : 0.02) : new Float32Array(count)
-    return { name, dtype: 'F32', shape: [...shape], data }
+    const shape = [...reference.tensors.get(name)!.shape]
+    return from === 'zeros' || shape.length === 1 ? { name, dtype: 'F32', shape, fill: 'zeros' }
+      : { name, dtype: 'F32', shape, fill: 'normal', seed: from.seed, deviation }
   })
-}
-
-/** Normal deviates (Box–Muller) from a stream cipher keyed by `key`: the same on every machine. */
-function normals(key: string, count: number, deviation: number): Float32Array {
-  const cipher = createCipheriv('aes-256-ctr', createHash('sha256').update(key).digest(), Buffer.alloc(16))
-  const bytes = cipher.update(Buffer.alloc(8 * count))
-  const result = new Float32Array(count)
-  for (let i = 0; i < count; i++) {
-    const radius = Math.sqrt(-2 * Math.log((bytes.readUInt32LE(8 * i) + 1) / 2 ** 32))
-    result[i] = deviation * radius * Math.cos(2 * Math.PI * (bytes.readUInt32LE(8 * i + 4) / 2 ** 32))
-  }
-  return result
 }

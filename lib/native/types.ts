@@ -20,13 +20,9 @@ export interface StoredTensor {
   /** bytes from the start of the file */
   offset: number
 }
-export interface GeneratedTensor {
-  name: string
-  dtype: 'F32'
-  shape: number[]
-  fill: 'zeros' | 'normal'
-  seed: number
-}
+/** A tensor that is in no file: zeros, or normal numbers keyed by (seed, name). */
+export type GeneratedTensor = { name: string; dtype: 'F32'; shape: number[] } &
+  ({ fill: 'zeros' } | { fill: 'normal'; seed: number; deviation: number })
 
 export interface PathRequest {
   family: string

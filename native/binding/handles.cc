@@ -25,7 +25,10 @@ TensorInfo tensor_info(const Napi::Object& entry) {
   for (double size : get_doubles(entry, "shape")) info.shape.push_back(uint64_t(size));
   if (entry.Has("fill")) {
     info.fill = get_string(entry, "fill") == "zeros" ? TensorInfo::Fill::kZeros : TensorInfo::Fill::kNormal;
-    info.seed = uint64_t(get_number(entry, "seed"));
+    if (info.fill == TensorInfo::Fill::kNormal) {
+      info.seed = uint64_t(get_number(entry, "seed"));
+      info.deviation = get_number(entry, "deviation");
+    }
   } else {
     info.file = int(get_number(entry, "file"));
     info.offset = uint64_t(get_number(entry, "offset"));
@@ -34,7 +37,7 @@ TensorInfo tensor_info(const Napi::Object& entry) {
   return info;
 }
 
-// openWeights(files, [{name, dtype, shape, file, offset} | {name, dtype, shape, fill, seed}])
+// openWeights(files, [{name, dtype, shape, file, offset} | {name, dtype, shape, fill, seed, deviation}])
 Napi::Value open_weights(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     std::vector<std::string> files;

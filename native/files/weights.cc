@@ -65,7 +65,7 @@ void Weights::read(const std::string& name, uint64_t begin, uint64_t count, void
     std::fill(out, out + count, 0.0f);
   } else {
     const Random random(tensor.seed, name);
-    for (uint64_t i = 0; i < count; i++) out[i] = float(0.02 * random.normal(begin + i));
+    for (uint64_t i = 0; i < count; i++) out[i] = float(tensor.deviation * random.normal(begin + i));
   }
 }
 

@@ -14,8 +14,9 @@ struct TensorInfo {
   std::vector<uint64_t> shape;
   int file = -1;                 // index into the weights' files; -1: generated
   uint64_t offset = 0, length = 0;  // bytes in the file
-  enum class Fill { kNone, kZeros, kNormal } fill = Fill::kNone;  // generated: zeros, or normal(0, 0.02) keyed by name
+  enum class Fill { kNone, kZeros, kNormal } fill = Fill::kNone;  // generated: zeros, or normal keyed by (seed, name)
   uint64_t seed = 0;
+  double deviation = 0;
 
   uint64_t elements() const {
     uint64_t count = 1;

@@ -99,6 +99,7 @@ export interface ScoreRequest {
   scope: 'head' | 'top'
   /** gradient statistics too */
   gradients: boolean
+  headInputs?: boolean
   threads: number
   /** bytes of native working memory */
   memory: number
@@ -130,8 +131,10 @@ export interface ScoreResult {
   loss: Float64Array
   /** N × K */
   alignment: Float64Array
-  /** N × C at θ* */
-  referenceLogits: Float32Array
+  /** N × (K + 2) × C */
+  logits: Float32Array
+  /** (K + 2) × N × H, when asked for: BERT's first token before the pooler, GPT-2's last, normalised */
+  headInputs?: Float32Array
   gradients: NativeGradientStatistics[]
   plan: ScorePlan
 }

@@ -16,7 +16,7 @@ struct Request {
   std::vector<int32_t> label, domain;
   size_t domains = 0;
   Scope scope = Scope::kHead;
-  bool gradients = false;
+  bool gradients = false, head_inputs = false;
   int threads = 1;
   uint64_t memory = 0;
 };
@@ -58,6 +58,7 @@ std::shared_ptr<Request> parse_request(const Napi::Object& o) {
   request->domains = size_t(get_number(o, "domains"));
   request->scope = get_string(o, "scope") == "top" ? Scope::kTop : Scope::kHead;
   request->gradients = get_bool(o, "gradients");
+  request->head_inputs = get_bool(o, "headInputs");
   request->threads = std::max(1, int(get_number(o, "threads")));
   request->memory = uint64_t(get_number(o, "memory"));
   return request;
@@ -94,7 +95,7 @@ struct Plan {
 Plan make_plan(const Request& r) {
   const ModelSpec& spec = r.model->spec;
   const size_t texts = r.label.size(), points = size_t(r.path->points());
-  const uint64_t results = texts * ((points + 2) * 16 + spec.labels * 4);
+  const uint64_t results = texts * (points + 2) * (16 + spec.labels * 4 + (r.head_inputs ? spec.hidden * 4 : 0));
   const uint64_t features = (points + 2) * texts * spec.hidden * sizeof(float);
   const uint64_t gradients = r.gradients ? gradient_bytes(spec, texts, r.domains, points, r.threads) : 0;
   // head scores hold every point's rows at once, as many as there are threads
@@ -138,6 +139,7 @@ Napi::Value statistics_to_js(Napi::Env env, const GradientStatistics& s) {
 struct Results {
   Plan plan;
   HeadScores scores;
+  std::vector<float> head_inputs;
   std::vector<GradientStatistics> gradients;
 };
 
@@ -146,6 +148,7 @@ void run(Request& r, Results& out, Context& context) {
   Threads threads(r.threads);
   const Buffer<float> features =
       run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
+  if (r.head_inputs) out.head_inputs.assign(features.begin(), features.end());
   const Head head(r.model->spec, *r.path, cpu_ops());
   out.scores = score_head(head, *r.path, features, r.label.size(), r.label, r.scope, threads, context);
   if (r.gradients)
@@ -163,7 +166,8 @@ Napi::Value score(const Napi::CallbackInfo& call) {
           Napi::Object o = Napi::Object::New(env);
           o.Set("loss", to_float64_array(env, results->scores.loss));
           o.Set("alignment", to_float64_array(env, results->scores.alignment));
-          o.Set("referenceLogits", to_float32_array(env, results->scores.reference_logits));
+          o.Set("logits", to_float32_array(env, results->scores.logits));
+          if (!results->head_inputs.empty()) o.Set("headInputs", to_float32_array(env, results->head_inputs));
           Napi::Array gradients = Napi::Array::New(env);
           for (uint32_t i = 0; i < results->gradients.size(); i++)
             gradients.Set(i, statistics_to_js(env, results->gradients[i]));

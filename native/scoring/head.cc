@@ -144,6 +144,8 @@ HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& f
   HeadScores out;
   out.loss.resize(texts * (k + 2));
   out.alignment.resize(texts * k);
+  const size_t labels = head.spec().labels;
+  out.logits.resize(texts * (k + 2) * labels);
   const HeadPoint reference = head.point(int(k));
   threads.parallel(k + 2, [&](size_t p, int) {
     context.check();
@@ -151,8 +153,10 @@ HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& f
     const bool on_path = p > 0 && p <= k;
     const HeadPoint point = head.point(int(p) - 1);
     const HeadRows rows = head.evaluate(point, texts, x, label.data(), on_path && scope == Scope::kTop);
-    for (size_t i = 0; i < texts; i++) out.loss[i * (k + 2) + p] = rows.loss[i];
-    if (p == k + 1) out.reference_logits.assign(rows.logits.begin(), rows.logits.end());
+    for (size_t i = 0; i < texts; i++) {
+      out.loss[i * (k + 2) + p] = rows.loss[i];
+      std::copy_n(rows.logits.data() + i * labels, labels, out.logits.data() + (i * (k + 2) + p) * labels);
+    }
     if (!on_path) return;
     const std::vector<double> scores = head.alignment(point, reference, rows, x, scope, path.options().lambdas[p - 1]);
     for (size_t i = 0; i < texts; i++) out.alignment[i * k + p - 1] = scores[i];

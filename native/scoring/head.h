@@ -56,7 +56,7 @@ class Head {
 struct HeadScores {
   std::vector<double> loss;       // texts × (points + 2): θ₀, path, θ*
   std::vector<double> alignment;  // texts × points
-  std::vector<float> reference_logits;  // texts × labels
+  std::vector<float> logits;      // texts × (points + 2) × labels
 };
 
 // features: as run_forward returns them. Parallel over points.

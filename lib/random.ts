@@ -108,10 +108,13 @@ export class Random {
     return (high * 2 ** 26 + (this.uint32() >>> 6)) / 2 ** 53
   }
 
-  /** The double in [0, 1) that belongs to item `index` alone (words 0 and 1 of its block); the sequence is untouched. */
+  /** The double in [0, 1) that belongs to item `index` alone (words 0, 1 of its block); the sequence stays as it is. */
   uniformAt(index: number): number {
     const block = philox4x32(
-      [index >>> 0, floor(index / 2 ** 32), this.#counter[2], this.#counter[3]], this.#key, scratch)
+      [index >>> 0, floor(index / 2 ** 32), this.#counter[2], this.#counter[3]],
+      this.#key,
+      scratch,
+    )
     return ((block[0] >>> 5) * 2 ** 26 + (block[1] >>> 6)) / 2 ** 53
   }
 

@@ -11,7 +11,11 @@ interface Cells {
 }
 
 /** CSV (RFC 4180; quotes doubled inside quotes, line ends inside quotes) or the same with tabs. */
-export async function* readCsv(chunks: AsyncIterable<Buffer>, file: SourceFile, columns: Columns): AsyncGenerator<Row[]> {
+export async function* readCsv(
+  chunks: AsyncIterable<Buffer>,
+  file: SourceFile,
+  columns: Columns,
+): AsyncGenerator<Row[]> {
   let header = columns.names === undefined ? undefined : new Header(columns.names, 0, file, columns)
   let headerOnly = false
   for await (const records of readCells(chunks, file)) {
@@ -35,7 +39,12 @@ class Header {
   readonly #domain: number
 
   /** @param line where the names stand, 0 where they were given */
-  constructor(readonly names: string[], readonly line: number, readonly file: SourceFile, readonly columns: Columns) {
+  constructor(
+    readonly names: string[],
+    readonly line: number,
+    readonly file: SourceFile,
+    readonly columns: Columns,
+  ) {
     this.#text = columns.text.map((column) => this.#index(column, true))
     this.#label = this.#index(columns.label, columns.labelRequired)
     this.#domain = this.#index(columns.domain, columns.domainRequired)
@@ -65,14 +74,21 @@ class Header {
   row(cells: string[], line: number): Row {
     const { names, file } = this
     if (cells.length !== names.length) {
-      throw errorAt('PROBES_RAGGED_ROW', { file: file.name, line },
+      throw errorAt(
+        'PROBES_RAGGED_ROW',
+        { file: file.name, line },
         `expected ${names.length} columns, found ${cells.length}`,
         'quote fields that hold the separator, and double the quotes inside them',
-        { expected: names.length, found: cells.length })
+        { expected: names.length, found: cells.length },
+      )
     }
     if (this.line === 0 && cells.every((cell, i) => cell === names[i])) {
-      throw errorAt('PROBES_HEADER_TWICE', { file: file.name, line }, `the file has the header ${list(names)} itself`,
-        'leave --columns out')
+      throw errorAt(
+        'PROBES_HEADER_TWICE',
+        { file: file.name, line },
+        `the file has the header ${list(names)} itself`,
+        'leave --columns out',
+      )
     }
     const cell = (index: number): string | undefined => (index < 0 ? undefined : cells[index])
     return { line, text: this.#text.map(cell), label: cell(this.#label), domain: cell(this.#domain) }
@@ -101,11 +117,12 @@ async function* readCells(chunks: AsyncIterable<Buffer>, file: SourceFile): Asyn
     found = []
     return records
   }
-  const feed = (chunk: Buffer | undefined): Promise<CsvError | undefined> => new Promise((resolve) => {
-    const done = (error?: Error | null): void => resolve((error as CsvError | null | undefined) ?? undefined)
-    if (chunk === undefined) parser.end(done)
-    else parser.write(chunk, done)
-  })
+  const feed = (chunk: Buffer | undefined): Promise<CsvError | undefined> =>
+    new Promise((resolve) => {
+      const done = (error?: Error | null): void => resolve((error as CsvError | null | undefined) ?? undefined)
+      if (chunk === undefined) parser.end(done)
+      else parser.write(chunk, done)
+    })
   for await (const chunk of chunks) {
     if (chunk.length === 0) continue
     rest.append(chunk)
@@ -131,7 +148,10 @@ class Remainder {
   #start = 0
   #line = 1
 
-  constructor(readonly file: string, readonly delimiter: string) {}
+  constructor(
+    readonly file: string,
+    readonly delimiter: string,
+  ) {}
 
   append(chunk: Buffer): void {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
@@ -170,21 +190,33 @@ class Remainder {
     this.#skipBlank()
     const fault = this.#quoteFault()
     if (fault === undefined) {
-      return errorAt('PROBES_CSV_INVALID', { file: this.file, line: this.#line }, shorten(cause.message), 'is this CSV?')
+      return errorAt(
+        'PROBES_CSV_INVALID',
+        { file: this.file, line: this.#line },
+        shorten(cause.message),
+        'is this CSV?',
+      )
     }
     if (fault.kind === 'unclosed') return this.#unclosed(fault.opened)
     const opened = fault.opened === undefined ? undefined : this.#place(fault.opened)
-    return errorAt('PROBES_QUOTE_STRAY', this.#place(fault.at),
+    return errorAt(
+      'PROBES_QUOTE_STRAY',
+      this.#place(fault.at),
       opened === undefined
         ? 'a quote inside a field that does not begin with one'
         : `text after the closing quote of a field that began on line ${opened.line}, column ${opened.column}`,
       'put the field in quotes and double the quotes inside it, or convert the file to JSONL',
-      { openedLine: opened?.line })
+      { openedLine: opened?.line },
+    )
   }
 
   #unclosed(opened: number): Error {
-    return errorAt('PROBES_QUOTE_UNCLOSED', this.#place(opened), 'the quote that opens here is never closed',
-      'close it, or double it if it belongs to the text')
+    return errorAt(
+      'PROBES_QUOTE_UNCLOSED',
+      this.#place(opened),
+      'the quote that opens here is never closed',
+      'close it, or double it if it belongs to the text',
+    )
   }
 
   #place(at: number): { file: string; line: number; column: number } {
@@ -200,8 +232,8 @@ class Remainder {
   /** The first quote that breaks the rules, by the same rules as the parser. */
   #quoteFault(): { kind: 'unclosed'; opened: number } | { kind: 'stray'; at: number; opened?: number } | undefined {
     const bytes = this.#bytes
-    const separates = (byte: number | undefined): boolean => byte === undefined || byte === newline ||
-      byte === carriageReturn || byte === this.delimiter.charCodeAt(0)
+    const separates = (byte: number | undefined): boolean =>
+      byte === undefined || byte === newline || byte === carriageReturn || byte === this.delimiter.charCodeAt(0)
     let opened: number | undefined
     for (let at = 0; at < bytes.length; at++) {
       if (bytes[at] !== quote) continue

@@ -24,14 +24,18 @@ function skipString(text: string, at: number): number | JsonFault {
     i++
     const escape = text[i]
     if (escape === 'u' && match(hex4, text, i + 1) === 4) i += 4
-    else if (escape === undefined || !'"\\/bfnrt'.includes(escape)) return { index: i - 1, problem: 'an unknown escape' }
+    else if (escape === undefined || !'"\\/bfnrt'.includes(escape))
+      return { index: i - 1, problem: 'an unknown escape' }
   }
   return { index: text.length, problem: 'the end inside a string' }
 }
 
 function unexpected(text: string, index: number, wanted: string): JsonFault {
   const found = text.codePointAt(index)
-  return { index, problem: `${found === undefined ? 'the end' : `"${String.fromCodePoint(found)}"`} instead of ${wanted}` }
+  return {
+    index,
+    problem: `${found === undefined ? 'the end' : `"${String.fromCodePoint(found)}"`} instead of ${wanted}`,
+  }
 }
 
 /**
@@ -42,7 +46,7 @@ export function jsonFault(text: string): JsonFault | undefined {
   const open: string[] = []
   let expected: 'value' | 'value or ]' | 'key' | 'key or }' | 'after' = 'value'
   let at = match(space, text, 0)
-  for (;; at += match(space, text, at)) {
+  for (; ; at += match(space, text, at)) {
     const c = text[at]
     const inside = open[open.length - 1]
     if (expected === 'after') {

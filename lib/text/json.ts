@@ -9,7 +9,9 @@ type Spot = Required<Pick<Place, 'file' | 'line' | 'column'>>
 
 /** A JSON object per line; blank lines are skipped. */
 export async function* readJsonLines(
-  chunks: AsyncIterable<Buffer>, file: SourceFile, columns: Columns,
+  chunks: AsyncIterable<Buffer>,
+  file: SourceFile,
+  columns: Columns,
 ): AsyncGenerator<Row[]> {
   let first = true
   for await (const lines of readLines(chunks, file.name)) {
@@ -25,7 +27,9 @@ export async function* readJsonLines(
 
 /** The objects of one JSON array, wherever its line ends are. Memory: one piece and one object. */
 export async function* readJsonArray(
-  chunks: AsyncIterable<Buffer>, file: SourceFile, columns: Columns,
+  chunks: AsyncIterable<Buffer>,
+  file: SourceFile,
+  columns: Columns,
 ): AsyncGenerator<Row[]> {
   const scanner = new ArrayScanner(file.name)
   let first = true
@@ -40,8 +44,7 @@ export async function* readJsonArray(
   scanner.end()
 }
 
-function parseRow(text: string, place: Spot, columns: Columns,
-  first: boolean, wanted: string): Row {
+function parseRow(text: string, place: Spot, columns: Columns, first: boolean, wanted: string): Row {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -49,8 +52,13 @@ function parseRow(text: string, place: Spot, columns: Columns,
     throw invalidJson(text, place, wanted)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw errorAt('PROBES_NOT_OBJECT', place, `expected an object, found ${describe(value)}`,
-      `write each row as {"${columns.text[0]}": "…", "${columns.label}": "…"}`, { found: describe(value) })
+    throw errorAt(
+      'PROBES_NOT_OBJECT',
+      place,
+      `expected an object, found ${describe(value)}`,
+      `write each row as {"${columns.text[0]}": "…", "${columns.label}": "…"}`,
+      { found: describe(value) },
+    )
   }
   const row = value as Record<string, unknown>
   const pick = (column: string, required: boolean): unknown => {
@@ -68,10 +76,13 @@ function parseRow(text: string, place: Spot, columns: Columns,
 
 /** The error for a column that is asked for but not there. */
 export function unknownColumn(column: string, columns: string[], place: Place, hint?: string): Error {
-  return errorAt('PROBES_COLUMN_UNKNOWN', place,
+  return errorAt(
+    'PROBES_COLUMN_UNKNOWN',
+    place,
     `no column "${column}"; ${columns.length === 0 ? 'there are no columns' : `the columns are ${list(columns)}`}`,
     hint ?? meant(column, columns, 'name the columns with --text, --label and --domain'),
-    { expected: column, found: columns.slice(0, 100) })
+    { expected: column, found: columns.slice(0, 100) },
+  )
 }
 
 function invalidJson(text: string, start: Spot, wanted: string): Error {
@@ -156,8 +167,12 @@ class ArrayScanner {
     const state = this.#state
     if (state === 'before') {
       if (character !== '[') {
-        throw errorAt('PROBES_NOT_ARRAY', this.#place, `expected an array of objects, found "${character}"`,
-          character === '{' ? 'one object per line is --format jsonl; else wrap the rows in [ ]' : 'is this JSON?')
+        throw errorAt(
+          'PROBES_NOT_ARRAY',
+          this.#place,
+          `expected an array of objects, found "${character}"`,
+          character === '{' ? 'one object per line is --format jsonl; else wrap the rows in [ ]' : 'is this JSON?',
+        )
       }
       this.#state = 'first'
     } else if (state === 'after') {
@@ -173,8 +188,12 @@ class ArrayScanner {
       return true
     } else {
       if (!/[["\-\dtfn]/.test(character)) throw this.#unexpected(character, 'an object')
-      throw errorAt('PROBES_NOT_OBJECT', this.#place, `expected an object, found a value that begins with "${character}"`,
-        'write each row as an object with a text and a label')
+      throw errorAt(
+        'PROBES_NOT_OBJECT',
+        this.#place,
+        `expected an object, found a value that begins with "${character}"`,
+        'write each row as an object with a text and a label',
+      )
     }
     return false
   }
@@ -187,8 +206,12 @@ class ArrayScanner {
   }
 
   #unexpected(character: string, wanted: string): Error {
-    return errorAt('PROBES_JSON_INVALID', this.#place, `not JSON: "${character}" instead of ${wanted}`,
-      'the file must hold an array of objects')
+    return errorAt(
+      'PROBES_JSON_INVALID',
+      this.#place,
+      `not JSON: "${character}" instead of ${wanted}`,
+      'the file must hold an array of objects',
+    )
   }
 
   #tooLong(): Error {

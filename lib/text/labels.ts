@@ -21,11 +21,20 @@ function labelPairs(value: string): Record<string, string> {
   for (const pair of value.split(',')) {
     const [raw, label, ...more] = pair.split('=')
     if (raw === '' || label === undefined || label === '' || more.length > 0) {
-      throw usageError('LABEL_MAP_INVALID', `--label-map: "${pair}" is not RAW=LABEL`, { found: pair },
-        'names that hold a comma or an equals sign need a JSON file')
+      throw usageError(
+        'LABEL_MAP_INVALID',
+        `--label-map: "${pair}" is not RAW=LABEL`,
+        { found: pair },
+        'names that hold a comma or an equals sign need a JSON file',
+      )
     }
     if (map.some(([other]) => other === raw)) {
-      throw usageError('LABEL_MAP_INVALID', `--label-map: "${raw}" is there twice`, { found: raw }, 'map each label once')
+      throw usageError(
+        'LABEL_MAP_INVALID',
+        `--label-map: "${raw}" is there twice`,
+        { found: raw },
+        'map each label once',
+      )
     }
     map.push([raw, label])
   }
@@ -35,8 +44,12 @@ function labelPairs(value: string): Record<string, string> {
 async function labelFile(file: string): Promise<Record<string, string>> {
   const hint = '{"1": "World", "2": "Sports"}'
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw inputError('LABEL_MAP_UNREADABLE', `${file}: cannot be read (${error.code})`, { file, found: error.code },
-      '--label-map takes RAW=LABEL,… or the path of a JSON file')
+    throw inputError(
+      'LABEL_MAP_UNREADABLE',
+      `${file}: cannot be read (${error.code})`,
+      { file, found: error.code },
+      '--label-map takes RAW=LABEL,… or the path of a JSON file',
+    )
   })
   let value: unknown
   try {
@@ -44,15 +57,24 @@ async function labelFile(file: string): Promise<Record<string, string>> {
   } catch {
     const fault = jsonFault(text.replace(/^\ufeff/, ''))
     const before = text.slice(0, fault?.index ?? 0).split('\n')
-    throw errorAt('LABEL_MAP_INVALID', { file, line: before.length, column: before[before.length - 1].length + 1 },
-      `not JSON: ${fault?.problem}`, hint)
+    throw errorAt(
+      'LABEL_MAP_INVALID',
+      { file, line: before.length, column: before[before.length - 1].length + 1 },
+      `not JSON: ${fault?.problem}`,
+      hint,
+    )
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw errorAt('LABEL_MAP_INVALID', { file }, `expected an object, found ${describe(value)}`, hint)
   }
   for (const [raw, label] of Object.entries(value)) {
     if (typeof label !== 'string' && !Number.isSafeInteger(label)) {
-      throw errorAt('LABEL_MAP_INVALID', { file }, `"${raw}" must map to a label's name or id, found ${describe(label)}`, hint)
+      throw errorAt(
+        'LABEL_MAP_INVALID',
+        { file },
+        `"${raw}" must map to a label's name or id, found ${describe(label)}`,
+        hint,
+      )
     }
   }
   return Object.fromEntries(Object.entries(value).map(([raw, label]) => [raw, String(label)]))
@@ -66,13 +88,20 @@ export class LabelResolver {
   readonly #known = new Map<string, number>()
   readonly #names: Map<string, number>
 
-  constructor(readonly labels: string[], readonly map: Record<string, string> | undefined) {
+  constructor(
+    readonly labels: string[],
+    readonly map: Record<string, string> | undefined,
+  ) {
     this.#names = new Map(labels.map((label, id) => [label, id]))
     for (const [raw, label] of Object.entries(map ?? {})) {
       const id = this.#names.get(label) ?? this.#id(label)
       if (id === undefined) {
-        throw inputError('LABEL_MAP_UNKNOWN', `--label-map maps "${raw}" to "${label}"; the model's labels are ${list(labels)}`,
-          { expected: labels.slice(0, 100), found: label }, meant(label, labels, 'map to a name or an id of these'))
+        throw inputError(
+          'LABEL_MAP_UNKNOWN',
+          `--label-map maps "${raw}" to "${label}"; the model's labels are ${list(labels)}`,
+          { expected: labels.slice(0, 100), found: label },
+          meant(label, labels, 'map to a name or an id of these'),
+        )
       }
       this.#known.set(raw, id)
     }
@@ -98,14 +127,27 @@ export class LabelResolver {
     const { labels, map } = this
     const details = { expected: labels.slice(0, 100), found: raw }
     if (raw === '-1' && mapped(raw, map) === undefined) {
-      return errorAt('PROBES_UNLABELED', placeOf(source), 'the label is -1: nobody labelled this text',
-        '--drop-unlabeled leaves such texts out', details)
+      return errorAt(
+        'PROBES_UNLABELED',
+        placeOf(source),
+        'the label is -1: nobody labelled this text',
+        '--drop-unlabeled leaves such texts out',
+        details,
+      )
     }
     const nameless = labels.every((label) => /^LABEL_\d+$/.test(label))
-    const otherwise = map !== undefined
-      ? `--label-map has no entry for "${raw}"`
-      : nameless ? `the model does not name its labels: --label-map "${raw}=0,…"` : `--label-map "${raw}=${labels[0]},…"`
-    return errorAt('PROBES_LABEL_UNKNOWN', placeOf(source),
-      `the label "${raw}" is none of the model's: ${list(labels)}`, meant(raw, labels, otherwise), details)
+    const otherwise =
+      map !== undefined
+        ? `--label-map has no entry for "${raw}"`
+        : nameless
+          ? `the model does not name its labels: --label-map "${raw}=0,…"`
+          : `--label-map "${raw}=${labels[0]},…"`
+    return errorAt(
+      'PROBES_LABEL_UNKNOWN',
+      placeOf(source),
+      `the label "${raw}" is none of the model's: ${list(labels)}`,
+      meant(raw, labels, otherwise),
+      details,
+    )
   }
 }

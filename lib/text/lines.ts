@@ -37,15 +37,18 @@ function checkLength(bytes: number, file: string, line: number): void {
 }
 
 function lineText(rest: Buffer[], chunk: Buffer, from: number, end: number): string {
-  const text = rest.length === 0
-    ? chunk.toString('utf8', from, end)
-    : Buffer.concat([...rest, chunk.subarray(from, end)]).toString('utf8')
+  const text =
+    rest.length === 0
+      ? chunk.toString('utf8', from, end)
+      : Buffer.concat([...rest, chunk.subarray(from, end)]).toString('utf8')
   return text.endsWith('\r') ? text.slice(0, -1) : text
 }
 
 /** A text per line; lines without any text are skipped and counted in `blank`. */
 export async function* readTextLines(
-  chunks: AsyncIterable<Buffer>, file: SourceFile, blank: { count: number },
+  chunks: AsyncIterable<Buffer>,
+  file: SourceFile,
+  blank: { count: number },
 ): AsyncGenerator<Row[]> {
   for await (const lines of readLines(chunks, file.name)) {
     const rows: Row[] = []

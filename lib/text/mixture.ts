@@ -15,32 +15,53 @@ export async function readMixture(file: string, domains: string[]): Promise<Floa
   const shares = sharesByName(await readJson(file), file)
   for (const [name, share] of shares) {
     if (!domains.includes(name)) {
-      throw errorAt('MIXTURE_DOMAIN_UNKNOWN', { file }, `the domain "${name}" is none of ${list(domains)}`,
-        meant(name, domains, 'name each domain as the probes do'), { expected: domains.slice(0, 100), found: name })
+      throw errorAt(
+        'MIXTURE_DOMAIN_UNKNOWN',
+        { file },
+        `the domain "${name}" is none of ${list(domains)}`,
+        meant(name, domains, 'name each domain as the probes do'),
+        { expected: domains.slice(0, 100), found: name },
+      )
     }
     if (typeof share !== 'number' || !(share >= 0) || !Number.isFinite(share)) {
-      throw errorAt('MIXTURE_SHARE_INVALID', { file }, `the share of "${name}" must be a number ≥ 0, found ${describe(share)}`,
-        hint, { found: describe(share) })
+      throw errorAt(
+        'MIXTURE_SHARE_INVALID',
+        { file },
+        `the share of "${name}" must be a number ≥ 0, found ${describe(share)}`,
+        hint,
+        { found: describe(share) },
+      )
     }
   }
   const missing = domains.filter((name) => !shares.has(name))
   if (missing.length > 0) {
-    throw errorAt('MIXTURE_DOMAIN_MISSING', { file }, `there is no share for ${list(missing)}`,
-      'write 0 for a domain that is not in the mixture', { expected: domains.slice(0, 100), found: [...shares.keys()] })
+    throw errorAt(
+      'MIXTURE_DOMAIN_MISSING',
+      { file },
+      `there is no share for ${list(missing)}`,
+      'write 0 for a domain that is not in the mixture',
+      { expected: domains.slice(0, 100), found: [...shares.keys()] },
+    )
   }
   const mixture = Float64Array.from(domains, (name) => shares.get(name) as number)
   const sum = mixture.reduce((a, b) => a + b, 0)
   if (!(Math.abs(sum - 1) <= 1e-6)) {
-    throw errorAt('MIXTURE_SUM', { file }, `the shares sum to ${sum}, not to 1`, 'divide each share by the sum',
-      { expected: 1, found: sum })
+    throw errorAt('MIXTURE_SUM', { file }, `the shares sum to ${sum}, not to 1`, 'divide each share by the sum', {
+      expected: 1,
+      found: sum,
+    })
   }
   return mixture
 }
 
 async function readJson(file: string): Promise<unknown> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw inputError('MIXTURE_UNREADABLE', `${file}: cannot be read (${error.code})`, { file, found: error.code },
-      'check the path')
+    throw inputError(
+      'MIXTURE_UNREADABLE',
+      `${file}: cannot be read (${error.code})`,
+      { file, found: error.code },
+      'check the path',
+    )
   })
   const json = text.replace(/^\ufeff/, '')
   try {
@@ -49,8 +70,12 @@ async function readJson(file: string): Promise<unknown> {
     const fault = jsonFault(json)
     const before = json.slice(0, fault?.index).split('\n')
     const bare = /\b(NaN|Infinity)\b/.test(json) ? 'a share must be a finite number' : hint
-    throw errorAt('MIXTURE_NOT_JSON', { file, line: before.length, column: before[before.length - 1].length + 1 },
-      `not JSON: ${fault?.problem}`, bare)
+    throw errorAt(
+      'MIXTURE_NOT_JSON',
+      { file, line: before.length, column: before[before.length - 1].length + 1 },
+      `not JSON: ${fault?.problem}`,
+      bare,
+    )
   }
 }
 

@@ -45,13 +45,20 @@ const turnMilliseconds = 20
  * special ones, ids beyond the embedding table and, unless `truncate`, texts above `maxLength`.
  */
 export async function packProbes(
-  probes: ProbeSet, tokenizer: ProbeTokenizer, options: PackOptions, control: ReadControl = {},
+  probes: ProbeSet,
+  tokenizer: ProbeTokenizer,
+  options: PackOptions,
+  control: ReadControl = {},
 ): Promise<PackedProbes> {
   const { maxLength, truncate, vocabularySize } = options
   const { maxId } = tokenizer
   if (maxId !== undefined && maxId >= vocabularySize) {
-    throw inputError('TOKENIZER_ID_RANGE', `the tokenizer gives ids up to ${maxId}; the model embeds ${vocabularySize} tokens`,
-      { expected: vocabularySize - 1, found: maxId }, 'use the tokenizer.json that belongs to the model')
+    throw inputError(
+      'TOKENIZER_ID_RANGE',
+      `the tokenizer gives ids up to ${maxId}; the model embeds ${vocabularySize} tokens`,
+      { expected: vocabularySize - 1, found: maxId },
+      'use the tokenizer.json that belongs to the model',
+    )
   }
   const special = tokenizer.encode('').ids.length
   const n = probes.texts.length
@@ -108,18 +115,30 @@ class TokenBuffer {
 function checkIds(ids: Uint32Array, vocabularySize: number, probes: ProbeSet, i: number): void {
   const beyond = ids.find((id) => id >= vocabularySize)
   if (beyond === undefined) return
-  throw errorAt('TOKENIZER_ID_RANGE', placeOf(probes.sources[i]),
+  throw errorAt(
+    'TOKENIZER_ID_RANGE',
+    placeOf(probes.sources[i]),
     `the tokenizer gives the id ${beyond}; the model embeds ${vocabularySize} tokens`,
-    'use the tokenizer.json that belongs to the model', { expected: vocabularySize - 1, found: beyond })
+    'use the tokenizer.json that belongs to the model',
+    { expected: vocabularySize - 1, found: beyond },
+  )
 }
 
 function noTokens(probes: ProbeSet, i: number): Error {
-  return errorAt('PROBES_NO_TOKENS', placeOf(probes.sources[i]),
-    `the text gives no token: ${JSON.stringify(shorten(probes.texts[i]))}`, 'remove the row')
+  return errorAt(
+    'PROBES_NO_TOKENS',
+    placeOf(probes.sources[i]),
+    `the text gives no token: ${JSON.stringify(shorten(probes.texts[i]))}`,
+    'remove the row',
+  )
 }
 
 function overlong(probes: ProbeSet, i: number, length: number, maxLength: number): Error {
-  return errorAt('PROBES_TEXT_TOO_LONG', placeOf(probes.sources[i]),
+  return errorAt(
+    'PROBES_TEXT_TOO_LONG',
+    placeOf(probes.sources[i]),
     `the text has ${length} tokens, more than the ${maxLength} allowed`,
-    'raise --max-length, or leave --no-truncate out', { expected: maxLength, found: length })
+    'raise --max-length, or leave --no-truncate out',
+    { expected: maxLength, found: length },
+  )
 }

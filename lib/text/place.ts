@@ -35,6 +35,9 @@ export function shorten(text: string): string {
 
 /** Names in quotes, at most `most` of them. */
 export function list(names: readonly string[], most = 20): string {
-  const shown = names.slice(0, most).map((name) => `"${shorten(name)}"`).join(', ')
+  const shown = names
+    .slice(0, most)
+    .map((name) => `"${shorten(name)}"`)
+    .join(', ')
   return names.length > most ? `${shown} and ${names.length - most} more` : shown
 }

@@ -42,15 +42,16 @@ interface Probe {
  * @param options.labels the model's labels in the order of their ids
  */
 export async function readProbes(
-  sources: string[], options: ProbeOptions & { labels: string[] }, control: ReadControl = {},
+  sources: string[],
+  options: ProbeOptions & { labels: string[] },
+  control: ReadControl = {},
 ): Promise<ProbeSet> {
   const reader = await RecordReader.open(sources, options, control, true)
   const resolver = new LabelResolver(options.labels, options.labelMap)
   const allowed = options.domains === undefined ? undefined : new Set(options.domains)
   const { limit, perDomain, seed = 0 } = options
-  const sample = limit === undefined && perDomain === undefined
-    ? undefined
-    : new StratifiedSample<Probe>(limit, perDomain, seed)
+  const sample =
+    limit === undefined && perDomain === undefined ? undefined : new StratifiedSample<Probe>(limit, perDomain, seed)
   const probes: Probe[] = []
   const seen = new Map<string, number>()
   let separate: boolean | undefined
@@ -60,7 +61,8 @@ export async function readProbes(
       const probe = toProbe(record, resolver)
       separate ??= isSeparate(record)
       if (separate !== isSeparate(record)) throw mixedDomains(record, separate)
-      if (allowed !== undefined && !allowed.has(probe.domain)) throw unknownDomain(probe.domain, [...allowed], record.source)
+      if (allowed !== undefined && !allowed.has(probe.domain))
+        throw unknownDomain(probe.domain, [...allowed], record.source)
       same &&= probe.domain === options.labels[probe.label]
       seen.set(probe.domain, (seen.get(probe.domain) ?? 0) + 1)
       if (sample === undefined) probes.push(probe)
@@ -74,7 +76,9 @@ export async function readProbes(
   if (sampled !== undefined) set.notes.push(...sampleNotes(sampled.strata, options))
   for (const [d, name] of domains.entries()) {
     if (set.counts[d] < fewProbes) {
-      set.notes.push(`domain "${name}" has only ${set.counts[d]} probes; with fewer than ${fewProbes} its share is uncertain`)
+      set.notes.push(
+        `domain "${name}" has only ${set.counts[d]} probes; with fewer than ${fewProbes} its share is uncertain`,
+      )
     }
   }
   return set
@@ -86,8 +90,12 @@ const isSeparate = (record: TextRecord): boolean => record.domain !== undefined 
 function toProbe(record: TextRecord, resolver: LabelResolver): Probe {
   const raw = record.label ?? record.domain
   if (raw === undefined) {
-    throw errorAt('PROBES_LABEL_MISSING', placeOf(record.source), 'the text has no label',
-      'name the column with --label, or leave such texts out with --drop-unlabeled')
+    throw errorAt(
+      'PROBES_LABEL_MISSING',
+      placeOf(record.source),
+      'the text has no label',
+      'name the column with --label, or leave such texts out with --drop-unlabeled',
+    )
   }
   const label = resolver.resolve(raw, record.source)
   const name = resolver.labels[label]
@@ -95,10 +103,14 @@ function toProbe(record: TextRecord, resolver: LabelResolver): Probe {
 }
 
 function mixedDomains(record: TextRecord, separate: boolean): Error {
-  return errorAt('PROBES_DOMAIN_MISSING', placeOf(record.source),
-    separate ? 'the texts before name a domain beside the label, this one does not'
+  return errorAt(
+    'PROBES_DOMAIN_MISSING',
+    placeOf(record.source),
+    separate
+      ? 'the texts before name a domain beside the label, this one does not'
       : 'this text names a domain beside the label, those before do not',
-    'name the domain of every text, or choose the column with --domain')
+    'name the domain of every text, or choose the column with --domain',
+  )
 }
 
 function pack(probes: Probe[], domains: string[], reader: RecordReader): ProbeSet {
@@ -123,18 +135,24 @@ function pack(probes: Probe[], domains: string[], reader: RecordReader): ProbeSe
 function checkDomains({ domains, counts }: ProbeSet, seen: Map<string, number>, { limit }: ProbeOptions): void {
   if (seen.size < 2) {
     const found = seen.size === 0 ? 'no text is left' : `all texts are of the domain "${[...seen.keys()][0]}"`
-    throw inputError('PROBES_ONE_DOMAIN', `expected texts of at least two domains; ${found}`,
-      { expected: 2, found: seen.size }, 'a mixture needs candidates: give probes of every domain')
+    throw inputError(
+      'PROBES_ONE_DOMAIN',
+      `expected texts of at least two domains; ${found}`,
+      { expected: 2, found: seen.size },
+      'a mixture needs candidates: give probes of every domain',
+    )
   }
   const empty = domains.filter((_, d) => counts[d] === 0)
   if (empty.length === 0) return
   const cut = empty.find((name) => seen.has(name))
-  throw inputError('PROBES_DOMAIN_EMPTY',
+  throw inputError(
+    'PROBES_DOMAIN_EMPTY',
     cut === undefined
       ? `no probes of ${list(empty)}`
       : `--limit ${limit} leaves no probe of "${cut}", which has ${seen.get(cut)}`,
     { expected: domains.slice(0, 100), found: [...seen.keys()].slice(0, 100) },
-    cut === undefined ? 'give probes of every domain, at least 30 of each' : '--per-domain N takes as many of each')
+    cut === undefined ? 'give probes of every domain, at least 30 of each' : '--per-domain N takes as many of each',
+  )
 }
 
 function sampleNotes(strata: Stratum[], { perDomain, seed = 0 }: ProbeOptions): string[] {

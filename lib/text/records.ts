@@ -17,12 +17,18 @@ export class RecordReader {
   #row = 0
 
   private constructor(
-    readonly options: ProbeOptions, readonly columns: Columns, readonly sources: Sources, readonly reading: Reading,
+    readonly options: ProbeOptions,
+    readonly columns: Columns,
+    readonly sources: Sources,
+    readonly reading: Reading,
   ) {}
 
   /** @param labelRequired every record must have a label: its own, or its place in a directory of domains */
   static async open(
-    sources: string[], options: ProbeOptions, control: ReadControl, labelRequired: boolean,
+    sources: string[],
+    options: ProbeOptions,
+    control: ReadControl,
+    labelRequired: boolean,
   ): Promise<RecordReader> {
     checkOptions(options)
     const columns: Columns = {
@@ -37,8 +43,12 @@ export class RecordReader {
     const found = await listSources(sources, options.format, control)
     const json = found.files.find(({ format }) => options.columns !== undefined && format !== 'csv' && format !== 'tsv')
     if (json !== undefined) {
-      throw usageError('PROBES_COLUMNS_UNUSED', `--columns names CSV and TSV columns, but ${json.name} is ${json.format}`,
-        { file: json.name }, 'leave --columns out')
+      throw usageError(
+        'PROBES_COLUMNS_UNUSED',
+        `--columns names CSV and TSV columns, but ${json.name} is ${json.format}`,
+        { file: json.name },
+        'leave --columns out',
+      )
     }
     return new RecordReader(options, columns, found, new Reading(found.inputs, found.total, control))
   }
@@ -62,15 +72,20 @@ export class RecordReader {
   #rows(file: SourceFile): AsyncGenerator<Row[]> {
     const chunks = this.reading.open(file)
     // The name of a domain's file or folder stands in for a label column.
-    const columns = file.domain === undefined || this.options.label !== undefined
-      ? this.columns
-      : { ...this.columns, labelRequired: false }
+    const columns =
+      file.domain === undefined || this.options.label !== undefined
+        ? this.columns
+        : { ...this.columns, labelRequired: false }
     switch (file.format) {
-      case 'jsonl': return readJsonLines(chunks, file, columns)
-      case 'json': return readJsonArray(chunks, file, columns)
+      case 'jsonl':
+        return readJsonLines(chunks, file, columns)
+      case 'json':
+        return readJsonArray(chunks, file, columns)
       case 'csv':
-      case 'tsv': return readCsv(chunks, file, columns)
-      case 'txt': return file.whole ? readTextFile(chunks, file) : readTextLines(chunks, file, this.#blank)
+      case 'tsv':
+        return readCsv(chunks, file, columns)
+      case 'txt':
+        return file.whole ? readTextFile(chunks, file) : readTextLines(chunks, file, this.#blank)
     }
   }
 
@@ -94,7 +109,9 @@ export class RecordReader {
  * `code`, place and hint.
  */
 export async function* readRecords(
-  sources: string[], options: ProbeOptions = {}, control: ReadControl = {},
+  sources: string[],
+  options: ProbeOptions = {},
+  control: ReadControl = {},
 ): AsyncGenerator<TextRecord> {
   const reader = await RecordReader.open(sources, options, control, false)
   const allowed = options.domains === undefined ? undefined : new Set(options.domains)
@@ -120,9 +137,13 @@ export function mapped(label: string, map: Record<string, string> | undefined): 
 /** The error for a domain outside the allowed ones. */
 export function unknownDomain(domain: string | undefined, allowed: string[], source: string): Error {
   const found = domain === undefined ? 'no domain' : `the domain "${domain}"`
-  return errorAt('PROBES_DOMAIN_UNKNOWN', placeOf(source), `expected one of ${list(allowed)}, found ${found}`,
+  return errorAt(
+    'PROBES_DOMAIN_UNKNOWN',
+    placeOf(source),
+    `expected one of ${list(allowed)}, found ${found}`,
     domain === undefined ? 'name the column with --domain' : meant(domain, allowed, 'name the column with --domain'),
-    { expected: allowed.slice(0, 100), found: domain })
+    { expected: allowed.slice(0, 100), found: domain },
+  )
 }
 
 /** File and line of a record's source. */
@@ -134,9 +155,11 @@ export function placeOf(source: string): { file: string; line: number } {
 function checkOptions(options: ProbeOptions): void {
   checkFormat(options.format)
   const { limit, perDomain } = options
-  for (const [name, value] of Object.entries({ 'limit': limit, 'per-domain': perDomain })) {
+  for (const [name, value] of Object.entries({ limit: limit, 'per-domain': perDomain })) {
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
-      throw usageError('PROBES_OPTION_INVALID', `--${name} is ${value}; it must be a whole number above 0`, { found: value })
+      throw usageError('PROBES_OPTION_INVALID', `--${name} is ${value}; it must be a whole number above 0`, {
+        found: value,
+      })
     }
   }
   if (limit !== undefined && perDomain !== undefined) {
@@ -158,10 +181,15 @@ function toRecord(row: Row, number: number, file: SourceFile, columns: Columns):
   for (const [i, value] of row.text.entries()) {
     if (typeof value !== 'string') {
       const missing = value === undefined || value === null
-      throw errorAt(missing ? 'PROBES_TEXT_MISSING' : 'PROBES_TEXT_TYPE', place,
+      throw errorAt(
+        missing ? 'PROBES_TEXT_MISSING' : 'PROBES_TEXT_TYPE',
+        place,
         `"${columns.text[i]}" must be a string, found ${describe(value)}`,
-        missing ? 'remove the row, or give it a text' : 'write the text as a string, or choose another column with --text',
-        { expected: 'string', found: describe(value) })
+        missing
+          ? 'remove the row, or give it a text'
+          : 'write the text as a string, or choose another column with --text',
+        { expected: 'string', found: describe(value) },
+      )
     }
     text = i === 0 ? value : `${text} ${value}`
   }
@@ -171,11 +199,18 @@ function toRecord(row: Row, number: number, file: SourceFile, columns: Columns):
   const label = labelText(row.label, place, columns)
   const named = columns.domainRequired || file.domain === undefined
   const domain = named ? domainText(row.domain, place, columns) : file.domain
-  for (const [name, value] of [['text', text], ['label', label], ['domain', domain]]) {
+  for (const [name, value] of [
+    ['text', text],
+    ['label', label],
+    ['domain', domain],
+  ]) {
     if (value !== undefined && loneSurrogate.test(value)) {
-      throw errorAt('PROBES_LONE_SURROGATE', place,
+      throw errorAt(
+        'PROBES_LONE_SURROGATE',
+        place,
         `the ${name} has half a surrogate pair at character ${value.search(loneSurrogate) + 1}`,
-        'write characters beyond U+FFFF as two \\u escapes, or as themselves')
+        'write characters beyond U+FFFF as two \\u escapes, or as themselves',
+      )
     }
   }
   return {
@@ -191,8 +226,13 @@ function labelText(value: unknown, place: { file: string; line: number }, column
   if (value === undefined || value === null || value === '') return undefined
   if (typeof value === 'string') return value
   if (Number.isSafeInteger(value)) return String(value)
-  throw errorAt('PROBES_LABEL_TYPE', place, `"${columns.label}" must be a string or a whole number, found ${describe(value)}`,
-    'choose another column with --label', { expected: 'string or integer', found: describe(value) })
+  throw errorAt(
+    'PROBES_LABEL_TYPE',
+    place,
+    `"${columns.label}" must be a string or a whole number, found ${describe(value)}`,
+    'choose another column with --label',
+    { expected: 'string or integer', found: describe(value) },
+  )
 }
 
 function domainText(value: unknown, place: { file: string; line: number }, columns: Columns): string | undefined {
@@ -200,9 +240,13 @@ function domainText(value: unknown, place: { file: string; line: number }, colum
   if (Number.isSafeInteger(value)) return String(value)
   const missing = value === undefined || value === null || value === ''
   if (missing && !columns.domainRequired) return undefined
-  throw errorAt(missing ? 'PROBES_DOMAIN_MISSING' : 'PROBES_DOMAIN_TYPE', place,
-    `"${columns.domain}" must name the domain, found ${describe(value)}`, 'name the column with --domain',
-    { expected: 'string or integer', found: describe(value) })
+  throw errorAt(
+    missing ? 'PROBES_DOMAIN_MISSING' : 'PROBES_DOMAIN_TYPE',
+    place,
+    `"${columns.domain}" must name the domain, found ${describe(value)}`,
+    'name the column with --domain',
+    { expected: 'string or integer', found: describe(value) },
+  )
 }
 
 /** No label, or −1, which data sets write for texts nobody labelled. */

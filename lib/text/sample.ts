@@ -45,7 +45,8 @@ class Smallest<T> {
   }
 }
 
-const isBefore = (a: Kept<unknown>, b: Kept<unknown>): boolean => a.hash < b.hash || (a.hash === b.hash && a.row < b.row)
+const isBefore = (a: Kept<unknown>, b: Kept<unknown>): boolean =>
+  a.hash < b.hash || (a.hash === b.hash && a.row < b.row)
 
 function swap(items: unknown[], a: number, b: number): void {
   const item = items[a]
@@ -69,7 +70,11 @@ export class StratifiedSample<T> {
   readonly #random: Random
   readonly #strata = new Map<string, Smallest<T>>()
 
-  constructor(readonly limit: number | undefined, readonly perDomain: number | undefined, seed: number) {
+  constructor(
+    readonly limit: number | undefined,
+    readonly perDomain: number | undefined,
+    seed: number,
+  ) {
     this.#random = new Random(seed, 'probes')
   }
 
@@ -106,10 +111,12 @@ export function shareOut(total: number, sizes: readonly number[]): number[] {
   const products = sizes.map((size) => BigInt(size) * BigInt(total))
   const shares = products.map((product) => Number(product / BigInt(sum)))
   const remainders = products.map((product) => product % BigInt(sum))
-  const order = sizes.map((_, i) => i).sort((a, b) => {
-    if (remainders[a] === remainders[b]) return a - b
-    return remainders[a] > remainders[b] ? -1 : 1
-  })
+  const order = sizes
+    .map((_, i) => i)
+    .sort((a, b) => {
+      if (remainders[a] === remainders[b]) return a - b
+      return remainders[a] > remainders[b] ? -1 : 1
+    })
   const left = total - shares.reduce((a, b) => a + b, 0)
   for (const i of order.slice(0, left)) shares[i]++
   return shares

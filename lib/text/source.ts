@@ -25,7 +25,11 @@ export class Reading {
   readonly #inputs: { path: string; size: number; hash: Hash; folder: boolean }[]
 
   /** @param total bytes of all files, 0 where a pipe makes it unknown */
-  constructor(sources: { path: string; folder: boolean }[], readonly total: number, readonly control: ReadControl) {
+  constructor(
+    sources: { path: string; folder: boolean }[],
+    readonly total: number,
+    readonly control: ReadControl,
+  ) {
     this.#inputs = sources.map(({ path, folder }) => ({ path, size: 0, hash: createHash('sha256'), folder }))
   }
 
@@ -81,8 +85,12 @@ function readFailure(error: unknown, file: SourceFile, signal: AbortSignal | und
   const code = (error as NodeJS.ErrnoException).code
   const system = typeof code === 'string' && (error as NodeJS.ErrnoException).syscall !== undefined
   if (!system) return error
-  return inputError('PROBES_UNREADABLE', `${file.name}: cannot be read (${code})`, { file: file.name, found: code },
-    'check that the file is there and may be read')
+  return inputError(
+    'PROBES_UNREADABLE',
+    `${file.name}: cannot be read (${code})`,
+    { file: file.name, found: code },
+    'check that the file is there and may be read',
+  )
 }
 
 /** Reads a whole small source; `longestRecord` at most. */

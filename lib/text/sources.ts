@@ -11,7 +11,13 @@ import type { ProbeFormat, ReadControl, SourceFile } from './types.js'
 export const probeFormats: readonly ProbeFormat[] = ['jsonl', 'json', 'csv', 'tsv', 'txt']
 
 const byExtension: Record<string, ProbeFormat> = {
-  '.jsonl': 'jsonl', '.ndjson': 'jsonl', '.json': 'json', '.csv': 'csv', '.tsv': 'tsv', '.tab': 'tsv', '.txt': 'txt',
+  '.jsonl': 'jsonl',
+  '.ndjson': 'jsonl',
+  '.json': 'json',
+  '.csv': 'csv',
+  '.tsv': 'tsv',
+  '.tab': 'tsv',
+  '.txt': 'txt',
 }
 const compressedExtensions = new Set(['.gz', '.zip', '.bz2', '.xz', '.zst'])
 
@@ -27,7 +33,9 @@ export interface Sources {
  * folder per domain, or `-` for stdin. Looks at names and sizes only; every source is checked before any is read.
  */
 export async function listSources(
-  sources: string[], format: ProbeFormat | undefined, control: ReadControl,
+  sources: string[],
+  format: ProbeFormat | undefined,
+  control: ReadControl,
 ): Promise<Sources> {
   if (sources.length === 0) throw usageError('PROBES_NONE', 'no probes are given', {}, '--probes FILE…')
   const files: SourceFile[] = []
@@ -69,13 +77,21 @@ async function look(path: string): Promise<Stats> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code !== 'ENOENT' && code !== 'ENOTDIR') {
-      throw inputError('PROBES_UNREADABLE', `${path}: cannot be read (${code})`, { file: path, found: code },
-        'check its permissions')
+      throw inputError(
+        'PROBES_UNREADABLE',
+        `${path}: cannot be read (${code})`,
+        { file: path, found: code },
+        'check its permissions',
+      )
     }
     const siblings = await readdir(dirname(path)).catch(() => [])
     const near = nearest(basename(path), siblings)
-    throw inputError('PROBES_NOT_FOUND', `${path}: no such file or folder`, { file: path },
-      near === undefined ? 'check the path' : `did you mean ${join(dirname(path), near)}?`)
+    throw inputError(
+      'PROBES_NOT_FOUND',
+      `${path}: no such file or folder`,
+      { file: path },
+      near === undefined ? 'check the path' : `did you mean ${join(dirname(path), near)}?`,
+    )
   }
 }
 
@@ -97,12 +113,16 @@ function formatOf(path: string): ProbeFormat {
   if (compressedExtensions.has(extension)) {
     throw errorAt('PROBES_COMPRESSED', file, 'compressed files are not supported', 'unpack it first')
   }
-  throw errorAt('PROBES_FORMAT_UNKNOWN', file,
+  throw errorAt(
+    'PROBES_FORMAT_UNKNOWN',
+    file,
     `expected ${Object.keys(byExtension).join(' ')}, found ${extension === '' ? 'no extension' : `"${extension}"`}`,
-    `--format ${probeFormats.join('|')}`, { expected: Object.keys(byExtension), found: extension })
+    `--format ${probeFormats.join('|')}`,
+    { expected: Object.keys(byExtension), found: extension },
+  )
 }
 
-/** One file or folder per domain. In a folder, each .txt file is one text; a .txt file beside folders has one per line. */
+/** One file or folder per domain. A .txt file in a domain's folder is one text; beside folders it has one per line. */
 async function listDomains(folder: string, format: ProbeFormat | undefined, input: number): Promise<SourceFile[]> {
   const files: SourceFile[] = []
   const domains = new Map<string, string>()
@@ -112,8 +132,12 @@ async function listDomains(folder: string, format: ProbeFormat | undefined, inpu
     const domain = inner === 'folder' ? entry.name : basename(entry.name, extname(entry.name))
     const other = domains.get(domain)
     if (other !== undefined) {
-      throw inputError('PROBES_DOMAIN_TWICE', `${folder}: "${other}" and "${entry.name}" name the same domain`,
-        { file: path }, 'join them, or rename one')
+      throw inputError(
+        'PROBES_DOMAIN_TWICE',
+        `${folder}: "${other}" and "${entry.name}" name the same domain`,
+        { file: path },
+        'join them, or rename one',
+      )
     }
     domains.set(domain, entry.name)
     if (inner === 'file') {
@@ -122,9 +146,13 @@ async function listDomains(folder: string, format: ProbeFormat | undefined, inpu
     }
     for (const part of await listFolder(path)) {
       const partPath = join(path, part.name)
-      if (await kind(partPath, part) === 'folder') {
-        throw inputError('PROBES_FOLDER_NESTED', `${partPath}: a folder inside the folder of a domain`,
-          { file: partPath }, 'put the files of a domain straight into its folder')
+      if ((await kind(partPath, part)) === 'folder') {
+        throw inputError(
+          'PROBES_FOLDER_NESTED',
+          `${partPath}: a folder inside the folder of a domain`,
+          { file: partPath },
+          'put the files of a domain straight into its folder',
+        )
       }
       const partFormat = format ?? formatOf(partPath)
       files.push({ path: partPath, name: partPath, format: partFormat, domain, whole: partFormat === 'txt', input })
@@ -137,8 +165,12 @@ async function listDomains(folder: string, format: ProbeFormat | undefined, inpu
 async function listFolder(folder: string): Promise<Dirent[]> {
   const entries = (await readdir(folder, { withFileTypes: true })).filter((entry) => !entry.name.startsWith('.'))
   if (entries.length === 0) {
-    throw inputError('PROBES_FOLDER_EMPTY', `${folder}: the folder is empty`, { file: folder },
-      'a folder of probes holds one file or folder per domain')
+    throw inputError(
+      'PROBES_FOLDER_EMPTY',
+      `${folder}: the folder is empty`,
+      { file: folder },
+      'a folder of probes holds one file or folder per domain',
+    )
   }
   return entries.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
@@ -153,6 +185,10 @@ async function kind(path: string, entry: Dirent): Promise<'file' | 'folder'> {
 /** Names of formats for a person who wrote another one. */
 export function checkFormat(format: string | undefined): void {
   if (format === undefined || (probeFormats as readonly string[]).includes(format)) return
-  throw usageError('PROBES_FORMAT_UNKNOWN', `--format ${format} is not one of ${list(probeFormats)}`,
-    { expected: [...probeFormats], found: format }, format === 'parquet' ? parquetHint : `--format ${probeFormats[0]}`)
+  throw usageError(
+    'PROBES_FORMAT_UNKNOWN',
+    `--format ${format} is not one of ${list(probeFormats)}`,
+    { expected: [...probeFormats], found: format },
+    format === 'parquet' ? parquetHint : `--format ${probeFormats[0]}`,
+  )
 }

@@ -17,7 +17,11 @@ export function write(name: string, content: string | Buffer): string {
   return path
 }
 
-export async function all(sources: string[], options: ProbeOptions = {}, control: ReadControl = {}): Promise<TextRecord[]> {
+export async function all(
+  sources: string[],
+  options: ProbeOptions = {},
+  control: ReadControl = {},
+): Promise<TextRecord[]> {
   const records: TextRecord[] = []
   for await (const record of readRecords(sources, options, control)) records.push(record)
   return records

@@ -19,7 +19,9 @@ const bare = (records: { text: string; label?: string; row: number }[]): unknown
 
 const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`
 const csv = (separator: string, end: string): string =>
-  [['text', 'label'], ...rows.map(({ text, label }) => [quoted(text), label])].map((cells) => cells.join(separator) + end).join('')
+  [['text', 'label'], ...rows.map(({ text, label }) => [quoted(text), label])]
+    .map((cells) => cells.join(separator) + end)
+    .join('')
 
 describe('every format gives the same records', () => {
   test.each([
@@ -48,28 +50,36 @@ describe('every format gives the same records', () => {
   })
 
   test('--format overrides the extension', async () => {
-    expect(bare(await all([write('lines.dat', rows.map((row) => JSON.stringify(row)).join('\n'))], { format: 'jsonl' })))
-      .toEqual(expected)
+    expect(
+      bare(await all([write('lines.dat', rows.map((row) => JSON.stringify(row)).join('\n'))], { format: 'jsonl' })),
+    ).toEqual(expected)
   })
 
   test('any texts survive CSV, TSV, JSON and JSON lines, cut into pieces anywhere', async () => {
     const text = fc.string({ unit: 'grapheme', minLength: 1 }).filter((value) => value.trim() !== '')
-    await fc.assert(fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 6 }), fc.integer({ min: 1, max: 9 }), async (texts, size) => {
-      const records = texts.map((value) => ({ text: value, label: 'x' }))
-      const contents: [NonNullable<ProbeOptions['format']>, string][] = [
-        ['csv', ['text,label', ...texts.map((value) => `${quoted(value)},x`)].join('\n')],
-        ['tsv', ['text\tlabel', ...texts.map((value) => `${quoted(value)}\tx`)].join('\r\n')],
-        ['json', JSON.stringify(records)],
-        ['jsonl', records.map((record) => JSON.stringify(record)).join('\n')],
-      ]
-      for (const [format, content] of contents) {
-        const bytes = Buffer.from(content)
-        const pieces: Buffer[] = []
-        for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size))
-        const read = await all(['-'], { format }, { stdin: Readable.from(pieces) })
-        expect(read.map((record) => record.text)).toEqual(texts)
-      }
-    }), { numRuns: 60, seed: 1 })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(text, { minLength: 1, maxLength: 6 }),
+        fc.integer({ min: 1, max: 9 }),
+        async (texts, size) => {
+          const records = texts.map((value) => ({ text: value, label: 'x' }))
+          const contents: [NonNullable<ProbeOptions['format']>, string][] = [
+            ['csv', ['text,label', ...texts.map((value) => `${quoted(value)},x`)].join('\n')],
+            ['tsv', ['text\tlabel', ...texts.map((value) => `${quoted(value)}\tx`)].join('\r\n')],
+            ['json', JSON.stringify(records)],
+            ['jsonl', records.map((record) => JSON.stringify(record)).join('\n')],
+          ]
+          for (const [format, content] of contents) {
+            const bytes = Buffer.from(content)
+            const pieces: Buffer[] = []
+            for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size))
+            const read = await all(['-'], { format }, { stdin: Readable.from(pieces) })
+            expect(read.map((record) => record.text)).toEqual(texts)
+          }
+        },
+      ),
+      { numRuns: 60, seed: 1 },
+    )
   })
 })
 
@@ -93,12 +103,18 @@ describe('columns', () => {
 
   test('a text without label or domain is a record; --label-map maps what it names', async () => {
     const path = write('bare.jsonl', '{"text": "one"}\n{"text": "two", "label": 2}\n{"text": "three", "label": 3}')
-    expect((await all([path], { labelMap: { 2: 'Sports' } })).map(({ label }) => label)).toEqual([undefined, 'Sports', '3'])
+    expect((await all([path], { labelMap: { 2: 'Sports' } })).map(({ label }) => label)).toEqual([
+      undefined,
+      'Sports',
+      '3',
+    ])
   })
 
   test('names of object prototypes are no columns', async () => {
     const path = write('proto.jsonl', '{"text": "one", "label": "constructor"}')
-    expect(await all([path], { labelMap: {} })).toEqual([{ text: 'one', label: 'constructor', source: `${path}:1`, row: 0 }])
+    expect(await all([path], { labelMap: {} })).toEqual([
+      { text: 'one', label: 'constructor', source: `${path}:1`, row: 0 },
+    ])
     await expect(all([path], { text: ['toString'] })).rejects.toMatchObject({ code: 'PROBES_COLUMN_UNKNOWN' })
   })
 })
@@ -109,9 +125,14 @@ describe('places', () => {
     const lines = write('lines.jsonl', '\n{"text": "e"}\n\n{"text": "f"}')
     const array = write('lines.json', '[\n\n{"text":\n "g"},{"text": "h"}\n,\n{"text": "i"}]')
     expect((await all([table, lines, array])).map(({ source, row }) => [source, row])).toEqual([
-      [`${table}:3`, 0], [`${table}:7`, 1], [`${table}:8`, 2],
-      [`${lines}:2`, 3], [`${lines}:4`, 4],
-      [`${array}:3`, 5], [`${array}:4`, 6], [`${array}:6`, 7],
+      [`${table}:3`, 0],
+      [`${table}:7`, 1],
+      [`${table}:8`, 2],
+      [`${lines}:2`, 3],
+      [`${lines}:4`, 4],
+      [`${array}:3`, 5],
+      [`${array}:4`, 6],
+      [`${array}:6`, 7],
     ])
   })
 
@@ -134,27 +155,48 @@ describe('a directory of domains', () => {
 
   test('a .txt file per domain holds a text per line', async () => {
     const path = tree('files', { 'b.txt': 'one\r\n\ntwo', 'a.txt': 'three\n' })
-    expect(short(await all([path]))).toEqual([['three', 'a', undefined], ['one', 'b', undefined], ['two', 'b', undefined]])
+    expect(short(await all([path]))).toEqual([
+      ['three', 'a', undefined],
+      ['one', 'b', undefined],
+      ['two', 'b', undefined],
+    ])
   })
 
   test('in a folder per domain each .txt file is one text; hidden files do not count', async () => {
-    const path = tree('folders', { 'b/2.txt': 'one\ntwo\n', 'b/1.txt': 'three', 'a/x.txt': 'four', '.hidden': '?', 'a/.DS_Store': '?' })
+    const path = tree('folders', {
+      'b/2.txt': 'one\ntwo\n',
+      'b/1.txt': 'three',
+      'a/x.txt': 'four',
+      '.hidden': '?',
+      'a/.DS_Store': '?',
+    })
     expect(short(await all([path]))).toEqual([
-      ['four', 'a', undefined], ['three', 'b', undefined], ['one\ntwo', 'b', undefined],
+      ['four', 'a', undefined],
+      ['three', 'b', undefined],
+      ['one\ntwo', 'b', undefined],
     ])
   })
 
   test('JSONL and CSV per domain, in files or folders; the name is the domain', async () => {
     const path = tree('mixed', {
-      'a.jsonl': '{"text": "one", "label": "x"}', 'b/part-1.csv': 'text\ntwo\n', 'b/part-2.jsonl': '{"text": "three", "domain": "q"}',
+      'a.jsonl': '{"text": "one", "label": "x"}',
+      'b/part-1.csv': 'text\ntwo\n',
+      'b/part-2.jsonl': '{"text": "three", "domain": "q"}',
     })
-    expect(short(await all([path]))).toEqual([['one', 'a', 'x'], ['two', 'b', undefined], ['three', 'b', undefined]])
+    expect(short(await all([path]))).toEqual([
+      ['one', 'a', 'x'],
+      ['two', 'b', undefined],
+      ['three', 'b', undefined],
+    ])
   })
 
   test('links are followed', async () => {
     const path = tree('links', { 'a.txt': 'one' })
     symlinkSync(write('elsewhere/b.txt', 'two'), join(path, 'b.txt'))
-    expect(short(await all([path]))).toEqual([['one', 'a', undefined], ['two', 'b', undefined]])
+    expect(short(await all([path]))).toEqual([
+      ['one', 'a', undefined],
+      ['two', 'b', undefined],
+    ])
   })
 })
 
@@ -167,7 +209,11 @@ describe('what was read', () => {
     write('hashed/a.txt', 'one')
     write('hashed/b.txt', 'two')
     const sha256 = (bytes: string): string => createHash('sha256').update(bytes).digest('hex')
-    const { inputs } = await readProbes([path, '-', folderPath], { labels }, { stdin: Readable.from([Buffer.from(content)]) })
+    const { inputs } = await readProbes(
+      [path, '-', folderPath],
+      { labels },
+      { stdin: Readable.from([Buffer.from(content)]) },
+    )
     expect(inputs).toEqual([
       { path, size: content.length + 3, sha256: sha256(`\ufeff${content}`) },
       { path: '-', size: content.length, sha256: sha256(content) },
@@ -189,7 +235,11 @@ describe('what was read', () => {
     const control = new AbortController()
     const reason = new Error('enough')
     let count = 0
-    const reading = all([path], {}, { signal: control.signal, onProgress: () => ++count === 2 && control.abort(reason) })
+    const reading = all(
+      [path],
+      {},
+      { signal: control.signal, onProgress: () => ++count === 2 && control.abort(reason) },
+    )
     await expect(reading).rejects.toBe(reason)
     expect(count).toBeLessThan(6)
     const silent = new AbortController()
@@ -204,7 +254,9 @@ describe('what was read', () => {
 whenPresent(dataFile('ag_news_test.csv'))('reads AG News', async () => {
   const path = dataFile('ag_news_test.csv')
   const set = await readProbes([path], {
-    columns: ['label', 'title', 'description'], text: ['title', 'description'], labels: ['World', 'Sports', 'Business', 'Sci/Tech'],
+    columns: ['label', 'title', 'description'],
+    text: ['title', 'description'],
+    labels: ['World', 'Sports', 'Business', 'Sci/Tech'],
     labelMap: { 1: 'World', 2: 'Sports', 3: 'Business', 4: 'Sci/Tech' },
   })
   expect(set.counts).toEqual([1900, 1900, 1900, 1900])

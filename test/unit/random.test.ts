@@ -23,8 +23,12 @@ describe('the generator', () => {
     const seed = 2 ** 40 + 5
     const key = fnv1a64('probes') ^ BigInt(seed)
     const stream = 2 ** 33 + 3
-    const block = (index: number): number[] =>
-      [...philox4x32([index % 2 ** 32, Math.floor(index / 2 ** 32), 3, 2], [Number(key & 0xffffffffn), Number(key >> 32n)])]
+    const block = (index: number): number[] => [
+      ...philox4x32(
+        [index % 2 ** 32, Math.floor(index / 2 ** 32), 3, 2],
+        [Number(key & 0xffffffffn), Number(key >> 32n)],
+      ),
+    ]
     const random = new Random(seed, 'probes', stream)
     const drawn = Array.from({ length: 8 }, () => random.uint32())
     expect(drawn).toEqual([...block(0), ...block(1)])
@@ -131,9 +135,13 @@ describe('distributions', () => {
     const counts = new Random(8, 'multinomial').multinomial(n, [0, 3, 0, 1, 0])
     expect([...counts].reduce((a, b) => a + b, 0)).toBe(n)
     expect([counts[0], counts[2], counts[4]]).toEqual([0, 0, 0])
-    expect(Math.abs(counts[1] / n - 0.75)).toBeLessThan(5 * Math.sqrt(0.75 * 0.25 / n))
-    expect(() => new Random(8, 'm').multinomial(1, [0, 0])).toThrow(expect.objectContaining({ code: 'RANDOM_ARGUMENT' }))
-    expect(() => new Random(8, 'm').multinomial(1, [-1, 2])).toThrow(expect.objectContaining({ code: 'RANDOM_ARGUMENT' }))
+    expect(Math.abs(counts[1] / n - 0.75)).toBeLessThan(5 * Math.sqrt((0.75 * 0.25) / n))
+    expect(() => new Random(8, 'm').multinomial(1, [0, 0])).toThrow(
+      expect.objectContaining({ code: 'RANDOM_ARGUMENT' }),
+    )
+    expect(() => new Random(8, 'm').multinomial(1, [-1, 2])).toThrow(
+      expect.objectContaining({ code: 'RANDOM_ARGUMENT' }),
+    )
   })
 
   test('resample: n draws, variance of a count 1 − 1/n', () => {
@@ -145,7 +153,9 @@ describe('distributions', () => {
   })
 
   test('permutation: all numbers once; every order of three equally likely', () => {
-    expect([...new Random(10, 'p').permutation(1000)].sort((a, b) => a - b)).toEqual(Array.from({ length: 1000 }, (_, i) => i))
+    expect([...new Random(10, 'p').permutation(1000)].sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 1000 }, (_, i) => i),
+    )
     const random = new Random(11, 'orders')
     const counts = new Map<string, number>()
     for (let i = 0; i < 60_000; i++) {

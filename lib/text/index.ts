@@ -5,4 +5,4 @@ export { type PackedProbes, type PackOptions, packProbes, type ProbeTokenizer } 
 export { type ProbeSet, readProbes } from './probes.js'
 export { readRecords } from './records.js'
 export { probeFormats } from './sources.js'
-export type { ProbeFormat, ProbeOptions, ReadControl, ReadInput, ReadProgress, TextRecord } from './types.js'
+export type { ProbeFormat, ProbeOptions, ReadControl, ReadInput, TextRecord } from './types.js'

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inputError } from '../errors.js'
+import type { RunOptions } from '../native/task.js'
 import { errorAt, shorten } from './place.js'
 import { placeOf } from './records.js'
 import type { ProbeSet } from './probes.js'
-import type { ReadControl } from './types.js'
 
 /** What is needed of a tokenizer. */
 export interface ProbeTokenizer {
@@ -48,7 +48,7 @@ export async function packProbes(
   probes: ProbeSet,
   tokenizer: ProbeTokenizer,
   options: PackOptions,
-  control: ReadControl = {},
+  control: RunOptions = {},
 ): Promise<PackedProbes> {
   const { maxLength, truncate, vocabularySize } = options
   const { maxId } = tokenizer

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { RunOptions } from '../native/task.js'
 
 /** How the bytes of a source are read; `txt` is one text per line. */
 export type ProbeFormat = 'jsonl' | 'json' | 'csv' | 'tsv' | 'txt'
@@ -46,17 +47,7 @@ export interface ReadInput {
   sha256: string
 }
 
-/** How far a phase is; `done` never decreases, `total` is 0 where it is not known. */
-export interface ReadProgress {
-  phase: string
-  done: number
-  total: number
-  unit: string
-}
-
-export interface ReadControl {
-  signal?: AbortSignal
-  onProgress?: (progress: ReadProgress) => void
+export interface ReadControl extends RunOptions {
   /** what `-` reads, default `process.stdin` */
   stdin?: Readable
 }

@@ -1,4 +1,7 @@
-import { packProbes, type ProbeSet, type ProbeTokenizer } from '../../lib/text/index.js'
+import { join } from 'node:path'
+import { packProbes, type ProbeSet, type ProbeTokenizer, readProbes } from '../../lib/text/index.js'
+import { loadTokenizer } from '../../lib/text/tokenizer/index.js'
+import { dataFile, modelDir, whenPresent } from '../shared.js'
 import { failure } from './probes-files.js'
 
 /** [CLS] = 1, one id per character (its code), [SEP] = 2; type id 1 for the last token. White space gives nothing. */
@@ -104,4 +107,27 @@ test('the event loop turns, progress rises to the number of texts, and an abort 
   const reason = new Error('enough')
   const packing = packProbes(texts, slow, options, { signal: control.signal, onProgress: () => control.abort(reason) })
   await expect(packing).rejects.toBe(reason)
+})
+
+whenPresent(dataFile('ag_news_test.csv'), modelDir('minilm-l6'))('packs AG News with the tokenizer of MiniLM', async () => {
+  const probes = await readProbes([dataFile('ag_news_test.csv')], {
+    columns: ['label', 'title', 'description'],
+    text: ['title', 'description'],
+    labels: ['World', 'Sports', 'Business', 'Sci/Tech'],
+    labelMap: { 1: 'World', 2: 'Sports', 3: 'Business', 4: 'Sci/Tech' },
+    perDomain: 50,
+    seed: 1,
+  })
+  const wordpiece = await loadTokenizer(join(modelDir('minilm-l6'), 'tokenizer.json'))
+  const packed = await packProbes(probes, wordpiece, { maxLength: 64, truncate: true, vocabularySize: 30522 })
+  expect(packed.offsets.length).toBe(201)
+  expect(packed.longest).toBe(64)
+  let full = 0
+  for (let i = 0; i < 200; i++) {
+    expect([packed.ids[packed.offsets[i]], packed.ids[packed.offsets[i + 1] - 1]]).toEqual([101, 102])
+    if (packed.offsets[i + 1] - packed.offsets[i] === 64) full++
+  }
+  const truncated = packed.truncated.reduce((a, b) => a + b, 0)
+  expect(truncated).toBeGreaterThan(0)
+  expect(truncated).toBeLessThanOrEqual(full)
 })

@@ -1,4 +1,6 @@
 import { describe, errorAt, list, type Place } from './place.js'
+import { parseStrictJson } from '../checkpoint/json.js'
+import type { WarpError } from '../errors.js'
 import { jsonFault } from './json-position.js'
 import { readLines } from './lines.js'
 import { meant } from './nearest.js'
@@ -44,12 +46,12 @@ export async function* readJsonArray(
   scanner.end()
 }
 
-function parseRow(text: string, place: Spot, columns: Columns, first: boolean, wanted: string): Row {
+function parseRow(text: string, place: Spot, columns: Columns, first: boolean, form: string): Row {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    throw invalidJson(text, place, wanted)
+    throw invalidJson(text, place, form)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw errorAt(
@@ -60,6 +62,8 @@ function parseRow(text: string, place: Spot, columns: Columns, first: boolean, w
       { found: describe(value) },
     )
   }
+  const wanted = [...columns.text, columns.label, columns.domain]
+  if (wanted.some((column) => mayBeTwice(text, JSON.stringify(column)))) refuseDuplicates(text, place)
   const row = value as Record<string, unknown>
   const pick = (column: string, required: boolean): unknown => {
     if (Object.hasOwn(row, column)) return row[column]
@@ -71,6 +75,21 @@ function parseRow(text: string, place: Spot, columns: Columns, first: boolean, w
     text: columns.text.map((column) => pick(column, true)),
     label: pick(columns.label, columns.labelRequired && !columns.labelOptional),
     domain: pick(columns.domain, columns.domainRequired),
+  }
+}
+
+function mayBeTwice(text: string, key: string): boolean {
+  const at = text.indexOf(key)
+  return at >= 0 && text.indexOf(key, at + key.length) >= 0
+}
+
+/** `JSON.parse` takes the last of two values in silence; the strict reader tells, but is slow. */
+function refuseDuplicates(text: string, place: Spot): void {
+  try {
+    parseStrictJson(Buffer.from(text), { file: place.file, prefix: 'PROBES' })
+  } catch (error) {
+    if ((error as WarpError).code !== 'PROBES_DUPLICATE_KEY') return
+    throw errorAt('PROBES_DUPLICATE_KEY', place, 'the object has a key twice', 'remove one of the two')
   }
 }
 

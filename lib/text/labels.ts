@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { usageError, inputError } from '../errors.js'
-import { jsonFault } from './json-position.js'
+import { readJsonFile } from './json-file.js'
 import { meant } from './nearest.js'
 import { describe, errorAt, list } from './place.js'
 import { mapped, placeOf } from './records.js'
@@ -43,27 +42,7 @@ function labelPairs(value: string): Record<string, string> {
 
 async function labelFile(file: string): Promise<Record<string, string>> {
   const hint = '{"1": "World", "2": "Sports"}'
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw inputError(
-      'LABEL_MAP_UNREADABLE',
-      `${file}: cannot be read (${error.code})`,
-      { file, found: error.code },
-      '--label-map takes RAW=LABEL,… or the path of a JSON file',
-    )
-  })
-  let value: unknown
-  try {
-    value = JSON.parse(text.replace(/^\ufeff/, ''))
-  } catch {
-    const fault = jsonFault(text.replace(/^\ufeff/, ''))
-    const before = text.slice(0, fault?.index ?? 0).split('\n')
-    throw errorAt(
-      'LABEL_MAP_INVALID',
-      { file, line: before.length, column: before[before.length - 1].length + 1 },
-      `not JSON: ${fault?.problem}`,
-      hint,
-    )
-  }
+  const value = await readJsonFile(file, 'LABEL_MAP', hint)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw errorAt('LABEL_MAP_INVALID', { file }, `expected an object, found ${describe(value)}`, hint)
   }

@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises'
-import { inputError } from '../errors.js'
-import { jsonFault } from './json-position.js'
+import { readJsonFile } from './json-file.js'
 import { meant } from './nearest.js'
 import { describe, errorAt, list } from './place.js'
 
@@ -12,7 +10,7 @@ const hint = '{"World": 0.5, "Sports": 0.5}'
  * @returns the shares in the order of `domains`
  */
 export async function readMixture(file: string, domains: string[]): Promise<Float64Array> {
-  const shares = sharesByName(await readJson(file), file)
+  const shares = sharesByName(await readJsonFile(file, 'MIXTURE', hint), file)
   for (const [name, share] of shares) {
     if (!domains.includes(name)) {
       throw errorAt(
@@ -52,31 +50,6 @@ export async function readMixture(file: string, domains: string[]): Promise<Floa
     })
   }
   return mixture
-}
-
-async function readJson(file: string): Promise<unknown> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw inputError(
-      'MIXTURE_UNREADABLE',
-      `${file}: cannot be read (${error.code})`,
-      { file, found: error.code },
-      'check the path',
-    )
-  })
-  const json = text.replace(/^\ufeff/, '')
-  try {
-    return JSON.parse(json)
-  } catch {
-    const fault = jsonFault(json)
-    const before = json.slice(0, fault?.index).split('\n')
-    const bare = /\b(NaN|Infinity)\b/.test(json) ? 'a share must be a finite number' : hint
-    throw errorAt(
-      'MIXTURE_NOT_JSON',
-      { file, line: before.length, column: before[before.length - 1].length + 1 },
-      `not JSON: ${fault?.problem}`,
-      bare,
-    )
-  }
 }
 
 function sharesByName(value: unknown, file: string): Map<string, unknown> {

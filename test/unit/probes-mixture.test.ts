@@ -20,7 +20,7 @@ test('the sum may be off by 1e-6 and no more', async () => {
 
 test.each<[string, string, string, string]>([
   ['a negative share', '{"World": 1.5, "Sports": -0.5}', 'MIXTURE_SHARE_INVALID', '-0.5'],
-  ['NaN', '{"World": NaN, "Sports": 1}', 'MIXTURE_NOT_JSON', 'finite'],
+  ['NaN', '{"World": NaN, "Sports": 1}', 'MIXTURE_NOT_JSON', ':1:11: '],
   ['NaN as a string', '{"World": "NaN", "Sports": 1}', 'MIXTURE_SHARE_INVALID', 'NaN'],
   ['null', '{"World": null, "Sports": 1}', 'MIXTURE_SHARE_INVALID', 'null'],
   ['an infinite share', '{"World": 1e999, "Sports": 1}', 'MIXTURE_SHARE_INVALID', 'Infinity'],
@@ -30,6 +30,7 @@ test.each<[string, string, string, string]>([
   ['no object', '[0.5, 0.5]', 'MIXTURE_FORM', 'an array'],
   ['lists of different lengths', '{"domains": ["World"], "mixture": [0.5, 0.5]}', 'MIXTURE_FORM', 'domains'],
   ['a domain twice', '{"domains": ["World", "World"], "mixture": [0.5, 0.5]}', 'MIXTURE_FORM', 'different'],
+  ['a domain twice in an object', '{"World": 0.5, "Sports": 0.2, "World": 0.8}', 'MIXTURE_DUPLICATE_KEY', 'World'],
   ['no JSON', '{"World": 0.5,\n}', 'MIXTURE_NOT_JSON', ':2:1: '],
 ])('%s is refused', async (_, content, code, says) => {
   const file = write('refused.json', content)

@@ -109,25 +109,28 @@ test('the event loop turns, progress rises to the number of texts, and an abort 
   await expect(packing).rejects.toBe(reason)
 })
 
-whenPresent(dataFile('ag_news_test.csv'), modelDir('minilm-l6'))('packs AG News with the tokenizer of MiniLM', async () => {
-  const probes = await readProbes([dataFile('ag_news_test.csv')], {
-    columns: ['label', 'title', 'description'],
-    text: ['title', 'description'],
-    labels: ['World', 'Sports', 'Business', 'Sci/Tech'],
-    labelMap: { 1: 'World', 2: 'Sports', 3: 'Business', 4: 'Sci/Tech' },
-    perDomain: 50,
-    seed: 1,
-  })
-  const wordpiece = await loadTokenizer(join(modelDir('minilm-l6'), 'tokenizer.json'))
-  const packed = await packProbes(probes, wordpiece, { maxLength: 64, truncate: true, vocabularySize: 30522 })
-  expect(packed.offsets.length).toBe(201)
-  expect(packed.longest).toBe(64)
-  let full = 0
-  for (let i = 0; i < 200; i++) {
-    expect([packed.ids[packed.offsets[i]], packed.ids[packed.offsets[i + 1] - 1]]).toEqual([101, 102])
-    if (packed.offsets[i + 1] - packed.offsets[i] === 64) full++
-  }
-  const truncated = packed.truncated.reduce((a, b) => a + b, 0)
-  expect(truncated).toBeGreaterThan(0)
-  expect(truncated).toBeLessThanOrEqual(full)
-})
+whenPresent(dataFile('ag_news_test.csv'), modelDir('minilm-l6'))(
+  'packs AG News with the tokenizer of MiniLM',
+  async () => {
+    const probes = await readProbes([dataFile('ag_news_test.csv')], {
+      columns: ['label', 'title', 'description'],
+      text: ['title', 'description'],
+      labels: ['World', 'Sports', 'Business', 'Sci/Tech'],
+      labelMap: { 1: 'World', 2: 'Sports', 3: 'Business', 4: 'Sci/Tech' },
+      perDomain: 50,
+      seed: 1,
+    })
+    const wordpiece = await loadTokenizer(join(modelDir('minilm-l6'), 'tokenizer.json'))
+    const packed = await packProbes(probes, wordpiece, { maxLength: 64, truncate: true, vocabularySize: 30522 })
+    expect(packed.offsets.length).toBe(201)
+    expect(packed.longest).toBe(64)
+    let full = 0
+    for (let i = 0; i < 200; i++) {
+      expect([packed.ids[packed.offsets[i]], packed.ids[packed.offsets[i + 1] - 1]]).toEqual([101, 102])
+      if (packed.offsets[i + 1] - packed.offsets[i] === 64) full++
+    }
+    const truncated = packed.truncated.reduce((a, b) => a + b, 0)
+    expect(truncated).toBeGreaterThan(0)
+    expect(truncated).toBeLessThanOrEqual(full)
+  },
+)

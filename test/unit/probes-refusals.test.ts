@@ -95,6 +95,14 @@ const refusals: Record<string, Refusal> = {
     code: 'PROBES_JSON_INVALID',
     at: { line: 1, column: 15 },
   },
+  'a key twice': {
+    file: [
+      'k.jsonl',
+      lines('{"text": "text", "label": "label"}', '{"text": "a", "label": "x", "\\u0074ext": "b", "text": "c"}'),
+    ],
+    code: 'PROBES_DUPLICATE_KEY',
+    at: { line: 2, column: 1 },
+  },
   'a string as a line': {
     file: ['n.jsonl', lines(good.trim(), '"two"')],
     code: 'PROBES_NOT_OBJECT',

@@ -134,14 +134,16 @@ describe('--label-map', () => {
   })
 
   test.each([
-    ['{"1": }', { line: 1, column: 7 }],
-    ['["World"]', {}],
-    ['{"1": null}', {}],
-    ['{"1": 0.5}', {}],
-  ])('a file with %s is refused', async (content, place) => {
+    ['{\n"1": }', 'LABEL_MAP_NOT_JSON', { line: 2, column: 6 }],
+    ['{"1": "a", "1": "b"}', 'LABEL_MAP_DUPLICATE_KEY', {}],
+    [Buffer.from([0x22, 0xff, 0x22]), 'LABEL_MAP_NOT_UTF8', { offset: 1 }],
+    ['["World"]', 'LABEL_MAP_INVALID', {}],
+    ['{"1": null}', 'LABEL_MAP_INVALID', {}],
+    ['{"1": 0.5}', 'LABEL_MAP_INVALID', {}],
+  ])('a file with %j is refused: %s', async (content, code, place) => {
     const file = write('bad-map.json', content)
     expect(await failure(readLabelMap(file))).toMatchObject({
-      code: 'LABEL_MAP_INVALID',
+      code,
       kind: 'input',
       details: { file, ...place },
     })

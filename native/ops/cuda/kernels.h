@@ -1,0 +1,73 @@
+#pragma once
+// Entry points of the kernels: what they compute is said here, how in the file of the same family. All pointers are
+// device memory; matrices are row-major float32 with a leading dimension; everything is queued on `stream`. Sums
+// run in an order fixed by the shapes alone: the same bits in every run and on every GPU of one architecture.
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/dtype.h"
+#include "ops/ops.h"
+
+namespace warp::cuda {
+
+// --- activate.cu ---
+// y = act(y + bias); bias (size) may be null
+void activate(size_t rows, size_t size, const float* bias, Activation act, float* y, size_t ldy, cudaStream_t stream);
+
+// --- normalize.cu: as in ops.h ---
+void layer_norm(size_t rows, size_t size, const float* x, size_t ldx, const float* r, size_t ldr, const float* gain,
+                const float* bias, float eps, float* y, size_t ldy, cudaStream_t stream);
+void add(size_t rows, size_t size, const float* x, size_t ldx, float* y, size_t ldy, cudaStream_t stream);
+constexpr size_t kMaxTables = 4;
+// tables and index are host arrays of device pointers; count ≤ kMaxTables
+void embed(size_t rows, size_t size, size_t count, const float* const* tables, const uint32_t* const* index, float* y,
+           size_t ldy, cudaStream_t stream);
+// Row i of y = row index[i] of x; x and y do not overlap.
+void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t* index, float* y, size_t ldy,
+            cudaStream_t stream);
+// y (columns × rows, leading dimension ldy) = xᵀ
+void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy, cudaStream_t stream);
+
+// --- attention.cu: as in ops.h; longest: tokens of the longest text; head_size ≤ kMaxHeadSize ---
+constexpr size_t kMaxHeadSize = 256;
+void attention(size_t texts, size_t longest, const uint32_t* offsets, size_t heads, size_t head_size, bool causal,
+               const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v, size_t ldkv,
+               float* out, size_t ldo, cudaStream_t stream);
+
+// --- loss.cu ---
+// By row of `classes` logits: loss = −log softmax(z)[label], residual = softmax(z) − onehot(label). loss (rows) may be
+// null. A label < 0 has no class: its loss is 0 and its residual the probabilities.
+void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, const int32_t* labels, double* loss,
+                   float* residual, size_t lde, cudaStream_t stream);
+
+// --- mimic.cu ---
+struct MimicShape {
+  size_t points, samples, domains, classes, columns;  // columns of one class's gradient: H, and one more for a bias
+  bool bias;                                          // the last column's input is 1
+};
+struct MimicInput {
+  // per point: samples × classes, samples × inputs; `stride` floats from point to point
+  const float* residual;
+  size_t ld_residual, residual_stride;
+  const float* hidden;
+  size_t ld_hidden, hidden_stride;
+  const float* direction;     // points × classes × columns: v_k of the scope
+  const double* scale;        // points: 1 / ‖v_k‖
+  const uint32_t* order;      // samples, sorted by domain
+  const uint32_t* first;      // domains + 1: where each domain's samples begin in `order`
+};
+struct MimicOutput {
+  double* scores;     // samples × points: −⟨e hᵀ, v⟩ · scale
+  double* sums;       // domains × points: Σ of scores
+  double* squares;    // domains × points: Σ of squares of scores
+  double* gradients;  // points × domains × classes × columns: Σ of e hᵀ
+};
+// `first_host`: the same as input.first, on the host. workspace: at least mimic_workspace() bytes for one point; more
+// lets several points go in one launch, with the same results.
+size_t mimic_workspace(const MimicShape& shape, const uint32_t* first_host);
+void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput& input, const MimicOutput& output,
+           void* workspace, size_t workspace_bytes, cudaStream_t stream);
+
+}  // namespace warp::cuda

@@ -40,22 +40,22 @@ class Bert : public Model {
     return Room::floats(ops, spec, tokens, longest);
   }
 
-  void run(const Ops& ops, const LayerPoint& w, const Tile& tile, bool selected_only, float* x,
+  void run(const Ops& ops, const LayerPoint& w, const TileView& tile, bool selected_only, float* x,
            float* scratch) const override {
     const size_t h = spec.hidden;
-    const Room room(spec, tile.tokens(), scratch);
+    const Room room(ops, spec, tile.tokens, scratch);
     attend(ops, spec, w, tile, selected_only, false, x, room);
-    const size_t rows = selected_only ? tile.texts : tile.tokens();
-    if (selected_only) gather_selected(tile, h, x, x);  // forward only: text t's row lies at t or later
-    for (size_t top = 0; top < rows; top += kBlockRows) {
-      const size_t height = std::min(kBlockRows, rows - top);
+    const size_t rows = selected_only ? tile.texts : tile.tokens;
+    if (selected_only) keep_selected(ops, tile, h, x, room);
+    for (size_t top = 0; top < rows; top += ops.block_rows()) {
+      const size_t height = std::min(ops.block_rows(), rows - top);
       float *here = x + top * h, *y = room.context + top * h;
       apply(ops, w, kProjection, height, h, h, y, h, Activation::kNone, room.hidden, h, room.rest);
-      ops.layer_norm(height, h, room.hidden, h, here, h, w.vectors[kAttentionGain].data(),
-                     w.vectors[kAttentionBias].data(), spec.epsilon, here, h);
+      ops.layer_norm(height, h, room.hidden, h, here, h, w.vectors[kAttentionGain],
+                     w.vectors[kAttentionBias], spec.epsilon, here, h);
       apply(ops, w, kUp, height, spec.intermediate, h, here, h, spec.activation, room.block, spec.intermediate, room.rest);
       apply(ops, w, kDown, height, h, spec.intermediate, room.block, spec.intermediate, Activation::kNone, y, h, room.rest);
-      ops.layer_norm(height, h, y, h, here, h, w.vectors[kOutputGain].data(), w.vectors[kOutputBias].data(),
+      ops.layer_norm(height, h, y, h, here, h, w.vectors[kOutputGain], w.vectors[kOutputBias],
                      spec.epsilon, here, h);
     }
   }

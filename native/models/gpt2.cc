@@ -38,22 +38,22 @@ class Gpt2 : public Model {
     return Room::floats(ops, spec, tokens, longest) + tokens * spec.hidden;
   }
 
-  void run(const Ops& ops, const LayerPoint& w, const Tile& tile, bool selected_only, float* x,
+  void run(const Ops& ops, const LayerPoint& w, const TileView& tile, bool selected_only, float* x,
            float* scratch) const override {
-    const size_t h = spec.hidden, tokens = tile.tokens();
+    const size_t h = spec.hidden, tokens = tile.tokens;
     float* normed = scratch;
-    const Room room(spec, tokens, scratch + tokens * h);
-    ops.layer_norm(tokens, h, x, h, nullptr, 0, w.vectors[kFirstGain].data(), w.vectors[kFirstBias].data(),
+    const Room room(ops, spec, tokens, scratch + tokens * h);
+    ops.layer_norm(tokens, h, x, h, nullptr, 0, w.vectors[kFirstGain], w.vectors[kFirstBias],
                    spec.epsilon, normed, h);
     attend(ops, spec, w, tile, selected_only, true, normed, room);
     const size_t rows = selected_only ? tile.texts : tokens;
-    if (selected_only) gather_selected(tile, h, x, x);  // forward only: text t's row lies at t or later
-    for (size_t top = 0; top < rows; top += kBlockRows) {
-      const size_t height = std::min(kBlockRows, rows - top);
+    if (selected_only) keep_selected(ops, tile, h, x, room);
+    for (size_t top = 0; top < rows; top += ops.block_rows()) {
+      const size_t height = std::min(ops.block_rows(), rows - top);
       float* here = x + top * h;
       apply(ops, w, kProjection, height, h, h, room.context + top * h, h, Activation::kNone, room.hidden, h, room.rest);
       ops.add(height, h, room.hidden, h, here, h);
-      ops.layer_norm(height, h, here, h, nullptr, 0, w.vectors[kSecondGain].data(), w.vectors[kSecondBias].data(),
+      ops.layer_norm(height, h, here, h, nullptr, 0, w.vectors[kSecondGain], w.vectors[kSecondBias],
                      spec.epsilon, room.hidden, h);
       apply(ops, w, kUp, height, spec.intermediate, h, room.hidden, h, spec.activation, room.block, spec.intermediate,
             room.rest);

@@ -42,15 +42,23 @@ struct LayerPlan {
 
 // θ_k of one layer, ready to multiply with.
 struct LayerPoint {
-  std::vector<Buffer<float>> packed, bias, vectors;
+  std::vector<float*> packed, bias, vectors;  // memory of the backend
+  std::vector<Buffer<float>> held;            // what they point into, where that is the host's
 };
 
-// Some whole texts: tokens are rows.
+// Some whole texts as a backend sees them: tokens are rows, arrays lie in its memory.
+struct TileView {
+  size_t texts, tokens;
+  const uint32_t* offsets;   // texts + 1, from 0
+  const uint32_t* selected;  // the position, in each text, of the row that feeds the head
+  const uint32_t* rows;      // the same row, counted from the tile's first
+};
+
 struct Tile {
   size_t first_text = 0, texts = 0;
-  std::vector<uint32_t> offsets;   // texts + 1, from 0
-  std::vector<uint32_t> selected;  // the position, in each text, of the row that feeds the head
+  std::vector<uint32_t> offsets, selected, rows;
   size_t tokens() const { return offsets.back(); }
+  TileView view() const { return {texts, tokens(), offsets.data(), selected.data(), rows.data()}; }
 };
 
 struct EmbeddingPlan {
@@ -73,7 +81,7 @@ class Model {
   virtual size_t scratch(const Ops& ops, size_t tokens, size_t longest) const = 0;
   // x: tokens × hidden, replaced by the layer's output. With `selected_only` (the last layer) only each text's
   // selected row is computed, and it lies in row `text` of x.
-  virtual void run(const Ops& ops, const LayerPoint& weights, const Tile& tile, bool selected_only, float* x,
+  virtual void run(const Ops& ops, const LayerPoint& weights, const TileView& tile, bool selected_only, float* x,
                    float* scratch) const = 0;
 };
 

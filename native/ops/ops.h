@@ -34,6 +34,9 @@ class Ops {
                            float* packed) const = 0;
   virtual size_t panel() const = 0;
 
+  // Rows that one call of an operation should get at most: those that stay near while a layer works on them.
+  virtual size_t block_rows() const = 0;
+
   // Scratch of one caller of the operations below, in floats; its contents need not be initialised.
   virtual size_t linear_scratch(size_t inputs) const = 0;
   virtual size_t attention_scratch(size_t longest, size_t head_size) const = 0;
@@ -56,6 +59,10 @@ class Ops {
   virtual void attention(size_t texts, const uint32_t* offsets, size_t heads, size_t head_size, bool causal,
                          const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v,
                          size_t ldkv, float* out, size_t ldo, float* scratch) const = 0;
+
+  // y[i] = x[index[i]]; index null: x[i]. rows × size; x and y do not overlap.
+  virtual void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t* index, float* y,
+                      size_t ldy) const = 0;
 
   // y[i] = Σ_t tables[t][index[t][i]] over `count` tables of rows of `size`
   virtual void embed(size_t rows, size_t size, size_t count, const float* const* tables,

@@ -52,11 +52,15 @@ uint64_t LayerSource::point_bytes(const Ops& ops, const LayerPlan& plan, size_t 
 
 LayerPoint LayerSource::allocate(const Ops& ops) const {
   LayerPoint point;
+  const auto hold = [&](size_t count) {
+    point.held.emplace_back(count);
+    return point.held.back().data();
+  };
   for (const LinearPlan& linear : plan_.linears) {
-    point.packed.emplace_back(ops.packed_size(linear.outputs(), linear.inputs));
-    point.bias.emplace_back(linear.outputs());
+    point.packed.push_back(hold(ops.packed_size(linear.outputs(), linear.inputs)));
+    point.bias.push_back(hold(linear.outputs()));
   }
-  for (const std::string& name : plan_.vectors) point.vectors.emplace_back(tensors_.at(name).elements());
+  for (const std::string& name : plan_.vectors) point.vectors.push_back(hold(tensors_.at(name).elements()));
   return point;
 }
 
@@ -69,8 +73,8 @@ void LayerSource::form(const Ops& ops, Threads& threads, int k, LayerPoint& poin
       const LinearPlan& linear = plan_.linears[i];
       if (task < steps(linear)) {
         const size_t first = task * kStep;
-        return linear.by_inputs ? form_inputs(ops, linear, k, first, point.packed[i].data())
-                                : form_outputs(ops, linear, k, first, point.packed[i].data());
+        return linear.by_inputs ? form_inputs(ops, linear, k, first, point.packed[i])
+                                : form_outputs(ops, linear, k, first, point.packed[i]);
       }
       task -= steps(linear);
     }
@@ -82,11 +86,11 @@ void LayerSource::form_vectors(int k, LayerPoint& point) const {
     const LinearPlan& linear = plan_.linears[i];
     for (size_t part = 0; part < linear.parts.size(); part++)
       tensors_.at(linear.parts[part].bias)
-          .point(k, linear.parts[part].first, linear.part_outputs, point.bias[i].data() + part * linear.part_outputs);
+          .point(k, linear.parts[part].first, linear.part_outputs, point.bias[i] + part * linear.part_outputs);
   }
   for (size_t i = 0; i < plan_.vectors.size(); i++) {
     const PathTensor& tensor = tensors_.at(plan_.vectors[i]);
-    tensor.point(k, 0, tensor.elements(), point.vectors[i].data());
+    tensor.point(k, 0, tensor.elements(), point.vectors[i]);
   }
 }
 

@@ -52,7 +52,7 @@ class Run {
         threads_.parallel(end - begin, [&](size_t i, int worker) {
           context_.check();
           const Tile& tile = tiles_[begin + i];
-          model_.run(ops_, weights, tile, layer + 1 == model_.spec.layers, activations(p, i), scratch_[worker].data());
+          model_.run(ops_, weights, tile.view(), layer + 1 == model_.spec.layers, activations(p, i), scratch_[worker].data());
           context_.progress(add_done(double(tile.tokens())), total_);
         });
       }

@@ -58,6 +58,7 @@ std::vector<Tile> cut_tiles(const ModelSpec& spec, const PackedTexts& texts) {
     Tile& tile = tiles.back();
     tile.texts++;
     tile.selected.push_back(selected_row(spec, texts.ids.data() + begin, length));
+    tile.rows.push_back(tile.offsets.back() + tile.selected.back());
     tile.offsets.push_back(tile.offsets.back() + length);
   }
   return tiles;
@@ -74,7 +75,7 @@ ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, c
   }
   const uint64_t workers =
       uint64_t(threads) * (model.scratch(ops, largest_tile(tiles), longest_text(texts)) + 64 * 4 * std::max(spec.hidden, spec.intermediate)) * sizeof(float);
-  const uint64_t index = texts.offsets.back() * 13 + texts.texts() * 4 + tiles.size() * 128 + texts.texts() * 8;
+  const uint64_t index = texts.offsets.back() * 13 + texts.texts() * 4 + tiles.size() * 152 + texts.texts() * 12;
   const uint64_t fixed = kept_bytes + points * texts.texts() * row + workers + index;
   // A chunk's tokens cost their activations at every point, and at most one embedding row each, three times
   // (two stored, one formed); the embedding's rows and a layer's weights are not held at the same time.

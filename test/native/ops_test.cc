@@ -193,6 +193,24 @@ static void check_attention(const Ops& ops, const std::vector<uint32_t>& offsets
   for (size_t i = 0; i < want.size(); i++) CHECK_NEAR(y[i / width * (width + 3) + i % width], want[i], 3e-5);
 }
 
+TEST(gather_picks_rows) {
+  for_each_isa([](const Ops& ops) {
+    for (size_t size : {1, 17, 64}) {
+      const size_t rows = 5, ldx = size + 2, ldy = size + 3;
+      const auto x = numbers(9 * ldx, "x");
+      const std::vector<uint32_t> index = {3, 0, 8, 8, 4};
+      for (const uint32_t* rows_of : {index.data(), static_cast<const uint32_t*>(nullptr)}) {
+        auto y = framed(rows, ldy);
+        ops.gather(rows, size, x.data(), ldx, rows_of, y.data(), ldy);
+        for (size_t i = 0; i < rows; i++)
+          for (size_t j = 0; j < size; j++) CHECK(y[i * ldy + j] == x[(rows_of ? index[i] : i) * ldx + j]);
+        check_frame(y, rows, size, ldy);
+      }
+      ops.gather(0, size, nullptr, ldx, nullptr, nullptr, ldy);
+    }
+  });
+}
+
 TEST(attention_agrees) {
   for_each_isa([](const Ops& ops) {
     for (bool causal : {false, true})

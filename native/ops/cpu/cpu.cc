@@ -1,5 +1,6 @@
 // The CPU backend: picks the kernels of this processor.
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 #include "core/error.h"
@@ -26,6 +27,7 @@ class CpuOps : public Ops {
                    float* packed) const override {
     k_.pack_inputs(outputs, inputs, first, count, rows, ld, packed);
   }
+  size_t block_rows() const override { return 96; }  // in a core's second-level cache, with their feed-forward
   size_t linear_scratch(size_t inputs) const override { return k_.linear_scratch(inputs); }
   size_t attention_scratch(size_t longest, size_t head_size) const override {
     return k_.attention_scratch(longest, head_size);
@@ -45,6 +47,10 @@ class CpuOps : public Ops {
                  const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v, size_t ldkv,
                  float* out, size_t ldo, float* scratch) const override {
     k_.attention(texts, offsets, heads, head_size, causal, queries, q, ldq, k, v, ldkv, out, ldo, scratch);
+  }
+  void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t* index, float* y,
+              size_t ldy) const override {
+    for (size_t i = 0; i < rows; i++) std::memcpy(y + i * ldy, x + (index ? index[i] : i) * ldx, size * sizeof(float));
   }
   void embed(size_t rows, size_t size, size_t count, const float* const* tables, const uint32_t* const* index, float* y,
              size_t ldy) const override {

@@ -144,7 +144,9 @@ const carriageReturn = 0x0d
 
 /** The bytes that no finished row covers, and the physical line on which they begin. */
 class Remainder {
-  #bytes: Buffer = Buffer.alloc(0)
+  /** joined only when a row ends or fails: a row may span hundreds of them */
+  #pieces: Buffer[] = []
+  #size = 0
   #start = 0
   #line = 1
 
@@ -154,7 +156,13 @@ class Remainder {
   ) {}
 
   append(chunk: Buffer): void {
-    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+    this.#pieces.push(chunk)
+    this.#size += chunk.length
+  }
+
+  get #bytes(): Buffer {
+    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces)]
+    return this.#pieces[0]
   }
 
   /** Leaves the row that ends at byte `end` of the file; its first line. */
@@ -166,19 +174,22 @@ class Remainder {
   }
 
   #skipBlank(): void {
+    const bytes = this.#bytes
     let blank = 0
-    while (this.#bytes[blank] === newline || this.#bytes[blank] === carriageReturn) blank++
+    while (bytes[blank] === newline || bytes[blank] === carriageReturn) blank++
     this.#skip(blank)
   }
 
   #skip(length: number): void {
-    this.#line += lineBreaks(this.#bytes, length)
-    this.#bytes = this.#bytes.subarray(length)
+    const bytes = this.#bytes
+    this.#line += lineBreaks(bytes, length)
+    this.#pieces = [bytes.subarray(length)]
+    this.#size -= length
     this.#start += length
   }
 
   checkLength(): void {
-    if (this.#bytes.length <= longestRecord) return
+    if (this.#size <= longestRecord) return
     this.#skipBlank()
     const fault = this.#quoteFault()
     if (fault?.kind === 'unclosed') throw this.#unclosed(fault.opened)

@@ -153,6 +153,8 @@ export interface Addon {
   planScore(request: ScoreRequest): ScorePlan
   /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */
   score(request: ScoreRequest, onProgress: NativeProgress): NativeTask<ScoreResult>
+  /** best rate of `repeats` runs of the linear layer on every thread at once, multiply-adds ×2 per second */
+  measureProduct(rows: number, outputs: number, inputs: number, repeats: number, threads: number): number
   /** kernels in use: cpu/avx512, cpu/avx2 or cpu/portable */
   cpuName(): string
   /** bytes native buffers hold now */

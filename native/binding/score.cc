@@ -5,6 +5,7 @@
 #include "binding/task.h"
 #include "scoring/forward.h"
 #include "scoring/gradients.h"
+#include "scoring/rate.h"
 
 namespace warp {
 namespace {
@@ -191,6 +192,14 @@ Napi::Value memory_used(const Napi::CallbackInfo& call) {
   return Napi::Number::New(call.Env(), double(Memory::used().load()));
 }
 
+// measureProduct(rows, outputs, inputs, repeats, threads) → best rate over the repeats, flops per second
+Napi::Value measure_product(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto number = [&](size_t i) { return size_t(call[i].As<Napi::Number>().Int64Value()); };
+    return Napi::Number::New(call.Env(), measure_product_rate(cpu_ops(), number(0), number(1), number(2), int(number(3)), int(number(4))));
+  });
+}
+
 Napi::Value cpu_name(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value { return Napi::String::New(call.Env(), cpu_ops().name()); });
 }
@@ -201,6 +210,7 @@ void register_score(Napi::Env env, Napi::Object exports) {
   exports.Set("score", Napi::Function::New(env, score));
   exports.Set("planScore", Napi::Function::New(env, plan_score));
   exports.Set("memoryUsed", Napi::Function::New(env, memory_used));
+  exports.Set("measureProduct", Napi::Function::New(env, measure_product));
   exports.Set("cpuName", Napi::Function::New(env, cpu_name));
 }
 

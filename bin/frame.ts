@@ -1,0 +1,148 @@
+// What every command shares: options of the frame, one way to run, print, fail and be interrupted.
+import cliProgress from 'cli-progress'
+import { type Command, CommanderError } from 'commander'
+import type { Progress } from '../lib/native/task.js'
+
+export interface FrameOptions {
+  json?: boolean
+  quiet?: boolean
+  verbose?: boolean
+}
+
+/** What a command gives back: the document of `--json`, the text otherwise. */
+export interface Output {
+  json: unknown
+  text: string
+  /** default 0 */
+  exitCode?: number
+}
+
+export interface CommandRun {
+  /** aborted by the first SIGINT or SIGTERM */
+  signal: AbortSignal
+  onProgress: (progress: Progress) => void
+  /** a line on stderr, unless `--quiet` */
+  note(line: string): void
+}
+
+/** Adds --json, -q and -v. */
+export function framed(command: Command): Command {
+  return command
+    .option('--json', 'print one JSON document on stdout, also on failure')
+    .option('-q, --quiet', 'nothing on stderr but errors')
+    .option('-v, --verbose', 'say where an error comes from')
+}
+
+class Interrupted extends Error {
+  constructor(readonly signal: NodeJS.Signals) {
+    super(`interrupted by ${signal}`)
+  }
+}
+
+/** Runs a command's work and prints what it gives; errors reach `main`. */
+export async function execute(options: FrameOptions, work: (run: CommandRun) => Promise<Output>): Promise<void> {
+  const controller = new AbortController()
+  const progress = options.quiet ? undefined : new ProgressReporter()
+  const interrupt = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(exitCodeOf(controller.signal.reason))
+    controller.abort(new Interrupted(signal))
+  }
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', interrupt)
+  try {
+    const output = await work({
+      signal: controller.signal,
+      onProgress: (p) => progress?.update(p),
+      note: (line) => { if (!options.quiet) process.stderr.write(`${line}\n`) },
+    })
+    progress?.stop()
+    process.stdout.write(options.json ? `${JSON.stringify(output.json, null, 2)}\n` : output.text.replace(/\n*$/, '\n'))
+    process.exitCode = output.exitCode ?? 0
+  } finally {
+    progress?.stop()
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+  }
+}
+
+/** A bar with ETA on a terminal; elsewhere a line when a phase starts and every ten seconds within it. */
+class ProgressReporter {
+  #bar: cliProgress.SingleBar | undefined
+  #phase = ''
+  #last = 0
+
+  update({ phase, done, total, unit }: Progress): void {
+    const fresh = phase !== this.#phase
+    if (fresh) this.#begin(phase, done, total)
+    if (this.#bar) return this.#bar.update(done)
+    if (!fresh && performance.now() - this.#last < 10_000) return
+    this.#last = performance.now()
+    process.stderr.write(`${phase}: ${total > 0 ? `${Math.floor(100 * done / total)} %` : `${done} ${unit}`}\n`)
+  }
+
+  #begin(phase: string, done: number, total: number): void {
+    this.stop()
+    this.#phase = phase
+    if (!process.stderr.isTTY || total === 0) return
+    this.#bar = new cliProgress.SingleBar({
+      format: '{phase} {bar} {percentage}% · {duration_formatted} · ETA {eta_formatted}', stream: process.stderr,
+      hideCursor: true, clearOnComplete: true, etaBuffer: 50, barCompleteChar: '█', barIncompleteChar: '░',
+    })
+    this.#bar.start(total, done, { phase })
+  }
+
+  stop(): void {
+    this.#bar?.stop()
+    this.#bar = undefined
+    this.#phase = ''
+  }
+}
+
+interface Described {
+  code: string
+  message: string
+  details: unknown
+  hint: string
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof Interrupted) return error.signal === 'SIGINT' ? 130 : 143
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  return (error as { exitCode?: number }).exitCode ?? 1
+}
+
+function describe(error: unknown): Described {
+  const known = error as Partial<Described>
+  if (error instanceof Interrupted) return { code: 'INTERRUPTED', message: error.message, details: {}, hint: '' }
+  if (error instanceof CommanderError) {
+    return { code: 'USAGE', message: error.message.replace(/^error: /, ''), details: {}, hint: 'warp --help, warp COMMAND --help' }
+  }
+  if (typeof known.code === 'string' && typeof known.hint === 'string') {
+    return { code: known.code, message: known.message ?? '', details: known.details ?? {}, hint: known.hint }
+  }
+  return { code: 'INTERNAL', message: known?.message ?? String(error), details: {}, hint: 'this is a bug: please report it with what -v prints' }
+}
+
+/** Runs the program: sets the exit code, prints a failure once, as JSON where `--json` is among the arguments. */
+export async function main(program: Command, args: string[]): Promise<void> {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0) // the reader has had enough
+    throw error
+  })
+  const prepare = (command: Command): void => {
+    command.exitOverride().configureOutput({ writeErr: () => {} })
+    command.commands.forEach(prepare)
+  }
+  prepare(program)
+  try {
+    if (args.length === 0) throw new CommanderError(2, 'warp.command', 'a command is needed')
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    process.exitCode = exitCodeOf(error)
+    if (process.exitCode === 0) return
+    const described = describe(error)
+    if (args.includes('--json')) process.stdout.write(`${JSON.stringify({ error: described }, null, 2)}\n`)
+    process.stderr.write(`warp: ${described.message} [${described.code}]\n${described.hint ? `  try: ${described.hint}\n` : ''}`)
+    if (args.includes('-v') || args.includes('--verbose')) process.stderr.write(`${(error as Error).stack}\n`)
+  }
+}

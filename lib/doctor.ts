@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { addon } from './native/load.js'
+import type { CublasInfo, CudaInfo } from './native/types.js'
+
+export interface Doctor {
+  schema: 'warp.doctor/1'
+  version: string
+  node: string
+  platform: string
+  processors: { count: number; model: string }
+  memoryBytes: number
+  /** the kernels that would multiply */
+  cpu: string
+  cuda: CudaInfo
+  cublas: CublasInfo | null
+  /** what `--device auto` takes, and why */
+  auto: { device: 'cpu' | 'cuda'; reason: string }
+}
+
+/** This package's version. */
+export function version(): string {
+  return (JSON.parse(readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')) as { version: string }).version
+}
+
+/** What this machine has and what would be used. @throws WarpError ADDON_MISSING, ISA_UNAVAILABLE */
+export function listDevices(): Doctor {
+  const native = addon()
+  const { cuda } = native.info()
+  return {
+    schema: 'warp.doctor/1', version: version(), node: process.versions.node, platform: `${process.platform}-${process.arch}`,
+    processors: { count: os.availableParallelism(), model: os.cpus()[0]?.model ?? '' }, memoryBytes: os.totalmem(), cpu: native.cpuName(), cuda,
+    cublas: cuda.available ? native.cublasInfo() : null,
+    auto: { device: 'cpu', reason: cuda.available ? 'scoring on CUDA devices is not offered yet' : cuda.error },
+  }
+}

@@ -1,0 +1,93 @@
+// The rules of CONTRIBUTING.md as functions from a tree (path → text) to a list of breaches.
+
+export type Tree = Map<string, string>
+export type Rule = (tree: Tree) => string[]
+
+const files = (tree: Tree, pattern: RegExp): [string, string][] => [...tree].filter(([path]) => pattern.test(path))
+
+const nativeOrder = ['core', 'files', 'ops', 'paths', 'models', 'scoring', 'binding']
+const nativeLevel = (room: string): number =>
+  room === 'trace' || room === 'training' ? nativeOrder.indexOf('scoring') : nativeOrder.indexOf(room)
+
+/** Native includes point down: binding → scoring, training, trace → models → paths → ops → files → core. */
+export const nativeIncludesPointDown: Rule = (tree) => files(tree, /^native\/.*\.(cc|h|cu|inc)$/).flatMap(([path, text]) => {
+  const room = path.split('/')[1]
+  return [...text.matchAll(/^#include "([a-z_]+)\/[^"]+"/gm)].map(([, target]) => target)
+    .filter((target) => nativeLevel(target) > nativeLevel(room) || nativeLevel(target) < 0)
+    .map((target) => `${path} includes ${target}/`)
+})
+
+/** napi.h only in native/binding, cuda headers only in native/ops/cuda. */
+export const foreignHeadersStayInTheirRooms: Rule = (tree) => files(tree, /^native\/.*\.(cc|h|cu|inc)$/).flatMap(([path, text]) => [
+  ...(/#include <napi\.h>/.test(text) && !path.startsWith('native/binding/') ? [`${path} includes napi.h`] : []),
+  ...(/#include <cuda[^>]*>/.test(text) && !path.startsWith('native/ops/cuda/') ? [`${path} includes a CUDA header`] : []),
+])
+
+/** TypeScript imports point down: bin → lib → lib/native; a room of lib imports another through its index or a file of it. */
+export const libraryImportsPointDown: Rule = (tree) => files(tree, /^(lib|bin)\/.*\.ts$/).flatMap(([path, text]) =>
+  [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, target]) => resolve(path, target))
+    .filter((target) => (path.startsWith('lib/') && target.startsWith('bin/')) || target.startsWith('test/') ||
+      (path.startsWith('lib/native/') && target.startsWith('lib/') && !target.startsWith('lib/native/') && target !== 'lib/errors.js'))
+    .map((target) => `${path} imports ${target}`))
+
+function resolve(from: string, target: string): string {
+  const parts = from.split('/').slice(0, -1)
+  for (const part of target.split('/')) {
+    if (part === '..') parts.pop()
+    else if (part !== '.') parts.push(part)
+  }
+  return parts.join('/')
+}
+
+/** Models and scoring reach a backend only through ops.h. */
+export const backendsOnlyThroughOps: Rule = (tree) => files(tree, /^native\/(models|scoring|trace)\//).flatMap(([path, text]) =>
+  [...text.matchAll(/#include "ops\/([^"]+)"/g)].filter(([, target]) => target !== 'ops.h').map(([, target]) => `${path} includes ops/${target}`))
+
+/** Every operation of ops.h has its meaning in ops/reference and its kernel in the CPU's table. */
+export const everyOperationIsEverywhere: Rule = (tree) => {
+  const ops = tree.get('native/ops/ops.h') ?? ''
+  const names = [...ops.matchAll(/virtual void (\w+)\(/g)].map(([, name]) => name).filter((name) => !name.startsWith('pack_'))
+  const reference = tree.get('native/ops/reference/reference.h') ?? ''
+  const kernels = tree.get('native/ops/cpu/kernels.h') ?? ''
+  return names.flatMap((name) => [
+    ...(new RegExp(`\\b${name}\\(`).test(reference) ? [] : [`${name} is not in ops/reference`]),
+    ...(new RegExp(`\\(\\*${name}\\)`).test(kernels) ? [] : [`${name} is not in ops/cpu`]),
+  ])
+}
+
+const source = /^(lib|bin|native|test|benchmarks|scripts)\/.*\.(ts|cts|cjs|mjs|js|cc|cu|h|cuh|inc|py)$/
+
+/** Files of at most 400 lines, but for those named with a reason. */
+export const filesAreShort = (exceptions: Record<string, string>): Rule => (tree) => files(tree, source)
+  .filter(([path, text]) => text.split('\n').length - 1 > 400 && !(path in exceptions))
+  .map(([path, text]) => `${path} has ${text.split('\n').length - 1} lines`)
+
+/** Functions of at most 80 lines: from a line that opens a brace to the line at the same indentation that closes it. */
+export const functionsAreShort: Rule = (tree) => files(tree, /^(lib|bin|native)\/.*\.(ts|cc|cu|h|inc)$/).flatMap(([path, text]) => {
+  const breaches: string[] = []
+  const lines = text.split('\n')
+  lines.forEach((line, start) => {
+    if (!/\)[^;=]*\{$/.test(line) || /^\s*(namespace|class|struct|export (default )?class|switch)\b/.test(line)) return
+    const indent = /^\s*/.exec(line)![0]
+    const end = lines.findIndex((other, i) => i > start && other.startsWith(`${indent}}`))
+    if (end - start > 80) breaches.push(`${path}:${start + 1} is ${end - start + 1} lines long`)
+  })
+  return breaches
+})
+
+/** Native code returns errors: it never aborts, prints or exits. */
+export const nativeCodeIsQuiet: Rule = (tree) => files(tree, /^native\//).flatMap(([path, text]) =>
+  [...withoutComments(text).matchAll(/\b(std::abort|abort|std::exit|exit|_exit|printf|fprintf|puts|assert)\s*\(|std::(cout|cerr)\b/g)]
+    .map(([call]) => `${path} calls ${call}`))
+
+/** The library never writes to the console. */
+export const libraryIsQuiet: Rule = (tree) => files(tree, /^lib\/.*\.ts$/).flatMap(([path, text]) =>
+  [...withoutComments(text).matchAll(/console\.\w+|process\.(stdout|stderr)\.write/g)].map(([call]) => `${path}: ${call}`))
+
+/** No loose ends, and no place of one machine. */
+export const noLooseEnds: Rule = (tree) => files(tree, /^(?!test\/repo\/|package-lock)/).flatMap(([path, text]) => [
+  ...[...text.matchAll(/\b(TODO|FIXME|XXX)\b|\b(it|test|describe)\.(only|todo)\b/g)].map(([word]) => `${path}: ${word}`),
+  ...(/(^|["'\s(=])\/(root|home\/\w+|work|tmp\/wt)\//m.test(text) ? [`${path} names a place of one machine`] : []),
+])
+
+const withoutComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '')

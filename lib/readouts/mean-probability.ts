@@ -1,0 +1,23 @@
+import { domainProbabilities, whyNoClasses } from './probabilities.js'
+import { meanByDomain, normalised } from './sums.js'
+import type { Readout } from './types.js'
+
+/** What the reference says about a balanced mixture of all domains: the mean of its probabilities. */
+export const meanProbability: Readout = {
+  name: 'mean-probability',
+  description: 'mean probability the reference gives each class, over probes balanced by domain',
+  settings: () => ({}),
+  why: whyNoClasses,
+  prepare(stats) {
+    const D = stats.domains.length
+    const probabilities = domainProbabilities(stats)
+    return (weights) => {
+      const rows = meanByDomain(probabilities, D, stats.domain, D, weights)
+      return normalised(Float64Array.from({ length: D }, (_, c) => {
+        let sum = 0
+        for (let d = 0; d < D; d++) sum += rows[d * D + c]
+        return sum
+      }))
+    }
+  },
+}

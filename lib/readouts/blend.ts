@@ -2,6 +2,7 @@ import { defaultGradients, measuredError } from './gradient-choice.js'
 import { gradientMatching } from './gradient-matching.js'
 import { priorShift } from './prior-shift.js'
 import { projection } from './projection.js'
+import { predictorOf } from './sharing.js'
 import { stationary } from './stationary.js'
 import { normalised } from './sums.js'
 import type { Readout } from './types.js'
@@ -29,7 +30,7 @@ export const blend: Readout = {
     return null
   },
   prepare(stats) {
-    const predictors = parts.map(({ readout, weight }) => ({ predict: readout.prepare(stats), weight }))
+    const predictors = parts.map(({ readout, weight }) => ({ predict: predictorOf(readout, stats), weight }))
     return (weights) => {
       const shares = new Float64Array(stats.domains.length)
       for (const { predict, weight } of predictors) {

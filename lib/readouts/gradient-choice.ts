@@ -5,11 +5,12 @@ export type GradientChoice = Pick<GradientStatistics, 'scope' | 'q'> | 'default'
 
 const width = { head: 0, top: 1 }
 
-/** The widest scope there is, with q = 1 if it is there, else the largest q. */
+/** The widest scope there is, with q = 1 if it is there, else the largest q; null without any gradients. */
 export function defaultGradients(gradients: GradientStatistics[]): GradientStatistics | null {
-  const rank = (g: GradientStatistics) => (g.q === 1 ? Infinity : g.q)
-  const [best] = [...gradients].sort((a, b) => width[b.scope] - width[a.scope] || (rank(a) === rank(b) ? 0 : rank(b) - rank(a)))
-  return best ?? null
+  const rank = (g: GradientStatistics) => (g.q === 1 ? Number.MAX_VALUE : g.q)
+  const better = (a: GradientStatistics, b: GradientStatistics) =>
+    width[a.scope] !== width[b.scope] ? width[a.scope] > width[b.scope] : rank(a) > rank(b)
+  return gradients.reduce<GradientStatistics | null>((best, g) => (best && !better(g, best) ? best : g), null)
 }
 
 /** The gradients a choice names, or null when they were not computed. */

@@ -1,5 +1,5 @@
-import { domainProbabilities, whyNoClasses } from './probabilities.js'
-import { meanByDomain, normalised } from './sums.js'
+import { meanProbabilities, whyNoClasses } from './probabilities.js'
+import { normalised } from './sums.js'
 import type { Readout } from './types.js'
 
 /** What the reference says about a balanced mixture of all domains: the mean of its probabilities. */
@@ -10,9 +10,9 @@ export const meanProbability: Readout = {
   why: whyNoClasses,
   prepare(stats) {
     const D = stats.domains.length
-    const probabilities = domainProbabilities(stats)
+    const means = meanProbabilities(stats)
     return (weights) => {
-      const rows = meanByDomain(probabilities, D, stats.domain, D, weights)
+      const rows = means(weights)
       return normalised(Float64Array.from({ length: D }, (_, c) => {
         let sum = 0
         for (let d = 0; d < D; d++) sum += rows[d * D + c]

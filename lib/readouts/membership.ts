@@ -28,7 +28,7 @@ export const membership: Readout = {
   name: 'membership',
   description: 'share of each domain’s probes whose loss fell by more than half',
   settings: () => ({ threshold: THRESHOLD }),
-  why: (stats) => (members(stats).some((member) => member > 0) ? null : `no probe's loss fell by more than ${THRESHOLD} %`),
+  why: (stats) => (members(stats).includes(1) ? null : `no probe's loss fell by more than ${THRESHOLD} %`),
   prepare(stats) {
     const flags = members(stats)
     return (weights) => normalised(meanByDomain(flags, 1, stats.domain, stats.domains.length, weights))

@@ -1,3 +1,5 @@
+import { shared } from './sharing.js'
+import { meanByDomain } from './sums.js'
 import type { FootprintStatistics } from './types.js'
 
 /** Why the readouts of the reference's own probabilities do not apply, or null: they need domains to be classes. */
@@ -23,7 +25,7 @@ export function domainLogits(stats: FootprintStatistics): Float64Array {
 }
 
 /** N × D, the reference's probabilities of the domains. */
-export function domainProbabilities(stats: FootprintStatistics): Float64Array {
+function domainProbabilities(stats: FootprintStatistics): Float64Array {
   const D = stats.domains.length
   const rows = domainLogits(stats)
   for (let i = 0; i < rows.length; i += D) {
@@ -34,4 +36,13 @@ export function domainProbabilities(stats: FootprintStatistics): Float64Array {
     for (let d = 0; d < D; d++) row[d] /= sum
   }
   return rows
+}
+
+/** D × D, row d the mean over domain d's probes of the reference's probabilities of the domains. */
+export function meanProbabilities(stats: FootprintStatistics): (weights: Float64Array | null) => Float64Array {
+  return shared(stats, 'mean probabilities', () => {
+    const D = stats.domains.length
+    const probabilities = domainProbabilities(stats)
+    return (weights) => meanByDomain(probabilities, D, stats.domain, D, weights)
+  })
 }

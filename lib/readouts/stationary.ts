@@ -1,5 +1,5 @@
-import { domainProbabilities, whyNoClasses } from './probabilities.js'
-import { meanByDomain, normalised } from './sums.js'
+import { meanProbabilities, whyNoClasses } from './probabilities.js'
+import { normalised } from './sums.js'
 import type { Readout } from './types.js'
 
 /**
@@ -35,8 +35,7 @@ export const stationary: Readout = {
   settings: () => ({}),
   why: whyNoClasses,
   prepare(stats) {
-    const D = stats.domains.length
-    const probabilities = domainProbabilities(stats)
-    return (weights) => stationaryDistribution(meanByDomain(probabilities, D, stats.domain, D, weights), D)
+    const means = meanProbabilities(stats)
+    return (weights) => stationaryDistribution(means(weights), stats.domains.length)
   },
 }

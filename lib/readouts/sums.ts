@@ -7,7 +7,7 @@ export function countByDomain(domain: Int32Array, domains: number, weights: Floa
   return counts
 }
 
-/** D × `columns`: mean over each domain's probes of the rows of `table` (N × `columns`). A domain without any gives NaN. */
+/** D × `columns`: mean over each domain's probes of the rows of `table` (N × `columns`); NaN for an empty domain. */
 export function meanByDomain(
   table: Float64Array,
   columns: number,
@@ -19,7 +19,6 @@ export function meanByDomain(
   const counts = new Float64Array(domains)
   for (let i = 0; i < domain.length; i++) {
     const w = weights ? weights[i] : 1
-    if (w === 0) continue
     const d = domain[i]
     counts[d] += w
     const to = d * columns

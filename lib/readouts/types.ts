@@ -13,7 +13,7 @@ export interface GradientStatistics {
   displacement: Float64Array
   /** ‖δ‖² */
   displacementNorm2: number
-  /** N × (D + 2), row i with g_i the probe's own gradient (path mean / u^q): ⟨g_i, A_d'⟩ for every d', ⟨g_i, δ⟩, ‖g_i‖² */
+  /** N × (D + 2), row i: ⟨g_i, A_d⟩ for every d, ⟨g_i, δ⟩, ‖g_i‖²; g_i is the probe's own path-mean gradient / u^q */
   perProbe: Float64Array
 }
 

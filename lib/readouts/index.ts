@@ -1,0 +1,139 @@
+import { inputError, usageError } from '../errors.js'
+import { blend } from './blend.js'
+import { bootstrap, percentileIntervals } from './bootstrap.js'
+import { diagnose } from './diagnostics.js'
+import { defaultGradients } from './gradient-choice.js'
+import { gradientMatching } from './gradient-matching.js'
+import { meanProbability } from './mean-probability.js'
+import { membership } from './membership.js'
+import { priorShift } from './prior-shift.js'
+import { projection } from './projection.js'
+import { recommend } from './recommend.js'
+import { predictorOf } from './sharing.js'
+import { softmaxReadout } from './softmax.js'
+import type { SoftmaxOptions } from './softmax.js'
+import { stationary } from './stationary.js'
+import type { Diagnostics, FootprintStatistics, MixtureResult, Predictor, Readout } from './types.js'
+import { uniform } from './uniform.js'
+
+export { footprintOf } from './footprint.js'
+export type { Footprint } from './footprint.js'
+export type { SoftmaxOptions } from './softmax.js'
+export type * from './types.js'
+
+export interface ReadMixturesOptions {
+  /** names; default: all that apply */
+  readouts?: string[]
+  /** of the resampling */
+  seed: number
+  /** resamples of the probes, at least 20; default 1000 */
+  bootstrap?: number
+  /** nominal coverage of the intervals, in (0, 1); default 0.9 */
+  level?: number
+  softmax?: SoftmaxOptions
+  /** mixtures from elsewhere, such as the trace, to be listed and considered with the rest */
+  extra?: MixtureResult[]
+  signal?: AbortSignal
+  /** resamples done of all */
+  onProgress?: (done: number, total: number) => void
+}
+
+export interface Mixtures {
+  /** the readouts in a fixed order, then `extra` */
+  mixtures: MixtureResult[]
+  recommended: string
+  /** why that one */
+  reason: string
+  diagnostics: Diagnostics
+  /** readouts that were not asked for by name and do not apply */
+  skipped: { readout: string; reason: string }[]
+}
+
+/** Every readout these statistics could have, whether it applies or not, baselines first. */
+export function readoutsFor(stats: FootprintStatistics, softmax?: SoftmaxOptions): Readout[] {
+  const standard = defaultGradients(stats.gradients)
+  const others = stats.gradients.filter((gradients) => gradients !== standard)
+  return [
+    uniform, membership, softmaxReadout(softmax), meanProbability, stationary, priorShift,
+    gradientMatching(), projection(), blend,
+    ...others.flatMap(({ scope, q }) => [gradientMatching({ scope, q }), projection({ scope, q })]),
+  ]
+}
+
+/**
+ * Turns the statistics of the forward passes into mixtures with intervals and a verdict.
+ * @throws READOUT_UNKNOWN, READOUT_NOT_APPLICABLE for a readout asked for by name; OPTION_RANGE; the signal's reason.
+ */
+export async function readMixtures(stats: FootprintStatistics, options: ReadMixturesOptions): Promise<Mixtures> {
+  const { bootstrap: replicates = 1000, level = 0.9, seed, signal, onProgress, extra = [] } = options
+  if (!Number.isInteger(replicates) || replicates < 20) {
+    throw usageError('OPTION_RANGE', `bootstrap must be a whole number of at least 20, not ${replicates}`)
+  }
+  if (!(level > 0 && level < 1)) throw usageError('OPTION_RANGE', `level must lie between 0 and 1, not ${level}`)
+  signal?.throwIfAborted()
+  const { used, skipped } = choose(stats, options)
+  const predictors = used.map((readout) => predictorOf(readout, stats))
+  const resamples = await bootstrap(stats, predictors, {
+    seed, replicates, signal, onProgress: onProgress && ((done) => onProgress(done, replicates)),
+  })
+  const D = stats.domains.length
+  const sampling = resamples.map((shares) => percentileIntervals(shares, D, level))
+  const own = used.map((readout, i) => mixtureResult(stats, readout, predictors[i], sampling[i], level, replicates))
+  const mixtures = [...own, ...extra]
+  const { recommended, reason } = recommend(mixtures)
+  const at = used.findIndex(({ name }) => name === recommended)
+  const spread = at < 0 ? 0 : sampling[at].reduce((sum, [low, high]) => sum + (high - low) / 2, 0) / D
+  onProgress?.(replicates, replicates)
+  return { mixtures, recommended, reason, diagnostics: diagnose(stats, mixtures, recommended, spread), skipped }
+}
+
+function choose(stats: FootprintStatistics, { readouts: names, softmax }: ReadMixturesOptions) {
+  const all = readoutsFor(stats, softmax)
+  const unknown = names?.find((name) => !all.some((readout) => readout.name === name))
+  if (unknown !== undefined) {
+    const known = all.map(({ name }) => name)
+    throw usageError('READOUT_UNKNOWN', `there is no readout ${JSON.stringify(unknown)}`,
+      { expected: known, found: unknown }, `one of ${known.join(', ')}`)
+  }
+  const asked = names ? all.filter(({ name }) => names.includes(name)) : all
+  const skipped = asked.flatMap((readout) => {
+    const reason = readout.why(stats)
+    return reason === null ? [] : [{ readout: readout.name, reason }]
+  })
+  if (names && skipped.length > 0) {
+    const [{ readout, reason }] = skipped
+    throw inputError('READOUT_NOT_APPLICABLE', `the readout ${readout} does not apply: ${reason}`, { readout },
+      'leave it out of the readouts')
+  }
+  const used = asked.filter((readout) => !skipped.some(({ readout: name }) => name === readout.name))
+  return { used, skipped }
+}
+
+function mixtureResult(
+  stats: FootprintStatistics,
+  readout: Readout,
+  predict: Predictor,
+  sampling: [number, number][],
+  level: number,
+  replicates: number,
+): MixtureResult {
+  const shares = predict(null)
+  const own = readout.methodError?.(stats.domains.length) ?? 0
+  const named = <T>(values: ArrayLike<T>) => Object.fromEntries(stats.domains.map((name, d) => [name, values[d]]))
+  const resampling = `the probes drawn (${+(100 * level).toFixed(2)} %, ${replicates} resamples)`
+  return {
+    readout: readout.name,
+    description: readout.description,
+    settings: readout.settings(stats),
+    mixture: named(shares),
+    // Percentiles may lie to one side of the estimate, and an interval without its own estimate would mislead.
+    interval: named(sampling.map(([low, high], d): [number, number] => [
+      Math.max(0, Math.min(low, shares[d]) - own),
+      Math.min(1, Math.max(high, shares[d]) + own),
+    ])),
+    level,
+    intervalIncludes: own > 0
+      ? `${resampling}, and on either side ${own.toFixed(3)} for the method's mean error on experts with known mixtures`
+      : `${resampling}; not the error of the method itself`,
+  }
+}

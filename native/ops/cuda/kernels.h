@@ -12,6 +12,26 @@
 
 namespace warp::cuda {
 
+// --- paths.cu ---
+struct Stored {  // elements of a tensor, in their own dtype
+  const void* data;
+  Dtype dtype;
+};
+// One tensor, or a part of it, between base l and reference r.
+struct Merge {
+  enum Family {
+    kCopy,    // l
+    kLerp,    // l + a (r − l)
+    kBlend,   // a l + b r
+    kMasked,  // l + a (r − l) where keep, else l
+    kClip,    // r within [l − a, l + a]
+  } family;
+  Stored base, reference;
+  double a, b;
+  const uint8_t* keep;
+};
+void merge(const Merge& m, size_t count, void* out, Dtype dtype, cudaStream_t stream);
+
 // --- activate.cu ---
 // y = act(y + bias); bias (size) may be null
 void activate(size_t rows, size_t size, const float* bias, Activation act, float* y, size_t ldy, cudaStream_t stream);
@@ -24,7 +44,7 @@ constexpr size_t kMaxTables = 4;
 // tables and index are host arrays of device pointers; count ≤ kMaxTables
 void embed(size_t rows, size_t size, size_t count, const float* const* tables, const uint32_t* const* index, float* y,
            size_t ldy, cudaStream_t stream);
-// Row i of y = row index[i] of x; x and y do not overlap.
+// Row i of y = row index[i] of x, or row i where index is null; x and y do not overlap.
 void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t* index, float* y, size_t ldy,
             cudaStream_t stream);
 // y (columns × rows, leading dimension ldy) = xᵀ

@@ -104,7 +104,7 @@ __global__ void gather_kernel(size_t rows, size_t size, const float* x, size_t l
                               size_t ldy) {
   const size_t column = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (column >= size) return;
-  for (size_t row = blockIdx.y; row < rows; row += gridDim.y) y[row * ldy + column] = x[index[row] * ldx + column];
+  for (size_t row = blockIdx.y; row < rows; row += gridDim.y) y[row * ldy + column] = x[(index ? index[row] : row) * ldx + column];
 }
 
 // 32 × 32 tiles by way of shared memory, 32 × 8 threads; a padded row of 33 keeps the columns on different banks.

@@ -13,7 +13,8 @@ Needs torch, transformers and safetensors (development only; the results are com
     labels I32 [N]             the class of each probe
     lambdas F64 [K]
     logits F32 [N,K,C], head_input F32 [N,K,H]
-                               float32, eager attention; head input = pooled output (BERT), last token after ln_f (GPT-2)
+                               float32, eager attention; head input = pooled output (BERT), last token after ln_f
+                               (GPT-2)
     cls F32 [N,K,H]            BERT only: hidden state of [CLS] before the pooler
     logits64, loss64, scores64 F64 [N,K,C], [N,K], [N,K]
                                the same network in float64; scores are -e^T (dW h + db) / ||[dW | db]|| with
@@ -132,7 +133,8 @@ def save_old(base, folder):
         save_file({n: old[n] for n in part}, folder / file, metadata={"format": "pt"})
         index["weight_map"].update({n: file for n in part})
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n")
-    config = {k: v for k, v in base.config.to_dict().items() if k not in ("id2label", "label2id", "problem_type", "dtype")}
+    left_out = ("id2label", "label2id", "problem_type", "dtype")
+    config = {k: v for k, v in base.config.to_dict().items() if k not in left_out}
     config |= {"architectures": ["BertModel"], "torch_dtype": "bfloat16"}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 

@@ -9,13 +9,17 @@ export interface AtomicOptions {
 }
 
 /**
- * Writes a file so that its name never stands for half of it: into a temporary file beside it, flushed to the disk, then
- * given its name. The temporary file is removed when anything fails.
+ * Writes a file so that its name never stands for half of it: into a temporary file beside it, flushed to the disk,
+ * then given its name. The temporary file is removed when anything fails.
  *
  * @throws WarpError (usage) OUTPUT_EXISTS without `force`; (resource) DISK_FULL, OUTPUT_NOT_WRITABLE
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array, { force = false }: AtomicOptions = {}): Promise<void> {
-  if (!force && await lstat(path).catch(() => undefined)) throw exists(path)
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  { force = false }: AtomicOptions = {},
+): Promise<void> {
+  if (!force && (await lstat(path).catch(() => undefined))) throw exists(path)
   const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
   try {
@@ -55,17 +59,38 @@ async function syncDirectory(dir: string): Promise<void> {
 }
 
 function exists(path: string): WarpError {
-  return usageError('OUTPUT_EXISTS', `${path}: is there already`, { file: path }, 'Give another name, or --force to replace it.')
+  return usageError(
+    'OUTPUT_EXISTS',
+    `${path}: is there already`,
+    { file: path },
+    'Give another name, or --force to replace it.',
+  )
 }
 
 function explain(cause: unknown, path: string, bytes: number): unknown {
   const code = (cause as NodeJS.ErrnoException).code
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return resourceError('DISK_FULL', `${path}: no space for ${bytes} bytes`, { file: path, expected: bytes }, 'Free some space, or write elsewhere.')
+    return resourceError(
+      'DISK_FULL',
+      `${path}: no space for ${bytes} bytes`,
+      { file: path, expected: bytes },
+      'Free some space, or write elsewhere.',
+    )
   }
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOENT' || code === 'ENOTDIR' || code === 'EISDIR') {
-    return resourceError('OUTPUT_NOT_WRITABLE', `${path}: cannot be written (${code})`, { file: path, found: code },
-      'Give a name in a directory that exists and that you may write to.')
+  if (
+    code === 'EACCES' ||
+    code === 'EPERM' ||
+    code === 'EROFS' ||
+    code === 'ENOENT' ||
+    code === 'ENOTDIR' ||
+    code === 'EISDIR'
+  ) {
+    return resourceError(
+      'OUTPUT_NOT_WRITABLE',
+      `${path}: cannot be written (${code})`,
+      { file: path, found: code },
+      'Give a name in a directory that exists and that you may write to.',
+    )
   }
   return cause
 }

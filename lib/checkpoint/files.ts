@@ -35,8 +35,12 @@ export async function fileRecord(path: string): Promise<FileRecord> {
     throw unreadable(path, cause)
   })
   if (!found.isFile()) {
-    throw inputError('FILE_NOT_REGULAR', `${path}: is ${found.isDirectory() ? 'a directory' : 'not a regular file'}; ` +
-      'expected a file', { file: path, expected: 'a regular file' }, 'Give a file on disk; pipes and devices cannot be read twice.')
+    throw inputError(
+      'FILE_NOT_REGULAR',
+      `${path}: is ${found.isDirectory() ? 'a directory' : 'not a regular file'}; ` + 'expected a file',
+      { file: path, expected: 'a regular file' },
+      'Give a file on disk; pipes and devices cannot be read twice.',
+    )
   }
   return { path, size: found.size, mtimeMs: found.mtimeMs }
 }
@@ -46,8 +50,12 @@ function unreadable(path: string, cause: unknown): Error {
   if (code === 'ENOENT' || code === 'ENOTDIR') {
     return inputError('FILE_NOT_FOUND', `${path}: no such file`, { file: path }, 'Check the path.')
   }
-  return inputError('FILE_UNREADABLE', `${path}: cannot be read (${code ?? String(cause)})`, { file: path, found: code },
-    'Check the permissions of the file and its directories.')
+  return inputError(
+    'FILE_UNREADABLE',
+    `${path}: cannot be read (${code ?? String(cause)})`,
+    { file: path, found: code },
+    'Check the permissions of the file and its directories.',
+  )
 }
 
 /**
@@ -60,9 +68,12 @@ export async function readExactly(handle: FileHandle, path: string, offset: numb
   while (done < length) {
     const { bytesRead } = await handle.read(buffer, done, length - done, offset + done)
     if (bytesRead === 0) {
-      throw inputError('FILE_CHANGED', `${path}: ends at byte ${offset + done} while ${offset + length} bytes were there ` +
-        'when it was opened', { file: path, offset: offset + done, expected: offset + length },
-        'Something is writing to the file; wait until it is complete.')
+      throw inputError(
+        'FILE_CHANGED',
+        `${path}: ends at byte ${offset + done} while ${offset + length} bytes were there ` + 'when it was opened',
+        { file: path, offset: offset + done, expected: offset + length },
+        'Something is writing to the file; wait until it is complete.',
+      )
     }
     done += bytesRead
   }
@@ -76,8 +87,12 @@ export async function readExactly(handle: FileHandle, path: string, offset: numb
 export function readSmallFile(path: string, limit = 100_000_000): Promise<Buffer> {
   return withFile(path, async (handle, { size }) => {
     if (size > limit) {
-      throw inputError('FILE_TOO_LARGE', `${path}: ${size} bytes; expected at most ${limit}`,
-        { file: path, found: size, expected: limit }, 'This cannot be the file its name says.')
+      throw inputError(
+        'FILE_TOO_LARGE',
+        `${path}: ${size} bytes; expected at most ${limit}`,
+        { file: path, found: size, expected: limit },
+        'This cannot be the file its name says.',
+      )
     }
     return readExactly(handle, path, 0, size)
   })
@@ -92,8 +107,11 @@ export async function assertUnchanged(files: readonly FileRecord[]): Promise<voi
     const now = await stat(before.path).catch(() => undefined)
     if (now?.size === before.size && now.mtimeMs === before.mtimeMs) continue
     const found = now ? `${now.size} bytes, modified ${now.mtime.toISOString()}` : 'gone'
-    throw inputError('FILE_CHANGED', `${before.path}: changed while it was being used (was ${before.size} bytes, now ${found})`,
+    throw inputError(
+      'FILE_CHANGED',
+      `${before.path}: changed while it was being used (was ${before.size} bytes, now ${found})`,
       { file: before.path, expected: before.size, found: now?.size ?? null },
-      'Something is writing to the file; wait until it is complete.')
+      'Something is writing to the file; wait until it is complete.',
+    )
   }
 }

@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { inputError, type ErrorDetails, type WarpError } from '../errors.js'
 import { dtypeNames, isDtype, tensorBytes, type Dtype } from './dtypes.js'
 import { readExactly, withFile } from './files.js'
-import { isObject, parseStrictJson, type Json } from './json.js'
+import { brief, isObject, parseStrictJson, type Json } from './json.js'
 
 /** One tensor of one safetensors file. */
 export interface StoredTensor {
@@ -52,14 +52,22 @@ export async function readHeader(handle: FileHandle, path: string, fileSize: num
   if (foreign) throw foreign
   const root = parseStrictJson(bytes, { file: path, prefix: 'SAFETENSORS', fileOffset: 8, integersOnly: true })
   if (!isObject(root)) {
-    throw inputError('SAFETENSORS_NOT_OBJECT', `${path}: the header is ${JSON.stringify(root).slice(0, 40)}; expected a JSON object`,
-      { file: path, offset: 8, expected: 'an object' }, AGAIN)
+    throw inputError(
+      'SAFETENSORS_NOT_OBJECT',
+      `${path}: the header is ${brief(root)}; expected a JSON object`,
+      { file: path, offset: 8, expected: 'an object' },
+      AGAIN,
+    )
   }
   const { __metadata__: metadata, ...entries } = root
   const names = Object.keys(entries)
   if (names.length > MAX_TENSORS) {
-    throw inputError('SAFETENSORS_TOO_MANY_TENSORS', `${path}: ${names.length} tensors; expected at most ${MAX_TENSORS}`,
-      { file: path, found: names.length, expected: MAX_TENSORS }, 'Split the checkpoint into shards.')
+    throw inputError(
+      'SAFETENSORS_TOO_MANY_TENSORS',
+      `${path}: ${names.length} tensors; expected at most ${MAX_TENSORS}`,
+      { file: path, found: names.length, expected: MAX_TENSORS },
+      'Split the checkpoint into shards.',
+    )
   }
   const dataStart = 8 + headerLength
   const tensors = names.map((name) => readEntry(name, entries[name]!, path, dataStart))
@@ -70,8 +78,12 @@ export async function readHeader(handle: FileHandle, path: string, fileSize: num
 
 function checkHeaderLength(start: Buffer, file: string, fileSize: number): number {
   if (fileSize < 8) {
-    throw inputError('SAFETENSORS_TOO_SHORT', `${file}: ${fileSize} bytes; a safetensors file has at least 8`,
-      { file, found: fileSize, expected: 8 }, AGAIN)
+    throw inputError(
+      'SAFETENSORS_TOO_SHORT',
+      `${file}: ${fileSize} bytes; a safetensors file has at least 8`,
+      { file, found: fileSize, expected: 8 },
+      AGAIN,
+    )
   }
   const length = start.readBigUInt64LE(0)
   if (length > 0n && length <= BigInt(Math.min(MAX_HEADER, fileSize - 8))) return Number(length)
@@ -79,35 +91,60 @@ function checkHeaderLength(start: Buffer, file: string, fileSize: number): numbe
   if (foreign) throw foreign
   const details = { file, offset: 0, found: length.toString() }
   if (length === 0n) {
-    throw inputError('SAFETENSORS_HEADER_EMPTY', `${file}: header length 0; expected at least 2 bytes ("{}")`, details, AGAIN)
+    throw inputError(
+      'SAFETENSORS_HEADER_EMPTY',
+      `${file}: header length 0; expected at least 2 bytes ("{}")`,
+      details,
+      AGAIN,
+    )
   }
   if (length > BigInt(MAX_HEADER)) {
-    throw inputError('SAFETENSORS_HEADER_TOO_LARGE', `${file}: header length ${length}; expected at most ${MAX_HEADER}`,
-      { ...details, expected: MAX_HEADER }, 'This is probably not a safetensors file.')
+    throw inputError(
+      'SAFETENSORS_HEADER_TOO_LARGE',
+      `${file}: header length ${length}; expected at most ${MAX_HEADER}`,
+      { ...details, expected: MAX_HEADER },
+      'This is probably not a safetensors file.',
+    )
   }
-  throw inputError('SAFETENSORS_HEADER_TRUNCATED',
+  throw inputError(
+    'SAFETENSORS_HEADER_TRUNCATED',
     `${file}: the header is said to have ${length} bytes, but the file ends after ${fileSize - 8} of them`,
-    { ...details, expected: `at most ${fileSize - 8}` }, 'The download is incomplete; get the file again.')
+    { ...details, expected: `at most ${fileSize - 8}` },
+    'The download is incomplete; get the file again.',
+  )
 }
 
 /** What people really have behind a name that ends in .safetensors. */
 function foreignFormat(start: Buffer, file: string): WarpError | undefined {
   const text = start.toString('latin1')
   const make = (code: string, what: string, hint: string): WarpError =>
-    inputError(code, `${file}: is ${what}; expected a safetensors file`,
-      { file, offset: 0, found: text.slice(0, 16), expected: 'safetensors' }, hint)
+    inputError(
+      code,
+      `${file}: is ${what}; expected a safetensors file`,
+      { file, offset: 0, found: text.slice(0, 16), expected: 'safetensors' },
+      hint,
+    )
   if (text.startsWith('version https://git-lfs')) {
-    return make('SAFETENSORS_LFS_POINTER', 'a Git-LFS pointer, not the weights', 'Run `git lfs pull` in the repository.')
+    return make(
+      'SAFETENSORS_LFS_POINTER',
+      'a Git-LFS pointer, not the weights',
+      'Run `git lfs pull` in the repository.',
+    )
   }
   if (/^\s*<(!doctype|html|\?xml)/i.test(text)) {
     return make('SAFETENSORS_HTML', 'a web page', 'The download got an error or log-in page; fetch the file itself.')
   }
   if (text.startsWith('GGUF')) {
-    return make('SAFETENSORS_GGUF', 'a GGUF file', 'Use the original Hugging Face directory; GGUF is quantised or renamed.')
+    return make(
+      'SAFETENSORS_GGUF',
+      'a GGUF file',
+      'Use the original Hugging Face directory; GGUF is quantised or renamed.',
+    )
   }
   const convert = 'Load it with torch.load(…, weights_only=True) and write it with safetensors.torch.save_file.'
   if (text.startsWith('PK\x03\x04')) return make('SAFETENSORS_ZIP', 'a ZIP archive (a PyTorch checkpoint?)', convert)
-  if (/^\x80[\x02-\x05]/.test(text)) return make('SAFETENSORS_PICKLE', 'a Python pickle (an old PyTorch checkpoint)', convert)
+  if (/^\x80[\x02-\x05]/.test(text))
+    return make('SAFETENSORS_PICKLE', 'a Python pickle (an old PyTorch checkpoint)', convert)
   return undefined
 }
 
@@ -115,26 +152,41 @@ function readMetadata(value: Json | undefined, file: string): Record<string, str
   if (value === undefined || value === null) return {}
   const wrong = isObject(value) ? Object.entries(value).find(([, v]) => typeof v !== 'string') : ['', value]
   if (wrong) {
-    throw inputError('SAFETENSORS_METADATA', `${file}: __metadata__${wrong[0] ? `.${wrong[0]}` : ''} is ` +
-      `${JSON.stringify(wrong[1])?.slice(0, 60)}; expected strings only`, { file, found: wrong[1], expected: 'string to string' }, AGAIN)
+    throw inputError(
+      'SAFETENSORS_METADATA',
+      `${file}: __metadata__${wrong[0] ? `.${wrong[0]}` : ''} is ` + `${brief(wrong[1])}; expected strings only`,
+      { file, found: wrong[1], expected: 'string to string' },
+      AGAIN,
+    )
   }
   return value as Record<string, string>
 }
 
 function readEntry(name: string, value: Json, file: string, dataStart: number): StoredTensor {
   const fail = (code: string, what: string, details: ErrorDetails = {}, hint = AGAIN): never => {
-    throw inputError(`SAFETENSORS_${code}`, `${file}: tensor ${JSON.stringify(name.slice(0, 200))}: ${what}`,
-      { file, tensor: name.slice(0, 200), ...details }, hint)
+    throw inputError(
+      `SAFETENSORS_${code}`,
+      `${file}: tensor ${JSON.stringify(name.slice(0, 200))}: ${what}`,
+      { file, tensor: name.slice(0, 200), ...details },
+      hint,
+    )
   }
-  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) fail('NAME', 'control character in the name', { expected: 'printable characters' })
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(name))
+    fail('NAME', 'control character in the name', { expected: 'printable characters' })
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) {
-    fail('NAME', `name of ${Buffer.byteLength(name)} bytes; expected at most ${MAX_NAME_BYTES}`, { expected: MAX_NAME_BYTES })
+    fail('NAME', `name of ${Buffer.byteLength(name)} bytes; expected at most ${MAX_NAME_BYTES}`, {
+      expected: MAX_NAME_BYTES,
+    })
   }
   if (!isObject(value)) return fail('ENTRY', 'is not described by an object', { expected: FIELDS })
   const missing = FIELDS.find((field) => !(field in value))
   if (missing) fail('FIELD_MISSING', `field "${missing}" is missing`, { expected: FIELDS })
   const unknown = Object.keys(value).find((key) => !FIELDS.includes(key))
-  if (unknown) fail('FIELD_UNKNOWN', `unknown field ${JSON.stringify(unknown)}; expected ${FIELDS.join(', ')}`, { found: unknown, expected: FIELDS })
+  if (unknown)
+    fail('FIELD_UNKNOWN', `unknown field ${JSON.stringify(unknown)}; expected ${FIELDS.join(', ')}`, {
+      found: unknown,
+      expected: FIELDS,
+    })
   const { dtype, shape, data_offsets: offsets } = value
   if (typeof dtype !== 'string' || !isDtype(dtype)) {
     return fail('DTYPE_UNKNOWN', `unknown dtype ${JSON.stringify(dtype)}`, { found: dtype, expected: dtypeNames })
@@ -143,7 +195,9 @@ function readEntry(name: string, value: Json, file: string, dataStart: number): 
     return fail('SHAPE', `shape ${JSON.stringify(shape)} is not a list of non-negative integers`, { found: shape })
   }
   if (!isSizes(offsets) || offsets.length !== 2) {
-    return fail('OFFSETS', `data_offsets ${JSON.stringify(offsets)} are not two non-negative integers`, { found: offsets })
+    return fail('OFFSETS', `data_offsets ${JSON.stringify(offsets)} are not two non-negative integers`, {
+      found: offsets,
+    })
   }
   const [begin, end] = offsets as [number, number]
   if (end < begin) fail('OFFSETS_REVERSED', `data ends (${end}) before it begins (${begin})`, { found: offsets })
@@ -152,8 +206,10 @@ function readEntry(name: string, value: Json, file: string, dataStart: number): 
     fail('SIZE_OVERFLOW', `shape [${shape}] of ${dtype} is more than 2^53 bits or not whole bytes`, { found: shape })
   }
   if (length !== end - begin) {
-    fail('SIZE_MISMATCH', `shape [${shape}] of ${dtype} needs ${length} bytes, data_offsets give ${end - begin}`,
-      { found: end - begin, expected: length })
+    fail('SIZE_MISMATCH', `shape [${shape}] of ${dtype} needs ${length} bytes, data_offsets give ${end - begin}`, {
+      found: end - begin,
+      expected: length,
+    })
   }
   return { storedName: name, dtype, shape, offset: dataStart + begin, length }
 }
@@ -171,18 +227,34 @@ function checkCoverage(tensors: StoredTensor[], file: string, dataStart: number,
       continue
     }
     const code = end === dataStart ? 'FIRST_OFFSET' : t.offset > end ? 'HOLE' : 'OVERLAP'
-    const what = { FIRST_OFFSET: 'the first data begins', HOLE: 'unused bytes before the data', OVERLAP: 'shares data with another tensor' }
-    throw inputError(`SAFETENSORS_${code}`, `${file}: tensor ${JSON.stringify(t.storedName)}: ${what[code]} at byte ${t.offset}; ` +
-      `expected to begin at ${end}`, { file, tensor: t.storedName, offset: t.offset, expected: end }, AGAIN)
+    const what = {
+      FIRST_OFFSET: 'the first data begins',
+      HOLE: 'unused bytes before the data',
+      OVERLAP: 'shares data with another tensor',
+    }
+    throw inputError(
+      `SAFETENSORS_${code}`,
+      `${file}: tensor ${JSON.stringify(t.storedName)}: ${what[code]} at byte ${t.offset}; ` +
+        `expected to begin at ${end}`,
+      { file, tensor: t.storedName, offset: t.offset, expected: end },
+      AGAIN,
+    )
   }
   if (end === fileSize) return
   if (end > fileSize) {
     const cut = tensors.find((t) => t.offset + t.length > fileSize)!
-    throw inputError('SAFETENSORS_DATA_MISSING', `${file}: ${end - fileSize} bytes are missing at the end (tensor ` +
-      `${JSON.stringify(cut.storedName)} is cut); expected ${end} bytes, found ${fileSize}`,
+    throw inputError(
+      'SAFETENSORS_DATA_MISSING',
+      `${file}: ${end - fileSize} bytes are missing at the end (tensor ` +
+        `${JSON.stringify(cut.storedName)} is cut); expected ${end} bytes, found ${fileSize}`,
       { file, tensor: cut.storedName, offset: fileSize, expected: end, found: fileSize },
-      'The download is incomplete; get the file again.')
+      'The download is incomplete; get the file again.',
+    )
   }
-  throw inputError('SAFETENSORS_DATA_TRAILING', `${file}: ${fileSize - end} bytes after the last tensor; expected ${end} bytes, ` +
-    `found ${fileSize}`, { file, offset: end, expected: end, found: fileSize }, AGAIN)
+  throw inputError(
+    'SAFETENSORS_DATA_TRAILING',
+    `${file}: ${fileSize - end} bytes after the last tensor; expected ${end} bytes, ` + `found ${fileSize}`,
+    { file, offset: end, expected: end, found: fileSize },
+    AGAIN,
+  )
 }

@@ -1,6 +1,15 @@
 export { writeFileAtomic, type AtomicOptions } from './atomic.js'
 export type { Architecture, ArchitectureKind } from './config.js'
-export { dtypeBits, dtypeNames, isDtype, isIntegerDtype, isWeightDtype, tensorBytes, type Dtype, type WeightDtype } from './dtypes.js'
+export {
+  dtypeBits,
+  dtypeNames,
+  isDtype,
+  isIntegerDtype,
+  isWeightDtype,
+  tensorBytes,
+  type Dtype,
+  type WeightDtype,
+} from './dtypes.js'
 export { assertUnchanged, type FileRecord } from './files.js'
 export { fileSha256, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'

@@ -29,7 +29,15 @@ export interface Inspection {
   problems: { code: string; message: string; hint: string }[]
 }
 
-const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'vocab.txt', 'vocab.json', 'merges.txt', 'tokenizer.model']
+const TOKENIZER_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'vocab.txt',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+]
 
 /**
  * Looks at a model directory without refusing it: what cannot be read is listed under `problems`.
@@ -49,29 +57,51 @@ export async function inspect(dir: string): Promise<Inspection> {
     }
   }
   const scored = await attempt(() => openModel(dir))
-  const model = scored ?? await attempt(() => openModel(dir, { forward: false }))
-  const tensors = model ? tensorsOf(model) : await attempt(() => storedTensors(dir, names)) ?? []
+  const model = scored ?? (await attempt(() => openModel(dir, { forward: false })))
+  const tensors = model ? tensorsOf(model) : ((await attempt(() => storedTensors(dir, names))) ?? [])
   const dtypes: Record<string, number> = {}
   for (const { dtype } of tensors) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1
   return {
-    schema: 'warp.inspect/1', dir, usable: scored ? 'forward' : model ? 'weights' : 'no',
-    architectureName: model?.architectureName ?? '', architecture: model?.architecture ?? null, files: model?.files ?? [],
-    parameters: model ? countParameters(model) : 0, dtypes, tensors,
-    head: { present: model?.hasHead ?? false, labels: model?.architecture.labels ?? [] }, tie: model?.tie ?? null,
-    tokenizer: TOKENIZER_FILES.filter((name) => names.includes(name)), unexpected: model?.unexpected ?? [],
-    ignored: model?.ignored ?? [], notes: model?.notes ?? [], problems,
+    schema: 'warp.inspect/1',
+    dir,
+    usable: scored ? 'forward' : model ? 'weights' : 'no',
+    architectureName: model?.architectureName ?? '',
+    architecture: model?.architecture ?? null,
+    files: model?.files ?? [],
+    parameters: model ? countParameters(model) : 0,
+    dtypes,
+    tensors,
+    head: { present: model?.hasHead ?? false, labels: model?.architecture.labels ?? [] },
+    tie: model?.tie ?? null,
+    tokenizer: TOKENIZER_FILES.filter((name) => names.includes(name)),
+    unexpected: model?.unexpected ?? [],
+    ignored: model?.ignored ?? [],
+    notes: model?.notes ?? [],
+    problems,
   }
 }
 
 function tensorsOf(model: ModelDirectory): Inspection['tensors'] {
-  return [...model.tensors.values(), ...model.extra.values()].map(({ name, storedName, dtype, shape, file }) =>
-    ({ name, storedName, dtype, shape, file: model.files[file]!.path }))
+  return [...model.tensors.values(), ...model.extra.values()].map(({ name, storedName, dtype, shape, file }) => ({
+    name,
+    storedName,
+    dtype,
+    shape,
+    file: model.files[file]!.path,
+  }))
 }
 
 async function storedTensors(dir: string, names: readonly string[]): Promise<Inspection['tensors']> {
   const { files, headers } = await locateWeights(dir, names, '')
-  return headers.flatMap((header, i) => header.tensors.map(({ storedName, dtype, shape }) =>
-    ({ name: storedName, storedName, dtype, shape, file: join(files[i]!.path) })))
+  return headers.flatMap((header, i) =>
+    header.tensors.map(({ storedName, dtype, shape }) => ({
+      name: storedName,
+      storedName,
+      dtype,
+      shape,
+      file: join(files[i]!.path),
+    })),
+  )
 }
 
 function countParameters(model: ModelDirectory): number {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { inputError, type WarpError } from '../errors.js'
 
 export type Json = null | boolean | number | string | Json[] | JsonObject
@@ -24,8 +25,20 @@ const MAX_DEPTH = 64
 const plain = /[^"\\\u0000-\u001f]*/y
 const blank = /[ \t\n\r]*/y
 const number = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
+const words = new Map([
+  ['t', true],
+  ['f', false],
+  ['n', null],
+])
 const escapes: Record<string, string> = {
-  '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t',
+  '"': '"',
+  '\\': '\\',
+  '/': '/',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
 }
 
 /**
@@ -44,12 +57,16 @@ function decode(bytes: Uint8Array, options: StrictJsonOptions): string {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (cause) {
     const offset = (options.fileOffset ?? 0) + firstInvalidByte(bytes)
-    throw inputError(`${options.prefix}_NOT_UTF8`, `${options.file}: not UTF-8 at byte ${offset}; expected UTF-8 JSON`,
-      { file: options.file, offset, expected: 'UTF-8' }, 'Download or export the file again.')
+    throw inputError(
+      `${options.prefix}_NOT_UTF8`,
+      `${options.file}: not UTF-8 at byte ${offset}; expected UTF-8 JSON`,
+      { file: options.file, offset, expected: 'UTF-8' },
+      'Download or export the file again.',
+    )
   }
 }
 
-/** Length of the longest prefix that decodes, by bisection (only on the way to an error). */
+/** Length of the longest prefix that decodes, by bisection; only on the way to an error. */
 function firstInvalidByte(bytes: Uint8Array): number {
   let good = 0
   let bad = bytes.length
@@ -63,6 +80,8 @@ function firstInvalidByte(bytes: Uint8Array): number {
       bad = middle
     }
   }
+  // the prefix may end within the sequence that turns out bad
+  while (!isUtf8(bytes.subarray(0, good))) good--
   return good
 }
 
@@ -70,7 +89,10 @@ class Parser {
   private at = 0
   private depth = 0
 
-  constructor(private readonly text: string, private readonly options: StrictJsonOptions) {}
+  constructor(
+    private readonly text: string,
+    private readonly options: StrictJsonOptions,
+  ) {}
 
   document(): Json {
     const value = this.value()
@@ -82,8 +104,12 @@ class Parser {
   private error(code: string, what: string, at = this.at): WarpError {
     const { file, prefix, fileOffset = 0 } = this.options
     const offset = fileOffset + Buffer.byteLength(this.text.slice(0, at))
-    return inputError(`${prefix}_${code}`, `${file}: ${what} at byte ${offset}`, { file, offset, found: what },
-      'The file is damaged or was not written by a JSON library; download or export it again.')
+    return inputError(
+      `${prefix}_${code}`,
+      `${file}: ${what} at byte ${offset}`,
+      { file, offset, found: what },
+      'The file is damaged or was not written by a JSON library; download or export it again.',
+    )
   }
 
   private skip(pattern: RegExp): string {
@@ -103,13 +129,10 @@ class Parser {
       return value
     }
     if (c === '"') return this.string()
-    for (const [word, value] of [['true', true], ['false', false], ['null', null]] as const) {
-      if (this.text.startsWith(word, this.at)) {
-        this.at += word.length
-        return value
-      }
-    }
-    return this.number()
+    const word = words.get(c ?? '')
+    if (word === undefined || !this.text.startsWith(String(word), this.at)) return this.number()
+    this.at += String(word).length
+    return word
   }
 
   private number(): number {
@@ -132,7 +155,7 @@ class Parser {
     const result: Json[] = []
     this.at++
     this.skip(blank)
-    if (this.text[this.at] === ']') return this.at++, result
+    if (this.text[this.at] === ']') return (this.at++, result)
     for (;;) {
       result.push(this.value())
       if (this.separator(']')) return result
@@ -143,7 +166,7 @@ class Parser {
     const result: JsonObject = Object.create(null)
     this.at++
     this.skip(blank)
-    if (this.text[this.at] === '}') return this.at++, result
+    if (this.text[this.at] === '}') return (this.at++, result)
     for (;;) {
       this.skip(blank)
       const start = this.at
@@ -197,6 +220,11 @@ class Parser {
     this.at += 2
     return result
   }
+}
+
+/** A value as JSON for a message, at most 60 characters; "missing" for undefined. */
+export function brief(value: Json | undefined): string {
+  return JSON.stringify(value)?.slice(0, 60) ?? 'missing'
 }
 
 /** True for `{…}`; arrays and null are not objects. */

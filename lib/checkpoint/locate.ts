@@ -3,7 +3,7 @@ import { basename, dirname, join, relative, sep } from 'node:path'
 import { inputError } from '../errors.js'
 import { fileRecord, readSmallFile, type FileRecord } from './files.js'
 import { readSafetensorsHeader, type SafetensorsHeader } from './header.js'
-import { isObject, parseStrictJson } from './json.js'
+import { brief, isObject, parseStrictJson } from './json.js'
 
 /** The weight files of a directory with their headers. */
 export interface WeightFiles {
@@ -23,18 +23,26 @@ const INDEX = 'model.safetensors.index.json'
 export async function listDirectory(dir: string): Promise<string[]> {
   const found = await stat(dir).catch(() => undefined)
   if (!found) {
-    throw inputError('MODEL_DIRECTORY_NOT_FOUND', `${dir}: no such directory; expected a Hugging Face model directory`,
-      { file: dir }, 'Give the directory that holds config.json and model.safetensors.')
+    throw inputError(
+      'MODEL_DIRECTORY_NOT_FOUND',
+      `${dir}: no such directory; expected a Hugging Face model directory`,
+      { file: dir },
+      'Give the directory that holds config.json and model.safetensors.',
+    )
   }
   if (!found.isDirectory()) {
-    throw inputError('MODEL_DIRECTORY_NOT_A_DIRECTORY', `${dir}: is a file; expected a Hugging Face model directory`,
-      { file: dir }, 'Give the directory that holds config.json and model.safetensors, not a file in it.')
+    throw inputError(
+      'MODEL_DIRECTORY_NOT_A_DIRECTORY',
+      `${dir}: is a file; expected a Hugging Face model directory`,
+      { file: dir },
+      'Give the directory that holds config.json and model.safetensors, not a file in it.',
+    )
   }
   return readdir(dir)
 }
 
 /**
- * Refuses what only looks like a model directory: an adapter without its base, GPTQ and AWQ directories, no configuration.
+ * Refuses what only looks like a model directory: an adapter without its base, GPTQ and AWQ exports, no configuration.
  * @throws WarpError ADAPTER_ONLY, QUANTISED, CONFIG_MISSING
  */
 export async function checkDirectory(dir: string, names: readonly string[]): Promise<void> {
@@ -42,20 +50,33 @@ export async function checkDirectory(dir: string, names: readonly string[]): Pro
   if (names.includes('adapter_config.json') && !weights) {
     const file = join(dir, 'adapter_config.json')
     const adapter = parseStrictJson(await readSmallFile(file), { file, prefix: 'CONFIG' })
-    const base = isObject(adapter) && typeof adapter.base_model_name_or_path === 'string' ? adapter.base_model_name_or_path : 'unknown'
-    throw inputError('ADAPTER_ONLY', `${dir}: holds an adapter, not a model; it needs its base, ${base}`,
+    const base =
+      isObject(adapter) && typeof adapter.base_model_name_or_path === 'string'
+        ? adapter.base_model_name_or_path
+        : 'unknown'
+    throw inputError(
+      'ADAPTER_ONLY',
+      `${dir}: holds an adapter, not a model; it needs its base, ${base}`,
       { file, found: 'adapter_config.json', expected: SINGLE, base },
-      `Merge the adapter into ${base} (peft: merge_and_unload) and save the result.`)
+      `Merge the adapter into ${base} (peft: merge_and_unload) and save the result.`,
+    )
   }
   const quantised = ['quantize_config.json', 'quant_config.json'].find((name) => names.includes(name))
   if (quantised) {
-    throw inputError('QUANTISED', `${join(dir, quantised)}: the checkpoint is quantised; expected F64, F32, F16 or BF16 weights`,
-      { file: join(dir, quantised), expected: ['F64', 'F32', 'F16', 'BF16'] }, 'Use the unquantised model it was made from.')
+    throw inputError(
+      'QUANTISED',
+      `${join(dir, quantised)}: the checkpoint is quantised; expected F64, F32, F16 or BF16 weights`,
+      { file: join(dir, quantised), expected: ['F64', 'F32', 'F16', 'BF16'] },
+      'Use the unquantised model it was made from.',
+    )
   }
   if (!names.includes('config.json')) {
-    throw inputError('CONFIG_MISSING', `${dir}: no config.json; expected a Hugging Face model directory`,
+    throw inputError(
+      'CONFIG_MISSING',
+      `${dir}: no config.json; expected a Hugging Face model directory`,
       { file: join(dir, 'config.json'), found: names.slice(0, 20), expected: 'config.json' },
-      'Give the directory that holds config.json and model.safetensors.')
+      'Give the directory that holds config.json and model.safetensors.',
+    )
   }
 }
 
@@ -64,7 +85,11 @@ export async function checkDirectory(dir: string, names: readonly string[]): Pro
  * `model.safetensors.index.json`, every tensor in exactly the shard that the index names.
  * @throws WarpError WEIGHTS_…, INDEX_…, SAFETENSORS_…
  */
-export async function locateWeights(dir: string, names: readonly string[], architectureName: string): Promise<WeightFiles> {
+export async function locateWeights(
+  dir: string,
+  names: readonly string[],
+  architectureName: string,
+): Promise<WeightFiles> {
   const single = names.includes(SINGLE) ? join(dir, SINGLE) : undefined
   if (!names.includes(INDEX)) {
     if (!single) throw noWeights(dir, names, architectureName)
@@ -74,8 +99,12 @@ export async function locateWeights(dir: string, names: readonly string[], archi
   if (!single) return sharded
   const result = await readSingle(single, [`${dir}: ${SINGLE} and shards with the same tensors; ${SINGLE} was read`])
   if (signature(result.headers) !== signature(sharded.headers)) {
-    throw inputError('WEIGHTS_BOTH_FORMS', `${dir}: ${SINGLE} and the shards of ${INDEX} hold different tensors`,
-      { file: single, found: [SINGLE, INDEX], expected: 'one of them' }, 'Remove the form that is out of date.')
+    throw inputError(
+      'WEIGHTS_BOTH_FORMS',
+      `${dir}: ${SINGLE} and the shards of ${INDEX} hold different tensors`,
+      { file: single, found: [SINGLE, INDEX], expected: 'one of them' },
+      'Remove the form that is out of date.',
+    )
   }
   return result
 }
@@ -86,7 +115,10 @@ async function readSingle(path: string, notes: string[]): Promise<WeightFiles> {
 }
 
 function signature(headers: SafetensorsHeader[]): string {
-  return headers.flatMap((h) => h.tensors.map((t) => `${t.storedName}\n${t.dtype} ${t.shape}`)).sort().join('\n')
+  return headers
+    .flatMap((h) => h.tensors.map((t) => `${t.storedName}\n${t.dtype} ${t.shape}`))
+    .sort()
+    .join('\n')
 }
 
 function noWeights(dir: string, names: readonly string[], architectureName: string): Error {
@@ -94,20 +126,32 @@ function noWeights(dir: string, names: readonly string[], architectureName: stri
   const torch = find(/^pytorch_model.*\.bin(\.index\.json)?$/) ?? find(/\.(bin|pt|pth|ckpt)$/)
   if (torch) {
     const cls = /^\w+$/.test(architectureName) ? architectureName : 'AutoModel'
-    return inputError('WEIGHTS_PICKLE', `${dir}: only PyTorch weights (${torch}); expected ${SINGLE}`,
+    return inputError(
+      'WEIGHTS_PICKLE',
+      `${dir}: only PyTorch weights (${torch}); expected ${SINGLE}`,
       { file: join(dir, torch), found: torch, expected: SINGLE },
-      `Convert them: python -c "from transformers import ${cls} as M; M.from_pretrained('${dir}').save_pretrained('${dir}')"`)
+      `Convert them: python -c "from transformers import ${cls}; m = ${cls}.from_pretrained('${dir}'); ` +
+        `m.save_pretrained('${dir}')"`,
+    )
   }
   const gguf = find(/\.gguf$/i)
   if (gguf) {
-    return inputError('WEIGHTS_GGUF', `${dir}: only GGUF weights (${gguf}); expected ${SINGLE}`,
-      { file: join(dir, gguf), found: gguf, expected: SINGLE }, 'Use the original Hugging Face directory of the model.')
+    return inputError(
+      'WEIGHTS_GGUF',
+      `${dir}: only GGUF weights (${gguf}); expected ${SINGLE}`,
+      { file: join(dir, gguf), found: gguf, expected: SINGLE },
+      'Use the original Hugging Face directory of the model.',
+    )
   }
   const near = names.filter((name) => /safetensors|\.h5$|\.msgpack$|\.onnx$/.test(name))
-  return inputError('WEIGHTS_MISSING', `${dir}: no ${SINGLE} and no ${INDEX}${near.length ? `; found ${near.slice(0, 5).join(', ')}` : ''}`,
+  return inputError(
+    'WEIGHTS_MISSING',
+    `${dir}: no ${SINGLE} and no ${INDEX}${near.length ? `; found ${near.slice(0, 5).join(', ')}` : ''}`,
     { file: join(dir, SINGLE), found: near.slice(0, 20), expected: [SINGLE, INDEX] },
-    near.some((name) => name.endsWith('.safetensors')) ? `If it is the whole model, rename it to ${SINGLE}.`
-      : 'Give the directory that holds config.json and model.safetensors.')
+    near.some((name) => name.endsWith('.safetensors'))
+      ? `If it is the whole model, rename it to ${SINGLE}.`
+      : 'Give the directory that holds config.json and model.safetensors.',
+  )
 }
 
 async function readShards(dir: string, names: readonly string[]): Promise<WeightFiles> {
@@ -125,21 +169,33 @@ async function readShards(dir: string, names: readonly string[]): Promise<Weight
     for (const { storedName: name } of header.tensors) {
       const twice = seen.get(name)
       if (twice !== undefined) {
-        throw inputError('INDEX_TENSOR_TWICE', `${file}: tensor ${JSON.stringify(name)} is in ${twice} and in ${shard}`,
-          { file: path, tensor: name, found: [twice, shard], expected: 'one shard' }, 'The directory mixes two exports; download it again.')
+        throw inputError(
+          'INDEX_TENSOR_TWICE',
+          `${file}: tensor ${JSON.stringify(name)} is in ${twice} and in ${shard}`,
+          { file: path, tensor: name, found: [twice, shard], expected: 'one shard' },
+          'The directory mixes two exports; download it again.',
+        )
       }
       seen.set(name, shard)
       if (!map.has(name)) {
-        throw inputError('INDEX_TENSOR_UNLISTED', `${path}: tensor ${JSON.stringify(name)} is not in the index`,
-          { file: path, tensor: name, expected: 'every tensor of a shard in weight_map' }, 'The directory mixes two exports; download it again.')
+        throw inputError(
+          'INDEX_TENSOR_UNLISTED',
+          `${path}: tensor ${JSON.stringify(name)} is not in the index`,
+          { file: path, tensor: name, expected: 'every tensor of a shard in weight_map' },
+          'The directory mixes two exports; download it again.',
+        )
       }
     }
   }
   for (const [name, shard] of map) {
     if (seen.get(name) === shard) continue
-    throw inputError('INDEX_TENSOR_MISSING', `${file}: tensor ${JSON.stringify(name)} should be in ${shard}, but it is ` +
-      (seen.has(name) ? `in ${seen.get(name)}` : 'not there'), { file, tensor: name, found: seen.get(name) ?? null, expected: shard },
-      'The directory mixes two exports; download it again.')
+    throw inputError(
+      'INDEX_TENSOR_MISSING',
+      `${file}: tensor ${JSON.stringify(name)} should be in ${shard}, but it is ` +
+        (seen.has(name) ? `in ${seen.get(name)}` : 'not there'),
+      { file, tensor: name, found: seen.get(name) ?? null, expected: shard },
+      'The directory mixes two exports; download it again.',
+    )
   }
   return { files, headers, notes: [] }
 }
@@ -149,29 +205,48 @@ async function readWeightMap(file: string): Promise<Map<string, string>> {
   const map = isObject(index) ? index.weight_map : undefined
   const bad = isObject(map) ? Object.entries(map).find(([, shard]) => typeof shard !== 'string') : ['', map]
   if (bad || Object.keys(map as object).length === 0) {
-    throw inputError('INDEX_WEIGHT_MAP', `${file}: weight_map${bad?.[0] ? `[${JSON.stringify(bad[0])}]` : ''} is ` +
-      `${JSON.stringify(bad ? bad[1] : map)?.slice(0, 60)}; expected an object from tensor names to file names`,
-      { file, tensor: (bad?.[0] as string | undefined) || undefined, found: bad ? bad[1] : map, expected: 'string to string' },
-      'Download or export the index again.')
+    throw inputError(
+      'INDEX_WEIGHT_MAP',
+      `${file}: weight_map${bad?.[0] ? `[${JSON.stringify(bad[0])}]` : ''} is ` +
+        `${brief(bad ? bad[1] : map)}; expected an object from tensor names to file names`,
+      {
+        file,
+        tensor: (bad?.[0] as string | undefined) || undefined,
+        found: bad ? bad[1] : map,
+        expected: 'string to string',
+      },
+      'Download or export the index again.',
+    )
   }
   return new Map(Object.entries(map as Record<string, string>))
 }
 
 async function checkShard(dir: string, names: readonly string[], shard: string, index: string): Promise<void> {
   if (/[\\/\0]|\.\.|:\/\//.test(shard) || !/^[^.].*\.safetensors$/.test(shard)) {
-    throw inputError('INDEX_SHARD_NAME', `${index}: ${JSON.stringify(shard.slice(0, 200))} is not the name of a safetensors file beside the index`,
+    throw inputError(
+      'INDEX_SHARD_NAME',
+      `${index}: ${JSON.stringify(shard.slice(0, 200))} is not the name of a safetensors file beside the index`,
       { file: index, found: shard.slice(0, 200), expected: 'a file name without path, ending in .safetensors' },
-      'Do not use this directory unless you trust who made it.')
+      'Do not use this directory unless you trust who made it.',
+    )
   }
   const path = join(dir, shard)
   if (!names.includes(shard)) {
-    throw inputError('INDEX_SHARD_MISSING', `${path}: the index names this shard, but it is not there`,
-      { file: path, found: names.filter((name) => name.endsWith('.safetensors')).slice(0, 20), expected: shard }, 'Download the missing file.')
+    throw inputError(
+      'INDEX_SHARD_MISSING',
+      `${path}: the index names this shard, but it is not there`,
+      { file: path, found: names.filter((name) => name.endsWith('.safetensors')).slice(0, 20), expected: shard },
+      'Download the missing file.',
+    )
   }
   const target = await realpath(path).catch(() => path)
   if (!(await allowedRoots(dir)).some((root) => isWithin(root, target))) {
-    throw inputError('SHARD_LINK_ESCAPES', `${path}: is a link to ${target}, outside the model directory`,
-      { file: path, found: target, expected: 'a file in the directory' }, 'Copy the file into the directory if you trust it.')
+    throw inputError(
+      'SHARD_LINK_ESCAPES',
+      `${path}: is a link to ${target}, outside the model directory`,
+      { file: path, found: target, expected: 'a file in the directory' },
+      'Copy the file into the directory if you trust it.',
+    )
   }
 }
 

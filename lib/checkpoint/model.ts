@@ -6,7 +6,15 @@ import type { SafetensorsHeader, StoredTensor } from './header.js'
 import type { JsonObject } from './json.js'
 import { checkDirectory, listDirectory, locateWeights } from './locate.js'
 import {
-  bodyTensors, canonicalNames, headNames, headTensors, inputEmbedding, isBuffer, layersInNames, poolerTensors, type RequiredTensor,
+  bodyTensors,
+  canonicalNames,
+  headNames,
+  headTensors,
+  inputEmbedding,
+  isBuffer,
+  layersInNames,
+  poolerTensors,
+  type RequiredTensor,
 } from './names.js'
 import { resolveTie, type Tie } from './ties.js'
 
@@ -55,8 +63,8 @@ export interface OpenOptions {
  * Opens a Hugging Face model directory: `config.json` with `model.safetensors` or an index and its shards. Only headers
  * and JSON are read. Links of the Hugging Face cache are followed; shards that link elsewhere are refused.
  *
- * @throws WarpError (input) MODEL_DIRECTORY_…, CONFIG_…, WEIGHTS_…, INDEX_…, SAFETENSORS_…, TENSOR_…, DTYPE_UNSUPPORTED,
- *   QUANTISED, ADAPTER_ONLY, ARCHITECTURE_UNSUPPORTED, TIED_FLAG_CONTRADICTS, SHARD_LINK_ESCAPES
+ * @throws WarpError (input) MODEL_DIRECTORY_…, CONFIG_…, WEIGHTS_…, INDEX_…, SAFETENSORS_…, TENSOR_…,
+ *   DTYPE_UNSUPPORTED, QUANTISED, ADAPTER_ONLY, ARCHITECTURE_UNSUPPORTED, TIED_FLAG_CONTRADICTS, SHARD_LINK_ESCAPES
  */
 export async function openModel(dir: string, { forward = true }: OpenOptions = {}): Promise<ModelDirectory> {
   const names = await listDirectory(dir)
@@ -68,7 +76,12 @@ export async function openModel(dir: string, { forward = true }: OpenOptions = {
   const all = tabulate(weights.headers, config, dir)
   refuseQuantisedTensors(all, dir)
   const embedding = inputEmbedding(config.architecture.kind, new Set(all.keys()))
-  const tie = await resolveTie(config, all, embedding, weights.files.map((f) => f.path))
+  const tie = await resolveTie(
+    config,
+    all,
+    embedding,
+    weights.files.map((f) => f.path),
+  )
   const extra = new Map<string, TensorEntry>()
   const ignored: string[] = []
   for (const t of all.values()) {
@@ -85,14 +98,26 @@ export async function openModel(dir: string, { forward = true }: OpenOptions = {
   move(unexpected, all, extra)
   const { architecture, architectureName } = config
   return {
-    dir, architectureName, architecture, config: config.config, files: weights.files, tensors: all, extra, tie,
-    hasHead: headNames(architectureName, architecture.kind, all.keys()).length > 0, unexpected, ignored, notes, inputEmbedding: embedding,
+    dir,
+    architectureName,
+    architecture,
+    config: config.config,
+    files: weights.files,
+    tensors: all,
+    extra,
+    tie,
+    hasHead: headNames(architectureName, architecture.kind, all.keys()).length > 0,
+    unexpected,
+    ignored,
+    notes,
+    inputEmbedding: embedding,
   }
 }
 
 /** `1 tensor (a)`, `12 tensors (a, b, c, …)`. */
 export function listed(names: readonly string[]): string {
-  return `${names.length} tensor${names.length === 1 ? '' : 's'} (${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''})`
+  const some = names.slice(0, 3).join(', ') + (names.length > 3 ? ', …' : '')
+  return `${names.length} tensor${names.length === 1 ? '' : 's'} (${some})`
 }
 
 function move(names: readonly string[], from: Map<string, TensorEntry>, to: Map<string, TensorEntry>): void {
@@ -115,19 +140,28 @@ function tabulate(headers: SafetensorsHeader[], { architecture }: ModelConfig, d
   return all
 }
 
+/** What bitsandbytes, GPTQ, AWQ and compressed-tensors keep beside or instead of a weight. */
+const quantised = /(\.(qweight|qzeros|SCB|weight_packed|weight_scale|weight_scale_inv)|\.weight\.(absmax|quant_\w+.*))$/
+
 function refuseQuantisedTensors(all: Map<string, TensorEntry>, dir: string): void {
-  for (const { name } of all.values()) {
-    if (!/(\.(qweight|qzeros|SCB|weight_packed|weight_scale|weight_scale_inv)|\.weight\.(absmax|quant_map|quant_state\..*))$/.test(name)) continue
-    throw inputError('QUANTISED', `${dir}: the checkpoint is quantised (tensor ${name}); expected F64, F32, F16 or BF16 weights`,
-      { file: dir, tensor: name, expected: ['F64', 'F32', 'F16', 'BF16'] }, 'Use the unquantised model it was made from.')
-  }
+  const name = [...all.keys()].find((n) => quantised.test(n))
+  if (name === undefined) return
+  throw inputError(
+    'QUANTISED',
+    `${dir}: the checkpoint is quantised (tensor ${name}); expected F64, F32, F16 or BF16 weights`,
+    { file: dir, tensor: name, expected: ['F64', 'F32', 'F16', 'BF16'] },
+    'Use the unquantised model it was made from.',
+  )
 }
 
 function checkDtype(t: TensorEntry, dir: string): void {
   if (isWeightDtype(t.dtype)) return
-  throw inputError('DTYPE_UNSUPPORTED', `${dir}: tensor ${t.name} is ${t.dtype}; expected F64, F32, F16 or BF16`,
+  throw inputError(
+    'DTYPE_UNSUPPORTED',
+    `${dir}: tensor ${t.name} is ${t.dtype}; expected F64, F32, F16 or BF16`,
     { file: dir, tensor: t.name, found: t.dtype, expected: ['F64', 'F32', 'F16', 'BF16'] },
-    'Convert the checkpoint to F32, F16 or BF16, or use the unquantised model it was made from.')
+    'Convert the checkpoint to F32, F16 or BF16, or use the unquantised model it was made from.',
+  )
 }
 
 /** Without a forward pass every floating tensor counts, and labels are a courtesy. */
@@ -151,8 +185,12 @@ function checkForward(all: Map<string, TensorEntry>, config: ModelConfig, dir: s
   for (const r of bodyTensors({ ...a, layers: 0 })) checkTensor(r, all, config, dir)
   const layers = layersInNames(a.kind, all.keys())
   if (layers !== a.layers) {
-    throw inputError('CONFIG_LAYERS', `${file}: ${a.layers} layers, but the tensors have ${layers}`,
-      { file, found: a.layers, expected: layers }, 'config.json belongs to another model; copy the right one.')
+    throw inputError(
+      'CONFIG_LAYERS',
+      `${file}: ${a.layers} layers, but the tensors have ${layers}`,
+      { file, found: a.layers, expected: layers },
+      'config.json belongs to another model; copy the right one.',
+    )
   }
   const required = bodyTensors(a)
   const classifier = architectureName.endsWith('ForSequenceClassification')
@@ -173,13 +211,21 @@ function checkForward(all: Map<string, TensorEntry>, config: ModelConfig, dir: s
 function checkTensor(r: RequiredTensor, all: Map<string, TensorEntry>, config: ModelConfig, dir: string): void {
   const t = all.get(r.name)
   if (!t) {
-    throw inputError('TENSOR_MISSING', `${dir}: tensor ${r.name} [${r.shape}] is missing; ${config.architectureName} needs it`,
-      { file: dir, tensor: r.name, expected: r.shape }, 'The checkpoint is incomplete or config.json belongs to another model.')
+    throw inputError(
+      'TENSOR_MISSING',
+      `${dir}: tensor ${r.name} [${r.shape}] is missing; ${config.architectureName} needs it`,
+      { file: dir, tensor: r.name, expected: r.shape },
+      'The checkpoint is incomplete or config.json belongs to another model.',
+    )
   }
   const wrong = t.shape.length === r.shape.length ? t.shape.findIndex((size, i) => size !== r.shape[i]) : -2
   if (wrong !== -1) {
-    throw inputError(r.codes[wrong] ?? 'TENSOR_SHAPE', `${dir}: tensor ${r.name} is [${t.shape}], config.json asks for [${r.shape}]`,
-      { file: dir, tensor: r.name, found: t.shape, expected: r.shape }, 'config.json belongs to another model, or the tensor is damaged.')
+    throw inputError(
+      r.codes[wrong] ?? 'TENSOR_SHAPE',
+      `${dir}: tensor ${r.name} is [${t.shape}], config.json asks for [${r.shape}]`,
+      { file: dir, tensor: r.name, found: t.shape, expected: r.shape },
+      'config.json belongs to another model, or the tensor is damaged.',
+    )
   }
   checkDtype(t, dir)
 }

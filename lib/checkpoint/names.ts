@@ -8,15 +8,20 @@ export interface NamedShape {
 }
 
 /**
- * Canonical names of stored tensors: those of `transformers`, without the prefix of the model inside a class with a head
- * (`bert.`, `transformer.`), and with `LayerNorm.gamma/beta` written as `weight/bias`. For architectures other than
- * BERT and GPT-2 a leading `model.`, `transformer.` or `<model_type>.` is dropped, so that a bare base and a
- * fine-tuned model with a head agree, unless that would give two tensors one name.
+ * Canonical names of stored tensors: those of `transformers`, without the prefix that a class with a head puts before
+ * its inner model (`bert.`, `transformer.`), and with `LayerNorm.gamma/beta` written as `weight/bias`. For
+ * architectures other than BERT and GPT-2 a leading `model.`, `transformer.` or `<model_type>.` is dropped, so that a
+ * bare base and a fine-tuned model with a head agree, unless that would give two tensors one name.
  *
  * @returns stored name → canonical name
  * @throws WarpError TENSOR_NAME_TWICE when two stored names of a BERT or GPT-2 model mean the same tensor
  */
-export function canonicalNames(stored: readonly string[], kind: ArchitectureKind, modelType: string, file: string): Map<string, string> {
+export function canonicalNames(
+  stored: readonly string[],
+  kind: ArchitectureKind,
+  modelType: string,
+  file: string,
+): Map<string, string> {
   if (kind === 'other') {
     const prefixes = ['model.', 'transformer.', ...(modelType ? [`${modelType}.`] : [])]
     const result = new Map(stored.map((name) => [name, withoutPrefix(name, prefixes)]))
@@ -26,11 +31,17 @@ export function canonicalNames(stored: readonly string[], kind: ArchitectureKind
   const result = new Map<string, string>()
   const owner = new Map<string, string>()
   for (const name of stored) {
-    const canonical = withoutPrefix(name, [prefix]).replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
+    const canonical = withoutPrefix(name, [prefix])
+      .replace(/LayerNorm\.gamma$/, 'LayerNorm.weight')
+      .replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
     const first = owner.get(canonical)
     if (first !== undefined) {
-      throw inputError('TENSOR_NAME_TWICE', `${file}: tensors ${JSON.stringify(first)} and ${JSON.stringify(name)} are both ${canonical}`,
-        { file, tensor: canonical, found: [first, name], expected: 'one tensor' }, 'Remove the outdated one from the checkpoint.')
+      throw inputError(
+        'TENSOR_NAME_TWICE',
+        `${file}: tensors ${JSON.stringify(first)} and ${JSON.stringify(name)} are both ${canonical}`,
+        { file, tensor: canonical, found: [first, name], expected: 'one tensor' },
+        'Remove the outdated one from the checkpoint.',
+      )
     }
     owner.set(canonical, name)
     result.set(name, canonical)
@@ -43,7 +54,7 @@ function withoutPrefix(name: string, prefixes: string[]): string {
   return prefix ? name.slice(prefix.length) : name
 }
 
-/** Buffers that checkpoints carry although the network computes them: position ids, causal masks, rotary frequencies. */
+/** Buffers that checkpoints carry although the network computes them: positions, causal masks, rotary frequencies. */
 export function isBuffer({ name, shape }: NamedShape): boolean {
   if (/(^|\.)(position_ids|token_type_ids|masked_bias|rotary_emb\.inv_freq)$/.test(name)) return true
   return /(^|\.)(attn|attention)\.bias$/.test(name) && shape.length === 4
@@ -52,8 +63,12 @@ export function isBuffer({ name, shape }: NamedShape): boolean {
 /** The tensors of the classification head. */
 export function headNames(architectureName: string, kind: ArchitectureKind, names: Iterable<string>): string[] {
   if (!architectureName.endsWith('ForSequenceClassification')) return []
-  const pattern = kind === 'bert' ? /^classifier\.(weight|bias)$/ : kind === 'gpt2' ? /^score\.weight$/
-    : /^(classifier|score|pre_classifier|classification_head)\./
+  const pattern =
+    kind === 'bert'
+      ? /^classifier\.(weight|bias)$/
+      : kind === 'gpt2'
+        ? /^score\.weight$/
+        : /^(classifier|score|pre_classifier|classification_head)\./
   return [...names].filter((name) => pattern.test(name))
 }
 
@@ -61,9 +76,20 @@ export function headNames(architectureName: string, kind: ArchitectureKind, name
 export function inputEmbedding(kind: ArchitectureKind, names: ReadonlySet<string>): string {
   if (kind === 'bert') return 'embeddings.word_embeddings.weight'
   if (kind === 'gpt2') return 'wte.weight'
-  const usual = ['embed_tokens.weight', 'embeddings.word_embeddings.weight', 'word_embeddings.weight', 'wte.weight', 'embed_in.weight',
-    'shared.weight', 'tok_embeddings.weight', 'language_model.embed_tokens.weight', 'decoder.embed_tokens.weight',
-    'encoder.embed_tokens.weight', 'embedding.weight', 'embeddings.weight']
+  const usual = [
+    'embed_tokens.weight',
+    'embeddings.word_embeddings.weight',
+    'word_embeddings.weight',
+    'wte.weight',
+    'embed_in.weight',
+    'shared.weight',
+    'tok_embeddings.weight',
+    'language_model.embed_tokens.weight',
+    'decoder.embed_tokens.weight',
+    'encoder.embed_tokens.weight',
+    'embedding.weight',
+    'embeddings.weight',
+  ]
   return usual.find((name) => names.has(name)) ?? ''
 }
 
@@ -93,7 +119,14 @@ function norm(name: string, h: number): RequiredTensor[] {
   return [tensor(`${name}.weight`, [h]), tensor(`${name}.bias`, [h])]
 }
 
-function bertBody({ hiddenSize: h, intermediateSize: f, layers, vocabularySize, maxPositions, typeVocabularySize }: Architecture): RequiredTensor[] {
+function bertBody({
+  hiddenSize: h,
+  intermediateSize: f,
+  layers,
+  vocabularySize,
+  maxPositions,
+  typeVocabularySize,
+}: Architecture): RequiredTensor[] {
   const list = [
     tensor('embeddings.word_embeddings.weight', [vocabularySize, h], ['CONFIG_VOCABULARY', 'CONFIG_HIDDEN_SIZE']),
     tensor('embeddings.position_embeddings.weight', [maxPositions, h], ['CONFIG_POSITIONS', SHAPE]),
@@ -103,25 +136,43 @@ function bertBody({ hiddenSize: h, intermediateSize: f, layers, vocabularySize, 
   for (let i = 0; i < layers; i++) {
     const p = `encoder.layer.${i}`
     for (const part of ['query', 'key', 'value']) list.push(...dense(`${p}.attention.self.${part}`, h, h))
-    list.push(...dense(`${p}.attention.output.dense`, h, h), ...norm(`${p}.attention.output.LayerNorm`, h),
-      ...dense(`${p}.intermediate.dense`, f, h, [INNER, SHAPE]), ...dense(`${p}.output.dense`, h, f, [SHAPE, INNER]),
-      ...norm(`${p}.output.LayerNorm`, h))
+    list.push(
+      ...dense(`${p}.attention.output.dense`, h, h),
+      ...norm(`${p}.attention.output.LayerNorm`, h),
+      ...dense(`${p}.intermediate.dense`, f, h, [INNER, SHAPE]),
+      ...dense(`${p}.output.dense`, h, f, [SHAPE, INNER]),
+      ...norm(`${p}.output.LayerNorm`, h),
+    )
   }
   return list
 }
 
 /** GPT-2 keeps its matrices as [input, output]. */
-function gpt2Body({ hiddenSize: h, intermediateSize: f, layers, vocabularySize, maxPositions }: Architecture): RequiredTensor[] {
+function gpt2Body({
+  hiddenSize: h,
+  intermediateSize: f,
+  layers,
+  vocabularySize,
+  maxPositions,
+}: Architecture): RequiredTensor[] {
   const list = [
     tensor('wte.weight', [vocabularySize, h], ['CONFIG_VOCABULARY', 'CONFIG_HIDDEN_SIZE']),
     tensor('wpe.weight', [maxPositions, h], ['CONFIG_POSITIONS', SHAPE]),
   ]
-  const conv = (name: string, input: number, out: number, codes?: string[]): RequiredTensor[] =>
-    [tensor(`${name}.weight`, [input, out], codes), tensor(`${name}.bias`, [out], codes?.slice(1))]
+  const conv = (name: string, input: number, out: number, codes?: string[]): RequiredTensor[] => [
+    tensor(`${name}.weight`, [input, out], codes),
+    tensor(`${name}.bias`, [out], codes?.slice(1)),
+  ]
   for (let i = 0; i < layers; i++) {
     const p = `h.${i}`
-    list.push(...norm(`${p}.ln_1`, h), ...conv(`${p}.attn.c_attn`, h, 3 * h), ...conv(`${p}.attn.c_proj`, h, h),
-      ...norm(`${p}.ln_2`, h), ...conv(`${p}.mlp.c_fc`, h, f, [SHAPE, INNER]), ...conv(`${p}.mlp.c_proj`, f, h, [INNER, SHAPE]))
+    list.push(
+      ...norm(`${p}.ln_1`, h),
+      ...conv(`${p}.attn.c_attn`, h, 3 * h),
+      ...conv(`${p}.attn.c_proj`, h, h),
+      ...norm(`${p}.ln_2`, h),
+      ...conv(`${p}.mlp.c_fc`, h, f, [SHAPE, INNER]),
+      ...conv(`${p}.mlp.c_proj`, f, h, [INNER, SHAPE]),
+    )
   }
   return [...list, ...norm('ln_f', h)]
 }

@@ -5,7 +5,7 @@ import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEn
 import { headNames } from './names.js'
 import { compareTokenizers } from './tokenizers.js'
 
-/** The head given to a base model that has none: zeros, or what `transformers` would draw (normal weights, zero biases). */
+/** The head given to a base model that has none: zeros, or normal weights and zero biases as `transformers` draws. */
 export type BaseHead = 'zeros' | { seed: number }
 
 /** A base model and the model fine-tuned from it, checked to be of one kind and size. */
@@ -21,7 +21,7 @@ export interface ModelPair {
 
 export interface PairOptions extends OpenOptions {
   baseHead?: BaseHead
-  /** tensors (a head, for example) that only one of the two has are left out and noted instead of refused; for `trace` */
+  /** tensors that only one of the two has (a head) are left out and noted instead of refused; for `trace` */
   partial?: boolean
 }
 
@@ -39,23 +39,33 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
   const notes = [...base.notes, ...reference.notes]
   compareArchitectures(base, reference)
   if (forward && !reference.hasHead) {
-    throw inputError('REFERENCE_HEAD_MISSING', `${referenceDir}: ${reference.architectureName} has no classification head; expected ` +
-      'BertForSequenceClassification or GPT2ForSequenceClassification', { file: referenceDir, found: reference.architectureName },
-      'Give the fine-tuned classifier as the reference.')
+    throw inputError(
+      'REFERENCE_HEAD_MISSING',
+      `${referenceDir}: ${reference.architectureName} has no classification head; expected ` +
+        'BertForSequenceClassification or GPT2ForSequenceClassification',
+      { file: referenceDir, found: reference.architectureName },
+      'Give the fine-tuned classifier as the reference.',
+    )
   }
   const head = headNames(reference.architectureName, reference.architecture.kind, reference.tensors.keys())
   const missing = baseHead ? head : head.filter((name) => !base.tensors.has(name))
   if (missing.length > 0 && !baseHead && !partial) {
-    throw inputError('BASE_HEAD_MISSING', `${baseDir}: ${base.architectureName || 'the base'} has no classification head (${missing.join(', ')}), ` +
-      `but the reference has one with ${reference.architecture.labels.length} classes`,
+    throw inputError(
+      'BASE_HEAD_MISSING',
+      `${baseDir}: ${base.architectureName || 'the base'} has no classification head (${missing.join(', ')}), ` +
+        `but the reference has one with ${reference.architecture.labels.length} classes`,
       { file: baseDir, tensor: missing[0], found: base.architectureName, expected: reference.architectureName },
-      'Say what the head started from: --base-head zeros, or --base-head seed:N if it was drawn at random.')
+      'Say what the head started from: --base-head zeros, or --base-head seed:N if it was drawn at random.',
+    )
   }
   const generated = baseHead ? generateHead(missing, reference, baseHead) : []
   if (baseHead && missing.length > 0) {
     const from = baseHead === 'zeros' ? 'zeros' : `seed ${baseHead.seed}`
     const own = missing.filter((name) => base.tensors.has(name))
-    notes.push(`${baseDir}: head generated from ${from}: ${missing.join(', ')}` + (own.length ? `; the stored ${own.join(', ')} set aside` : ''))
+    notes.push(
+      `${baseDir}: head generated from ${from}: ${missing.join(', ')}` +
+        (own.length ? `; the stored ${own.join(', ')} set aside` : ''),
+    )
   }
   if (forward && generated.length === 0) compareLabels(base, reference, notes)
   const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), partial, notes)
@@ -68,16 +78,25 @@ function compareArchitectures(base: ModelDirectory, reference: ModelDirectory): 
   const b = reference.architecture
   const file = reference.dir
   if (a.kind !== b.kind || a.modelType !== b.modelType) {
-    throw inputError('PAIR_ARCHITECTURE', `the base is ${a.modelType || base.architectureName}, the reference ${b.modelType || reference.architectureName}; ` +
-      'expected one architecture', { file, found: b.modelType, expected: a.modelType }, 'Give the base model that the reference was fine-tuned from.')
+    throw inputError(
+      'PAIR_ARCHITECTURE',
+      `the base is ${a.modelType || '?'} (${base.dir}), the reference ${b.modelType || '?'}; expected one architecture`,
+      { file, found: b.modelType, expected: a.modelType },
+      'Give the base model that the reference was fine-tuned from.',
+    )
   }
   const check = (code: string, fields: (keyof Architecture)[]): void => {
     const wrong = fields.filter((f) => a[f] !== b[f])
     if (wrong.length === 0) return
     const text = wrong.map((f) => `${f} ${String(a[f])} and ${String(b[f])}`).join(', ')
-    throw inputError(code, `base and reference differ: ${text}`, { file, field: wrong[0], found: b[wrong[0]!], expected: a[wrong[0]!] },
-      code === 'PAIR_VOCABULARY' ? 'Embeddings of different vocabularies cannot be compared row by row; use the base with the same tokenizer.'
-        : 'Give the base model that the reference was fine-tuned from.')
+    throw inputError(
+      code,
+      `base and reference differ: ${text}`,
+      { file, field: wrong[0], found: b[wrong[0]!], expected: a[wrong[0]!] },
+      code === 'PAIR_VOCABULARY'
+        ? 'Embeddings of different vocabularies cannot be compared row by row; use the base with the same tokenizer.'
+        : 'Give the base model that the reference was fine-tuned from.',
+    )
   }
   check('PAIR_SIZES', ['hiddenSize', 'layers', 'heads', 'intermediateSize', 'maxPositions', 'typeVocabularySize'])
   check('PAIR_VOCABULARY', ['vocabularySize'])
@@ -88,23 +107,43 @@ function compareLabels(base: ModelDirectory, reference: ModelDirectory, notes: s
   const a = base.architecture.labels
   const b = reference.architecture.labels
   if (a.length !== b.length) {
-    throw inputError('PAIR_LABELS', `the base has ${a.length} labels, the reference ${b.length}; expected heads of one size`,
-      { file: base.dir, found: a, expected: b }, 'If the base was trained for another task, replace its head: --base-head zeros.')
+    throw inputError(
+      'PAIR_LABELS',
+      `the base has ${a.length} labels, the reference ${b.length}; expected heads of one size`,
+      { file: base.dir, found: a, expected: b },
+      'If the base was trained for another task, replace its head: --base-head zeros.',
+    )
   }
-  if (a.join('\n') !== b.join('\n')) notes.push(`${base.dir}: labels are named ${a.join(', ')}; those of the reference were used: ${b.join(', ')}`)
+  if (a.join('\n') !== b.join('\n'))
+    notes.push(`${base.dir}: labels are named ${a.join(', ')}; those of the reference were used: ${b.join(', ')}`)
 }
 
-function compareTensors(base: ModelDirectory, reference: ModelDirectory, generated: Set<string>, partial: boolean, notes: string[]): string[] {
+function compareTensors(
+  base: ModelDirectory,
+  reference: ModelDirectory,
+  generated: Set<string>,
+  partial: boolean,
+  notes: string[],
+): string[] {
   const a = base.tensors
   const b = reference.tensors
   const onlyBase = [...a.keys()].filter((name) => !b.has(name))
   const onlyReference = [...b.keys()].filter((name) => !a.has(name) && !generated.has(name))
-  for (const [names, has, lacks] of [[onlyBase, base, reference], [onlyReference, reference, base]] as const) {
+  for (const [names, has, lacks] of [
+    [onlyBase, base, reference],
+    [onlyReference, reference, base],
+  ] as const) {
     if (names.length === 0) continue
     if (!partial) {
-      const pooler = names[0]!.startsWith('pooler.') ? ' (classes without pooler, such as BertForMaskedLM, drop it)' : ''
-      throw inputError('PAIR_TENSORS', `${listed(names)} of ${has.dir} missing in ${lacks.dir}${pooler}; expected the same tensors`,
-        { file: lacks.dir, tensor: names[0], found: names.slice(0, 20) }, 'Give the base model that the reference was fine-tuned from.')
+      const pooler = names[0]!.startsWith('pooler.')
+        ? ' (classes without pooler, such as BertForMaskedLM, drop it)'
+        : ''
+      throw inputError(
+        'PAIR_TENSORS',
+        `${listed(names)} of ${has.dir} missing in ${lacks.dir}${pooler}; expected the same tensors`,
+        { file: lacks.dir, tensor: names[0], found: names.slice(0, 20) },
+        'Give the base model that the reference was fine-tuned from.',
+      )
     }
     notes.push(`${listed(names)} only in ${has.dir}: left out`)
   }
@@ -119,9 +158,12 @@ function compareTensors(base: ModelDirectory, reference: ModelDirectory, generat
 function compareShapes(a: TensorEntry, b: TensorEntry, base: ModelDirectory, reference: ModelDirectory): void {
   if (a.shape.length === b.shape.length && a.shape.every((size, i) => size === b.shape[i])) return
   const table = a.name === base.inputEmbedding && a.shape[0] !== b.shape[0]
-  throw inputError(table ? 'PAIR_VOCABULARY' : 'PAIR_TENSOR_SHAPE', `tensor ${a.name} is [${a.shape}] in the base and [${b.shape}] in the ` +
-    'reference; expected one shape', { file: reference.dir, tensor: a.name, found: b.shape, expected: a.shape },
-    'Give the base model that the reference was fine-tuned from.')
+  throw inputError(
+    table ? 'PAIR_VOCABULARY' : 'PAIR_TENSOR_SHAPE',
+    `tensor ${a.name} is [${a.shape}] in the base and [${b.shape}] in the ` + 'reference; expected one shape',
+    { file: reference.dir, tensor: a.name, found: b.shape, expected: a.shape },
+    'Give the base model that the reference was fine-tuned from.',
+  )
 }
 
 function generateHead(names: string[], reference: ModelDirectory, from: BaseHead): GeneratedTensor[] {
@@ -129,7 +171,8 @@ function generateHead(names: string[], reference: ModelDirectory, from: BaseHead
   const deviation = typeof range === 'number' ? range : 0.02
   return names.map((name) => {
     const shape = [...reference.tensors.get(name)!.shape]
-    return from === 'zeros' || shape.length === 1 ? { name, dtype: 'F32', shape, fill: 'zeros' }
+    return from === 'zeros' || shape.length === 1
+      ? { name, dtype: 'F32', shape, fill: 'zeros' }
       : { name, dtype: 'F32', shape, fill: 'normal', seed: from.seed, deviation }
   })
 }

@@ -29,12 +29,22 @@ export async function resolveTie(
 ): Promise<Tie | undefined> {
   const table = tensors.get(embedding)
   if (!table || !languageModel.test(architectureName)) return undefined
-  const flag = typeof config.tie_word_embeddings === 'boolean' ? config.tie_word_embeddings : architecture.kind === 'other' ? undefined : true
-  const stored = [...tensors.values()].find((t) => t.name !== embedding && output.test(t.name) && t.shape.join() === table.shape.join())
+  const flag =
+    typeof config.tie_word_embeddings === 'boolean'
+      ? config.tie_word_embeddings
+      : architecture.kind === 'other'
+        ? undefined
+        : true
+  const stored = [...tensors.values()].find(
+    (t) => t.name !== embedding && output.test(t.name) && t.shape.join() === table.shape.join(),
+  )
   const contradicts = (what: string, expected: boolean): Error =>
-    inputError('TIED_FLAG_CONTRADICTS', `${file}: tie_word_embeddings is ${flag}, but ${what}`,
+    inputError(
+      'TIED_FLAG_CONTRADICTS',
+      `${file}: tie_word_embeddings is ${flag}, but ${what}`,
       { file, tensor: stored?.name ?? usual[architecture.kind] ?? 'lm_head.weight', found: flag, expected },
-      `Set "tie_word_embeddings": ${expected} in config.json if the weights are right.`)
+      `Set "tie_word_embeddings": ${expected} in config.json if the weights are right.`,
+    )
   if (!stored) {
     if (flag === false) throw contradicts('the files hold no output table', true)
     return { name: usual[architecture.kind] ?? 'lm_head.weight', to: embedding }
@@ -52,10 +62,12 @@ async function sameBytes(a: TensorEntry, b: TensorEntry, paths: readonly string[
   const pathB = paths[b.file]!
   const read = (handle: FileHandle, path: string, t: TensorEntry, at: number): Promise<Buffer> =>
     readExactly(handle, path, t.offset + at, Math.min(1 << 20, t.length - at))
-  return withFile(pathA, (fileA) => withFile(pathB, async (fileB) => {
-    for (let at = 0; at < a.length; at += 1 << 20) {
-      if (!(await read(fileA, pathA, a, at)).equals(await read(fileB, pathB, b, at))) return false
-    }
-    return true
-  }))
+  return withFile(pathA, (fileA) =>
+    withFile(pathB, async (fileB) => {
+      for (let at = 0; at < a.length; at += 1 << 20) {
+        if (!(await read(fileA, pathA, a, at)).equals(await read(fileB, pathB, b, at))) return false
+      }
+      return true
+    }),
+  )
 }

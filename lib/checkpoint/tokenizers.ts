@@ -15,8 +15,12 @@ export async function compareTokenizers(base: string, reference: string, notes: 
     if (a && b) {
       const part = a.equals(b) ? undefined : name === 'tokenizer.json' ? differingPart(a, b) : 'vocabulary'
       if (part === undefined) return
-      throw inputError('PAIR_TOKENIZER', `base and reference have different tokenizers: "${part}" of ${name} differs`,
-        { file: join(reference, name), found: part }, 'Give the base model that the reference was fine-tuned from.')
+      throw inputError(
+        'PAIR_TOKENIZER',
+        `base and reference have different tokenizers: "${part}" of ${name} differs`,
+        { file: join(reference, name), found: part },
+        'Give the base model that the reference was fine-tuned from.',
+      )
     }
     if (a || b) notes.push(`${a ? reference : base}: no ${name}; that of ${a ? base : reference} could not be compared`)
   }
@@ -41,5 +45,8 @@ function differingPart(a: Buffer, b: Buffer): string | undefined {
 /** JSON text with sorted keys; a missing part is the same as null. */
 function canonical(value: unknown): string {
   return JSON.stringify(value ?? null, (_, v) =>
-    v && typeof v === 'object' && !Array.isArray(v) ? Object.fromEntries(Object.entries(v).sort(([x], [y]) => (x < y ? -1 : 1))) : v)
+    v && typeof v === 'object' && !Array.isArray(v)
+      ? Object.fromEntries(Object.entries(v).sort(([x], [y]) => (x < y ? -1 : 1)))
+      : v,
+  )
 }

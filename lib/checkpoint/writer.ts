@@ -21,8 +21,13 @@ export interface HeaderPlan {
  * element; among equals the given order stays.
  * @throws WarpError (internal) for names given twice and sizes that do not fit
  */
-export function writeSafetensorsHeader(tensors: readonly TensorPlan[], metadata: Record<string, string> = {}): HeaderPlan {
-  const order = tensors.map((_, i) => i).sort((a, b) => dtypeBits(tensors[b]!.dtype) - dtypeBits(tensors[a]!.dtype) || a - b)
+export function writeSafetensorsHeader(
+  tensors: readonly TensorPlan[],
+  metadata: Record<string, string> = {},
+): HeaderPlan {
+  const order = tensors
+    .map((_, i) => i)
+    .sort((a, b) => dtypeBits(tensors[b]!.dtype) - dtypeBits(tensors[a]!.dtype) || a - b)
   const begins: number[] = new Array(tensors.length)
   const root: Record<string, unknown> = Object.create(null)
   if (Object.keys(metadata).length > 0) root.__metadata__ = metadata
@@ -31,7 +36,12 @@ export function writeSafetensorsHeader(tensors: readonly TensorPlan[], metadata:
     const { name, dtype, shape } = tensors[i]!
     const length = tensorBytes(dtype, shape)
     if (name in root || name === '__metadata__' || Number.isNaN(length)) {
-      throw new WarpError('internal', 'SAFETENSORS_PLAN', `tensor ${name} [${shape}] of ${dtype} given twice or of no size`, { tensor: name })
+      throw new WarpError(
+        'internal',
+        'SAFETENSORS_PLAN',
+        `tensor ${name} [${shape}] of ${dtype} given twice or of no size`,
+        { tensor: name },
+      )
     }
     begins[i] = end
     root[name] = { dtype, shape, data_offsets: [end, end + length] }

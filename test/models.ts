@@ -185,7 +185,7 @@ export function directoryOf(files: Record<string, string | Uint8Array | object>)
 
 /** A model directory with one weight file. */
 export function modelOf(
-  config: object,
+  config: object | string,
   tensors: TestTensor[],
   more: Record<string, string | Uint8Array | object> = {},
 ): string {

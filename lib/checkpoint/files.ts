@@ -37,7 +37,7 @@ export async function fileRecord(path: string): Promise<FileRecord> {
   if (!found.isFile()) {
     throw inputError(
       'FILE_NOT_REGULAR',
-      `${path}: is ${found.isDirectory() ? 'a directory' : 'not a regular file'}; ` + 'expected a file',
+      `${path}: is ${found.isDirectory() ? 'a directory' : 'not a regular file'}; expected a file`,
       { file: path, expected: 'a regular file' },
       'Give a file on disk; pipes and devices cannot be read twice.',
     )
@@ -70,7 +70,7 @@ export async function readExactly(handle: FileHandle, path: string, offset: numb
     if (bytesRead === 0) {
       throw inputError(
         'FILE_CHANGED',
-        `${path}: ends at byte ${offset + done} while ${offset + length} bytes were there ` + 'when it was opened',
+        `${path}: ends at byte ${offset + done} while ${offset + length} bytes were there when it was opened`,
         { file: path, offset: offset + done, expected: offset + length },
         'Something is writing to the file; wait until it is complete.',
       )

@@ -154,7 +154,7 @@ function readMetadata(value: Json | undefined, file: string): Record<string, str
   if (wrong) {
     throw inputError(
       'SAFETENSORS_METADATA',
-      `${file}: __metadata__${wrong[0] ? `.${wrong[0]}` : ''} is ` + `${brief(wrong[1])}; expected strings only`,
+      `${file}: __metadata__${wrong[0] ? `.${wrong[0]}` : ''} is ${brief(wrong[1])}; expected strings only`,
       { file, found: wrong[1], expected: 'string to string' },
       AGAIN,
     )
@@ -253,7 +253,7 @@ function checkCoverage(tensors: StoredTensor[], file: string, dataStart: number,
   }
   throw inputError(
     'SAFETENSORS_DATA_TRAILING',
-    `${file}: ${fileSize - end} bytes after the last tensor; expected ${end} bytes, ` + `found ${fileSize}`,
+    `${file}: ${fileSize - end} bytes after the last tensor; expected ${end} bytes, found ${fileSize}`,
     { file, offset: end, expected: end, found: fileSize },
     AGAIN,
   )

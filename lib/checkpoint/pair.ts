@@ -160,7 +160,7 @@ function compareShapes(a: TensorEntry, b: TensorEntry, base: ModelDirectory, ref
   const table = a.name === base.inputEmbedding && a.shape[0] !== b.shape[0]
   throw inputError(
     table ? 'PAIR_VOCABULARY' : 'PAIR_TENSOR_SHAPE',
-    `tensor ${a.name} is [${a.shape}] in the base and [${b.shape}] in the ` + 'reference; expected one shape',
+    `tensor ${a.name} is [${a.shape}] in the base and [${b.shape}] in the reference; expected one shape`,
     { file: reference.dir, tensor: a.name, found: b.shape, expected: a.shape },
     'Give the base model that the reference was fine-tuned from.',
   )

@@ -205,12 +205,16 @@ COMMENTS = {
 def main():
     sets = {**bert_sets(), **regex_sets()}
     assert set(stripped_characters()) == set(sets["whitespace"]), "lstrip has its own idea of white space"
-    print(f"// Made by scripts/make-unicode-tables.py from tokenizers {tokenizers.__version__}; decoded by unicode.ts.\n")
+    version = tokenizers.__version__
+    print(f"// Made by scripts/make-unicode-tables.py from tokenizers {version}; decoded by unicode.ts.\n")
     for name, comment in COMMENTS.items():
         print(constant(name, comment, encode_set(sets[name])))
-    print(constant("lowerCase", "Runs of the per-character lower case; only U+0130 becomes two characters.", lower_case()))
-    print(constant("decomposition", "Full canonical decompositions, Hangul syllables left out.", decompositions()))
-    print(constant("combiningClass", "Runs of the canonical combining classes above zero.", combining_classes()), end="")
+    maps = [
+        ("lowerCase", "Runs of the per-character lower case; only U+0130 becomes two characters.", lower_case()),
+        ("decomposition", "Full canonical decompositions, Hangul syllables left out.", decompositions()),
+        ("combiningClass", "Runs of the canonical combining classes above zero.", combining_classes()),
+    ]
+    print("\n".join(constant(*entry) for entry in maps), end="")
 
 
 main()

@@ -1,4 +1,6 @@
-import { combiningClassMap, decomposeHangul, decompositionMap, flagsOf, isHangulSyllable, lowerCaseMap } from './unicode.js'
+import {
+  combiningClassMap, decomposeHangul, decompositionMap, flagsOf, isHangulSyllable, lowerCaseMap,
+} from './unicode.js'
 import * as tables from './unicode-tables.js'
 
 /** The `BertNormalizer` of tokenizer.json; `stripAccents: null` means "when lower-casing". */

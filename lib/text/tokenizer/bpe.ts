@@ -16,7 +16,7 @@ export interface BpeOptions {
 export const maxMerges = 1 << 21
 const positions = 2 ** 32
 
-/** Byte-level byte pair encoding (Sennrich et al. 2016; Radford et al. 2019), with a queue: n log n in the word's length. */
+/** Byte-level byte pair encoding (Sennrich et al. 2016; Radford et al. 2019); n log n in the word's length. */
 export class Bpe {
   private readonly cache = new WordCache()
   private readonly table: MergeTable

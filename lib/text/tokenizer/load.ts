@@ -19,8 +19,8 @@ const largestFile = 256 * 2 ** 20
  * Reads the `tokenizer.json` of a model directory, or the file itself.
  *
  * @throws WarpError of kind `input`: TOKENIZER_MISSING, TOKENIZER_TOO_LARGE, TOKENIZER_NOT_JSON, TOKENIZER_VERSION,
- *   TOKENIZER_INVALID (a field of the wrong kind), TOKENIZER_UNKNOWN_COMPONENT, TOKENIZER_UNSUPPORTED (a known component
- *   with settings outside the supported subset), TOKENIZER_DUPLICATE_ID, TOKENIZER_ID_MISMATCH
+ *   TOKENIZER_INVALID (a field of the wrong kind), TOKENIZER_UNKNOWN_COMPONENT, TOKENIZER_UNSUPPORTED (a known
+ *   component with settings outside the supported subset), TOKENIZER_DUPLICATE_ID, TOKENIZER_ID_MISMATCH
  */
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
   const file = await locate(path)

@@ -77,7 +77,8 @@ function readMerges(at: Cursor, vocab: ReadonlyMap<string, number>): BpeOptions[
     const [leftId, rightId, union] = [left, right, left + right].map((token) => {
       const id = vocab.get(token)
       if (id !== undefined) return id
-      throw at.error('TOKENIZER_INVALID', `merge ${rank} needs the token ${shown(token)}, not in the vocabulary`, { rank })
+      const what = `merge ${rank} needs the token ${shown(token)}, not in the vocabulary`
+      throw at.error('TOKENIZER_INVALID', what, { rank })
     })
     return { left: leftId, right: rightId, union }
   })

@@ -30,7 +30,7 @@ const any = letter | number | space
 const apostrophe = 0x27
 const isNewline = (c: number): boolean => c === 0x0a || c === 0x0d
 
-/** Length of the contraction 's 't 'm 'd 're 've 'll at `at`, or 0. With `fold`, case is ignored (and U+017F is an s). */
+/** Length of the contraction 's 't 'm 'd 're 've 'll at `at`, or 0. With `fold` in any case (and U+017F is an s). */
 function contraction(text: string, at: number, end: number, fold: boolean): number {
   const unit = (i: number): string => {
     if (i >= end) return ''
@@ -69,7 +69,8 @@ export const gpt2: Scanner = (text, at, end) => {
 }
 
 /**
- * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,DIGITS}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,DIGITS}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|
+ * \s+(?!\S)|\s+
  */
 const withDigits = (digits: number): Scanner => (text, at, end) => {
   const kinds = flags()

@@ -1,5 +1,7 @@
 /** One piece of a post-processor's template: a special token, or one of the two texts. */
-export type Piece = { type: 'ids'; ids: readonly number[]; typeId: number } | { type: 'text'; which: 0 | 1; typeId: number }
+export type Piece =
+  | { type: 'ids'; ids: readonly number[]; typeId: number }
+  | { type: 'text'; which: 0 | 1; typeId: number }
 
 /** What the post-processor adds around one text and around a pair. */
 export interface Template {

@@ -42,8 +42,8 @@ export interface TokenizerParts {
 /**
  * Text to token ids, the same as the Python package `tokenizers` gives for the same `tokenizer.json`.
  *
- * Not for use by two threads at once. The file's own `truncation` and `padding` settings are ignored: `maxLength` is the
- * only truncation, and nothing is ever padded.
+ * The file's own `truncation` and `padding` settings are ignored: `maxLength` is the only truncation, and nothing is
+ * ever padded.
  */
 export class Tokenizer {
   readonly kind: 'wordpiece' | 'bpe'
@@ -102,7 +102,8 @@ export class Tokenizer {
   token(id: number): string {
     const token = (this.tokens ??= this.spellings()).get(id)
     if (token === undefined) {
-      throw usageError('TOKENIZER_UNKNOWN_ID', `no token has the id ${id}`, { found: id, expected: `0 to ${this.maxId}` })
+      const expected = `0 to ${this.maxId}`
+      throw usageError('TOKENIZER_UNKNOWN_ID', `no token has the id ${id}`, { found: id, expected })
     }
     return token
   }

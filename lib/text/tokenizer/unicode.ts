@@ -34,7 +34,7 @@ function forEachRange(set: string, visit: (begin: number, end: number) => void):
   }
 }
 
-/** One byte per code point; bit i is set for the members of `sets[i]`. 1.1 MB, of which untouched pages cost nothing. */
+/** One byte per code point; bit i is set for the members of `sets[i]`. 1.1 MB, but untouched pages cost nothing. */
 export function flagsOf(sets: readonly string[]): Uint8Array {
   const flags = new Uint8Array(codePoints)
   sets.forEach((set, bit) => {

@@ -40,7 +40,10 @@ export class WordPiece {
     })
   }
 
-  /** Raw text. Cuts at ASCII white space and punctuation, which normalisation never touches; what lies between is cached. */
+  /**
+   * Raw text. Cuts at ASCII white space and punctuation, which normalisation never touches; what lies between is looked
+   * up in the cache.
+   */
   encode(text: string, out: IdBuffer): void {
     const { flags, ascii } = this
     const end = text.length
@@ -86,7 +89,7 @@ export class WordPiece {
     out.pushAll(ids)
   }
 
-  /** One word: the longest known prefix, then the longest known continuation, ...; or the unknown token for all of it. */
+  /** One word: the longest known beginning, then the longest known continuations; or one unknown token for it all. */
   private word(word: string, out: { push(id: number): unknown }): void {
     const { vocab, unkId, maxCharsPerWord } = this.options
     if (longerThan(word, maxCharsPerWord)) {

@@ -94,7 +94,7 @@ export async function openModel(dir: string, { forward = true }: OpenOptions = {
   }
   move(ignored, all, extra)
   const unexpected = forward ? checkForward(all, config, dir) : checkAny(all, config, notes)
-  if (unexpected.length > 0) notes.push(`${dir}: ${listed(unexpected)} not read by ${config.architectureName}`)
+  if (unexpected.length > 0) notes.push(`${dir}: ${listed(unexpected)} stored but not used`)
   move(unexpected, all, extra)
   const { architecture, architectureName } = config
   return {
@@ -169,10 +169,10 @@ function checkAny(all: Map<string, TensorEntry>, config: ModelConfig, notes: str
   const { architecture: a, architectureName } = config
   for (const t of all.values()) checkDtype(t, config.file)
   a.pooler = all.has('pooler.dense.weight')
-  const head = headNames(architectureName, a.kind, all.keys()).map((name) => all.get(name)!)
-  const last = head.findLast((t) => t.shape.length === 2)
+  const head = headNames(architectureName, a.kind, all.keys())
+  const last = head.find((name) => /(^|\.)(out_proj|classifier|score)\.weight$/.test(name))
   try {
-    if (last) a.labels = readLabels(config, last.shape[0]!)
+    if (last) a.labels = readLabels(config, all.get(last)!.shape[0] ?? 0)
   } catch (error) {
     notes.push(`labels not known: ${(error as Error).message}`)
   }

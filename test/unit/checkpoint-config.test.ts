@@ -86,6 +86,24 @@ describe('what is accepted', () => {
   })
 })
 
+test('labels of other classifiers, whose heads have several layers', async () => {
+  const labels = { id2label: { 0: 'a', 1: 'b', 2: 'c' } }
+  const config = { model_type: 'x', architectures: ['XForSequenceClassification'], ...labels }
+  for (const [first, last] of [
+    ['pre_classifier', 'classifier'],
+    ['classifier.dense', 'classifier.out_proj'],
+  ]) {
+    const tensors = [
+      { name: `${first}.weight`, shape: [4, 4] },
+      { name: `${last}.weight`, shape: [3, 4] },
+    ]
+    for (const order of [tensors, [...tensors].reverse()]) {
+      const model = await openModel(modelOf(config, order), { forward: false })
+      expect(model).toMatchObject({ hasHead: true, architecture: { labels: ['a', 'b', 'c'] } })
+    }
+  }
+})
+
 type Row = [what: string, code: string, config: object | string, tensors?: TestTensor[]]
 const rows: Row[] = [
   ['config.json that is not JSON', 'CONFIG_NOT_JSON', '{'],

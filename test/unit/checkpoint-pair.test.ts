@@ -76,7 +76,7 @@ describe('pairs that are accepted', () => {
     )
   })
 
-  test('a language model as the base of a GPT-2 classifier; for merging its own output layer is in the way', async () => {
+  test('a language model as the base of a GPT-2 classifier; merging minds its output layer', async () => {
     const own = { name: 'lm_head.weight', shape: [10, 4], data: new Uint8Array(160) }
     const base = modelOf({ ...gpt2Config, tie_word_embeddings: false }, [...gpt2Tensors(), own])
     const config = { ...gpt2Config, architectures: ['GPT2ForSequenceClassification'] }

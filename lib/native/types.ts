@@ -24,10 +24,33 @@ export interface StoredTensor {
 export type GeneratedTensor = { name: string; dtype: 'F32'; shape: number[] } &
   ({ fill: 'zeros' } | { fill: 'normal'; seed: number; deviation: number })
 
+/** See lib/paths/options.ts, which gives these their meaning and checks them. */
 export interface PathRequest {
   family: string
   lambdas: number[]
-  quadraticC: number
+  quadraticC?: number
+  density?: number
+  epsilon?: number
+  gamma?: number
+  rescale?: 'inverse-density' | 'l1' | 'none'
+  mergekit?: boolean
+  seed?: number
+  /** tensors that stay at the base */
+  fixed?: string[]
+  /** of family trajectory, one per lambda */
+  checkpoints?: Handle[]
+}
+
+/** What a path did with one tensor. */
+export interface PathRecord {
+  name: string
+  /** in words: `slerp`, `linear: parallel`, `trimmed` … */
+  branch: string
+  elements: number
+  /** elements that move along the path; null for random masks that needed no count */
+  kept: number | null
+  /** of what a mask keeps */
+  scale: number
 }
 
 /** One tensor that two models share with the same shape. Norms are Euclidean, over all its elements. */
@@ -147,6 +170,10 @@ export interface Addon {
   requireCuda(index: number): void
   openWeights(files: string[], tensors: (StoredTensor | GeneratedTensor)[]): Handle
   openPath(base: Handle, reference: Handle, path: PathRequest): Handle
+  /** Constants of every tensor, read once or twice; progress in bytes. Needed by nothing: what is missing is found on first use. */
+  preparePath(path: Handle, threads: number, onProgress: NativeProgress): NativeTask<PathRecord[]>
+  /** θ(λ) of one tensor */
+  pathTensor(path: Handle, name: string, lambda: number): NativeTask<Float32Array>
   /** Every tensor of the same name and shape, read once; progress counts elements. */
   survey(base: Handle, reference: Handle, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
   /** what score would hold and do; the same errors */

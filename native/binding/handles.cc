@@ -8,7 +8,6 @@ namespace warp {
 namespace {
 
 constexpr napi_type_tag kWeightsTag = {0x7761727057656967ull, 0x1ull};
-constexpr napi_type_tag kPathTag = {0x7761727050617468ull, 0x2ull};
 
 template <class Array>
 auto copy_of(const Napi::Object& object, const char* key, napi_typedarray_type type) {
@@ -54,22 +53,9 @@ Napi::Value open_weights(const Napi::CallbackInfo& call) {
   });
 }
 
-// openPath(base, reference, {family, lambdas, quadraticC})
-Napi::Value open_path(const Napi::CallbackInfo& call) {
-  return guarded(call.Env(), [&]() -> Napi::Value {
-    const Napi::Object request = call[2].As<Napi::Object>();
-    PathOptions options;
-    options.family = get_string(request, "family");
-    options.lambdas = get_doubles(request, "lambdas");
-    options.quadratic_c = get_number(request, "quadraticC");
-    return box(call.Env(), std::make_shared<Path>(weights_of(call[0]), weights_of(call[1]), std::move(options)), kPathTag);
-  });
-}
-
 }  // namespace
 
 std::shared_ptr<Weights> weights_of(const Napi::Value& handle) { return unbox<Weights>(handle, kWeightsTag, "weights"); }
-std::shared_ptr<Path> path_of(const Napi::Value& handle) { return unbox<Path>(handle, kPathTag, "a path"); }
 
 std::string get_string(const Napi::Object& object, const char* key) {
   const Napi::Value value = object.Get(key);
@@ -118,7 +104,6 @@ Napi::Value to_float32_array(Napi::Env env, const std::vector<float>& values) {
 
 void register_handles(Napi::Env env, Napi::Object exports) {
   exports.Set("openWeights", Napi::Function::New(env, open_weights));
-  exports.Set("openPath", Napi::Function::New(env, open_path));
 }
 
 }  // namespace warp

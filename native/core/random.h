@@ -31,6 +31,7 @@ class Random {
     const uint64_t key = fnv1a(name) ^ seed;
     key_ = {uint32_t(key), uint32_t(key >> 32)};
   }
+  const std::array<uint32_t, 2>& key() const { return key_; }
   // Four independent 32-bit words of block `index`.
   std::array<uint32_t, 4> block(uint64_t index) const {
     return philox({uint32_t(index), uint32_t(index >> 32), 0, 0}, key_);

@@ -1,70 +1,234 @@
 #include "paths/path.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace warp {
+namespace {
 
-Path::Path(std::shared_ptr<const Weights> base, std::shared_ptr<const Weights> reference, PathOptions options)
-    : base_(std::move(base)), reference_(std::move(reference)), options_(std::move(options)) {
-  for (double lambda : options_.lambdas) {
-    const double c = options_.quadratic_c;
-    weights_.push_back(options_.family == "quadratic" ? c * lambda * lambda + (1 - c) * lambda : lambda);
-  }
+using Branch = TensorConstants::Branch;
+
+constexpr uint64_t kHeld = uint64_t(256) << 20;  // a pair of tensors up to this size is read once and held
+
+void serial(size_t tasks, const std::function<void(size_t)>& body) {
+  for (size_t task = 0; task < tasks; task++) body(task);
+}
+
+}  // namespace
+
+Path::Path(std::shared_ptr<const Weights> base, std::shared_ptr<const Weights> reference, PathOptions options,
+           std::vector<std::shared_ptr<const Weights>> checkpoints)
+    : base_(std::move(base)), reference_(std::move(reference)), options_(std::move(options)),
+      checkpoints_(std::move(checkpoints)) {
+  if (options_.family == "trajectory" ? checkpoints_.size() != options_.lambdas.size() : !checkpoints_.empty())
+    throw internal_error("a trajectory has one checkpoint per point, other paths have none");
+  if (options_.family != "trajectory")
+    for (double lambda : options_.lambdas)
+      if (!(lambda >= 0 && lambda <= 1)) throw internal_error("lambda outside [0, 1]");
+}
+
+// of θ₀ + wδ
+double Path::weight(double lambda) const {
+  const double c = options_.quadratic_c;
+  return options_.family == "quadratic" ? c * lambda * lambda + (1 - c) * lambda : lambda;
+}
+
+paths::PairSource Path::source(const std::string& name) const {
+  const TensorInfo& info = base_->info(name);
+  paths::PairSource pair;
+  pair.name = name;
+  pair.elements = info.elements();
+  pair.width = info.shape.size() < 2 ? pair.elements : info.row_elements();
+  pair.fetch = [this, name](uint64_t begin, size_t count, float* l, float* r) {
+    base_->read_float(name, begin, count, l);
+    reference_->read_float(name, begin, count, r);
+  };
+  return pair;
+}
+
+uint64_t Path::align(const std::string& name) const {
+  return paths::needs_rows(options_) ? std::max<uint64_t>(1, source(name).width) : 1;
 }
 
 uint64_t Path::load_bytes(const std::string& name) const {
   const TensorInfo &b = base_->info(name), &r = reference_->info(name);
-  return b.elements() * dtype_size(b.dtype) + r.elements() * dtype_size(r.dtype);
+  const bool masked = options_.family == "ties" || options_.family == "breadcrumbs" || options_.family == "dare" ||
+                      options_.family == "della";
+  uint64_t each = dtype_size(b.dtype) + dtype_size(r.dtype) + (masked ? 1 : 0);
+  for (const auto& checkpoint : checkpoints_) each += dtype_size(checkpoint->info(name).dtype);
+  return b.elements() * each;
 }
 
-PathTensor Path::load(const std::string& name) const {
+TensorConstants Path::find(const std::string& name, const PathTensor* held, const paths::Runner& run) const {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto known = constants_.find(name);
+    if (known != constants_.end()) return known->second;
+  }
+  paths::PairSource pair = source(name);
+  if (held)
+    pair.fetch = [held](uint64_t begin, size_t count, float* l, float* r) {
+      held->base_.decode(begin, count, l);
+      held->reference_.decode(begin, count, r);
+    };
+  const TensorConstants constants = paths::find_constants(pair, options_, run);
+  std::lock_guard<std::mutex> lock(mutex_);
+  return constants_.emplace(name, constants).first->second;
+}
+
+TensorConstants Path::constants(const std::string& name) const { return find(name, nullptr, serial); }
+
+void Path::prepare(Threads& threads, Context& context) const {
+  double done = 0, total = 0;
+  std::vector<std::string> names;
+  for (const auto& [name, info] : base_->tensors()) {
+    if (!reference_->has(name)) continue;
+    names.push_back(name);
+    total += double(load_bytes(name));
+  }
+  const paths::Runner run = [&](size_t tasks, const std::function<void(size_t)>& body) {
+    threads.parallel(tasks, [&](size_t task, int) {
+      context.check();
+      body(task);
+    });
+  };
+  const bool selects = options_.family == "ties" || options_.family == "breadcrumbs";  // reads more than once
+  for (const std::string& name : names) {
+    const double bytes = double(load_bytes(name));
+    if (bytes <= double(kHeld) && selects) {
+      PathTensor held = empty(name, base_->info(name).elements());
+      base_->read(name, 0, held.elements_, held.base_.bytes.data());
+      reference_->read(name, 0, held.elements_, held.reference_.bytes.data());
+      find(name, &held, run);
+    } else {
+      find(name, nullptr, run);
+    }
+    context.progress(done += bytes, total);
+  }
+}
+
+std::vector<TensorRecord> Path::record() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<TensorRecord> records;
+  for (const auto& [name, constants] : constants_)
+    records.push_back({name, constants.reason, base_->info(name).elements(), constants.kept, constants.scale});
+  return records;
+}
+
+PathTensor Path::empty(const std::string& name, uint64_t elements) const {
   PathTensor tensor;
-  const TensorInfo &b = base_->info(name), &r = reference_->info(name);
   tensor.path_ = this;
-  tensor.elements_ = b.elements();
-  tensor.base_dtype_ = b.dtype;
-  tensor.reference_dtype_ = r.dtype;
-  tensor.base_.resize(tensor.elements_ * dtype_size(b.dtype));
-  tensor.reference_.resize(tensor.elements_ * dtype_size(r.dtype));
-  base_->read(name, 0, tensor.elements_, tensor.base_.data());
-  reference_->read(name, 0, tensor.elements_, tensor.reference_.data());
+  tensor.elements_ = size_t(elements);
+  const auto side = [&](const Weights& weights) {
+    PathTensor::Side made;
+    made.dtype = weights.info(name).dtype;
+    made.bytes.resize(tensor.elements_ * dtype_size(made.dtype));
+    return made;
+  };
+  tensor.base_ = side(*base_);
+  tensor.reference_ = side(*reference_);
+  for (const auto& checkpoint : checkpoints_) tensor.checkpoints_.push_back(side(*checkpoint));
+  return tensor;
+}
+
+// The mask of elements [at, at + count) of what is loaded, which are first … of the tensor.
+void Path::mask(const std::string& name, uint64_t first, size_t at, size_t count, PathTensor& tensor) const {
+  const paths::PairSource pair = source(name);
+  const size_t align = paths::needs_rows(options_) ? size_t(std::max<uint64_t>(1, pair.width)) : 4;
+  const size_t step = (paths::kBlock * 8 + align - 1) / align * align;
+  Buffer<float> l(std::min(step, count)), r(std::min(step, count));
+  for (size_t done = 0; done < count; done += step) {
+    const size_t size = std::min(step, count - done);
+    tensor.base_.decode(at + done, size, l.data());
+    tensor.reference_.decode(at + done, size, r.data());
+    paths::fill_mask(pair, options_, tensor.constants_, first + done, size, l.data(), r.data(),
+                     tensor.keep_.data() + at + done);
+  }
+}
+
+PathTensor Path::load(const std::string& name) const { return load_range(name, 0, base_->info(name).elements()); }
+
+PathTensor Path::load_range(const std::string& name, uint64_t begin, uint64_t count) const {
+  PathTensor tensor = empty(name, count);
+  base_->read(name, begin, count, tensor.base_.bytes.data());
+  reference_->read(name, begin, count, tensor.reference_.bytes.data());
+  for (size_t i = 0; i < checkpoints_.size(); i++)
+    checkpoints_[i]->read(name, begin, count, tensor.checkpoints_[i].bytes.data());
+  const bool whole = count == base_->info(name).elements();
+  tensor.constants_ = find(name, whole ? &tensor : nullptr, serial);
+  if (tensor.constants_.branch == Branch::kMask) {
+    tensor.keep_ = Buffer<uint8_t>(tensor.elements_);
+    mask(name, begin, 0, tensor.elements_, tensor);
+  }
   return tensor;
 }
 
 PathTensor Path::load_rows(const std::string& name, const std::vector<uint32_t>& rows) const {
-  PathTensor tensor;
-  const TensorInfo &b = base_->info(name), &r = reference_->info(name);
-  const size_t width = b.row_elements(), base_row = width * dtype_size(b.dtype), reference_row = width * dtype_size(r.dtype);
-  tensor.path_ = this;
-  tensor.elements_ = rows.size() * width;
-  tensor.base_dtype_ = b.dtype;
-  tensor.reference_dtype_ = r.dtype;
-  tensor.base_.resize(rows.size() * base_row);
-  tensor.reference_.resize(rows.size() * reference_row);
+  const size_t width = size_t(base_->info(name).row_elements());
+  PathTensor tensor = empty(name, rows.size() * width);
+  tensor.constants_ = find(name, nullptr, serial);
+  const bool masked = tensor.constants_.branch == Branch::kMask;
+  if (masked) tensor.keep_ = Buffer<uint8_t>(tensor.elements_);
+  if (masked && paths::needs_rows(options_) && base_->info(name).shape.size() < 2)
+    throw internal_error(name + ": a one-dimensional tensor is one row");
   for (size_t i = 0; i < rows.size();) {
     size_t run = 1;  // neighbouring rows come in one read
     while (i + run < rows.size() && rows[i + run] == rows[i] + run) run++;
-    base_->read(name, rows[i] * uint64_t(width), run * width, tensor.base_.data() + i * base_row);
-    reference_->read(name, rows[i] * uint64_t(width), run * width, tensor.reference_.data() + i * reference_row);
+    const uint64_t first = rows[i] * uint64_t(width);
+    const auto read = [&](const Weights& weights, PathTensor::Side& side) {
+      weights.read(name, first, run * width, side.bytes.data() + i * width * dtype_size(side.dtype));
+    };
+    read(*base_, tensor.base_);
+    read(*reference_, tensor.reference_);
+    for (size_t c = 0; c < checkpoints_.size(); c++) read(*checkpoints_[c], tensor.checkpoints_[c]);
+    if (masked) mask(name, first, i * width, run * width, tensor);
     i += run;
   }
   return tensor;
 }
 
+void PathTensor::Side::decode(size_t begin, size_t count, float* out) const {
+  paths::kernels().decode(dtype, bytes.data() + begin * dtype_size(dtype), count, out);
+}
+
 void PathTensor::point(int k, size_t begin, size_t count, float* out) const {
-  const char* b = base_.data() + begin * dtype_size(base_dtype_);
-  const char* r = reference_.data() + begin * dtype_size(reference_dtype_);
-  const double weight = k < 0 ? 0 : k >= path_->points() ? 1 : path_->weights_[k];
-  if (weight == 0) return to_float(base_dtype_, b, count, out);
-  if (weight == 1) return to_float(reference_dtype_, r, count, out);
-  constexpr size_t kStep = 1024;
-  float left[kStep], right[kStep];
-  for (size_t done = 0; done < count; done += kStep) {
-    const size_t step = std::min(kStep, count - done);
-    to_float(base_dtype_, b + done * dtype_size(base_dtype_), step, left);
-    to_float(reference_dtype_, r + done * dtype_size(reference_dtype_), step, right);
-    for (size_t i = 0; i < step; i++)
-      out[done + i] = float(double(left[i]) + weight * (double(right[i]) - double(left[i])));
+  if (k < 0) return base_.decode(begin, count, out);
+  if (k >= path_->points()) return reference_.decode(begin, count, out);
+  if (constants_.branch == Branch::kCheckpoints) return checkpoints_[size_t(k)].decode(begin, count, out);
+  form(path_->options_.lambdas[size_t(k)], begin, count, out);
+}
+
+void PathTensor::at(double lambda, size_t begin, size_t count, float* out) const {
+  if (constants_.branch != Branch::kCheckpoints) return form(lambda, begin, count, out);
+  const std::vector<double>& own = path_->options_.lambdas;
+  const auto found = std::find(own.begin(), own.end(), lambda);
+  if (lambda == 0) return point(-1, begin, count, out);
+  if (lambda == 1) return point(path_->points(), begin, count, out);
+  if (found == own.end())
+    throw Error(Kind::kUsage, "LAMBDA_UNKNOWN", "a trajectory has values at its checkpoints only");
+  point(int(found - own.begin()), begin, count, out);
+}
+
+void PathTensor::form(double lambda, size_t begin, size_t count, float* out) const {
+  const Branch branch = constants_.branch;
+  if (lambda == 0 || branch == Branch::kFixed) return base_.decode(begin, count, out);
+  if (lambda == 1 && branch != Branch::kMask) return reference_.decode(begin, count, out);
+  const double weight = path_->weight(lambda), angle = constants_.angle, sine = std::sin(angle);
+  const double a = std::sin((1 - lambda) * angle) / sine, b = std::sin(lambda * angle) / sine;
+  const paths::Kernels& kernels = paths::kernels();
+  float left[paths::kBlock], right[paths::kBlock];
+  for (size_t done = 0; done < count; done += paths::kBlock) {
+    const size_t at = begin + done, size = std::min(paths::kBlock, count - done);
+    base_.decode(at, size, left);
+    reference_.decode(at, size, right);
+    switch (branch) {
+      case Branch::kAngle: kernels.blend(left, right, a, b, size, out + done); break;
+      case Branch::kClip: kernels.clip(left, right, lambda * constants_.largest, size, out + done); break;
+      case Branch::kMask:
+        kernels.masked(left, right, keep_.data() + at, weight * constants_.scale, size, out + done);
+        break;
+      default: kernels.lerp(left, right, weight, size, out + done);
+    }
   }
 }
 

@@ -1,60 +1,104 @@
 #pragma once
 // Pseudo-checkpoints θ_k = M(λ_k; θ₀, θ*) (WARP, section 3.1): per-tensor constants, and θ_k of any part of a
 // tensor on demand. Nothing of a model is held here but what load() returns.
+//
+// λ = 0 gives the base's values exactly and λ = 1 the reference's for linear, quadratic, slerp and nearswap, and
+// for ties, dare, della and breadcrumbs where everything is kept. Otherwise λ = 0 of the latter four is the base
+// exactly, λ = 1 the base plus all that was kept. A trajectory's points are its checkpoints, exactly.
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "core/buffer.h"
 #include "core/context.h"
 #include "core/threads.h"
 #include "files/weights.h"
+#include "paths/constants.h"
 
 namespace warp {
 
-struct PathOptions {
-  std::string family = "linear";
-  std::vector<double> lambdas;
-  double quadratic_c = 0.3;
+// What a family did with one tensor.
+struct TensorRecord {
+  std::string name;
+  std::string branch;  // in words: "slerp", "linear: parallel", "trimmed" …
+  uint64_t elements = 0;
+  uint64_t kept = 0;   // elements that move along the path, or TensorConstants::kUnknown
+  double scale = 1;
 };
 
 class Path;
 
-// Base and reference values of one tensor, or of some of its rows, in their stored dtypes.
+// Base and reference values of one tensor, or of some of its rows or elements, in their stored dtypes.
 class PathTensor {
  public:
   size_t elements() const { return elements_; }
   // θ_k, elements [begin, begin + count) of what was loaded, as float32. k = −1 is the base, k = points() the
   // reference, exactly. Any thread.
   void point(int k, size_t begin, size_t count, float* out) const;
+  // The same at any λ in [0, 1]; of a trajectory only at its own ones, 0 and 1.
+  void at(double lambda, size_t begin, size_t count, float* out) const;
 
  private:
   friend class Path;
+  struct Side {
+    Dtype dtype = Dtype::kF32;
+    std::vector<char> bytes;
+    void decode(size_t begin, size_t count, float* out) const;
+  };
+  void form(double lambda, size_t begin, size_t count, float* out) const;
+
   const Path* path_ = nullptr;
   size_t elements_ = 0;
-  Dtype base_dtype_ = Dtype::kF32, reference_dtype_ = Dtype::kF32;
-  std::vector<char> base_, reference_;
+  TensorConstants constants_;
+  Side base_, reference_;
+  std::vector<Side> checkpoints_;
+  Buffer<uint8_t> keep_;  // of masked families
 };
 
 class Path {
  public:
-  Path(std::shared_ptr<const Weights> base, std::shared_ptr<const Weights> reference, PathOptions options);
+  // checkpoints: of family "trajectory", one per λ.
+  Path(std::shared_ptr<const Weights> base, std::shared_ptr<const Weights> reference, PathOptions options,
+       std::vector<std::shared_ptr<const Weights>> checkpoints = {});
 
   int points() const { return int(options_.lambdas.size()); }
   const PathOptions& options() const { return options_; }
   const Weights& base() const { return *base_; }
   const Weights& reference() const { return *reference_; }
 
+  // The constants of every tensor that both models have, computed in parallel; progress in bytes. Without it each
+  // tensor's are computed when it is first loaded.
+  void prepare(Threads& threads, Context& context) const;
+  // Those of one tensor.
+  TensorConstants constants(const std::string& name) const;
+  // What was done with each tensor whose constants are known, by name.
+  std::vector<TensorRecord> record() const;
+
   PathTensor load(const std::string& name) const;
   PathTensor load_rows(const std::string& name, const std::vector<uint32_t>& rows) const;
+  // Elements [begin, begin + count); whole rows where the family's mask needs them, see align().
+  PathTensor load_range(const std::string& name, uint64_t begin, uint64_t count) const;
+  // The number of elements that ranges of this tensor must be multiples of.
+  uint64_t align(const std::string& name) const;
   // Bytes load(name) holds.
   uint64_t load_bytes(const std::string& name) const;
 
  private:
   friend class PathTensor;
+  paths::PairSource source(const std::string& name) const;
+  PathTensor empty(const std::string& name, uint64_t elements) const;
+  TensorConstants find(const std::string& name, const PathTensor* held, const paths::Runner& run) const;
+  void mask(const std::string& name, uint64_t first, size_t at, size_t count, PathTensor& tensor) const;
+  double weight(double lambda) const;
+
   std::shared_ptr<const Weights> base_, reference_;
   PathOptions options_;
-  std::vector<double> weights_;  // of the linear interpolation, by point
+  std::vector<std::shared_ptr<const Weights>> checkpoints_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, TensorConstants> constants_;
 };
 
 }  // namespace warp

@@ -1,0 +1,83 @@
+#pragma once
+// What a path family must know of a whole tensor before it can form any part of it: norms and angle, order
+// statistics of |δ|, the largest |δ|, the scale that a mask asks for. One streaming pass (selection: two, and a
+// third where magnitudes tie at the threshold), with the same bits for any number of threads.
+//
+// δ = reference − base. Magnitudes are ordered by |δ| rounded to float32, larger first; equal ones by index,
+// lower first. So the first m of a tensor are always m elements.
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "paths/kernels.h"
+
+namespace warp {
+
+struct PathOptions {
+  std::string family = "linear";  // linear quadratic slerp ties dare della breadcrumbs nearswap trajectory
+  std::vector<double> lambdas;    // one per point; for trajectory nominal positions
+  double quadratic_c = 0.3;
+  double density = 0.9;                      // ρ: of ties, dare, della, breadcrumbs
+  double epsilon = 0.1;                      // of della: keep probabilities lie in [ρ − ε, ρ + ε]
+  double gamma = 0.01;                       // of breadcrumbs: share of the largest that is dropped
+  std::string rescale = "inverse-density";   // of dare, della: also "l1", "none"
+  bool mergekit = false;                     // slerp: a zero vector counts as orthogonal to everything
+  uint64_t seed = 0;                         // of dare, della
+  std::vector<std::string> fixed;            // tensors that stay at the base at every point
+};
+
+// The first m elements in the order of magnitudes: those above `key`, and of those at `key` the ones before `index`.
+struct Cut {
+  uint32_t key = 0xffffffffu;
+  uint64_t index = 0;
+};
+
+struct TensorConstants {
+  static constexpr uint64_t kUnknown = ~uint64_t(0);
+  enum class Branch {
+    kInterpolate,  // θ₀ + wδ
+    kAngle,        // slerp proper
+    kMask,         // θ₀ + wδ where kept
+    kClip,         // nearswap
+    kCheckpoints,  // trajectory
+    kFixed,        // stays at the base
+  } branch = Branch::kInterpolate;
+  const char* reason = "linear";  // the branch in words, for the record
+  double angle = 0;               // slerp
+  double largest = 0;             // nearswap: max |δ|
+  double scale = 1;               // of what a mask keeps
+  uint64_t kept = kUnknown;       // elements that move; of random masks only where the scale needed it
+  Cut from, to;                   // ties, breadcrumbs: kept are the first `to` without the first `from`
+};
+
+namespace paths {
+
+// One tensor of a pair, wherever its bytes are.
+struct PairSource {
+  std::string name;
+  uint64_t elements = 0, width = 1;  // width: elements of a row (dim 0); a tensor without rows is one
+  // Elements [begin, begin + count) of both sides as float32; any thread.
+  std::function<void(uint64_t begin, size_t count, float* base, float* reference)> fetch;
+};
+
+// Runs body(task) for every task below `tasks`, in any order, on any threads.
+using Runner = std::function<void(size_t tasks, const std::function<void(size_t task)>& body)>;
+
+TensorConstants find_constants(const PairSource& pair, const PathOptions& options, const Runner& run);
+
+// For each rank m the cut that holds the first m elements of |δ| in order.
+std::vector<Cut> select(const PairSource& pair, const std::vector<uint64_t>& ranks, const Runner& run);
+
+// keep[i] = 1 where element begin + i takes part, else 0; l and r are these elements. della: whole rows.
+void fill_mask(const PairSource& pair, const PathOptions& options, const TensorConstants& constants, uint64_t begin,
+               size_t count, const float* l, const float* r, uint8_t* keep);
+
+// Whether the family's mask needs whole rows at a time.
+inline bool needs_rows(const PathOptions& options) { return options.family == "della"; }
+
+// ⌊share · n⌋, where a product that should be whole but came out a hair below counts as whole.
+uint64_t share_of(double share, uint64_t n);
+
+}  // namespace paths
+}  // namespace warp

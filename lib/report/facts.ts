@@ -1,0 +1,52 @@
+import type { RecoverDocument } from './schema.js'
+
+/** What the diagnostics say, one line each, for every form of the report. */
+export function diagnosticLines({ diagnostics, trace }: RecoverDocument): { name: string; text: string }[] {
+  const { accuracy, gradients, pathIntegral, agreement, sampling } = diagnostics
+  const lines: { name: string; text: string }[] = []
+  const add = (name: string, text: string) => lines.push({ name, text })
+  if (accuracy) {
+    const { mean, chance } = accuracy
+    add('accuracy', `the reference is right on ${percent(mean)} of the probes (chance ${percent(chance)})`)
+  }
+  if (gradients) {
+    const { scope, q, condition, separability, closest, explained } = gradients
+    add('gradients', `scope ${scope}, q = ${q}: condition ${condition?.toPrecision(3) ?? 'infinite'}, ` +
+      `separability ${separability.toFixed(2)}, ${percent(explained)} of the displacement explained`)
+    add('closest', `${closest.domains.join(' and ')}, cosine ${+closest.cosine.toFixed(2)}`)
+  }
+  if (pathIntegral) {
+    const { predicted, actual, share } = pathIntegral
+    add('path integral', `the scores account for ${predicted.toFixed(3)} of ${actual.toFixed(3)} nats of the loss` +
+      (share === null ? '' : ` (${percent(share)})`))
+  }
+  if (agreement) {
+    add('agreement', `${agreement.readouts.join(', ')} differ by ${points(agreement.difference)} on average ` +
+      `(a random mixture: ${points(agreement.limit)})`)
+  }
+  add('sampling', `other probes of the same domains would move a share by up to about ${points(sampling)}`)
+  if (trace) {
+    const { count, undecided } = trace.trainedTokens
+    add('trace', `${trace.verdict}: ${count} tokens trained, ${undecided} undecided` +
+      (trace.longestText === null ? '' : `, longest text ${trace.longestText} tokens`))
+  }
+  return lines
+}
+
+/** `12.3 %` */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`
+}
+
+function points(share: number): string {
+  return `${(100 * share).toFixed(1)} points`
+}
+
+/** `scope top, q 1`, or nothing. */
+export function settingsText(settings: Record<string, number | string>): string {
+  return Object.entries(settings).map(([name, value]) => `${name} ${value}`).join(', ')
+}
+
+export function seconds(timings: Record<string, number>): number {
+  return Object.values(timings).reduce((sum, value) => sum + value, 0)
+}

@@ -1,0 +1,148 @@
+import { barChart, escape, lineChart, seriesStyle } from './charts.js'
+import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
+import type { RecoverDocument } from './schema.js'
+
+const style = `
+:root { color-scheme: light dark; --ink: #1c1c1e; --soft: #666; --line: #ddd; --paper: #fff }
+@media (prefers-color-scheme: dark) { :root { --ink: #eee; --soft: #aaa; --line: #444; --paper: #17181a } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
+  margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif } svg text { fill: var(--ink) }
+svg .axis { fill: var(--soft) } svg .grid { stroke: var(--line) }
+svg .interval { stroke: var(--ink); fill: none; stroke-width: 1.5 }
+.scroll { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .2rem .7rem .2rem 0; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top }
+th:first-child, td:first-child, .words td { text-align: left } th { font-weight: 600 }
+.soft, td small { color: var(--soft) } td small { display: block } .best td { font-weight: 600 }
+.verdict { font-weight: 600 } .ok { color: #16803c } .weak { color: #b26a00 } .unidentifiable { color: #c62828 }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; list-style: none }
+code { font-size: .85em; overflow-wrap: anywhere }
+`
+
+/**
+ * The result as one HTML page without scripts and without anything from elsewhere (its policy forbids both): opens
+ * from a disk, can be mailed.
+ */
+export function htmlReport(result: RecoverDocument): string {
+  const { recommended, diagnostics } = result
+  const best = result.mixtures.find(({ readout }) => readout === recommended.readout)
+  const bars = result.domains.map(({ name }) => {
+    const [low, high] = recommended.interval[name]
+    return { name, value: recommended.mixture[name], low, high }
+  })
+  const sections = [
+    `<h1>Recovered mixture</h1><p class="soft">${escape(inputsLine(result))}</p>`,
+    barChart(`Recovered shares of ${bars.length} domains with intervals`, bars),
+    `<p>Verdict: <span class="verdict ${diagnostics.verdict}">${diagnostics.verdict}</span>. ` +
+      `${escape(sentences(diagnostics.reasons))}</p>`,
+    `<p>Readout ${escape(recommended.readout)}: ${escape(recommended.reason)}.` +
+      `${best ? ` The interval covers ${escape(best.intervalIncludes)}.` : ''}</p>`,
+    section('Every readout', mixtureTable(result) + skippedList(result)),
+    section('Diagnostics', wordTable(diagnosticLines(result).map(({ name, text }) => [name, text]))),
+    section('Footprint', footprintChart(result) + legend(result)),
+    section('Loss along the path', lossChart(result) + legend(result)),
+    section('Domains', domainTable(result)),
+    result.notes.length > 0 ? section('Notes', list(result.notes)) : '',
+    section('Inputs', inputTable(result)),
+    section('Run', runTable(result)),
+  ]
+  return '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">' +
+    '<meta name="viewport" content="width=device-width, initial-scale=1">' +
+    `<title>Recovered mixture</title><style>${style}</style></head>\n<body>\n${sections.join('\n')}\n</body></html>\n`
+}
+
+function section(title: string, body: string): string {
+  return `<h2>${escape(title)}</h2>\n${body}`
+}
+
+function sentences(reasons: string[]): string {
+  return reasons.map((reason) => `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`).join(' ')
+}
+
+function inputsLine(result: RecoverDocument): string {
+  const roles = ['base', 'reference', 'probes'].map((role) => {
+    const paths = result.inputs.flatMap((input) => (input.role === role ? [input.path] : []))
+    return `${role} ${paths.join(', ')}`
+  })
+  return roles.join(' · ')
+}
+
+/** Cells are HTML already. */
+function table(head: string[], rows: string[][], classes: string[] = []): string {
+  const row = (cells: string[], tag: string) => cells.map((cell) => `<${tag}>${cell}</${tag}>`).join('')
+  const body = rows.map((cells, i) => `<tr${classes[i] ? ` class="${classes[i]}"` : ''}>${row(cells, 'td')}</tr>`)
+  return `<div class="scroll"><table><thead><tr>${row(head, 'th')}</tr></thead>` +
+    `<tbody>${body.join('')}</tbody></table></div>`
+}
+
+function wordTable(rows: [string, string][]): string {
+  const body = rows.map(([name, text]) => `<tr><td>${escape(name)}</td><td>${escape(text)}</td></tr>`)
+  return `<div class="scroll"><table class="words"><tbody>${body.join('')}</tbody></table></div>`
+}
+
+function list(items: string[]): string {
+  return `<ul>${items.map((item) => `<li>${escape(item)}</li>`).join('')}</ul>`
+}
+
+function mixtureTable(result: RecoverDocument): string {
+  const rows = result.mixtures.map(({ readout, description, settings, mixture, interval }) => [
+    `${escape(readout)}<small>${escape([description, settingsText(settings)].filter(Boolean).join('; '))}</small>`,
+    ...result.domains.map(({ name }) => {
+      const [low, high] = interval[name]
+      return `${percent(mixture[name])}<small>${(100 * low).toFixed(1)} – ${(100 * high).toFixed(1)}</small>`
+    }),
+  ])
+  const classes = result.mixtures.map(({ readout }) => (readout === result.recommended.readout ? 'best' : ''))
+  return table(['', ...result.domains.map(({ name }) => escape(name))], rows, classes)
+}
+
+function skippedList({ skipped }: RecoverDocument): string {
+  return skipped.length > 0 ? list(skipped.map(({ readout, reason }) => `${readout} left out: ${reason}`)) : ''
+}
+
+function footprintChart({ domains, lambdas, footprint }: RecoverDocument): string {
+  const series = domains.map(({ name }, d) =>
+    ({ name, x: lambdas, y: footprint.mean[d], error: footprint.standardError[d] }))
+  return lineChart('Mean Mimic Score of each domain along the path', 'score ± standard error', series)
+}
+
+function lossChart({ domains, lambdas, loss }: RecoverDocument): string {
+  const series = domains.map(({ name }, d) => ({ name, x: [0, ...lambdas, 1], y: loss[d] }))
+  return lineChart('Mean loss of each domain from base to reference', 'nats', series)
+}
+
+function legend({ domains }: RecoverDocument): string {
+  const items = domains.map(({ name }, d) => {
+    const { color, dash } = seriesStyle(d)
+    const line = dash ? `stroke-dasharray="${dash}" ` : ''
+    return `<li><svg width="24" height="8" viewBox="0 0 24 8" aria-hidden="true"><path d="M0 4H24" stroke="${color}" ` +
+      `${line}stroke-width="3"/></svg> ${escape(name)}</li>`
+  })
+  return `<ul class="legend">${items.join('')}</ul>`
+}
+
+function domainTable({ domains, diagnostics }: RecoverDocument): string {
+  const { accuracy } = diagnostics
+  return table(['', 'probes', 'truncated', 'accuracy of the reference'], domains.map(({ name, probes, truncated }) =>
+    [escape(name), String(probes), String(truncated), accuracy ? percent(accuracy.domains[name]) : '–']))
+}
+
+function inputTable({ inputs }: RecoverDocument): string {
+  return table(['', 'path', 'bytes', 'sha256'], inputs.map(({ role, path, size, sha256 }) => [
+    escape(role), escape(path), String(size), `<code>${escape(sha256)}</code>`,
+  ]))
+}
+
+function runTable(result: RecoverDocument): string {
+  const { tool, timings } = result
+  const phases = Object.entries(timings).map(([phase, time]) => `${phase} ${time.toFixed(1)}`)
+  return wordTable([
+    ['tool', `${tool.name} ${tool.version}, ${tool.device}`],
+    ['path', `${result.path}, ${result.lambdas.length} points, scope ${result.scope}, seed ${result.seed}`],
+    ['time', `${seconds(timings).toFixed(1)} s (${phases.join(', ')})`],
+    ['memory', `${Math.ceil(result.peakMemoryBytes / 2 ** 20)} MiB at the peak`],
+    ['options', JSON.stringify(result.command)],
+  ])
+}

@@ -1,0 +1,83 @@
+import { z } from 'zod'
+
+// Later editions may add to any object: readers ignore what they do not know, and so do these schemas.
+
+const share = z.number().min(0).max(1)
+const shares = z.record(z.string(), share)
+const intervals = z.record(z.string(), z.tuple([share, share]))
+const fraction = z.number().min(0).max(1)
+const count = z.int().min(0)
+
+const mixture = z.object({
+  readout: z.string(),
+  description: z.string(),
+  settings: z.record(z.string(), z.union([z.number(), z.string()])),
+  mixture: shares,
+  interval: intervals,
+  level: fraction,
+  intervalIncludes: z.string(),
+  verdict: z.string().optional(),
+})
+
+const gradients = z.object({
+  scope: z.string(),
+  q: z.number(),
+  condition: z.number().nullable(),
+  separability: z.number(),
+  closest: z.object({ domains: z.tuple([z.string(), z.string()]), cosine: z.number() }),
+  explained: z.number(),
+})
+
+const diagnostics = z.object({
+  verdict: z.enum(['ok', 'weak', 'unidentifiable']),
+  reasons: z.array(z.string()),
+  accuracy: z.object({ mean: fraction, chance: fraction, domains: z.record(z.string(), fraction) }).nullable(),
+  gradients: gradients.nullable(),
+  pathIntegral: z.object({ predicted: z.number(), actual: z.number(), share: z.number().nullable() }).nullable(),
+  agreement: z.object({ difference: z.number(), limit: z.number(), readouts: z.array(z.string()) }).nullable(),
+  sampling: z.number(),
+})
+
+const trace = z.object({
+  verdict: z.enum(['exact', 'noisy', 'none']),
+  reason: z.string(),
+  decay: z.number(),
+  trainedTokens: z.object({ count, undecided: count }),
+  longestText: count.nullable(),
+})
+
+/** `result.json` of `warp recover`. */
+export const resultSchema = z.object({
+  schema: z.literal('warp.recover/1'),
+  tool: z.object({ name: z.string(), version: z.string(), device: z.string() }),
+  command: z.record(z.string(), z.unknown()),
+  seed: count,
+  /** seconds by phase, in order */
+  timings: z.record(z.string(), z.number()),
+  peakMemoryBytes: count,
+  inputs: z.array(z.object({ role: z.string(), path: z.string(), size: count, sha256: z.string() })),
+  domains: z.array(z.object({ name: z.string(), probes: count, truncated: count })),
+  path: z.string(),
+  lambdas: z.array(z.number()),
+  scope: z.string(),
+  /** D × K */
+  footprint: z.object({
+    mean: z.array(z.array(z.number())),
+    standardError: z.array(z.array(z.number().nullable())),
+  }),
+  /** D × (K + 2): base, points of the path, reference */
+  loss: z.array(z.array(z.number())),
+  mixtures: z.array(mixture).min(1),
+  recommended: z.object({ readout: z.string(), reason: z.string(), mixture: shares, interval: intervals }),
+  skipped: z.array(z.object({ readout: z.string(), reason: z.string() })),
+  trace: trace.optional(),
+  diagnostics,
+  notes: z.array(z.string()),
+})
+
+export type RecoverDocument = z.infer<typeof resultSchema>
+
+/** JSON schema of `result.json`, draft 2020-12. */
+export function resultJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(resultSchema, { io: 'input' }) as Record<string, unknown>
+}

@@ -1,0 +1,69 @@
+import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
+import type { ScoreResult } from '../native/types.js'
+import { openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
+import { scoreProbes } from './score.js'
+
+export type { FootprintOptions, InputRecord, Scope, Session } from './session.js'
+export { openSession, Stopwatch } from './session.js'
+export { npy } from './npy.js'
+export { scoreProbes } from './score.js'
+
+/** What the forward passes gave, in the terms of the readouts. */
+export function statisticsOf(session: Session, scores: ScoreResult): FootprintStatistics {
+  const { probes, packed, model, path, score, survey } = session
+  const classes = session.pair.reference.architecture.labels
+  const classOfDomain = probes.domains.map((name) => classes.indexOf(name))
+  const sameAsLabel = classOfDomain.every((c) => c >= 0) && packed.domain.every((d, i) => classOfDomain[d] === packed.label[i])
+  const points = path.lambdas.length
+  const c = model.labels
+  const referenceLogits = new Float64Array(packed.label.length * c)
+  for (let i = 0; i < packed.label.length; i++) {
+    for (let j = 0; j < c; j++) referenceLogits[i * c + j] = scores.logits[(i * (points + 2) + points + 1) * c + j]
+  }
+  const names = score.scope === 'top' ? /^(classifier|pooler)\./ : /^(classifier|score)\./
+  return {
+    domains: probes.domains, classes, classOfDomain: sameAsLabel ? Int32Array.from(classOfDomain) : null,
+    lambdas: Float64Array.from(path.lambdas), domain: packed.domain, label: packed.label, loss: scores.loss, alignment: scores.alignment,
+    referenceLogits, gradients: scores.gradients, path: path.family,
+    displacementNorm: Math.hypot(...survey.filter(({ name }) => names.test(name)).map(({ deltaNorm }) => deltaNorm)),
+  }
+}
+
+export interface FootprintResult {
+  schema: 'warp.footprint/1'
+  domains: { name: string; probes: number; truncated: number }[]
+  lambdas: number[]
+  scope: string
+  footprint: Footprint
+  seed: number
+  device: string
+  inputs: Session['inputs']
+  timings: Record<string, number>
+  notes: string[]
+  /** N × K, row-major, in the order of the probes; not part of the JSON document */
+  alignment: Float64Array
+}
+
+/**
+ * The alignment matrix of the probes and the footprint S[d, k] (WARP, section 3.2), no readout.
+ * @throws WarpError, the signal's reason
+ */
+export async function footprint(options: FootprintOptions): Promise<FootprintResult> {
+  const session = await openSession(options, false)
+  try {
+    const watch = new Stopwatch()
+    const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
+    watch.lap('score')
+    return {
+      schema: 'warp.footprint/1', domains: domainsOf(session), lambdas: session.path.lambdas, scope: session.score.scope,
+      footprint: footprintOf(statisticsOf(session, scores)), seed: session.seed, device: session.device.name, inputs: session.inputs,
+      timings: { ...session.timings, ...watch.timings }, notes: session.notes, alignment: scores.alignment,
+    }
+  } finally {
+    session.close()
+  }
+}
+
+export function domainsOf({ probes, packed }: Session): { name: string; probes: number; truncated: number }[] {
+  return probes.domains.map((name, d) => ({ name, probes: probes.counts[d], truncated: packed.truncated[d] }))
+}

@@ -1,0 +1,178 @@
+import os from 'node:os'
+import path from 'node:path'
+import { fileSha256, nativeWeights, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
+import { inputError, usageError } from '../errors.js'
+import { addon } from '../native/load.js'
+import { callNative, runTask, type RunOptions } from '../native/task.js'
+import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
+import { parsePathOptions, type PathOptions } from '../paths/options.js'
+import { packProbes, readLabelMap, readProbes, type PackedProbes, type ProbeOptions, type ProbeSet } from '../text/index.js'
+import { loadTokenizer } from '../text/tokenizer/index.js'
+import { chooseDevice } from './device.js'
+import { modelRequest, planProbes, type ScoreOptions } from './score.js'
+
+export type Scope = 'head' | 'top'
+
+/** Options of `footprint` and `recover`: the command line's, in camelCase. */
+export interface FootprintOptions extends RunOptions, PathOptions, Omit<ProbeOptions, 'labelMap' | 'seed'> {
+  base: string
+  reference: string
+  /** files, folders, `-` for JSONL on stdin */
+  probes: string[]
+  /** where the base has no classification head: `zeros`, or normal numbers from a seed */
+  baseHead?: BaseHead
+  /** raw label → the model's label name or id; or the path of a JSON file, or `a=b,c=d` */
+  labelMap?: Record<string, string> | string
+  /** in tokens, special ones included; default 256, at most the model's positions */
+  maxLength?: number
+  /** default true: longer texts are cut off and counted; false: refused */
+  truncate?: boolean
+  /** of the alignment matrix; default `head` */
+  scope?: Scope
+  /** `auto`, `cpu`, `cuda`, `cuda:1` */
+  device?: string
+  /** default: all the process may use */
+  threads?: number
+  /** bytes for working buffers, weights included; default 2 GiB */
+  memory?: number
+  /** of subsamples, masks and resamples; default 0 */
+  seed?: number
+}
+
+export interface InputRecord {
+  role: 'base' | 'reference' | 'probes'
+  path: string
+  size: number
+  sha256: string
+}
+
+/** Everything opened and checked, before the first forward pass. */
+export interface Session {
+  pair: ModelPair
+  probes: ProbeSet
+  packed: PackedProbes
+  model: ModelRequest
+  path: PathRequest
+  pathHandle: Handle
+  survey: TensorSurvey[]
+  score: ScoreOptions
+  plan: ScorePlan
+  seed: number
+  device: { name: string; reason: string }
+  inputs: InputRecord[]
+  notes: string[]
+  /** seconds by phase so far */
+  timings: Record<string, number>
+  close(): void
+}
+
+/** Seconds each phase took, in order. */
+export class Stopwatch {
+  readonly timings: Record<string, number> = {}
+  #last = performance.now()
+  lap(phase: string): void {
+    const now = performance.now()
+    this.timings[phase] = (this.timings[phase] ?? 0) + (now - this.#last) / 1000
+    this.#last = now
+  }
+}
+
+/**
+ * Opens and checks the pair, reads and tokenizes the probes, surveys the weights and plans the run.
+ * @throws WarpError of every room it passes through; NO_SIGNAL where base and reference are the same, NOT_FINITE
+ */
+export async function openSession(options: FootprintOptions, gradients: boolean): Promise<Session> {
+  const { signal, onProgress, seed = 0 } = options
+  const watch = new Stopwatch()
+  const device = chooseDevice(options.device)
+  const path = parsePathOptions(options)
+  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead })
+  const model = modelRequest(pair.reference.architecture)
+  const scope = chooseScope(options.scope, model)
+  const maxLength = chooseMaxLength(options.maxLength, model)
+  const tokenizer = await loadTokenizer(options.reference).catch((error) => loadTokenizerOf(options.base, error))
+  watch.lap('open')
+  const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+  const control = { signal, onProgress }
+  const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels: pair.reference.architecture.labels }, control)
+  const packed = await packProbes(probes, tokenizer, { maxLength, truncate: options.truncate ?? true, vocabularySize: model.vocabularySize }, control)
+  watch.lap('tokenize')
+  const base = nativeWeights(pair.base, pair.generated)
+  let reference: Handle | undefined
+  let pathHandle: Handle | undefined
+  const close = (): void => [pathHandle, reference, base].forEach((handle) => handle?.close())
+  try {
+    const other = reference = nativeWeights(pair.reference)
+    const survey = await runTask((report) => addon().survey(base, other, report), 'survey', 'elements', { signal, onProgress })
+    checkSurvey(survey, pair)
+    watch.lap('survey')
+    pathHandle = callNative(() => addon().openPath(base, other, path))
+    const score: ScoreOptions = {
+      scope, gradients, threads: options.threads ?? os.availableParallelism(), memory: options.memory ?? 2 ** 31, signal, onProgress,
+    }
+    const plan = planProbes(pathHandle, model, packed, probes.domains.length, score)
+    const inputs = await hashInputs(pair, probes, options)
+    watch.lap('hash')
+    const notes = [...pair.notes, ...probes.notes, ...truncationNotes(probes, packed, maxLength), ...device.notes]
+    return { pair, probes, packed, model, path, pathHandle, survey, score, plan, seed, device, inputs, notes, timings: watch.timings, close }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+async function loadTokenizerOf(base: string, error: unknown) {
+  if ((error as { code?: string }).code !== 'TOKENIZER_MISSING') throw error
+  return loadTokenizer(base)
+}
+
+function chooseScope(scope: Scope = 'head', model: ModelRequest): Scope {
+  if (scope !== 'head' && scope !== 'top') {
+    throw usageError('SCOPE_UNSUPPORTED', `scope ${JSON.stringify(scope)} is not offered`, { expected: ['head', 'top'] }, 'head, or top for BERT')
+  }
+  if (scope === 'top' && model.kind !== 'bert') throw usageError('SCOPE_UNSUPPORTED', `scope top needs a pooler; ${model.kind} has none`, {}, '--scope head')
+  return scope
+}
+
+function chooseMaxLength(asked: number | undefined, model: ModelRequest): number {
+  if (asked === undefined) return Math.min(256, model.maxPositions)
+  if (!Number.isInteger(asked) || asked < 1) throw usageError('MAX_LENGTH_RANGE', `max length must be a whole number of at least 1, not ${asked}`)
+  if (asked > model.maxPositions) {
+    throw inputError('MAX_LENGTH_RANGE', `max length ${asked} exceeds the model's ${model.maxPositions} positions`, { found: asked, expected: model.maxPositions },
+      `--max-length ${model.maxPositions}`)
+  }
+  return asked
+}
+
+function checkSurvey(survey: TensorSurvey[], pair: ModelPair): void {
+  for (const { name, nonFinite } of survey) {
+    if (!nonFinite) continue
+    const { dir, tensors } = pair[nonFinite.side]
+    throw inputError('NOT_FINITE', `${dir}: tensor ${name} has NaN or infinity at element ${nonFinite.index}`,
+      { file: dir, tensor: tensors.get(name)?.storedName ?? name, offset: nonFinite.index }, 'the checkpoint is damaged or its training diverged')
+  }
+  if (survey.every(({ changed }) => changed === 0)) {
+    throw inputError('NO_SIGNAL', 'base and reference have the same weights: there is nothing to explain', { file: pair.reference.dir },
+      'give the fine-tuned model as the reference')
+  }
+}
+
+function truncationNotes(probes: ProbeSet, packed: PackedProbes, maxLength: number): string[] {
+  const cut = packed.truncated.reduce((sum, count) => sum + count, 0)
+  if (cut === 0) return []
+  const by = probes.domains.map((name, d) => `${name} ${packed.truncated[d]}`).join(', ')
+  return [`${cut} of ${probes.texts.length} texts were longer than ${maxLength} tokens and cut off (${by})`]
+}
+
+async function hashInputs(pair: ModelPair, probes: ProbeSet, { signal, onProgress }: RunOptions): Promise<InputRecord[]> {
+  const files = (['base', 'reference'] as const).flatMap((role) => pair[role].files.map((file) => ({ role, ...file })))
+  const total = files.reduce((sum, { size }) => sum + size, 0)
+  const records: InputRecord[] = []
+  let before = 0
+  for (const { role, path: file, size } of files) {
+    const sha256 = await fileSha256(file, { signal, onProgress: onProgress && (({ done }) => onProgress({ phase: 'hash', done: before + done, total, unit: 'bytes' })) })
+    records.push({ role, path: path.normalize(file), size, sha256 })
+    before += size
+  }
+  return [...records, ...probes.inputs.map((input) => ({ role: 'probes' as const, ...input }))]
+}

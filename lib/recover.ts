@@ -1,0 +1,128 @@
+import { domainsOf, openSession, scoreProbes, statisticsOf, Stopwatch, type FootprintOptions, type Session } from './footprint/index.js'
+import { version } from './doctor.js'
+import { footprintOf, readMixtures, type Diagnostics, type Footprint, type MixtureResult } from './readouts/index.js'
+
+export interface RecoverOptions extends FootprintOptions {
+  /** names of readouts; default: all that apply */
+  readout?: string[]
+  /** resamples of the probes for the intervals; default 1000 */
+  bootstrap?: number
+}
+
+/** `result.json`, schema `warp.recover/1`. */
+export interface RecoverResult {
+  schema: 'warp.recover/1'
+  tool: { name: string; version: string; device: string; deviceReason: string }
+  command: Record<string, unknown>
+  seed: number
+  timings: Record<string, number>
+  peakMemoryBytes: number
+  plannedMemoryBytes: number
+  inputs: Session['inputs']
+  domains: { name: string; probes: number; truncated: number }[]
+  path: string
+  lambdas: number[]
+  scope: string
+  footprint: { mean: Footprint['mean']; standardError: Footprint['standardError'] }
+  loss: number[][]
+  mixtures: MixtureResult[]
+  recommended: { readout: string; reason: string; mixture: Record<string, number>; interval: MixtureResult['interval'] }
+  skipped: { readout: string; reason: string }[]
+  diagnostics: Diagnostics
+  notes: string[]
+}
+
+/** The result, and the matrix that does not go into JSON. */
+export interface Recovered {
+  result: RecoverResult
+  /** N × K, row-major, in the order of the probes */
+  alignment: Float64Array
+}
+
+/** What a run would do: the answer of `--dry-run`. */
+export interface RecoverPlan {
+  schema: 'warp.plan/1'
+  domains: { name: string; probes: number; truncated: number }[]
+  probes: number
+  tokens: number
+  points: number
+  lambdas: number[]
+  chunks: number
+  flops: number
+  /** by the multiplication rate measured just now */
+  estimatedSeconds: number
+  /** of native working buffers */
+  workingMemoryBytes: number
+  smallestMemoryBytes: number
+  /** of the whole process */
+  peakMemoryBytes: number
+  device: string
+  notes: string[]
+}
+
+// What the process grows by beside the planned buffers: code, V8's heap while results are made, allocator slack.
+const overheadBytes = 96 * 2 ** 20
+
+function plannedBytes(session: Session): number {
+  return process.memoryUsage.rss() + session.plan.peakBytes + overheadBytes
+}
+
+/** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
+export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
+  const session = await openSession(options, true)
+  try {
+    const { plan, path, probes } = session
+    const { measureRate } = await import('./footprint/rate.js')
+    return {
+      schema: 'warp.plan/1', domains: domainsOf(session), probes: probes.texts.length, tokens: plan.tokens, points: path.lambdas.length,
+      lambdas: path.lambdas, chunks: plan.chunks, flops: plan.flops, estimatedSeconds: plan.flops / measureRate(session.score.threads),
+      workingMemoryBytes: plan.peakBytes, smallestMemoryBytes: plan.smallestBytes, peakMemoryBytes: plannedBytes(session),
+      device: session.device.name, notes: session.notes,
+    }
+  } finally {
+    session.close()
+  }
+}
+
+/**
+ * Recovers the mixture of domains that `reference` was fine-tuned on from `base`: the footprint of the probes along
+ * the path between the two models, and every readout of it (method, sections 2 to 7).
+ * @throws WarpError (bad input, resources), the signal's reason
+ */
+export async function recover(options: RecoverOptions): Promise<Recovered> {
+  const session = await openSession(options, true)
+  try {
+    const planned = plannedBytes(session)
+    const watch = new Stopwatch()
+    const { signal, onProgress } = options
+    const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
+    watch.lap('score')
+    const stats = statisticsOf(session, scores)
+    const read = await readMixtures(stats, {
+      readouts: options.readout, seed: session.seed, bootstrap: options.bootstrap, signal,
+      onProgress: onProgress && ((done, total) => onProgress({ phase: 'resample', done, total, unit: 'resamples' })),
+    })
+    watch.lap('read')
+    const { mean, standardError, loss } = footprintOf(stats)
+    const best = read.mixtures.find(({ readout }) => readout === read.recommended)!
+    const result: RecoverResult = {
+      schema: 'warp.recover/1',
+      tool: { name: 'warp-recover', version: version(), device: session.device.name, deviceReason: session.device.reason },
+      command: commandOf(options), seed: session.seed, timings: { ...session.timings, ...watch.timings },
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024, plannedMemoryBytes: planned, inputs: session.inputs, domains: domainsOf(session),
+      path: session.path.family, lambdas: session.path.lambdas, scope: session.score.scope, footprint: { mean, standardError }, loss,
+      mixtures: read.mixtures,
+      recommended: { readout: read.recommended, reason: read.reason, mixture: best.mixture, interval: best.interval },
+      skipped: read.skipped, diagnostics: read.diagnostics, notes: session.notes,
+    }
+    return { result, alignment: scores.alignment }
+  } finally {
+    session.close()
+  }
+}
+
+/** The options as given, less what JSON cannot hold. */
+function commandOf(options: RecoverOptions): Record<string, unknown> {
+  const { signal: _signal, onProgress: _onProgress, ...plain } = options
+  return plain
+}

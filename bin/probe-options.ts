@@ -1,0 +1,52 @@
+// Options that recover and footprint share: the pair, the probes, the path, resources.
+import { Option, type Command } from 'commander'
+import type { FootprintOptions } from '../lib/footprint/index.js'
+import { baseHead, bytes, integer, list, real, reals } from './values.js'
+
+export interface PairFlags {
+  base: string
+  reference: string
+  baseHead?: FootprintOptions['baseHead']
+}
+
+export function pairOptions(command: Command): Command {
+  return command
+    .requiredOption('--base <dir>', 'model directory that was fine-tuned')
+    .requiredOption('--reference <dir>', 'the fine-tuned model')
+    .option('--base-head <zeros|seed:N>', 'the head of a base that has none', baseHead)
+}
+
+/** Adds the options; what the command receives is FootprintOptions, but for `labelMap` and `truncate` as they come. */
+export function probeOptions(command: Command): Command {
+  return command
+    .requiredOption('--probes <file...>', 'labelled texts: .jsonl .json .csv .tsv, a folder with one file or folder per domain, - for JSONL on stdin')
+    .addOption(new Option('--format <name>', 'overrides the extension').choices(['jsonl', 'json', 'csv', 'tsv', 'txt']))
+    .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
+    .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)
+    .option('--label <column>', 'column of the label (default: label)')
+    .option('--domain <column>', 'column of the domain (default: domain where there is one, else the label)')
+    .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
+    .option('--max-length <tokens>', 'special tokens included (default: 256 or the model\'s positions)', integer(1))
+    .option('--no-truncate', 'refuse longer texts instead of cutting them off')
+    .option('--limit <n>', 'seeded, stratified subsample of n texts', integer(1))
+    .option('--per-domain <n>', 'n texts of each domain', integer(1))
+    .option('--drop-unlabeled', 'leave out texts without a label')
+}
+
+export function pathOptions(command: Command): Command {
+  return command
+    .option('--path <family>', 'linear, quadratic', 'linear')
+    .option('--quadratic-c <c>', 'of the quadratic path (default: 0.3)', real)
+    .option('--points <n>', 'points on the path (default: 15)', integer(1))
+    .option('--lambda-min <x>', 'first point (default: 0.05)', real)
+    .option('--lambda-max <x>', 'last point (default: 0.95)', real)
+    .option('--lambdas <a,b,...>', 'the points themselves', reals)
+}
+
+export function resourceOptions(command: Command): Command {
+  return command
+    .option('--device <name>', 'auto, cpu, cuda, cuda:N', 'auto')
+    .option('--threads <n>', 'default: all', integer(1))
+    .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
+    .option('--seed <n>', 'of subsamples, masks and resamples', integer(0), 0)
+}

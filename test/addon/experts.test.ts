@@ -1,0 +1,81 @@
+// Real weights: MiniLM experts whose mixtures are known. Recovers them through the command line and prints how far
+// every readout errs; compares the alignment matrix with PyTorch's (scripts/make-expert-golden.py).
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { footprint } from '../../lib/index.js'
+import { dataFile, modelDir, repositoryRoot, whenPresent } from '../shared.js'
+
+const warp = join(repositoryRoot, 'dist/bin/warp.js')
+let folder: string
+beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'warp-experts-')) })
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const ag = ['--probes', dataFile('ag_news_test.csv'), '--columns', 'label,title,description', '--text', 'title,description',
+  '--label-map', '1=World,2=Sports,3=Business,4=Sci/Tech']
+
+interface Result {
+  mixtures: { readout: string; mixture: Record<string, number> }[]
+  recommended: { readout: string; interval: Record<string, [number, number]> }
+  peakMemoryBytes: number
+  plannedMemoryBytes: number
+}
+
+/** Mean |π̂ − π| of every readout, as the command line reports it; held-out texts as probes. */
+async function errors(expert: string, args: string[]): Promise<{ byReadout: Map<string, number>; result: Result }> {
+  const truth = JSON.parse(readFileSync(join(modelDir(expert), 'truth.json'), 'utf8')) as { domains: string[]; mixture: number[] }
+  const { stdout } = await promisify(execFile)(process.execPath, [warp, 'recover', '--base', modelDir('minilm-l6'), '--base-head', 'zeros',
+    '--reference', modelDir(expert), ...args, '--per-domain', '100', '--points', '5', '--seed', '1', '--json', '-q'], { maxBuffer: 1 << 26 })
+  const result = JSON.parse(stdout) as Result
+  const byReadout = new Map(result.mixtures.map(({ readout, mixture }) =>
+    [readout, truth.domains.reduce((sum, name, d) => sum + Math.abs(mixture[name] - truth.mixture[d]), 0) / truth.domains.length]))
+  process.stderr.write(`${expert}: mean error by readout\n${[...byReadout].map(([name, error]) => `  ${name.padEnd(28)} ${error.toFixed(4)}`).join('\n')}\n`)
+  return { byReadout, result }
+}
+
+/** The truth within the recommended interval for most domains: 90 % each, so of D domains hardly more than a third misses. */
+function coverage(expert: string, result: Result): number {
+  const truth = JSON.parse(readFileSync(join(modelDir(expert), 'truth.json'), 'utf8')) as { domains: string[]; mixture: number[] }
+  const hit = truth.domains.filter((name, d) => {
+    const [low, high] = result.recommended.interval[name]
+    return low <= truth.mixture[d] && truth.mixture[d] <= high
+  })
+  return hit.length / truth.domains.length
+}
+
+const present = (expert: string, data: string) => whenPresent(modelDir('minilm-l6'), modelDir(expert), dataFile(data))
+
+present('expert-ag', 'ag_news_test.csv')('AG News: gradient matching errs at most .06, softmax about .10', async () => {
+  const { byReadout, result } = await errors('expert-ag', ag)
+  expect(byReadout.get('gradient-matching')).toBeLessThan(0.06)
+  expect(Math.abs(byReadout.get('softmax')! - 0.1)).toBeLessThan(0.02)
+  expect(byReadout.get('uniform')).toBeCloseTo(0.13, 3)
+  expect(coverage('expert-ag', result)).toBeGreaterThan(0.6)
+  expect(result.peakMemoryBytes).toBeLessThanOrEqual(result.plannedMemoryBytes)
+}, 600_000)
+
+present('expert-clinc', 'clinc_domains.jsonl')('CLINC: gradient matching errs at most .035, softmax about .054', async () => {
+  const { byReadout, result } = await errors('expert-clinc', ['--probes', dataFile('clinc_domains.jsonl')])
+  expect(byReadout.get('gradient-matching')).toBeLessThan(0.035)
+  expect(Math.abs(byReadout.get('softmax')! - 0.054)).toBeLessThan(0.01)
+  expect(coverage('expert-clinc', result)).toBeGreaterThan(0.6)
+}, 600_000)
+
+present('expert-ag', 'ag_news_test.csv')('the alignment matrix is that of PyTorch, recipe and fast', async () => {
+  const gold = JSON.parse(readFileSync(join(repositoryRoot, 'test/fixtures/experts/alignment-ag.json'), 'utf8')) as
+    { step: number; points: number; recipe: number[][]; fast: number[][] }
+  const lines = readFileSync(dataFile('ag_news_test.csv'), 'utf8').trimEnd().split('\n') // one row a line in this file
+  const probes = join(folder, 'probes.csv')
+  writeFileSync(probes, lines.filter((_, i) => i % gold.step === 0).join('\n') + '\n')
+  const { alignment } = await footprint({
+    base: modelDir('minilm-l6'), baseHead: 'zeros', reference: modelDir('expert-ag'), probes: [probes], points: gold.points,
+    columns: ['label', 'title', 'description'], text: ['title', 'description'], labelMap: { 1: 'World', 2: 'Sports', 3: 'Business', 4: 'Sci/Tech' },
+  })
+  const largest = Math.max(...gold.recipe.flat().map(Math.abs))
+  expect(alignment).toHaveLength(gold.recipe.length * gold.points)
+  for (const want of [gold.recipe.flat(), gold.fast.flat()]) {
+    want.forEach((value, i) => expect(Math.abs(alignment[i] - value)).toBeLessThan(1e-4 * largest))
+  }
+}, 600_000)

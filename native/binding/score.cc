@@ -1,5 +1,6 @@
 // score(request) → task; planScore(request) → what it would hold and do. See lib/native/types.ts for the request.
 #include <algorithm>
+#include <utility>
 
 #include "binding/handles.h"
 #include "binding/task.h"
@@ -147,6 +148,9 @@ struct Results {
 void run(Request& r, Results& out, Context& context) {
   out.plan = make_plan(r);
   Threads threads(r.threads);
+  const auto report = std::exchange(context.report, nullptr);  // progress of the forward passes is in other units
+  r.path->prepare(threads, context);
+  context.report = report;
   const Buffer<float> features =
       run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
   if (r.head_inputs) out.head_inputs.assign(features.begin(), features.end());

@@ -74,6 +74,12 @@ Matrix attention(const std::vector<uint32_t>& offsets, size_t heads, size_t head
   return out;
 }
 
+Matrix gather(size_t size, const Matrix& x, const std::vector<uint32_t>& index) {
+  Matrix y;
+  for (uint32_t row : index) y.insert(y.end(), x.begin() + long(row * size), x.begin() + long((row + 1) * size));
+  return y;
+}
+
 Matrix embed(size_t size, const std::vector<Matrix>& tables, const std::vector<std::vector<uint32_t>>& index) {
   Matrix y(index.empty() ? 0 : index[0].size() * size);
   for (size_t t = 0; t < tables.size(); t++)

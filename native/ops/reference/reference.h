@@ -23,6 +23,8 @@ Matrix add(const Matrix& x, const Matrix& y);
 // queries empty: a row per token; else a row per text
 Matrix attention(const std::vector<uint32_t>& offsets, size_t heads, size_t head_size, bool causal,
                  const std::vector<uint32_t>& queries, const Matrix& q, const Matrix& k, const Matrix& v);
+// row i is row index[i] of x
+Matrix gather(size_t size, const Matrix& x, const std::vector<uint32_t>& index);
 Matrix embed(size_t size, const std::vector<Matrix>& tables, const std::vector<std::vector<uint32_t>>& index);
 
 }  // namespace warp::reference

@@ -18,6 +18,8 @@ export interface RecoverResult {
   timings: Record<string, number>
   peakMemoryBytes: number
   plannedMemoryBytes: number
+  /** of the forward passes, multiply-adds count 2 */
+  flops: number
   inputs: Session['inputs']
   domains: { name: string; probes: number; truncated: number }[]
   path: string
@@ -109,7 +111,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       schema: 'warp.recover/1',
       tool: { name: 'warp-recover', version: version(), device: session.device.name, deviceReason: session.device.reason },
       command: commandOf(options), seed: session.seed, timings: { ...session.timings, ...watch.timings },
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024, plannedMemoryBytes: planned, inputs: session.inputs, domains: domainsOf(session),
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024, plannedMemoryBytes: planned, flops: session.plan.flops, inputs: session.inputs, domains: domainsOf(session),
       path: session.path.family, lambdas: session.path.lambdas, scope: session.score.scope, footprint: { mean, standardError }, loss,
       mixtures: read.mixtures,
       recommended: { readout: read.recommended, reason: read.reason, mixture: best.mixture, interval: best.interval },

@@ -1,0 +1,34 @@
+// What cases share: places, fresh processes, medians.
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
+export const shared = process.env.WARP_SHARED ?? path.resolve(root, '../shared')
+export const models = process.env.WARP_MODELS ?? path.join(os.homedir(), '.cache/warp-models')
+export const python = process.env.WARP_PYTHON ?? 'python3'
+
+export function need(...places) {
+  const missing = places.filter((place) => !fs.existsSync(place))
+  if (missing.length) throw new Error(`not there: ${missing.join(', ')}`)
+}
+
+/** Runs a command to its end; stdout and stderr as text, seconds of wall time. An exit code other than 0 is an error. */
+export function run(command, args, env = {}) {
+  const start = performance.now()
+  const done = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, ...env } })
+  if (done.status !== 0) throw new Error(`${command} ${args.join(' ')}: ${done.error ?? done.stderr}`)
+  return { stdout: done.stdout, stderr: done.stderr, seconds: (performance.now() - start) / 1000 }
+}
+
+export const warp = (args, env) => run(process.execPath, [path.join(root, 'dist/bin/warp.js'), ...args], env)
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+export const round = (value, digits = 3) => +value.toPrecision(digits)

@@ -64,8 +64,7 @@ function whyUnidentifiable(gradients: GradientStatistics, stats: FootprintStatis
   if (gradients.gram.every((_, i) => gradients.gram[Math.floor(i / D) * (D + 1)] === 0)) {
     return 'every domain’s mean gradient is zero'
   }
-  const [smallest] = symmetricEigenvalues(cosines(gradients.gram, D), D)
-  if (!(smallest > D * COSINE_ROUNDING)) {
+  if (!(meanNoise(gradients, stats).smallest > D * COSINE_ROUNDING)) {
     const { domains } = closestPair(gradients.gram, stats.domains)
     return `the domains’ mean gradients are linearly dependent to rounding; ${domains[0]} and ${domains[1]} are closest`
   }
@@ -127,7 +126,7 @@ function gradientDiagnostics(gradients: GradientStatistics, stats: FootprintStat
   const { gram, displacement } = momentsOf(gradients, stats)(null)
   const cosine = cosines(gram, D)
   const eigenvalues = symmetricEigenvalues(cosine, D)
-  const singular = !(symmetricEigenvalues(cosines(gradients.gram, D), D)[0] > D * COSINE_ROUNDING)
+  const singular = !(meanNoise(gradients, stats).smallest > D * COSINE_ROUNDING)
   let sum = 0
   for (let i = 0; i < D; i++) for (let j = 0; j < i; j++) sum += cosine[i * D + j]
   const w = nnls(gram, displacement, D)

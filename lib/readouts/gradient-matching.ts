@@ -16,10 +16,14 @@ export function gradientMatching(choice: GradientChoice = 'default'): Readout {
     settings: (stats) => gradientSettings(stats, choice),
     why: (stats) => whyNoGradients(stats, choice),
     prepare(stats) {
+      const D = stats.domains.length
       const moments = momentsOf(chosen(stats, choice)!, stats)
+      const once = moments(null)
+      const all = nnls(once.gram, once.displacement, D)
       return (weights) => {
+        if (!weights) return normalised(all)
         const { gram, displacement } = moments(weights)
-        return normalised(nnls(gram, displacement, stats.domains.length))
+        return normalised(nnls(gram, displacement, D, all))
       }
     },
     methodError: measuredError,

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { inputError, usageError } from '../errors.js'
 import { blend } from './blend.js'
 import { bootstrap, percentileIntervals } from './bootstrap.js'
@@ -72,7 +73,12 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
   if (!(level > 0 && level < 1)) throw usageError('OPTION_RANGE', `level must lie between 0 and 1, not ${level}`)
   signal?.throwIfAborted()
   const { used, skipped } = choose(stats, options)
-  const predictors = used.map((readout) => predictorOf(readout, stats))
+  const predictors: Predictor[] = []
+  for (const readout of used) {
+    predictors.push(predictorOf(readout, stats))
+    await setImmediate()
+    signal?.throwIfAborted()
+  }
   const resamples = await bootstrap(stats, predictors, {
     seed, replicates, signal, onProgress: onProgress && ((done) => onProgress(done, replicates)),
   })

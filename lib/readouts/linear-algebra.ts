@@ -45,7 +45,8 @@ export function symmetricEigenvalues(a: Float64Array, n: number): Float64Array {
       all += m[i * n + j] ** 2
       if (i !== j) off += m[i * n + j] ** 2
     }
-    if (off <= 1e-32 * all) break
+    // An eigenvalue errs by the square of what is left off the diagonal.
+    if (off <= 1e-22 * all) break
     for (let p = 0; p < n; p++) for (let q = p + 1; q < n; q++) rotate(m, n, p, q)
   }
   return Float64Array.from({ length: n }, (_, i) => m[i * n + i]).sort()
@@ -94,9 +95,9 @@ const RIDGE = 1e-9
  * Non-negative least squares in Gram form: the w ≥ 0 that minimises ½ wᵀGw + cᵀw, that is ‖δ + Σ w_d A_d‖² with
  * G = ⟨A_d, A_d'⟩ and c = ⟨A_d, δ⟩. Active-set method of Lawson and Hanson on unit-length columns. A column of length
  * zero gets weight 0. Where G is indefinite beyond rounding (a resample's may be), a column that cannot be factored
- * beside the chosen ones stays at 0.
+ * beside the chosen ones stays at 0. `start` (w ≥ 0), the answer to a similar problem, saves time and changes nothing.
  */
-export function nnls(gram: Float64Array, c: Float64Array, n: number): Float64Array {
+export function nnls(gram: Float64Array, c: Float64Array, n: number, start?: Float64Array): Float64Array {
   const scale = Float64Array.from({ length: n }, (_, i) => Math.sqrt(Math.max(gram[i * n + i], 0)))
   const r = cosines(gram, n)
   for (let i = 0; i < n; i++) r[i * n + i] += RIDGE
@@ -105,6 +106,11 @@ export function nnls(gram: Float64Array, c: Float64Array, n: number): Float64Arr
   const x = new Float64Array(n)
   const barred = new Set<number>()
   let passive: number[] = []
+  if (start) {
+    for (let i = 0; i < n; i++) x[i] = start[i] * scale[i]
+    passive = descend(r, b, n, x, [...x.keys()].filter((i) => x[i] > 0)) ?? []
+    if (passive.length === 0) x.fill(0)
+  }
   // Each round lowers the objective or bars a column, so it ends; the bound only guards against rounding.
   for (let round = 0; round < 10 * n + 10; round++) {
     let best = -1

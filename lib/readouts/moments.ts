@@ -15,8 +15,10 @@ export interface Moments {
 export interface MeanNoise {
   /** D, ν_d: expected squared distance of A_d from the domain's true mean gradient; 0 for a domain of one probe */
   noise: Float64Array
-  /** share of ν that can be subtracted and leave the matrix positive definite, in (0, 1] */
+  /** share of ν that can be subtracted and leave the matrix positive definite, in [0, 1] */
   subtracted: number
+  /** smallest eigenvalue of the matrix of the mean gradients' cosines, noise and all */
+  smallest: number
 }
 
 /**
@@ -29,6 +31,13 @@ export interface MeanNoise {
  * inequality): where domains differ by less than the noise, the full correction would leave nothing to solve for.
  */
 export function meanNoise(gradients: GradientStatistics, stats: FootprintStatistics): MeanNoise {
+  return shared(stats, `noise ${gradients.scope} ${gradients.q}`, () => {
+    const answer = measureNoise(gradients, stats)
+    return () => answer
+  })(null)
+}
+
+function measureNoise(gradients: GradientStatistics, stats: FootprintStatistics): MeanNoise {
   const D = stats.domains.length
   const { gram } = gradients
   const means = meanByDomain(gradients.perProbe, D + 2, stats.domain, D)
@@ -36,7 +45,7 @@ export function meanNoise(gradients: GradientStatistics, stats: FootprintStatist
     n > 1 ? Math.max(means[d * (D + 2) + D + 1] - gram[d * D + d], 0) / (n - 1) : 0)
   const largest = noise.reduce((most, value, d) => (value > 0 ? Math.max(most, value / gram[d * D + d]) : most), 0)
   const smallest = Math.max(symmetricEigenvalues(cosines(gram, D), D)[0], 0)
-  return { noise, subtracted: largest > 0 ? Math.min(1, (0.9 * smallest) / largest) : 1 }
+  return { noise, subtracted: largest > 0 ? Math.min(1, (0.9 * smallest) / largest) : 1, smallest }
 }
 
 /**

@@ -88,7 +88,7 @@ export function calibrate(problem: Problem): { x: Float64Array; at: Calibration 
   x[0] = 1
   let at = calibrationLoss(problem, x)
   for (let round = 0; round < ITERATIONS; round++) {
-    const step = newtonStep(at, at.gradient, size)
+    const step = newtonStep(at)
     let slope = 0
     for (let a = 0; a < size; a++) slope -= step[a] * at.gradient[a]
     if (slope > -1e-18) break
@@ -107,9 +107,10 @@ export function calibrate(problem: Problem): { x: Float64Array; at: Calibration 
   return { x, at }
 }
 
-function newtonStep(at: Calibration, gradient: Float64Array, size: number): Float64Array {
-  const factor = cholesky(at.hessian, size)
-  return factor ? choleskySolve(factor, gradient, size) : gradient
+/** H⁻¹ times the gradient; the gradient itself where rounding has made the Hessian indefinite. */
+function newtonStep({ gradient, hessian }: Calibration): Float64Array {
+  const factor = cholesky(hessian, gradient.length)
+  return factor ? choleskySolve(factor, gradient, gradient.length) : gradient
 }
 
 /**
@@ -137,12 +138,13 @@ export const priorShift: Readout = {
       probeGradient(problem, i, p, gradients.subarray(i * size, (i + 1) * size))
     }
     const means = meanByDomain(gradients, size, domain, D)
+    const factor = cholesky(at.hessian, size)
     return (weights) => {
       if (!weights) return softmax(x.subarray(1))
       const drawn = meanByDomain(gradients, size, domain, D, weights)
       const change = new Float64Array(size)
       for (let j = 0; j < drawn.length; j++) change[j % size] += (drawn[j] - means[j]) / D
-      const step = newtonStep(at, change, size)
+      const step = factor ? choleskySolve(factor, change, size) : change
       return softmax(x.subarray(1).map((value, c) => value - step[1 + c]))
     }
   },

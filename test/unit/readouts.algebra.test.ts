@@ -92,6 +92,16 @@ describe('nnls', () => {
       }), { numRuns: 300 })
   })
 
+  test('starting from the answer to another problem changes nothing', () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const [one, other] = [problem(seed, 6, 12), problem(seed + 1000, 6, 12)]
+      const cold = nnls(one.gram, one.c, 6)
+      const warm = nnls(one.gram, one.c, 6, nnls(other.gram, other.c, 6))
+      // Both solve the same normal equations over the same columns; the condition of 6 random columns stays below 1e4.
+      warm.forEach((value, i) => expect(Math.abs(value - cold[i])).toBeLessThan(1e-10 * Math.max(1, ...cold)))
+    }
+  })
+
   test('equal columns share equally', () => {
     const w = nnls(Float64Array.of(1, 1, 0, 1, 1, 0, 0, 0, 1), Float64Array.of(-1, -1, -0.5), 3)
     expect(w[0]).toBeCloseTo(0.5, 6)

@@ -8,3 +8,4 @@ export { planRecover, recover, type RecoverOptions, type Recovered, type Recover
 export type { Diagnostics, MixtureResult } from './readouts/index.js'
 export { readRecords, type ProbeFormat, type ProbeOptions, type TextRecord } from './text/index.js'
 export { loadTokenizer, Tokenizer } from './text/tokenizer/index.js'
+export { resultJsonSchema, resultSchema, type RecoverDocument } from './report/schema.js'

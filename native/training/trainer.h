@@ -1,0 +1,50 @@
+#pragma once
+// Fine-tuning of a classifier: the parameters, their moments and the step number, moved one step at a time.
+#include <memory>
+
+#include "training/network.h"
+#include "training/optimizer.h"
+
+namespace warp {
+
+struct TrainingPlan {
+  std::vector<uint32_t> order;    // numbers of texts, step after step
+  std::vector<uint32_t> ends;     // by step: where its texts end in `order`
+  std::vector<double> rates;      // by step: the learning rate
+  size_t batch = 32;              // texts of one pass; a step of more is accumulated
+  OptimizerOptions optimizer;
+};
+
+struct TrainingSteps {
+  std::vector<double> loss, norm;  // by step: mean loss over its texts before the update; norm of the gradient
+};
+
+class Trainer {
+ public:
+  Trainer(std::unique_ptr<Model> model, const Weights& weights, const std::set<std::string>& trainable,
+          const DropoutRates& rates, uint64_t seed);
+
+  // Takes the plan's steps. Progress: texts. A loss or gradient that is not finite is an error that names the step,
+  // and the parameters stay as they were before it; so does a cancelled step.
+  TrainingSteps run(const TrainingTexts& texts, const TrainingPlan& plan, Threads& threads, Context& context);
+
+  // Loss, logits (texts × labels) and the gradients (left in the parameters) of the mean loss of some texts, in one
+  // pass with dropout masks of step 0. Takes no step.
+  double gradients(const TrainingTexts& texts, Threads& threads, Context& context, std::vector<float>& logits);
+
+  Parameters& parameters() { return parameters_; }
+  uint64_t step() const { return step_; }
+  void set_step(uint64_t step) { step_ = step; }
+  const ModelSpec& spec() const { return model_->spec; }
+
+ private:
+  double accumulate(const TrainingTexts& texts, const uint32_t* chosen, size_t count, size_t batch, Threads& threads,
+                    Context& context, float* logits);
+
+  const std::unique_ptr<Model> model_;
+  Parameters parameters_;
+  Network network_;
+  uint64_t step_ = 0;
+};
+
+}  // namespace warp

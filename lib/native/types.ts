@@ -162,6 +162,58 @@ export interface ScoreResult {
   plan: ScorePlan
 }
 
+/** Packed texts with their classes, as in ScoreRequest. */
+export interface TrainingTexts {
+  ids: Uint32Array
+  /** by token; empty: all 0 */
+  typeIds: Uint8Array
+  offsets: Uint32Array
+  label: Int32Array
+}
+
+export interface TrainerRequest {
+  weights: Handle
+  model: ModelRequest
+  /** canonical names; the others keep their values */
+  trainable: string[]
+  /** rates in [0, 1) */
+  dropout: { embedding: number; attention: number; hidden: number; head: number }
+  /** of the dropout masks */
+  seed: number
+}
+
+export interface TrainingOptimizer {
+  /** AdamW; else Adam */
+  decoupled: boolean
+  beta1: number
+  beta2: number
+  epsilon: number
+  weightDecay: number
+  /** largest norm of the gradient; 0: any */
+  clip: number
+}
+
+export interface TrainingRequest extends TrainingTexts {
+  /** numbers of texts, step after step */
+  order: Uint32Array
+  /** by step: where its texts end in `order` */
+  ends: Uint32Array
+  /** by step: the learning rate */
+  rates: Float64Array
+  /** texts of one pass; a step of more accumulates */
+  batch: number
+  optimizer: TrainingOptimizer
+  threads: number
+}
+
+/** By step: mean loss before the update, norm of its gradient. */
+export interface TrainingSteps {
+  loss: Float64Array
+  norm: Float64Array
+}
+
+export type TrainerPart = 'value' | 'first' | 'second'
+
 export interface Addon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
@@ -186,4 +238,16 @@ export interface Addon {
   cpuName(): string
   /** bytes native buffers hold now */
   memoryUsed(): number
+  /** Reads all of a model into memory for training. */
+  openTrainer(request: TrainerRequest, onProgress: NativeProgress): NativeTask<Handle>
+  /** Takes the steps; progress counts texts. TRAINING_DIVERGED leaves the state as it was before the step. */
+  trainSteps(trainer: Handle, request: TrainingRequest, onProgress: NativeProgress): NativeTask<TrainingSteps>
+  /** Mean loss over some texts, its gradients by tensor, logits; takes no step. */
+  trainingGradients(trainer: Handle, request: TrainingTexts & { threads: number }, onProgress: NativeProgress):
+    NativeTask<{ loss: number; logits: Float32Array; gradients: Record<string, Float32Array> }>
+  /** elements [first, first + count) of a tensor or its moments (first, second), in a dtype */
+  readTrainer(trainer: Handle, name: string, part: TrainerPart, dtype: string, first: number, count: number): ArrayBuffer
+  writeTrainer(trainer: Handle, name: string, part: TrainerPart, first: number, values: Float32Array): void
+  /** steps taken, after setting their number when one is given */
+  trainerStep(trainer: Handle, step?: number): number
 }

@@ -10,6 +10,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_survey(env, exports);
   warp::register_devices(env, exports);
   warp::register_score(env, exports);
+  warp::register_train(env, exports);
   return exports;
 }
 

@@ -60,5 +60,6 @@ void register_handles(Napi::Env env, Napi::Object exports);
 void register_paths(Napi::Env env, Napi::Object exports);
 void register_devices(Napi::Env env, Napi::Object exports);
 void register_score(Napi::Env env, Napi::Object exports);
+void register_train(Napi::Env env, Napi::Object exports);
 
 }  // namespace warp

@@ -40,7 +40,11 @@ void LayerGradients::fit(const ModelSpec& spec, size_t tokens, size_t rows) {
 
 TrainingLayer::TrainingLayer(const ModelSpec& spec, LayerPlan plan, Parameters& parameters, const Ops& ops,
                              const BackwardOps& backward)
-    : spec_(spec), plan_(std::move(plan)), parameters_(parameters), ops_(ops), backward_(backward) {
+    : spec_(spec),
+      plan_(std::move(plan)),
+      parameters_(parameters),
+      ops_(ops),
+      backward_(backward) {
   for (const std::string& name : plan_.vectors) vectors_.push_back(&parameters.at(name));
   for (const LinearPlan& linear : plan_.linears) {
     packed_.emplace_back(std::max(ops.packed_size(linear.outputs(), linear.inputs),

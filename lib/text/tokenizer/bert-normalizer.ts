@@ -1,6 +1,7 @@
 import {
   combiningClassMap, decomposeHangul, decompositionMap, flagsOf, isHangulSyllable, lowerCaseMap,
 } from './unicode.js'
+import { UnitBuffer } from './unit-buffer.js'
 import * as tables from './unicode-tables.js'
 
 /** The `BertNormalizer` of tokenizer.json; `stripAccents: null` means "when lower-casing". */
@@ -25,7 +26,7 @@ export class BertNormalizer {
   private readonly strip: boolean
   /** non-starters waiting for their canonical order, as (class, code point) */
   private readonly waiting: [number, number][] = []
-  private out = ''
+  private readonly out = new UnitBuffer()
 
   constructor(private readonly options: BertOptions) {
     this.strip = options.stripAccents ?? options.lowercase
@@ -34,7 +35,6 @@ export class BertNormalizer {
   /** A text may be normalised in pieces when it is cut beside ASCII: nothing here looks across a starter. */
   normalize(text: string): string {
     const { cleanText, handleChineseChars } = this.options
-    this.out = ''
     for (let i = 0; i < text.length; i++) {
       let c = text.codePointAt(i) as number
       if (c > 0xffff) i++
@@ -49,7 +49,7 @@ export class BertNormalizer {
       if (alone) this.put(0x20)
     }
     this.flush()
-    return this.out
+    return this.out.take()
   }
 
   private put(c: number): void {
@@ -83,6 +83,7 @@ export class BertNormalizer {
   private emit(c: number): void {
     if (this.strip && this.flags[c] & mark) return
     const lowered = this.options.lowercase ? this.lower.get(c) : undefined
-    this.out += lowered ?? String.fromCodePoint(c)
+    if (lowered === undefined) this.out.push(c)
+    else for (const part of lowered) this.out.push(part)
   }
 }

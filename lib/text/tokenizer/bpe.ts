@@ -15,6 +15,9 @@ export interface BpeOptions {
 /** Ranks below this fit with a position into one double of the queue. */
 export const maxMerges = 1 << 21
 const positions = 2 ** 32
+const small = 256
+/** words above this many bytes do not leave their memory behind */
+const keep = 1 << 20
 
 /** Byte-level byte pair encoding (Sennrich et al. 2016; Radford et al. 2019); n log n in the word's length. */
 export class Bpe {
@@ -24,11 +27,11 @@ export class Bpe {
   /** id of each byte's symbol, -1 where the vocabulary lacks it */
   private readonly byteIds: Float64Array
   private readonly utf8 = new TextEncoder()
-  private readonly queue = new MinQueue()
-  private bytes = new Uint8Array(256)
-  private symbols = new Uint32Array(256)
-  private next = new Int32Array(256)
-  private previous = new Int32Array(256)
+  private queue = new MinQueue()
+  private bytes = new Uint8Array(small)
+  private symbols = new Uint32Array(small)
+  private next = new Int32Array(small)
+  private previous = new Int32Array(small)
 
   constructor(private readonly options: BpeOptions) {
     this.byteIds = Float64Array.from(byteChars, (char) => options.vocab.get(char) ?? -1)
@@ -59,6 +62,7 @@ export class Bpe {
     this.merge(count)
     const ids: number[] = []
     for (let i = 0; i >= 0 && i < count; i = this.next[i]) ids.push(this.symbols[i])
+    if (this.bytes.length > keep) this.reserve(small)
     return ids
   }
 
@@ -109,6 +113,7 @@ export class Bpe {
   }
 
   private reserve(size: number): void {
+    this.queue = new MinQueue()
     this.bytes = new Uint8Array(size)
     this.symbols = new Uint32Array(size)
     this.next = new Int32Array(size)
@@ -118,7 +123,7 @@ export class Bpe {
 
 /** A binary heap of non-negative numbers. */
 class MinQueue {
-  private heap = new Float64Array(256)
+  private heap = new Float64Array(small)
   private size = 0
 
   clear(): void {

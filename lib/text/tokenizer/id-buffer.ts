@@ -1,12 +1,16 @@
+const small = 256
+const keep = 1 << 20
+
 /** A growing list of token ids with a ceiling: `full` says that one more id than the ceiling has been offered. */
 export class IdBuffer {
-  private data = new Uint32Array(256)
+  private data = new Uint32Array(small)
   length = 0
   limit = Infinity
 
   reset(limit: number): void {
     this.length = 0
     this.limit = limit
+    if (this.data.length > keep) this.data = new Uint32Array(small)
   }
 
   /** True once more than `limit` ids were pushed; the rest of the text then needs no work. */

@@ -46,8 +46,8 @@ export function flagsOf(sets: readonly string[]): Uint8Array {
 }
 
 /** Per-character lower case as Rust has it: without context, so a final sigma stays U+03C3. */
-export function lowerCaseMap(): Map<number, string> {
-  const map = new Map<number, string>([[0x130, 'i\u0307']])
+export function lowerCaseMap(): Map<number, readonly number[]> {
+  const map = new Map<number, readonly number[]>([[0x130, [0x69, 0x307]]])
   const stream = numbers(tables.lowerCase)
   let last = 0
   for (let gap = stream.next(); !gap.done; gap = stream.next()) {
@@ -56,7 +56,7 @@ export function lowerCaseMap(): Map<number, string> {
     const step = (stream.next().value as number) + 1
     const shift = signed(stream.next().value as number)
     last = begin + (count - 1) * step
-    for (let c = begin; c <= last; c += step) map.set(c, String.fromCodePoint(c + shift))
+    for (let c = begin; c <= last; c += step) map.set(c, [c + shift])
   }
   return map
 }

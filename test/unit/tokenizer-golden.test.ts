@@ -43,6 +43,9 @@ const codePoints = fixture('code-points.json') as CodePoints
 const real = fixture('real.json') as Real
 const longTexts = cases.long.map(([text, count]) => text.repeat(count))
 
+/** milliseconds a test over all code points may take on a busy machine */
+const patience = 300_000
+
 const start = 2166136261
 const hashOf = (numbers: ArrayLike<number>, from = start): number => {
   let hash = from
@@ -124,7 +127,7 @@ describe('every code point as in Python', () => {
         return units
       }),
     ).toEqual([])
-  })
+  }, patience)
 
   test.each(codePoints.splits)('split: $part', ({ part, blocks }) => {
     const ends: number[] = []
@@ -143,7 +146,7 @@ describe('every code point as in Python', () => {
         return ends
       }),
     ).toEqual([])
-  })
+  }, patience)
 })
 
 function pointsIn(text: string): number {
@@ -191,7 +194,7 @@ describe.each(Object.keys(real.models))('%s as in Python', (name) => {
     expect(digest((add) => {
       for (const begin of blockStarts) forEachChar(begin, (char) => add(encode(`a${char}b`)))
     })).toEqual(expected.points)
-  })
+  }, patience)
 
   whenPresent(directory, dataFile('ag_news_test.csv'))(`${name}: AG News`, async () => {
     const { encode } = bound(await ready())

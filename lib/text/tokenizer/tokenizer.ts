@@ -58,13 +58,17 @@ export class Tokenizer {
 
   private readonly addedIds: ReadonlyMap<string, number>
   private tokens: Map<number, string> | undefined
+  /** the template without what it adds */
+  private readonly bare: Template
   private readonly raw: AddedTokenMatcher | null
   private readonly normalized: AddedTokenMatcher | null
   private readonly buffers = [new IdBuffer(), new IdBuffer()] as const
 
   /** Use `loadTokenizer`. */
   constructor(private readonly parts: TokenizerParts) {
-    const { vocab, addedTokens, rawPatterns, normalizedPatterns } = parts
+    const { vocab, addedTokens, template, rawPatterns, normalizedPatterns } = parts
+    const isText = (piece: Piece): boolean => piece.type === 'text'
+    this.bare = { single: template.single.filter(isText), pair: template.pair.filter(isText) }
     this.addedIds = new Map(addedTokens.map((token) => [token.content, token.id]))
     this.kind = parts.model.kind
     let maxId = -1
@@ -86,16 +90,16 @@ export class Tokenizer {
    */
   encode(text: string, options: EncodeOptions = {}): Encoding {
     const { pair, maxLength, addSpecialTokens = true } = options
-    const { single, pair: double } = this.parts.template
-    const pieces = pair === undefined ? single : double
-    const room = this.room(maxLength, addSpecialTokens ? addedIds(pieces) : 0)
+    const template = addSpecialTokens ? this.parts.template : this.bare
+    const pieces = pair === undefined ? template.single : template.pair
+    const room = this.room(maxLength, addedIds(pieces))
     const [a, b] = this.buffers
     // a pair needs both full lengths to know where to cut; a single text can stop one token past its room
     this.encodeText(text, a, pair === undefined ? room : Infinity)
     if (pair !== undefined) this.encodeText(pair, b, Infinity)
-    const kept = pair === undefined ? [Math.min(a.length, room)] : longestFirst(a.length, b.length, room)
+    const kept = pair === undefined ? [Math.min(a.length, room), 0] : longestFirst(a.length, b.length, room)
     const truncated = kept[0] < a.length || (pair !== undefined && kept[1] < b.length)
-    return { ...this.assemble(pieces, kept, addSpecialTokens), truncated }
+    return this.assemble(pieces, kept, truncated)
   }
 
   /** The token of an id, as the vocabulary spells it (`##ing`, `Ġthe`). @throws TOKENIZER_UNKNOWN_ID */
@@ -169,19 +173,18 @@ export class Tokenizer {
     return !out.full
   }
 
-  private assemble(pieces: readonly Piece[], kept: readonly number[], special: boolean): Omit<Encoding, 'truncated'> {
-    const used = pieces.filter((piece) => special || piece.type === 'text')
-    const length = (piece: Piece): number => (piece.type === 'ids' ? piece.ids.length : kept[piece.which])
-    const total = used.reduce((sum, piece) => sum + length(piece), 0)
+  private assemble(pieces: readonly Piece[], kept: readonly number[], truncated: boolean): Encoding {
+    let total = 0
+    for (const piece of pieces) total += piece.type === 'ids' ? piece.ids.length : kept[piece.which]
     const ids = new Uint32Array(total)
     const typeIds = new Uint8Array(total)
     let at = 0
-    for (const piece of used) {
-      const count = length(piece)
-      ids.set(piece.type === 'ids' ? piece.ids : this.buffers[piece.which].view(count), at)
-      if (piece.typeId !== 0) typeIds.fill(piece.typeId, at, at + count)
-      at += count
+    for (const piece of pieces) {
+      const part = piece.type === 'ids' ? piece.ids : this.buffers[piece.which].view(kept[piece.which])
+      ids.set(part, at)
+      if (piece.typeId !== 0) typeIds.fill(piece.typeId, at, at + part.length)
+      at += part.length
     }
-    return { ids, typeIds }
+    return { ids, typeIds, truncated }
   }
 }

@@ -1,5 +1,7 @@
 import fc from 'fast-check'
 import { Random } from '../../lib/random.js'
+import { blend } from '../../lib/readouts/blend.js'
+import { defaultGradients } from '../../lib/readouts/gradient-choice.js'
 import { footprintOf, readoutsFor } from '../../lib/readouts/index.js'
 import { cholesky, choleskySolve } from '../../lib/readouts/linear-algebra.js'
 import { gradientMatching } from '../../lib/readouts/gradient-matching.js'
@@ -245,6 +247,35 @@ describe('gradient readouts', () => {
       // ‖mean + noise‖² − ν has standard deviation 2‖μ‖σ/√n + ν√(2/400) = 18 + 6
       expect(Math.abs(gram[5 * d] - dot(means[d], means[d]))).toBeLessThan(3 * 24)
     }
+  })
+
+  test('projection measures in units of each domain’s own gradient, and gives nothing for pointing away', () => {
+    const gradients: GradientStatistics = {
+      scope: 'head', q: 1, gram: Float64Array.of(4, 0, 0, 0, 1, 0, 0, 0, 1), displacement: Float64Array.of(-2, -3, 5),
+      displacementNorm2: 40, perProbe: new Float64Array(15),
+    }
+    const domain = Int32Array.of(0, 1, 2)
+    const stats = classifierStatistics(new Random(7, 'units'), 3, 1, { gradients: [gradients], domain })
+    expect([...projection().prepare(stats)(null)]).toEqual([0.25, 0.75, 0])
+  })
+
+  test('the default is the widest scope, with q = 1 where it is there', () => {
+    const of = (scope: 'head' | 'top', q: number) => ({ scope, q }) as GradientStatistics
+    expect(defaultGradients([of('head', 1), of('top', 0), of('top', 1)])).toEqual(of('top', 1))
+    expect(defaultGradients([of('head', 1), of('top', 0)])).toEqual(of('top', 0))
+    expect(defaultGradients([of('head', 0.5), of('head', 2), of('head', 1)])).toEqual(of('head', 1))
+    expect(defaultGradients([])).toBeNull()
+  })
+
+  test('blend is the weighted mean of its four parts, and needs them all', () => {
+    const stats = classifierStatistics(new Random(7, 'blend'), 3, 20)
+    const [matching, projected, still, prior] =
+      [gradientMatching(), projection(), stationary, priorShift].map((readout) => readout.prepare(stats)(null))
+    const mixed = matching.map((_, d) =>
+      (0.3 * matching[d] + 0.52 * projected[d] + 0.08 * still[d] + 0.13 * prior[d]) / 1.03)
+    expect(rounded(blend.prepare(stats)(null))).toEqual(rounded(mixed))
+    expect(blend.why({ ...stats, classOfDomain: null })).toMatch(/^stationary: /)
+    expect(blend.why({ ...stats, gradients: [{ ...stats.gradients[0], q: 0 }] })).toMatch(/q = 1/)
   })
 
   test('zero gradients give equal shares', () => {

@@ -53,6 +53,18 @@ export interface PathRecord {
   scale: number
 }
 
+/** One safetensors file of a merged model, for several points at once. All numbers are bytes, `offset` from the file's start. */
+export interface MergeShard {
+  header: Uint8Array
+  size: number
+  /** tensors of the path, by its names */
+  tensors: { name: string; dtype: string; offset: number }[]
+  /** bytes that are taken as they are */
+  copies: { file: string; from: number; length: number; offset: number }[]
+  /** FILE.part is written for each */
+  targets: { point: number; file: string }[]
+}
+
 /** One tensor that two models share with the same shape. Norms are Euclidean, over all its elements. */
 export interface TensorSurvey {
   name: string
@@ -226,6 +238,8 @@ export interface Addon {
   preparePath(path: Handle, threads: number, onProgress: NativeProgress): NativeTask<PathRecord[]>
   /** θ(λ) of one tensor */
   pathTensor(path: Handle, name: string, lambda: number): NativeTask<Float32Array>
+  /** Leaves FILE.part of every target, whole; none on failure. Progress in bytes written. */
+  writeShard(path: Handle, shard: MergeShard, threads: number, onProgress: NativeProgress): NativeTask<void>
   /** Every tensor of the same name and shape, read once; progress counts elements. */
   survey(base: Handle, reference: Handle, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
   /** what score would hold and do; the same errors */

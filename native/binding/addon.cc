@@ -7,6 +7,7 @@
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_handles(env, exports);
   warp::register_paths(env, exports);
+  warp::register_merge(env, exports);
   warp::register_survey(env, exports);
   warp::register_devices(env, exports);
   warp::register_score(env, exports);

@@ -58,6 +58,7 @@ Napi::Value to_float32_array(Napi::Env env, const std::vector<float>& values);
 // Registered by addon.cc, one function a file.
 void register_handles(Napi::Env env, Napi::Object exports);
 void register_paths(Napi::Env env, Napi::Object exports);
+void register_merge(Napi::Env env, Napi::Object exports);
 void register_devices(Napi::Env env, Napi::Object exports);
 void register_score(Napi::Env env, Napi::Object exports);
 void register_train(Napi::Env env, Napi::Object exports);

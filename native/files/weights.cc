@@ -1,32 +1,15 @@
 #include "files/weights.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "core/error.h"
 #include "core/random.h"
 
 namespace warp {
 
-Weights::Weights(std::vector<std::string> files, std::map<std::string, TensorInfo> tensors)
-    : files_(std::move(files)), tensors_(std::move(tensors)) {
-  for (const std::string& file : files_) {
-    const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
-      const std::string why = std::strerror(errno);
-      for (int open : descriptors_) ::close(open);
-      throw Error(Kind::kInput, "FILE_UNREADABLE", file + ": cannot be opened: " + why);
-    }
-    descriptors_.push_back(descriptor);
-  }
-}
-
-Weights::~Weights() {
-  for (int descriptor : descriptors_) ::close(descriptor);
+Weights::Weights(const std::vector<std::string>& files, std::map<std::string, TensorInfo> tensors)
+    : tensors_(std::move(tensors)) {
+  for (const std::string& file : files) files_.push_back(std::make_unique<InputFile>(file));
 }
 
 const TensorInfo& Weights::info(const std::string& name) const {
@@ -35,30 +18,14 @@ const TensorInfo& Weights::info(const std::string& name) const {
   return found->second;
 }
 
-void Weights::read_bytes(const std::string& name, const TensorInfo& info, uint64_t offset, uint64_t length,
-                         void* to) const {
-  char* out = static_cast<char*>(to);
-  while (length > 0) {
-    const ssize_t got = ::pread(descriptors_[info.file], out, std::min<uint64_t>(length, 1u << 30), off_t(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0)
-      throw Error(Kind::kInput, "FILE_UNREADABLE", files_[info.file] + ": tensor " + name + ": " + std::strerror(errno));
-    if (got == 0)
-      throw Error(Kind::kInput, "FILE_SHRANK",
-                  files_[info.file] + ": tensor " + name + ": the file ends at byte " + std::to_string(offset) + ", " +
-                      std::to_string(length) + " bytes early; it was complete when it was opened",
-                  "do not write to the file while it is read");
-    out += got;
-    offset += uint64_t(got);
-    length -= uint64_t(got);
-  }
-}
-
 void Weights::read(const std::string& name, uint64_t begin, uint64_t count, void* to) const {
   const TensorInfo& tensor = info(name);
   if (begin > tensor.elements() || count > tensor.elements() - begin) throw internal_error("range outside " + name);
   const size_t size = dtype_size(tensor.dtype);
-  if (tensor.file >= 0) return read_bytes(name, tensor, tensor.offset + begin * size, count * size, to);
+  if (tensor.file >= 0) {
+    const InputFile& file = *files_[size_t(tensor.file)];
+    return file.read(tensor.offset + begin * size, count * size, to, "tensor " + name);
+  }
   if (tensor.dtype != Dtype::kF32) throw internal_error("generated tensors are float32");
   float* out = static_cast<float*>(to);
   if (tensor.fill == TensorInfo::Fill::kZeros) {

@@ -2,10 +2,12 @@
 // An opened model: a table of tensors that lib/checkpoint has validated. Bytes stay in the files until read.
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/dtype.h"
+#include "files/input.h"
 
 namespace warp {
 
@@ -28,8 +30,7 @@ struct TensorInfo {
 
 class Weights {
  public:
-  Weights(std::vector<std::string> files, std::map<std::string, TensorInfo> tensors);
-  ~Weights();
+  Weights(const std::vector<std::string>& files, std::map<std::string, TensorInfo> tensors);
   Weights(const Weights&) = delete;
   Weights& operator=(const Weights&) = delete;
 
@@ -44,10 +45,7 @@ class Weights {
   void read_float(const std::string& name, uint64_t begin, uint64_t count, float* to) const;
 
  private:
-  void read_bytes(const std::string& name, const TensorInfo& info, uint64_t offset, uint64_t length, void* to) const;
-
-  std::vector<std::string> files_;
-  std::vector<int> descriptors_;
+  std::vector<std::unique_ptr<InputFile>> files_;
   std::map<std::string, TensorInfo> tensors_;
 };
 

@@ -122,7 +122,7 @@ PathTensor Path::empty(const std::string& name, uint64_t elements) const {
   const auto side = [&](const Weights& weights) {
     PathTensor::Side made;
     made.dtype = weights.info(name).dtype;
-    made.bytes.resize(tensor.elements_ * dtype_size(made.dtype));
+    made.bytes = Buffer<char>(tensor.elements_ * dtype_size(made.dtype));
     return made;
   };
   tensor.base_ = side(*base_);
@@ -191,28 +191,41 @@ void PathTensor::Side::decode(size_t begin, size_t count, float* out) const {
   paths::kernels().decode(dtype, bytes.data() + begin * dtype_size(dtype), count, out);
 }
 
+// The side that θ(λ) is, or null.
+const PathTensor::Side* PathTensor::exact(double lambda) const {
+  if (lambda == 0 || constants_.branch == Branch::kFixed) return &base_;
+  if (constants_.branch == Branch::kCheckpoints) {
+    const std::vector<double>& own = path_->options_.lambdas;
+    const auto found = std::find(own.begin(), own.end(), lambda);
+    if (lambda != 1 && found == own.end())
+      throw Error(Kind::kUsage, "LAMBDA_UNKNOWN", "a trajectory has values at its checkpoints only");
+    return lambda == 1 ? &reference_ : &checkpoints_[size_t(found - own.begin())];
+  }
+  return lambda == 1 && constants_.branch != Branch::kMask ? &reference_ : nullptr;
+}
+
+const PathTensor::Side* PathTensor::exact(int k) const {
+  if (k < 0) return &base_;
+  return k >= path_->points() ? &reference_ : exact(path_->options_.lambdas[size_t(k)]);
+}
+
+const char* PathTensor::stored(int k, Dtype dtype) const {
+  const Side* side = exact(k);
+  return side && side->dtype == dtype ? side->bytes.data() : nullptr;
+}
+
 void PathTensor::point(int k, size_t begin, size_t count, float* out) const {
-  if (k < 0) return base_.decode(begin, count, out);
-  if (k >= path_->points()) return reference_.decode(begin, count, out);
-  if (constants_.branch == Branch::kCheckpoints) return checkpoints_[size_t(k)].decode(begin, count, out);
+  if (const Side* side = exact(k)) return side->decode(begin, count, out);
   form(path_->options_.lambdas[size_t(k)], begin, count, out);
 }
 
 void PathTensor::at(double lambda, size_t begin, size_t count, float* out) const {
-  if (constants_.branch != Branch::kCheckpoints) return form(lambda, begin, count, out);
-  const std::vector<double>& own = path_->options_.lambdas;
-  const auto found = std::find(own.begin(), own.end(), lambda);
-  if (lambda == 0) return point(-1, begin, count, out);
-  if (lambda == 1) return point(path_->points(), begin, count, out);
-  if (found == own.end())
-    throw Error(Kind::kUsage, "LAMBDA_UNKNOWN", "a trajectory has values at its checkpoints only");
-  point(int(found - own.begin()), begin, count, out);
+  if (const Side* side = exact(lambda)) return side->decode(begin, count, out);
+  form(lambda, begin, count, out);
 }
 
 void PathTensor::form(double lambda, size_t begin, size_t count, float* out) const {
   const Branch branch = constants_.branch;
-  if (lambda == 0 || branch == Branch::kFixed) return base_.decode(begin, count, out);
-  if (lambda == 1 && branch != Branch::kMask) return reference_.decode(begin, count, out);
   const double weight = path_->weight(lambda), angle = constants_.angle, sine = std::sin(angle);
   const double a = std::sin((1 - lambda) * angle) / sine, b = std::sin(lambda * angle) / sine;
   const paths::Kernels& kernels = paths::kernels();

@@ -38,6 +38,8 @@ class PathTensor {
   // θ_k, elements [begin, begin + count) of what was loaded, as float32. k = −1 is the base, k = points() the
   // reference, exactly. Any thread.
   void point(int k, size_t begin, size_t count, float* out) const;
+  // The bytes of θ_k where it is something stored, in this dtype; else null.
+  const char* stored(int k, Dtype dtype) const;
   // The same at any λ in [0, 1]; of a trajectory only at its own ones, 0 and 1.
   void at(double lambda, size_t begin, size_t count, float* out) const;
 
@@ -45,9 +47,11 @@ class PathTensor {
   friend class Path;
   struct Side {
     Dtype dtype = Dtype::kF32;
-    std::vector<char> bytes;
+    Buffer<char> bytes;
     void decode(size_t begin, size_t count, float* out) const;
   };
+  const Side* exact(double lambda) const;
+  const Side* exact(int k) const;
   void form(double lambda, size_t begin, size_t count, float* out) const;
 
   const Path* path_ = nullptr;

@@ -1,0 +1,2 @@
+export { openPairPath, openPath, type OpenPathOptions, type OpenedPath } from './open.js'
+export { fixedTensors, lambdaGrid, parsePathOptions, pathFamilies, rescales, type GridOptions, type PathFamily, type PathOptions } from './options.js'

@@ -1,0 +1,104 @@
+import { availableParallelism } from 'node:os'
+import { assertUnchanged, nativeWeights, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
+import { usageError } from '../errors.js'
+import { addon } from '../native/load.js'
+import { callNative, runTask, type RunOptions } from '../native/task.js'
+import type { Handle, PathRecord, PathRequest } from '../native/types.js'
+import { fixedTensors, parsePathOptions, type PathOptions } from './options.js'
+
+export interface OpenPathOptions extends PathOptions, RunOptions {
+  /** what the base's missing classification head started from */
+  baseHead?: BaseHead
+  /** default: all processors */
+  threads?: number
+  /** true: every tensor the forward pass reads is checked too; default false, any architecture */
+  forward?: boolean
+}
+
+/** A path whose constants are known. Close it when done. */
+export interface OpenedPath extends AsyncDisposable {
+  pair: ModelPair
+  /** rising; of a trajectory nominal, (k + 1) / (K + 1) */
+  lambdas: readonly number[]
+  /** family and options as they are used */
+  request: PathRequest
+  /** what was done with each tensor, by name */
+  record: readonly PathRecord[]
+  notes: readonly string[]
+  handle: Handle
+  /**
+   * θ(λ) of a tensor (a canonical name, see `pair.tensorNames`), for any λ in [0, 1]; of a trajectory at its points, 0 and 1.
+   * @throws WarpError (usage) TENSOR_UNKNOWN, LAMBDA_RANGE, LAMBDA_UNKNOWN
+   */
+  tensor(name: string, lambda: number, run?: RunOptions): Promise<Float32Array>
+  /** @throws WarpError (input) FILE_CHANGED when an input is not the file that was opened */
+  assertUnchanged(): Promise<void>
+  close(): void
+}
+
+/**
+ * Opens the path between two models of an opened pair and finds its constants: one pass over both, nothing where the
+ * family has none. Progress in bytes.
+ *
+ * @throws WarpError all of `parsePathOptions` and `fixedTensors`; of a trajectory's checkpoints all of `openPair`
+ */
+export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {}): Promise<OpenedPath> {
+  const request = parsePathOptions(options)
+  const fixed = fixedTensors(pair.tensorNames, options)
+  if (fixed.length > 0) request.fixed = fixed
+  const notes = [...pair.notes]
+  if (fixed.length > 0) notes.push(`${fixed.length} of ${pair.tensorNames.length} tensors stay at the base: ${fixed.slice(0, 3).join(', ')}${fixed.length > 3 ? ', …' : ''}`)
+  const checkpoints: ModelPair[] = []
+  for (const dir of request.family === 'trajectory' ? options.checkpoints! : []) {
+    checkpoints.push(await openPair(dir, pair.reference.dir, { forward: options.forward ?? false }))
+  }
+  const handles: Handle[] = []
+  const hold = (handle: Handle): Handle => {
+    handles.push(handle)
+    return handle
+  }
+  const close = (): void => handles.splice(0).forEach((handle) => handle.close())
+  try {
+    const base = hold(nativeWeights(pair.base, pair.generated))
+    const reference = hold(nativeWeights(pair.reference))
+    const between = checkpoints.map((checkpoint) => hold(nativeWeights(checkpoint.base)))
+    const native = between.length > 0 ? { ...request, checkpoints: between } : request
+    const handle = hold(callNative(() => addon().openPath(base, reference, native)))
+    const record = await runTask((report) => addon().preparePath(handle, options.threads ?? availableParallelism(), report), 'path', 'bytes', options)
+    const files = [pair.base, pair.reference, ...checkpoints.map((checkpoint) => checkpoint.base)].flatMap((model) => model.files)
+    return {
+      pair, lambdas: request.lambdas, request, record, notes: [...notes, ...recordNotes(request, record)], handle, close,
+      assertUnchanged: () => assertUnchanged(files),
+      tensor: (name, lambda, run) => {
+        checkTensor(pair, name, lambda)
+        return runTask(() => addon().pathTensor(handle, name, lambda), 'tensor', 'elements', run)
+      },
+      [Symbol.asyncDispose]: async () => close(),
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+/** `openPair`, then `openPairPath`. */
+export async function openPath(base: string, reference: string, options: OpenPathOptions = {}): Promise<OpenedPath> {
+  parsePathOptions(options)
+  return openPairPath(await openPair(base, reference, { baseHead: options.baseHead, forward: options.forward ?? false }), options)
+}
+
+function checkTensor(pair: ModelPair, name: string, lambda: number): void {
+  if (!pair.tensorNames.includes(name)) {
+    throw usageError('TENSOR_UNKNOWN', `there is no tensor ${JSON.stringify(name)}`, { tensor: name, expected: pair.tensorNames.slice(0, 20) })
+  }
+  if (!(lambda >= 0 && lambda <= 1)) throw usageError('LAMBDA_RANGE', `lambda must lie in [0, 1], not ${lambda}`, { found: lambda })
+}
+
+/** One line per branch that is not the family's own. */
+function recordNotes(request: PathRequest, record: readonly PathRecord[]): string[] {
+  if (request.family === 'linear' || request.family === 'quadratic') return []
+  const counts = new Map<string, PathRecord[]>()
+  for (const tensor of record) counts.set(tensor.branch, [...counts.get(tensor.branch) ?? [], tensor])
+  return [...counts].filter(([branch]) => branch.includes(':')).map(([branch, tensors]) =>
+    `path ${request.family}: ${tensors.length} of ${record.length} tensors ${branch} (${tensors.slice(0, 3).map((t) => t.name).join(', ')}${tensors.length > 3 ? ', …' : ''})`)
+}

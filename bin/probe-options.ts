@@ -35,12 +35,20 @@ export function probeOptions(command: Command): Command {
 
 export function pathOptions(command: Command): Command {
   return command
-    .option('--path <family>', 'linear, quadratic', 'linear')
-    .option('--quadratic-c <c>', 'of the quadratic path (default: 0.3)', real)
+    .option('--path <family>', 'linear, quadratic, slerp, ties, dare, della, breadcrumbs, nearswap, trajectory', 'linear')
     .option('--points <n>', 'points on the path (default: 15)', integer(1))
     .option('--lambda-min <x>', 'first point (default: 0.05)', real)
     .option('--lambda-max <x>', 'last point (default: 0.95)', real)
     .option('--lambdas <a,b,...>', 'the points themselves', reals)
+    .option('--quadratic-c <c>', 'of the quadratic path (default: 0.3)', real)
+    .option('--density <share>', 'ties, dare, della, breadcrumbs: the share that is kept (default: 0.9)', real)
+    .option('--epsilon <e>', 'della: keep probabilities lie within density ± e (default: 0.1)', real)
+    .option('--gamma <share>', 'breadcrumbs: the share of the largest that is dropped (default: 0.01)', real)
+    .option('--rescale <how>', 'dare, della: inverse-density, l1, none (default: inverse-density)')
+    .option('--compat <name>', 'slerp: mergekit treats a zero vector as orthogonal')
+    .option('--checkpoint <dir...>', 'trajectory: real checkpoints, in order')
+    .option('--only <glob,...>', 'only these tensors move; the others stay at the base', list)
+    .option('--except <glob,...>', 'these tensors stay at the base', list)
 }
 
 export function resourceOptions(command: Command): Command {

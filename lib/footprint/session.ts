@@ -3,9 +3,9 @@ import path from 'node:path'
 import { fileSha256, nativeWeights, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
 import { inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
-import { callNative, runTask, type RunOptions } from '../native/task.js'
+import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
-import { parsePathOptions, type PathOptions } from '../paths/options.js'
+import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import { packProbes, readLabelMap, readProbes, type PackedProbes, type ProbeOptions, type ProbeSet } from '../text/index.js'
 import { loadTokenizer } from '../text/tokenizer/index.js'
 import { chooseDevice } from './device.js'
@@ -85,7 +85,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   const { signal, onProgress, seed = 0 } = options
   const watch = new Stopwatch()
   const device = chooseDevice(options.device)
-  const path = parsePathOptions(options)
+  parsePathOptions(options)
   const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead })
   const model = modelRequest(pair.reference.architecture)
   const scope = chooseScope(options.scope, model)
@@ -99,22 +99,28 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
-  let pathHandle: Handle | undefined
-  const close = (): void => [pathHandle, reference, base].forEach((handle) => handle?.close())
+  let closePath = (): void => {}
+  const close = (): void => {
+    closePath()
+    reference?.close()
+    base.close()
+  }
   try {
     const other = reference = nativeWeights(pair.reference)
     const survey = await runTask((report) => addon().survey(base, other, report), 'survey', 'elements', { signal, onProgress })
     checkSurvey(survey, pair)
     watch.lap('survey')
-    pathHandle = callNative(() => addon().openPath(base, other, path))
+    const path = await openPairPath(pair, { ...options, forward: true })
+    closePath = path.close
+    watch.lap('path')
     const score: ScoreOptions = {
       scope, gradients, threads: options.threads ?? os.availableParallelism(), memory: options.memory ?? 2 ** 31, signal, onProgress,
     }
-    const plan = planProbes(pathHandle, model, packed, probes.domains.length, score)
+    const plan = planProbes(path.handle, model, packed, probes.domains.length, score)
     const inputs = await hashInputs(pair, probes, options)
     watch.lap('hash')
-    const notes = [...pair.notes, ...probes.notes, ...truncationNotes(probes, packed, maxLength), ...device.notes]
-    return { pair, probes, packed, model, path, pathHandle, survey, score, plan, seed, device, inputs, notes, timings: watch.timings, close }
+    const notes = [...path.notes, ...probes.notes, ...truncationNotes(probes, packed, maxLength), ...device.notes]
+    return { pair, probes, packed, model, path: path.request, pathHandle: path.handle, survey, score, plan, seed, device, inputs, notes, timings: watch.timings, close }
   } catch (error) {
     close()
     throw error

@@ -49,7 +49,7 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
   const notes = [...pair.notes]
   if (fixed.length > 0) notes.push(`${fixed.length} of ${pair.tensorNames.length} tensors stay at the base: ${fixed.slice(0, 3).join(', ')}${fixed.length > 3 ? ', …' : ''}`)
   const checkpoints: ModelPair[] = []
-  for (const dir of request.family === 'trajectory' ? options.checkpoints! : []) {
+  for (const dir of request.family === 'trajectory' ? options.checkpoint! : []) {
     checkpoints.push(await openPair(dir, pair.reference.dir, { forward: options.forward ?? false }))
   }
   const handles: Handle[] = []

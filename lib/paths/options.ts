@@ -44,7 +44,7 @@ export interface PathOptions extends GridOptions {
   /** slerp: `mergekit` takes a zero vector as orthogonal to everything, where the default interpolates linearly */
   compat?: string
   /** trajectory: model directories, in order */
-  checkpoints?: readonly string[]
+  checkpoint?: readonly string[]
   /** globs of tensor names: only these move, the others stay at the base */
   only?: readonly string[]
   /** globs of tensor names that stay at the base */
@@ -58,7 +58,7 @@ const used: Partial<Record<keyof PathOptions, readonly PathFamily[]>> = {
   gamma: ['breadcrumbs'],
   rescale: ['dare', 'della'],
   compat: ['slerp'],
-  checkpoints: ['trajectory'],
+  checkpoint: ['trajectory'],
 }
 const grid = ['points', 'lambdaMin', 'lambdaMax', 'lambdas'] as const
 
@@ -123,7 +123,7 @@ export function parsePathOptions(options: PathOptions): PathRequest {
   const family = oneOf(options.path ?? 'linear', pathFamilies, 'PATH_UNKNOWN', 'path')
   refuseUnused(options, family)
   if (family === 'trajectory') {
-    const count = options.checkpoints?.length ?? 0
+    const count = options.checkpoint?.length ?? 0
     if (count === 0) throw usageError('PATH_CHECKPOINTS_MISSING', 'a trajectory needs its checkpoints', {}, '--checkpoint DIR…, in order')
     return { family, lambdas: Array.from({ length: count }, (_, k) => (k + 1) / (count + 1)) }
   }

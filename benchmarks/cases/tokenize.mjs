@@ -1,79 +1,37 @@
-// Tokenization speed on one thread, one text at a time, against the Python package `tokenizers`:
-//   node benchmarks/cases/tokenize.mjs --model DIRECTORY --csv ag_news_test.csv [--rounds 5] [--python python3]
-// Each round runs a fresh process of either side, one after the other. Prints one JSON object: texts per second (median
-// over the rounds) of a first pass with empty caches and of a second pass, and the ratios within the rounds.
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// Tokenization of AG News on one thread, one text at a time, against Python's `tokenizers`: texts per second and ratios.
+import fs from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import os from 'node:os'
+import path from 'node:path'
+import { median, models, need, python, root, round, run, shared } from '../common.mjs'
 
-const require = createRequire(import.meta.url)
-const self = fileURLToPath(import.meta.url)
-const peer = join(self, '../../peers/tokenize.py')
-
-/** One side, one round: what the peer prints. */
-async function measure(tokenizerFile, textsFile) {
-  const { loadTokenizer } = require('../../dist/lib/text/tokenizer/index.js')
-  const tokenizer = await loadTokenizer(tokenizerFile)
-  const texts = JSON.parse(readFileSync(textsFile, 'utf8'))
-  const pass = () => {
-    const begin = performance.now()
-    let tokens = 0
-    for (const text of texts) tokens += tokenizer.encode(text).ids.length
-    return [(performance.now() - begin) / 1000, tokens]
-  }
-  const [cold, tokens] = pass()
-  const [warm] = pass()
-  return { tokens, cold, warm }
+export default async function ({ rounds }) {
+  const data = path.join(shared, 'data/ag_news_test.csv')
+  const tokenizers = ['minilm-l6', 'smollm2-135m'].map((name) => [name, path.join(models, name, 'tokenizer.json')])
+  need(data, ...tokenizers.map(([, file]) => file), path.join(root, 'dist/lib/index.js'))
+  const { parse } = createRequire(import.meta.url)('csv-parse/sync')
+  const texts = parse(fs.readFileSync(data)).map(([, title, text]) => `${title} ${text}`)
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'warp-bench-'))
+  const file = path.join(folder, 'texts.json')
+  fs.writeFileSync(file, JSON.stringify(texts))
+  const figures = { texts: texts.length }
+  for (const [name, tokenizer] of tokenizers) figures[name] = compare(tokenizer, file, texts.length, rounds)
+  fs.rmSync(folder, { recursive: true })
+  return figures
 }
 
-const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1]
-
-function compare({ model, csv, rounds, python }) {
-  const folder = mkdtempSync(join(tmpdir(), 'warp-bench-'))
-  try {
-    const { parse } = require('csv-parse/sync')
-    const texts = parse(readFileSync(csv)).map(([, title, text]) => `${title} ${text}`)
-    const textsFile = join(folder, 'texts.json')
-    const tokenizerFile = join(model, 'tokenizer.json')
-    writeFileSync(textsFile, JSON.stringify(texts))
-    const run = (command, ...args) =>
-      JSON.parse(execFileSync(command, [...args, tokenizerFile, textsFile], { encoding: 'utf8' }))
-    const ours = []
-    const theirs = []
-    for (let round = 0; round < rounds; round++) {
-      ours.push(run(process.execPath, self, '--once'))
-      theirs.push(run(python, peer))
-      if (ours[round].tokens !== theirs[round].tokens) throw new Error('the two sides made different tokens')
-    }
-    const rate = (side, pass) => Math.round(texts.length / median(side.map((round) => round[pass])))
-    const ratio = (pass, ofOurs) => +median(ours.map((round, i) => theirs[i][pass] / round[ofOurs])).toFixed(1)
-    return {
-      case: 'tokenize', model: basename(model), texts: texts.length, tokens: ours[0].tokens, rounds,
-      node: process.version, tokenizers: theirs[0].version,
-      textsPerSecond: {
-        warp: { cold: rate(ours, 'cold'), warm: rate(ours, 'warm') },
-        python: { cold: rate(theirs, 'cold'), warm: rate(theirs, 'warm'), batchFast: rate(theirs, 'batch') },
-      },
-      ratio: { cold: ratio('cold', 'cold'), warm: ratio('warm', 'warm'), warmAgainstBatchFast: ratio('batch', 'warm') },
-    }
-  } finally {
-    rmSync(folder, { recursive: true })
+function compare(tokenizer, file, texts, rounds) {
+  const sides = { warp: [], python: [] }
+  for (let i = 0; i < rounds; i++) {
+    sides.warp.push(JSON.parse(run(process.execPath, [path.join(root, 'benchmarks/workers/tokenize.mjs'), tokenizer, file]).stdout))
+    sides.python.push(JSON.parse(run(python, [path.join(root, 'benchmarks/peers/tokenize.py'), tokenizer, file]).stdout))
+    if (sides.warp[i].tokens !== sides.python[i].tokens) throw new Error('the two sides made different tokens')
+  }
+  const rate = (side, pass) => Math.round(texts / median(sides[side].map((one) => one[pass])))
+  const ratio = (pass) => round(median(sides.warp.map((one, i) => sides.python[i][pass] / one[pass])))
+  return {
+    tokens: sides.warp[0].tokens,
+    textsPerSecond: { warp: { cold: rate('warp', 'cold'), warm: rate('warp', 'warm') }, python: { cold: rate('python', 'cold'), warm: rate('python', 'warm') } },
+    ratios: { cold: ratio('cold'), warm: ratio('warm') },
   }
 }
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    once: { type: 'boolean', default: false },
-    model: { type: 'string' },
-    csv: { type: 'string' },
-    rounds: { type: 'string', default: '5' },
-    python: { type: 'string', default: 'python3' },
-  },
-})
-const result = values.once ? await measure(...positionals) : compare({ ...values, rounds: Number(values.rounds) })
-console.log(JSON.stringify(result))

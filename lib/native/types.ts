@@ -76,6 +76,8 @@ export interface TensorSurvey {
   maxDelta: number
   /** elements that differ */
   changed: number
+  /** elements that differ by more than the rounding to the coarser of the two dtypes; 0: the tensor did not move */
+  moved: number
   /** the first value that is not finite, in the base if there is one; the figures above then mean nothing */
   nonFinite: { side: 'base' | 'reference'; index: number } | null
 }
@@ -226,6 +228,41 @@ export interface TrainingSteps {
 
 export type TrainerPart = 'value' | 'first' | 'second'
 
+export interface RowRequest {
+  /** tensor names of the two tables, [rows, H] each */
+  base: string
+  reference: string
+  /** rows of the reference; empty: all */
+  rows: Uint32Array
+  /** the base's row for each of these; empty: the same row */
+  baseRows: Uint32Array
+  alpha: number
+}
+
+/** What is known of each token of the vocabulary: 0 not trained, 1 trained, 2 unknown. */
+export interface MembersRequest {
+  state: Uint8Array
+  /** s, the weight of the other domains' rate of a token against the domain's own, in texts */
+  strength: number
+}
+export interface Members {
+  /** texts of the pool without an untrained token, and the probability that each was trained on */
+  survivors: Uint32Array
+  probability: Float64Array
+  /** D, texts inside the pool and outside it */
+  inside: Float64Array
+  outside: Float64Array
+  converged: boolean
+}
+export interface TrialsRequest {
+  state: Uint8Array
+  strengths: Float64Array
+  /** trials × D, texts that stay in the pool and texts that are taken out of it */
+  inside: Uint32Array
+  outside: Uint32Array
+  seed: number
+}
+
 export interface Addon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
@@ -264,4 +301,17 @@ export interface Addon {
   writeTrainer(trainer: Handle, name: string, part: TrainerPart, first: number, values: Float32Array): void
   /** steps taken, after setting their number when one is given */
   trainerStep(trainer: Handle, step?: number): number
+  /**
+   * Both tables in one pass; eight numbers a row (lib/trace/rows.ts names them), with r = θ* − θ₀ − αθ₀ and u the
+   * spacing of the reference's dtype: Σr², Σr·θ₀, Σθ₀², Σ(r/u)², Σ(r/u)(θ₀/u), Σ(θ₀/u)², max|r/u|, 0 or 1 (base) or
+   * 2 (reference) where a value is not finite. Progress counts rows.
+   */
+  rowSums(base: Handle, reference: Handle, request: RowRequest, onProgress: NativeProgress): NativeTask<Float64Array>
+  /** An empty pool of candidate texts with token ids below `vocabulary`. */
+  openPool(vocabulary: number): Handle
+  /** Text i is ids[offsets[i] … offsets[i + 1]) of domain[i], domains from 0 on; a token counts once a text. */
+  appendToPool(pool: Handle, texts: { offsets: Uint32Array; ids: Uint32Array; domain: Uint32Array }): void
+  findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
+  /** Estimates for made-up training sets: trials × strengths × 2 × D (inside, outside). Progress counts estimates. */
+  tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>
 }

@@ -41,7 +41,7 @@ const diagnostics = z.object({
 const trace = z.object({
   verdict: z.enum(['exact', 'noisy', 'none']),
   reason: z.string(),
-  decay: z.number(),
+  decay: z.number().nullable(),
   trainedTokens: z.object({ count, undecided: count }),
   longestText: count.nullable(),
 })

@@ -3,6 +3,7 @@
 
 #include "binding/handles.h"
 #include "binding/survey.h"
+#include "binding/trace.h"
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_handles(env, exports);
@@ -12,6 +13,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_devices(env, exports);
   warp::register_score(env, exports);
   warp::register_train(env, exports);
+  warp::register_trace(env, exports);
   return exports;
 }
 

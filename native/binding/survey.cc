@@ -20,6 +20,7 @@ Napi::Value to_js(Napi::Env env, const std::vector<TensorSurvey>& tensors) {
     entry.Set("deltaNorm", tensor.delta_norm);
     entry.Set("maxDelta", tensor.max_delta);
     entry.Set("changed", double(tensor.changed));
+    entry.Set("moved", double(tensor.moved));
     entry.Set("nonFinite", env.Null());
     if (tensor.non_finite != TensorSurvey::Side::kNone) {
       Napi::Object place = Napi::Object::New(env);

@@ -19,7 +19,7 @@ struct Block {
 
 struct Sums {
   double norm2 = 0, delta2 = 0, max_delta = 0;
-  uint64_t changed = 0;
+  uint64_t changed = 0, moved = 0;
 };
 
 void add(const float* base, const float* reference, size_t count, Sums& sums) {
@@ -43,6 +43,19 @@ void add(const float* base, const float* reference, size_t count, Sums& sums) {
     sums.max_delta = std::max(sums.max_delta, double(largest[lane]));
     sums.changed += changed[lane];
   }
+}
+
+int fraction_bits(Dtype dtype) { return dtype == Dtype::kBF16 ? 7 : dtype == Dtype::kF16 ? 10 : 23; }
+
+// Elements of the finer side that, rounded to the coarser dtype, are not what the coarser side holds.
+uint64_t count_moved(const float* fine, const float* coarse, Dtype dtype, size_t count) {
+  uint16_t narrow[kStep];
+  float rounded[kStep];
+  from_float(dtype, fine, count, narrow);
+  to_float(dtype, narrow, count, rounded);
+  uint64_t moved = 0;
+  for (size_t i = 0; i < count; i++) moved += rounded[i] != coarse[i];
+  return moved;
 }
 
 bool same_shape(const Weights& base, const std::string& name, const TensorInfo& info) {
@@ -111,6 +124,10 @@ std::vector<TensorSurvey> survey(const Weights& base, const Weights& reference, 
       to_float(left, own.base.data() + at * dtype_size(left), count, own.base_values);
       to_float(right, own.reference.data() + at * dtype_size(right), count, own.reference_values);
       add(own.base_values, own.reference_values, count, sums[task]);
+      if (fraction_bits(left) > fraction_bits(right))
+        sums[task].moved += count_moved(own.base_values, own.reference_values, right, count);
+      if (fraction_bits(left) < fraction_bits(right))
+        sums[task].moved += count_moved(own.reference_values, own.base_values, left, count);
     }
     context.progress(double(done += block.count), double(total));
   });
@@ -122,6 +139,7 @@ std::vector<TensorSurvey> survey(const Weights& base, const Weights& reference, 
     sum.delta2 += sums[i].delta2;
     sum.max_delta = std::max(sum.max_delta, sums[i].max_delta);
     sum.changed += sums[i].changed;
+    sum.moved += sums[i].moved;
   }
   for (size_t t = 0; t < tensors.size(); t++) {
     TensorSurvey& tensor = tensors[t];
@@ -129,6 +147,8 @@ std::vector<TensorSurvey> survey(const Weights& base, const Weights& reference, 
     tensor.delta_norm = std::sqrt(whole[t].delta2);
     tensor.max_delta = whole[t].max_delta;
     tensor.changed = whole[t].changed;
+    const bool same = fraction_bits(base.info(tensor.name).dtype) == fraction_bits(reference.info(tensor.name).dtype);
+    tensor.moved = same ? whole[t].changed : whole[t].moved;
     // an infinity or a NaN on either side leaves its mark in one of the sums
     if (!std::isfinite(whole[t].norm2 + whole[t].delta2)) locate_non_finite(base, reference, context, tensor);
   }

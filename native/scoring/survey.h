@@ -16,6 +16,7 @@ struct TensorSurvey {
   double delta_norm = 0;  // of reference minus base
   double max_delta = 0;   // largest |reference - base|
   uint64_t changed = 0;   // elements that differ
+  uint64_t moved = 0;     // elements that differ by more than the rounding to the coarser of the two dtypes
   // the first value that is no finite float32, in the base if there is one; the figures above then mean nothing
   enum class Side { kNone, kBase, kReference } non_finite = Side::kNone;
   uint64_t index = 0;

@@ -47,8 +47,20 @@ test('measures every shared tensor, whatever its dtype and length', async () => 
   const changed = Math.ceil(count / 5)
   // every value and square is a multiple of 2^-12 below 2^17: the sums are exact in any order
   const norm = Math.sqrt(left.reduce((sum, value) => sum + value * value, 0))
-  expect(tensors[1]).toEqual({ name: 'wide', norm, deltaNorm: Math.sqrt(changed) / 64, maxDelta: 1 / 64, changed, nonFinite: null })
+  expect(tensors[1]).toEqual({ name: 'wide', norm, deltaNorm: Math.sqrt(changed) / 64, maxDelta: 1 / 64, changed, moved: changed, nonFinite: null })
   expect(tensors[0]).toMatchObject({ deltaNorm: 0, maxDelta: 0, changed: 0, nonFinite: null })
+})
+
+test('a change within the rounding of the coarser dtype is no move', async () => {
+  const fine = numbers(70_000, 3).map((value) => value + 2 ** -20) // above the multiples of 1/64 by less than BF16 tells
+  const stored = numbers(70_000, 3) // which is what truncation makes of it, and rounding where |value| ≥ 1/64
+  stored[66_666] += 1 / 64
+  const values = { shape: [70_000], values: fine }
+  const [tensor] = await survey(open('g', { w: values }), open('h', { w: { shape: [70_000], dtype: 'BF16', values: stored } }))
+  const zeros = fine.filter((value) => value === 2 ** -20).length
+  expect(tensor).toMatchObject({ changed: 70_000, moved: 1 + zeros })
+  const [swapped] = await survey(open('h', { w: { shape: [70_000], dtype: 'BF16', values: stored } }), open('g', { w: values }))
+  expect(swapped).toMatchObject({ changed: 70_000, moved: 1 + zeros })
 })
 
 test('finds the first value that is not finite, in the base first', async () => {

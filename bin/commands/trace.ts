@@ -1,0 +1,107 @@
+import { join } from 'node:path'
+import { type Command, Option } from 'commander'
+import type { TracedText, TraceOptions, TraceResult, Traced } from '../../lib/trace/index.js'
+import { execute, framed, type FrameOptions } from '../frame.js'
+import { LineWriter } from '../line-writer.js'
+import { checkOutput, writeOutput } from '../output-folder.js'
+import { integer, list } from '../values.js'
+
+interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
+  labelMap?: string
+  members?: string
+  output?: string
+  force?: boolean
+  strict?: boolean
+}
+
+const files = ['result.json', 'tokens.jsonl', 'documents.jsonl']
+
+export function register(program: Command): void {
+  framed(program.command('trace'))
+    .description('what the embedding table alone gives away: tokens trained on, texts excluded with certainty, members, mixture')
+    .requiredOption('--base <dir>', 'model directory that was fine-tuned')
+    .requiredOption('--reference <dir>', 'the fine-tuned model')
+    .option('--probes <file...>', 'candidate texts: .jsonl .json .csv .tsv .txt, a folder with one file or folder per domain, - for JSONL on stdin')
+    .addOption(new Option('--format <name>', 'overrides the extension').choices(['jsonl', 'json', 'csv', 'tsv', 'txt']))
+    .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
+    .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)
+    .option('--label <column>', 'column of the label (default: label)')
+    .option('--domain <column>', 'column of the domain (default: domain where there is one, else the label)')
+    .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
+    .option('--max-length <tokens>', 'tokens of a text that count (default: those of the longest training text)', integer(1))
+    .option('--limit <n>', 'seeded, stratified subsample of n texts', integer(1))
+    .option('--per-domain <n>', 'n texts of each domain', integer(1))
+    .option('--calibrate <n>', 'synthetic training sets that correct the estimate and give its intervals (default: 60)', integer(20))
+    .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
+    .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
+    .option('-o, --output <folder>', `writes ${files.join(', ')}`)
+    .option('--force', 'replace existing output')
+    .option('--strict', 'exit 5 when the verdict is none')
+    .action(traceCommand)
+}
+
+async function traceCommand(flags: Flags): Promise<void> {
+  const { members, output, force, strict, json, quiet, verbose, labelMap, ...options } = flags
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
+    const { trace } = await import('../../lib/trace/index.js')
+    const { readLabelMap } = await import('../../lib/text/index.js')
+    if (output) await checkOutput(output, files, force)
+    const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
+    const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
+    const documents = output && options.probes ? await LineWriter.open(join(output, 'documents.jsonl'), force) : undefined
+    try {
+      const found = await trace({ ...options, ...map, signal, onProgress, onText: documents && ((text) => documents.add(documentLine(text))) })
+      if (memberFile) for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
+      await memberFile?.commit()
+      await documents?.commit()
+      if (output) await writeOutput(output, outputFiles(found), force)
+      return { json: found.result, text: report(found.result), exitCode: strict && found.result.verdict === 'none' ? 5 : 0 }
+    } finally {
+      await memberFile?.discard()
+      await documents?.discard()
+    }
+  })
+}
+
+function documentLine({ record, domain, status, untrained, tokens, truncated }: TracedText): object {
+  return { row: record.row, source: record.source, domain, status, tokens, truncated, untrained }
+}
+
+function outputFiles({ result, tokens }: Traced): Record<string, string> {
+  return {
+    'result.json': JSON.stringify(result, null, 2) + '\n',
+    'tokens.jsonl': tokens.map((token) => JSON.stringify(token) + '\n').join(''),
+  }
+}
+
+function report(result: TraceResult): string {
+  const { trainedTokens: tokens, trainingTexts: training, frozen } = result
+  const lines = [
+    `verdict ${result.verdict}: ${result.reason}`,
+    result.verdict !== 'none' && `  trained tokens  ${tokens.count} of ${tokens.rows}` + (tokens.undecided > 0 ? `, ${tokens.undecided} undecided` : ''),
+    result.decay !== null && `  decay           ${result.decay.toExponential(4)} (sum of learning rate times weight decay: ${result.weightDecaySum!.toExponential(3)})`,
+    result.longestText !== null && `  longest text    ${result.longestText} tokens`,
+    `  frozen          ${frozen.length} of ${result.comparedTensors} tensors` + (frozen.length > 0 ? `: ${frozen.slice(0, 3).join(', ')}${frozen.length > 3 ? ', …' : ''}` : ''),
+    training && `  training texts  ${whole(training.estimate)} (${whole(training.interval[0])} to ${whole(training.interval[1])}): ` +
+      `${whole(training.inside)} among these texts, ${whole(training.outside)} elsewhere`,
+    ...table(result),
+    ...result.conditions.map((condition) => `  if: ${condition}`),
+    ...result.notes.map((note) => `  note: ${note}`),
+  ]
+  return lines.filter(Boolean).join('\n')
+}
+
+const whole = (value: number): string => value.toFixed(0)
+
+function table({ texts, mixtures: [mixture] }: TraceResult): string[] {
+  if (!texts || !mixture) return []
+  const width = Math.max(6, ...Object.keys(texts).map((domain) => domain.length))
+  const row = (name: string, cells: string[]): string => `  ${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(9)).join(' ')}`
+  return [
+    row('domain', ['share', 'low', 'high', 'inside', 'outside', 'texts', 'excluded']),
+    ...Object.entries(texts).map(([domain, counts]) => row(domain, [
+      ...[mixture.mixture[domain], ...mixture.interval[domain]].map((share) => share.toFixed(3)),
+      whole(counts.inside), whole(counts.outside), String(counts.pool), `${(100 * counts.excludedShare).toFixed(1)} %`,
+    ])),
+  ]
+}

@@ -1,0 +1,58 @@
+// A file of lines that grows with the work and gets its name only when it is whole.
+import { randomBytes } from 'node:crypto'
+import { lstat, mkdir, open, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { resourceError, usageError } from '../lib/errors.js'
+
+const blockBytes = 1 << 20
+
+export class LineWriter {
+  #lines: string[] = []
+  #size = 0
+
+  private constructor(readonly path: string, readonly temporary: string, readonly handle: FileHandle) {}
+
+  /** @throws WarpError (usage) OUTPUT_EXISTS without `force`; (resource) OUTPUT_NOT_WRITABLE */
+  static async open(path: string, force = false): Promise<LineWriter> {
+    if (!force && await lstat(path).catch(() => undefined)) {
+      throw usageError('OUTPUT_EXISTS', `${path} is already there`, { file: path }, 'another name, or --force')
+    }
+    const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
+    try {
+      await mkdir(dirname(path), { recursive: true })
+      return new LineWriter(path, temporary, await open(temporary, 'wx'))
+    } catch (cause) {
+      throw resourceError('OUTPUT_NOT_WRITABLE', `${path}: cannot be written (${(cause as NodeJS.ErrnoException).code})`, { file: path },
+        'give a name in a folder that you may write to')
+    }
+  }
+
+  /** Adds one JSON value as a line; a promise to wait for when a block is full. */
+  add(value: unknown): Promise<void> | undefined {
+    const line = JSON.stringify(value) + '\n'
+    this.#lines.push(line)
+    this.#size += line.length
+    return this.#size >= blockBytes ? this.#flush() : undefined
+  }
+
+  async #flush(): Promise<void> {
+    const data = this.#lines.join('')
+    this.#lines = []
+    this.#size = 0
+    await this.handle.appendFile(data)
+  }
+
+  /** Gives the file its name. */
+  async commit(): Promise<void> {
+    await this.#flush()
+    await this.handle.sync()
+    await this.handle.close()
+    await rename(this.temporary, this.path)
+  }
+
+  /** Removes what was not committed. */
+  async discard(): Promise<void> {
+    await this.handle.close().catch(() => undefined)
+    await unlink(this.temporary).catch(() => undefined)
+  }
+}

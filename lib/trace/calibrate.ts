@@ -1,0 +1,212 @@
+import { addon } from '../native/load.js'
+import { runTask, type RunOptions } from '../native/task.js'
+import type { Handle } from '../native/types.js'
+import { Random } from '../random.js'
+
+/** Strengths of the prior that the calibration chooses from, in texts. */
+export const strengths = [30, 100, 300, 1000, 3000]
+/** Nominal coverage of the intervals. */
+export const level = 0.9
+
+/** Texts by domain, as the estimator gives them. */
+export interface RawEstimate {
+  inside: Float64Array
+  outside: Float64Array
+}
+
+export interface Calibrated {
+  strength: number
+  /** D, shares that sum to 1 */
+  mixture: Float64Array
+  interval: [low: number, high: number][]
+  /** number of training texts, and how many of them are in the pool */
+  texts: number
+  textsInterval: [low: number, high: number]
+  inside: number
+  insideInterval: [low: number, high: number]
+  /** mean absolute error of a share over the synthetic training sets */
+  expectedError: number
+  sets: number
+  /** the pool could not supply sets as large as the training set */
+  short: boolean
+}
+
+/** What one estimate comes to: number of texts, share of them inside the pool, mixture. */
+interface Figures {
+  texts: number
+  insideShare: number
+  mixture: Float64Array
+}
+
+const sum = (values: ArrayLike<number>) => {
+  let total = 0
+  for (let i = 0; i < values.length; i++) total += values[i]
+  return total
+}
+const mean = (values: number[]) => sum(values) / values.length
+const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value))
+
+function figures(inside: ArrayLike<number>, outside: ArrayLike<number>): Figures {
+  const texts = sum(inside) + sum(outside)
+  return {
+    texts, insideShare: texts > 0 ? sum(inside) / texts : 0,
+    mixture: Float64Array.from(inside, (count, d) => (texts > 0 ? (count + outside[d]) / texts : 1 / inside.length)),
+  }
+}
+
+/** Shares that are not negative and sum to 1. */
+function shares(values: Float64Array): Float64Array {
+  const positive = values.map((value) => Math.max(0, value))
+  const total = sum(positive)
+  return positive.map((value) => (total > 0 ? value / total : 1 / values.length))
+}
+
+/** Least squares y ≈ b₀ + b₁x; the slope is 0 where x does not vary. */
+function line(x: number[], y: number[]): (at: number) => number {
+  const middle = mean(x), level = mean(y)
+  const spread = sum(x.map((value) => (value - middle) ** 2))
+  const slope = spread > 1e-12 ? sum(x.map((value, i) => (value - middle) * (y[i] - level))) / spread : 0
+  return (at) => level + slope * (clamp(at, Math.min(...x), Math.max(...x)) - middle)
+}
+
+interface Trials {
+  inside: Uint32Array
+  outside: Uint32Array
+  truth: Figures[]
+}
+
+/** Counts of `texts` texts of a mixture, as far as the pool has them: at most half of a domain is taken out of it. */
+function plan(sets: { texts: number; insideShare: number; mixture: Float64Array }[], pool: Uint32Array): Trials {
+  const domains = pool.length
+  const inside = new Uint32Array(sets.length * domains), outside = new Uint32Array(sets.length * domains)
+  const truth = sets.map((set, i) => {
+    for (let d = 0; d < domains; d++) {
+      const out = Math.min(Math.round(set.texts * set.mixture[d] * (1 - set.insideShare)), Math.floor(pool[d] / 2))
+      outside[i * domains + d] = out
+      inside[i * domains + d] = Math.min(Math.round(set.texts * set.mixture[d] * set.insideShare), pool[d] - out)
+    }
+    return figures(inside.subarray(i * domains, (i + 1) * domains), outside.subarray(i * domains, (i + 1) * domains))
+  })
+  return { inside, outside, truth }
+}
+
+/** A correction learned from trials: number of texts, share inside, shares of the domains. */
+interface Correction {
+  apply(raw: Figures): Figures
+  /** root mean square error of a share over the trials it was learned from */
+  error: number
+}
+
+function learn(raw: Figures[], truth: Figures[]): Correction {
+  const domains = raw[0].mixture.length
+  const ratio = line(raw.map((figure) => figure.insideShare), raw.map((figure, i) => Math.log(truth[i].texts / Math.max(figure.texts, 1e-9))))
+  const inside = line(raw.map((figure) => figure.insideShare), truth.map((figure) => figure.insideShare))
+  // one slope for all domains, one intercept for each
+  const estimated = Array.from({ length: domains }, (_, d) => mean(raw.map((figure) => figure.mixture[d])))
+  const actual = Array.from({ length: domains }, (_, d) => mean(truth.map((figure) => figure.mixture[d])))
+  let above = 0, below = 0
+  raw.forEach((figure, i) => {
+    for (let d = 0; d < domains; d++) {
+      const x = figure.mixture[d] - estimated[d]
+      above += x * (truth[i].mixture[d] - actual[d])
+      below += x * x
+    }
+  })
+  const slope = below > 1e-12 ? above / below : 1
+  const apply = (figure: Figures): Figures => ({
+    texts: figure.texts * Math.exp(ratio(figure.insideShare)),
+    insideShare: clamp(inside(figure.insideShare), 0, 1),
+    mixture: shares(figure.mixture.map((share, d) => actual[d] + slope * (share - estimated[d]))),
+  })
+  const squares = raw.map((figure, i) => mean(Array.from(apply(figure).mixture, (share, d) => (share - truth[i].mixture[d]) ** 2)))
+  return { apply, error: Math.sqrt(mean(squares)) }
+}
+
+/** Quantile of Student's t that 1 − (1 − level)/2 of it lie below (Cornish and Fisher's expansion about the normal's). */
+function student(freedom: number): number {
+  const z = 1.6448536
+  const g1 = (z ** 3 + z) / 4, g2 = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96
+  return z + g1 / freedom + g2 / freedom ** 2
+}
+
+/** Mean of the errors and half the width of the interval that a new error falls into. */
+function spread(errors: number[]): { bias: number; half: number; deviation: number } {
+  const bias = mean(errors)
+  const deviation = Math.sqrt(sum(errors.map((error) => (error - bias) ** 2)) / Math.max(1, errors.length - 1))
+  return { bias, deviation, half: deviation * Math.sqrt(1 + 1 / errors.length) * student(Math.max(1, errors.length - 1)) }
+}
+
+async function tryTrials(pool: Handle, state: Uint8Array, trials: Trials, strengths: number[], seed: number, options: RunOptions): Promise<Figures[][]> {
+  const domains = trials.inside.length / trials.truth.length
+  const flat = await runTask((onProgress) => addon().tryMembers(pool,
+    { state, strengths: Float64Array.from(strengths), inside: trials.inside, outside: trials.outside, seed }, onProgress),
+  'calibration', 'estimates', options)
+  return strengths.map((_, s) => trials.truth.map((_, i) => {
+    const at = (i * strengths.length + s) * 2 * domains
+    return figures(flat.subarray(at, at + domains), flat.subarray(at + domains, at + 2 * domains))
+  }))
+}
+
+export interface CalibrationInput {
+  pool: Handle
+  /** tokens: untrained, trained or undecided */
+  state: Uint8Array
+  /** D, texts of the pool */
+  sizes: Uint32Array
+  /** texts of the pool without an untrained token: no more of them can be training texts */
+  possible: number
+  /** synthetic training sets, two fifths of them to choose the strength and the correction, the rest to measure */
+  sets: number
+  seed: number
+  estimate: (strength: number) => Promise<RawEstimate>
+}
+
+/**
+ * Tries the estimator on training sets drawn from the pool itself, of about the size, mixture and share inside the
+ * pool that it estimates; chooses the strength with the least error, corrects the estimate, and takes the intervals
+ * from the errors that remain. No model is trained: what is trained on which tokens follows from the texts.
+ */
+export async function calibrate(input: CalibrationInput, options: RunOptions = {}): Promise<Calibrated> {
+  const { pool, state, sizes, seed } = input
+  const domains = sizes.length
+  const first = Math.max(8, Math.round(input.sets * 0.4)), second = Math.max(8, input.sets - first)
+  const random = new Random(seed, 'trace/calibration')
+  const of = (raw: RawEstimate) => figures(raw.inside, raw.outside)
+
+  const start = of(await input.estimate(300))
+  const wide = plan(Array.from({ length: first }, () => ({
+    texts: start.texts * (0.8 + 0.8 * random.uniform()),
+    insideShare: clamp(start.insideShare + 0.7 * (random.uniform() - 0.5), 0, 1),
+    mixture: random.dirichlet(start.mixture.map((share) => 0.5 + 1.5 * domains * share)),
+  })), sizes)
+  const tried = await tryTrials(pool, state, wide, strengths, seed * 2, options)
+  const corrections = tried.map((raw) => learn(raw, wide.truth))
+  const best = corrections.reduce((least, correction, s) => (correction.error < corrections[least].error ? s : least), 0)
+  const strength = strengths[best], correction = corrections[best]
+  const middle = correction.apply(of(await input.estimate(strength)))
+
+  const near = plan(Array.from({ length: second }, () => ({
+    texts: middle.texts * Math.exp(0.05 * random.normal()),
+    insideShare: middle.insideShare,
+    mixture: shares(middle.mixture.map((share) => share + correction.error * random.normal())),
+  })), sizes)
+  const [raw] = await tryTrials(pool, state, near, [strength], seed * 2 + 1, options)
+  const corrected = raw.map((figure) => correction.apply(figure))
+  const error = Array.from({ length: domains }, (_, d) => spread(corrected.map((figure, i) => figure.mixture[d] - near.truth[i].mixture[d])))
+  const size = spread(corrected.map((figure, i) => Math.log(figure.texts / near.truth[i].texts)))
+  const held = spread(corrected.map((figure, i) => {
+    const truth = near.truth[i]
+    return (figure.insideShare * figure.texts - truth.insideShare * truth.texts) / truth.texts
+  }))
+  const mixture = shares(middle.mixture.map((share, d) => share - error[d].bias))
+  const texts = middle.texts * Math.exp(-size.bias)
+  const most = Math.min(texts, input.possible)
+  const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, most)
+  return {
+    strength, mixture, texts, inside, sets: first + second, short: mean(near.truth.map((truth) => truth.texts)) < 0.8 * middle.texts,
+    interval: error.map(({ half }, d) => [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)]),
+    textsInterval: [texts * Math.exp(-size.half), texts * Math.exp(size.half)],
+    insideInterval: [Math.max(0, inside - held.half * texts), Math.min(input.possible, inside + held.half * texts)],
+    expectedError: mean(error.map(({ deviation }) => deviation * Math.sqrt(2 / Math.PI))),
+  }
+}

@@ -1,0 +1,132 @@
+import { version } from '../doctor.js'
+import type { Members } from '../native/types.js'
+import type { MixtureResult } from '../readouts/index.js'
+import { level, type Calibrated } from './calibrate.js'
+import type { Evidence } from './evidence.js'
+import { falsePositives } from './noise.js'
+import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
+import { asScore, trained, undecided } from './rows.js'
+import type { TextPool } from './texts.js'
+
+/** What the texts have given. */
+export interface Found {
+  pool: TextPool
+  calibrated: Calibrated
+  members: Members
+  /** tokens of a text that counted */
+  length: number | undefined
+}
+
+const hundredth = (value: number): number => Math.round(value * 100) / 100
+
+/** The vocabulary's spelling of an id, '' where it has none. */
+function spelling(evidence: Evidence, id: number): string {
+  try {
+    return evidence.tokenizer?.token(id) ?? ''
+  } catch {
+    return ''
+  }
+}
+
+/** Rows that were trained or cannot be decided, by id. */
+export function listTokens(evidence: Evidence): TracedToken[] {
+  const { state, residual, score, verdict } = evidence.tokens
+  if (verdict === 'none') return []
+  const rows = Array.from(state.keys()).filter((id) => state[id] === trained || (state[id] === undecided && !Number.isNaN(score[id])))
+  return rows.map((id) => ({
+    id, token: spelling(evidence, id), state: state[id] === trained ? 'trained' : 'undecided', residual: residual[id], score: score[id],
+  }))
+}
+
+/** Possible texts, the most probable first; equals in the order of the input. */
+export function listMembers({ pool, members }: Found): Member[] {
+  const order = Array.from(members.survivors.keys()).sort((a, b) => members.probability[b] - members.probability[a] || a - b)
+  return order.map((i) => {
+    const { source, row, text, domain } = pool.possible.get(members.survivors[i])!
+    return { probability: members.probability[i], domain, source, row, text }
+  })
+}
+
+/** Training texts by domain: how many there are follows from the mixture, how many of them are inside from the members. */
+function byDomain({ pool, calibrated, members }: Found): Record<string, DomainTexts> {
+  const raw = members.inside.reduce((sum, count) => sum + count, 0)
+  return Object.fromEntries(pool.domains.map((domain, d) => {
+    const texts = calibrated.mixture[d] * calibrated.texts
+    const inside = Math.min(texts, raw > 0 ? (members.inside[d] / raw) * calibrated.inside : 0, pool.sizes[d])
+    return [domain, {
+      pool: pool.sizes[d], excluded: pool.excluded[d], excludedShare: pool.excluded[d] / pool.sizes[d],
+      inside: hundredth(inside), outside: hundredth(texts - inside),
+    }]
+  }))
+}
+
+function trainingTexts({ calibrated }: Found): TrainingTexts {
+  return {
+    estimate: hundredth(calibrated.texts), interval: [hundredth(calibrated.textsInterval[0]), hundredth(calibrated.textsInterval[1])],
+    inside: hundredth(calibrated.inside), insideInterval: [hundredth(calibrated.insideInterval[0]), hundredth(calibrated.insideInterval[1])],
+    outside: hundredth(calibrated.texts - calibrated.inside), level,
+  }
+}
+
+/** The trace as one of the readouts of `recover`; undefined where the verdict is none or there were no texts. */
+export function traceMixture({ mixtures }: TraceResult): MixtureResult | undefined {
+  return mixtures[0]
+}
+
+function mixtureOf({ pool, calibrated }: Found, evidence: Evidence): MixtureResult {
+  return {
+    readout: 'trace', description: 'the mixture that explains which rows of the embedding table were trained',
+    settings: { strength: calibrated.strength, sets: calibrated.sets },
+    mixture: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.mixture[d]])),
+    interval: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.interval[d]])),
+    level, intervalIncludes: 'the estimator\'s errors on synthetic training sets drawn from these texts', verdict: evidence.tokens.verdict,
+  }
+}
+
+/** What must hold for an excluded text to be excluded. */
+function conditions(evidence: Evidence, found: Found | undefined): string[] {
+  if (evidence.tokens.verdict === 'none') return []
+  const { expectedMissed } = evidence.tokens
+  return [
+    'the model was trained from this base with this tokenizer',
+    found?.length === undefined ? 'texts were not truncated in training: no position table tells the longest'
+      : `tokens beyond the ${found.length} of the longest training text do not count`,
+    'weight decay was decoupled or absent, so that untrained rows shrink by one common factor',
+    ...(evidence.tokens.verdict === 'noisy' ? [`about ${Math.ceil(expectedMissed)} trained tokens are hidden by rounding: texts that hold one are wrongly excluded`] : []),
+  ]
+}
+
+function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): string[] {
+  const notes: string[] = []
+  if (pool.truncated > 0) notes.push(`${pool.truncated} texts were longer than what counts and were truncated`)
+  if (evidence.tokens.counts.undecided > 0) notes.push(`${evidence.tokens.counts.undecided} undecided tokens neither exclude a text nor speak for one`)
+  if (members.survivors.length === 0) notes.push('the trained tokens contradict every text: none of them was in the training set as tokenised here')
+  if (calibrated.short) notes.push('the pool is small for so many training texts: the calibration drew smaller sets, intervals may be too wide or too narrow')
+  if (!members.converged) notes.push('the members had not settled after the last round')
+  return notes
+}
+
+export function describe(evidence: Evidence, found: Found | undefined, { probes, seed }: { probes: string[]; seed: number }): TraceResult {
+  const { tokens, tokenizer, positions, verdict } = { ...evidence, verdict: evidence.tokens.verdict }
+  const known = verdict !== 'none'
+  const special = tokenizer ? [...tokenizer.specialIds].sort((a, b) => a - b).filter((id) => id < tokens.state.length) : []
+  return {
+    schema: 'warp.trace/1', tool: { name: 'warp-recover', version: version() }, command: 'trace', seed,
+    inputs: { base: evidence.base.dir, reference: evidence.reference.dir, probes },
+    verdict, reason: tokens.reason, decay: known ? tokens.decay : null, weightDecaySum: known ? -Math.log1p(tokens.decay) : null,
+    trainedTokens: {
+      count: tokens.counts.trained, undecided: tokens.counts.undecided, rows: tokens.state.length,
+      falsePositiveBound: falsePositives, expectedMissed: tokens.expectedMissed, noise: asScore(tokens.noise.mean), threshold: asScore(tokens.noise.threshold),
+    },
+    longestText: evidence.longestText,
+    positions: positions && { ...positions, residual: positions.residual.slice(0, positions.trained) },
+    tokenTypes: evidence.tokenTypes,
+    specialTokens: special.map((id) => ({ id, token: spelling(evidence, id), trained: tokens.state[id] === undecided ? null : tokens.state[id] === trained })),
+    addedTokens: evidence.added.length, frozen: evidence.frozen, comparedTensors: evidence.compared,
+    conditions: conditions(evidence, found),
+    texts: found ? byDomain(found) : null, trainingTexts: found ? trainingTexts(found) : null,
+    calibration: found ? { sets: found.calibrated.sets, strength: found.calibrated.strength, expectedError: found.calibrated.expectedError } : null,
+    mixtures: found ? [mixtureOf(found, evidence)] : [],
+    notes: [...evidence.notes, ...(found ? poolNotes(found, evidence) : [])],
+  }
+}

@@ -1,0 +1,105 @@
+import { inputError, usageError } from '../errors.js'
+import { addon } from '../native/load.js'
+import { runTask, type RunOptions } from '../native/task.js'
+import type { Members } from '../native/types.js'
+import { readRecords, type ProbeOptions, type TextRecord } from '../text/index.js'
+import { calibrate } from './calibrate.js'
+import { describe, listMembers, listTokens, type Found } from './describe.js'
+import { readEvidence, type Evidence } from './evidence.js'
+import type { Member, TracedToken, TraceResult } from './result.js'
+import { TextTracer, type TracedText } from './texts.js'
+
+export { readEvidence, type Evidence } from './evidence.js'
+export type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
+export { traceMixture } from './describe.js'
+export type { Verdict } from './rows.js'
+export type { TracedText } from './texts.js'
+
+/** Synthetic training sets of the calibration unless said otherwise. */
+export const defaultSets = 60
+
+export interface TraceOptions extends ProbeOptions, RunOptions {
+  base: string
+  reference: string
+  /** files or folders of candidate texts; without them only the tables are traced */
+  probes?: string[]
+  /** synthetic training sets that correct the estimate and give its intervals, at least 20; default 60 */
+  calibrate?: number
+  /** tokens of a text that count, special tokens included; default: those of the longest training text */
+  maxLength?: number
+  /** called with every text in the order of the input; a promise is waited for */
+  onText?: (text: TracedText) => void | Promise<void>
+}
+
+export interface Traced {
+  result: TraceResult
+  /** trained rows, and those that cannot be decided */
+  tokens: TracedToken[]
+  /** possible texts of the pool, the most probable members first */
+  members: Member[]
+}
+
+/**
+ * Which tokens a model was fine-tuned on, which texts cannot have been among its training texts, which are likely to
+ * have been, and how many of which domain, from the difference of two embedding tables.
+ *
+ * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, TRACE_VOCABULARY, TRACE_TOKENIZER, TRACE_NO_TOKENIZER,
+ *   TOKENIZER_ID_RANGE, PAIR_…,
+ *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
+ */
+export async function trace(options: TraceOptions): Promise<Traced> {
+  const sets = options.calibrate ?? defaultSets
+  if (!Number.isSafeInteger(sets) || sets < 20) {
+    throw usageError('CALIBRATE_INVALID', `--calibrate is ${sets}; it must be a whole number of at least 20`, { found: sets })
+  }
+  const run: RunOptions = { signal: options.signal, onProgress: options.onProgress }
+  const evidence = await readEvidence(options.base, options.reference, run)
+  if (!options.probes?.length) return traced(options, evidence, undefined)
+  const records = readRecords(options.probes, options, run)
+  return traceRecords(evidence, records, options)
+}
+
+/** The same for tables and texts that have been read already. */
+export async function traceRecords(
+  evidence: Evidence, records: AsyncIterable<TextRecord>, options: Omit<TraceOptions, 'base' | 'reference'>,
+): Promise<Traced> {
+  if (evidence.tokens.verdict === 'none') return traced(options, evidence, undefined)
+  if (!evidence.tokenizer) {
+    throw inputError('TRACE_NO_TOKENIZER', `${evidence.reference.dir}: no tokenizer.json, so texts cannot be set against tokens`,
+      { file: evidence.reference.dir }, 'Put the model\'s tokenizer.json into its folder.')
+  }
+  const run: RunOptions = { signal: options.signal, onProgress: options.onProgress }
+  const length = textLength(evidence, options.maxLength)
+  const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, length)
+  const { pool } = tracer
+  try {
+    for await (const text of tracer.trace(records, options.signal)) await options.onText?.(text)
+    const seed = options.seed ?? 0
+    const estimates = new Map<number, Members>()
+    const estimate = async (strength: number): Promise<Members> => {
+      const members = estimates.get(strength) ?? await runTask(
+        (onProgress) => addon().findMembers(pool.handle, { state: evidence.tokens.state, strength }, onProgress), 'members', 'rounds', run)
+      estimates.set(strength, members)
+      return members
+    }
+    const calibrated = await calibrate({
+      pool: pool.handle, state: evidence.tokens.state, sizes: pool.sizes, possible: pool.possible.size,
+      sets: options.calibrate ?? defaultSets, seed, estimate,
+    }, run)
+    return traced(options, evidence, { pool, calibrated, members: await estimate(calibrated.strength), length })
+  } finally {
+    pool.handle.close()
+  }
+}
+
+/** How many tokens of a text were looked at in training, as far as it is known. */
+function textLength(evidence: Evidence, asked: number | undefined): number | undefined {
+  const positions = evidence.reference.architecture.maxPositions || undefined
+  const limits = [asked, evidence.longestText, positions].filter((limit): limit is number => typeof limit === 'number')
+  return limits.length > 0 ? Math.min(...limits) : undefined
+}
+
+function traced(options: Omit<TraceOptions, 'base' | 'reference'>, evidence: Evidence, found: Found | undefined): Traced {
+  const { probes = [], seed = 0 } = options
+  return { result: describe(evidence, found, { probes, seed }), tokens: listTokens(evidence), members: found ? listMembers(found) : [] }
+}

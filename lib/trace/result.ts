@@ -1,0 +1,85 @@
+import type { MixtureResult } from '../readouts/index.js'
+import type { Verdict } from './rows.js'
+
+/** `warp trace --json`, schema `warp.trace/1`. Counts of texts are estimates unless they count the pool. */
+export interface TraceResult {
+  schema: 'warp.trace/1'
+  tool: { name: 'warp-recover'; version: string }
+  command: 'trace'
+  seed: number
+  inputs: { base: string; reference: string; probes: string[] }
+  verdict: Verdict
+  reason: string
+  /** α: an untrained row of the reference is (1 + α) times the base's; null with verdict none */
+  decay: number | null
+  /** Σ learning rate · weight decay over the steps, −ln(1 + α) */
+  weightDecaySum: number | null
+  trainedTokens: {
+    count: number
+    undecided: number
+    rows: number
+    /** untrained rows among them, in expectation at most */
+    falsePositiveBound: number
+    /** trained rows that were missed, as far as the others tell */
+    expectedMissed: number
+    /** score of an untrained row, and the score above which a row counts as trained; 1 is the stored rounding alone */
+    noise: number
+    threshold: number
+  }
+  /** tokens of the longest training text, special tokens included; null where no position table tells */
+  longestText: number | null
+  /** ‖θ* − (1 + α) θ₀‖ of the trained position rows */
+  positions: { trained: number; rows: number; residual: number[] } | null
+  tokenTypes: boolean[]
+  specialTokens: { id: number; token: string; trained: boolean | null }[]
+  /** tokens of the reference's vocabulary that the base's lacks: not compared */
+  addedTokens: number
+  /** tensors that did not move beyond the stored rounding, of so many that both models have */
+  frozen: string[]
+  comparedTensors: number
+  /** under which the exclusions hold */
+  conditions: string[]
+  /** by domain; null without texts or with verdict none */
+  texts: Record<string, DomainTexts> | null
+  trainingTexts: TrainingTexts | null
+  calibration: { sets: number; strength: number; expectedError: number } | null
+  mixtures: MixtureResult[]
+  notes: string[]
+}
+
+export interface DomainTexts {
+  pool: number
+  excluded: number
+  /** excluded / pool */
+  excludedShare: number
+  /** training texts inside the pool and outside it */
+  inside: number
+  outside: number
+}
+
+export interface TrainingTexts {
+  estimate: number
+  interval: [low: number, high: number]
+  inside: number
+  insideInterval: [low: number, high: number]
+  outside: number
+  level: number
+}
+
+/** A text that may have been trained on. */
+export interface Member {
+  probability: number
+  domain: string
+  source: string
+  row: number
+  text: string
+}
+
+/** A row of the embedding table that was trained, or may have been. */
+export interface TracedToken {
+  id: number
+  token: string
+  state: 'trained' | 'undecided'
+  residual: number
+  score: number
+}

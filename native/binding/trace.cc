@@ -1,0 +1,141 @@
+#include "binding/trace.h"
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include "binding/handles.h"
+#include "binding/task.h"
+#include "trace/members.h"
+#include "trace/pool.h"
+#include "trace/rows.h"
+
+namespace warp {
+namespace {
+
+int cores() { return int(std::max(1u, std::thread::hardware_concurrency())); }
+
+// rowSums(base, reference, {base, reference, rows, baseRows, alpha}, onProgress)
+Napi::Value start_row_sums(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto base = weights_of(call[0]), reference = weights_of(call[1]);
+    const Napi::Object object = call[2].As<Napi::Object>();
+    RowRequest request;
+    request.base = get_string(object, "base");
+    request.reference = get_string(object, "reference");
+    request.rows = get_uint32s(object, "rows");
+    request.base_rows = get_uint32s(object, "baseRows");
+    request.alpha = get_number(object, "alpha");
+    const auto sums = std::make_shared<std::vector<RowSums>>();
+    return start_task(
+        call.Env(), call[3],
+        [=](Context& context) {
+          Threads threads(cores());
+          *sums = row_sums(*base, *reference, request, threads, context);
+        },
+        [=](Napi::Env env) -> Napi::Value {
+          static_assert(sizeof(RowSums) == 8 * sizeof(double), "a row is eight numbers");
+          Napi::Float64Array flat = Napi::Float64Array::New(env, sums->size() * 8);
+          if (!sums->empty()) std::copy_n(&(*sums)[0].residual2, sums->size() * 8, flat.Data());
+          return flat;
+        });
+  });
+}
+
+constexpr napi_type_tag kPoolTag = {0x7761727054726163ull, 0x1ull};
+
+std::shared_ptr<Pool> pool_of(const Napi::Value& handle) { return unbox<Pool>(handle, kPoolTag, "a pool of texts"); }
+
+// openPool(vocabulary)
+Napi::Value open_pool(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const uint32_t vocabulary = call[0].As<Napi::Number>();
+    return box(call.Env(), std::make_shared<Pool>(vocabulary), kPoolTag);
+  });
+}
+
+// appendToPool(pool, {offsets, ids, domain})
+Napi::Value append_to_pool(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const Napi::Object texts = call[1].As<Napi::Object>();
+    const auto offsets = get_uint32s(texts, "offsets"), ids = get_uint32s(texts, "ids"), domain = get_uint32s(texts, "domain");
+    if (offsets.size() != domain.size() + 1 || offsets.back() > ids.size()) throw internal_error("texts of the wrong size");
+    pool_of(call[0])->append(offsets.data(), ids.data(), domain.data(), domain.size());
+    return call.Env().Undefined();
+  });
+}
+
+std::vector<uint8_t> state_of(const Napi::Object& request, const Pool& pool) {
+  std::vector<uint8_t> state = get_bytes(request, "state");
+  if (state.size() != pool.vocabulary()) throw internal_error("one state for each token");
+  return state;
+}
+
+Napi::Value to_js(Napi::Env env, const Members& members) {
+  Napi::Object result = Napi::Object::New(env);
+  Napi::Uint32Array survivors = Napi::Uint32Array::New(env, members.survivors.size());
+  std::copy(members.survivors.begin(), members.survivors.end(), survivors.Data());
+  result.Set("survivors", survivors);
+  result.Set("probability", to_float64_array(env, members.probability));
+  result.Set("inside", to_float64_array(env, members.inside));
+  result.Set("outside", to_float64_array(env, members.outside));
+  result.Set("converged", members.converged);
+  return result;
+}
+
+// findMembers(pool, {state, strength}, onProgress)
+Napi::Value start_find_members(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto pool = pool_of(call[0]);
+    const Napi::Object request = call[1].As<Napi::Object>();
+    const auto state = state_of(request, *pool);
+    const double strength = get_number(request, "strength");
+    const auto members = std::make_shared<Members>();
+    return start_task(
+        call.Env(), call[2],
+        [=](Context& context) { *members = find_members(*pool, state, strength, context); },
+        [=](Napi::Env env) { return to_js(env, *members); });
+  });
+}
+
+// tryMembers(pool, {state, strengths, inside, outside, seed}, onProgress)
+Napi::Value start_try_members(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto pool = pool_of(call[0]);
+    const Napi::Object request = call[1].As<Napi::Object>();
+    const auto state = state_of(request, *pool);
+    const auto strengths = get_doubles(request, "strengths");
+    const auto inside = get_uint32s(request, "inside"), outside = get_uint32s(request, "outside");
+    const uint64_t seed = uint64_t(get_number(request, "seed"));
+    const uint32_t domains = pool->domains();
+    std::vector<Trial> trials(inside.size() / domains);
+    for (size_t i = 0; i < trials.size(); i++) {
+      trials[i].inside.assign(inside.begin() + i * domains, inside.begin() + (i + 1) * domains);
+      trials[i].outside.assign(outside.begin() + i * domains, outside.begin() + (i + 1) * domains);
+      trials[i].seed = seed + i;
+    }
+    const auto flat = std::make_shared<std::vector<double>>();
+    return start_task(
+        call.Env(), call[2],
+        [=](Context& context) {
+          Threads threads(cores());
+          for (const TrialResult& result : try_members(*pool, state, trials, strengths, threads, context)) {
+            flat->insert(flat->end(), result.inside.begin(), result.inside.end());
+            flat->insert(flat->end(), result.outside.begin(), result.outside.end());
+          }
+        },
+        [=](Napi::Env env) { return to_float64_array(env, *flat); });
+  });
+}
+
+}  // namespace
+
+void register_trace(Napi::Env env, Napi::Object exports) {
+  exports.Set("rowSums", Napi::Function::New(env, start_row_sums));
+  exports.Set("openPool", Napi::Function::New(env, open_pool));
+  exports.Set("appendToPool", Napi::Function::New(env, append_to_pool));
+  exports.Set("findMembers", Napi::Function::New(env, start_find_members));
+  exports.Set("tryMembers", Napi::Function::New(env, start_try_members));
+}
+
+}  // namespace warp

@@ -1,0 +1,195 @@
+#include "trace/members.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "core/error.h"
+#include "core/random.h"
+
+namespace warp {
+namespace {
+
+constexpr double kCertain = 1 - 1e-6;  // the largest probability: keeps log(1 - r) and 1 / (1 - r) finite
+constexpr int kMostRounds = 200, kSweeps = 3;
+constexpr double kTolerance = 3e-4;  // of the number of texts, from one round to the next
+
+class MeanField {
+ public:
+  MeanField(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& survivors,
+            const std::vector<uint8_t>& state)
+      : probability(survivors.size(), 0.0), explained(state.size(), 0.0), pool_(pool), counts_(counts),
+        survivors_(survivors), share_(counts.texts.size(), 0.05), silent_(state.size(), 0.0) {
+    // only tokens known to be trained say anything: the survivors' own, rows one after the other
+    offsets_.push_back(0);
+    for (uint32_t text : survivors) {
+      for (const uint32_t* v = pool.begin(text); v != pool.end(text); v++)
+        if (state[*v] == Outside::kTrained) tokens_.push_back(*v);
+      offsets_.push_back(tokens_.size());
+    }
+  }
+
+  // From the outside texts as they stand: sweeps in which each text sees the others' newest values (Gauss-Seidel).
+  void round(const Outside& outside, int sweeps) {
+    const std::vector<double> exposures = outside.exposures();
+    for (size_t v = 0; v < silent_.size(); v++)
+      if (counts_.total[v] > 0) silent_[v] = std::exp(-exposures[v] - explained[v]);
+    for (int i = 0; i < sweeps; i++) {
+      sweep();
+      set_share(inside());
+    }
+    explain();
+  }
+
+  std::vector<double> inside() const {
+    std::vector<double> sum(share_.size(), 0);
+    for (size_t j = 0; j < survivors_.size(); j++) sum[pool_.domain(survivors_[j])] += probability[j];
+    return sum;
+  }
+
+  void start(const std::vector<double>& from) {
+    probability = from;
+    set_share(inside());
+    explain();
+  }
+
+  std::vector<double> probability;  // survivors: r_j
+  std::vector<double> explained;    // tokens: -Σ log(1 - r_i) over the survivors that hold it
+
+ private:
+  void sweep() {
+    for (size_t j = 0; j < survivors_.size(); j++) {
+      const uint32_t* const begin = tokens_.data() + offsets_[j];
+      const uint32_t* const end = tokens_.data() + offsets_[j + 1];
+      const double absent = 1 - probability[j], back = 1 / absent;
+      double others = 1;  // P(every token of the text is trained without it)
+      for (const uint32_t* v = begin; v != end; v++) others *= 1 - std::min(1.0, silent_[*v] * back);
+      const double t = share_[pool_.domain(survivors_[j])];
+      probability[j] = std::min(kCertain, t / (t + (1 - t) * others));
+      const double change = (1 - probability[j]) * back;
+      for (const uint32_t* v = begin; v != end; v++) silent_[*v] *= change;
+    }
+  }
+
+  void explain() {
+    std::fill(explained.begin(), explained.end(), 0);
+    for (size_t j = 0; j < survivors_.size(); j++) {
+      const double absent = -std::log1p(-probability[j]);
+      for (uint64_t i = offsets_[j]; i < offsets_[j + 1]; i++) explained[tokens_[i]] += absent;
+    }
+  }
+
+  void set_share(const std::vector<double>& inside) {
+    for (size_t d = 0; d < share_.size(); d++)
+      share_[d] = std::clamp((inside[d] + 1e-3) / (counts_.texts[d] + 2e-3), 1e-6, 1 - 1e-6);
+  }
+
+  const Pool& pool_;
+  const Counts& counts_;
+  const std::vector<uint32_t>& survivors_;
+  std::vector<uint64_t> offsets_;
+  std::vector<uint32_t> tokens_;
+  std::vector<double> share_;   // domains: t_d
+  std::vector<double> silent_;  // tokens: e^{-η_v} Π (1 - r_i), 0 once it underflows, made anew each round
+};
+
+std::vector<uint32_t> survivors_of(const Pool& pool, const std::vector<uint32_t>& visible, const std::vector<uint8_t>& state) {
+  std::vector<uint32_t> survivors;
+  for (uint32_t text : visible)
+    if (std::none_of(pool.begin(text), pool.end(text), [&](uint32_t v) { return state[v] == Outside::kUntrained; }))
+      survivors.push_back(text);
+  return survivors;
+}
+
+}  // namespace
+
+Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, const Counts& counts,
+                     const std::vector<uint8_t>& state, double strength, const Members* start, Context& context) {
+  Members found;
+  if (start) found.survivors = start->survivors;
+  else found.survivors = survivors_of(pool, visible, state);
+  Outside outside(counts, state, strength);
+  MeanField field(pool, counts, found.survivors, state);
+  if (start) {
+    outside.phi = start->phi;
+    field.start(start->probability);
+  }
+  double total = 0;
+  while (found.rounds < kMostRounds && !found.converged) {
+    context.check();
+    found.rounds++;
+    outside.maximise(field.explained);
+    field.round(outside, kSweeps);
+    found.inside = field.inside();
+    double now = 0;
+    found.outside.clear();
+    for (uint32_t d = 0; d < pool.domains(); d++) {
+      found.outside.push_back(outside.texts(d));
+      now += found.inside[d] + found.outside[d];
+    }
+    found.converged = std::fabs(now - total) <= kTolerance * now;
+    total = now;
+  }
+  found.phi = outside.phi;
+  found.probability = std::move(field.probability);
+  return found;
+}
+
+Members find_members(const Pool& pool, const std::vector<uint8_t>& state, double strength, Context& context) {
+  std::vector<uint32_t> everything(pool.texts());
+  std::iota(everything.begin(), everything.end(), 0u);
+  return find_members(pool, everything, Counts(pool, everything), state, strength, nullptr, context);
+}
+
+namespace {
+
+// The domain's texts in an order that depends on the seed and the domain only.
+std::vector<uint32_t> shuffled(std::vector<uint32_t> texts, uint64_t seed, uint32_t domain) {
+  const Random random(seed, "trial/" + std::to_string(domain));
+  for (size_t i = 0; i + 1 < texts.size(); i++)
+    std::swap(texts[i], texts[i + size_t((uint64_t(random.word(i)) * (texts.size() - i)) >> 32)]);
+  return texts;
+}
+
+}  // namespace
+
+std::vector<TrialResult> try_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Trial>& trials,
+                                     const std::vector<double>& strengths, Threads& threads, Context& context) {
+  std::vector<std::vector<uint32_t>> by_domain(pool.domains());
+  std::vector<uint32_t> everything(pool.texts());
+  std::iota(everything.begin(), everything.end(), 0u);
+  for (uint32_t text : everything) by_domain[pool.domain(text)].push_back(text);
+  const Counts whole(pool, everything);
+  std::vector<TrialResult> results(trials.size() * strengths.size());
+  std::atomic<size_t> done{0};
+  threads.parallel(trials.size(), [&](size_t task, int) {
+    const Trial& trial = trials[task];
+    Counts counts = whole;
+    std::vector<uint8_t> trained(state.size());
+    for (size_t v = 0; v < state.size(); v++) trained[v] = state[v] == Outside::kUnknown ? Outside::kUnknown : Outside::kUntrained;
+    std::vector<uint32_t> visible;
+    for (uint32_t d = 0; d < pool.domains(); d++) {
+      const std::vector<uint32_t> texts = shuffled(by_domain[d], trial.seed, d);
+      if (size_t(trial.inside[d]) + trial.outside[d] > texts.size()) throw internal_error("a trial larger than its pool");
+      for (size_t i = 0; i < texts.size(); i++) {
+        const bool outside = i < trial.outside[d], member = i < size_t(trial.outside[d]) + trial.inside[d];
+        if (outside) counts.remove(pool, texts[i]);
+        else visible.push_back(texts[i]);
+        if (!member) continue;
+        for (const uint32_t* v = pool.begin(texts[i]); v != pool.end(texts[i]); v++)
+          if (trained[*v] == Outside::kUntrained) trained[*v] = Outside::kTrained;
+      }
+    }
+    Members last;
+    for (size_t i = 0; i < strengths.size(); i++) {
+      last = find_members(pool, visible, counts, trained, strengths[i], i ? &last : nullptr, context);
+      results[task * strengths.size() + i] = {last.inside, last.outside};
+      context.progress(double(++done), double(results.size()));
+    }
+  });
+  return results;
+}
+
+}  // namespace warp

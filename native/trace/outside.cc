@@ -1,0 +1,162 @@
+#include "trace/outside.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace warp {
+namespace {
+
+constexpr double kSaturated = 30;  // e^-30: a token that is as good as certain to be trained
+constexpr double kLeast = 1e-12;   // keeps logarithms finite where nothing explains a trained token
+
+// Solves (A + ridge) x = b on the free coordinates by Cholesky; A is D × D, positive semidefinite.
+std::vector<double> solve(const std::vector<double>& a, const std::vector<double>& b, const std::vector<size_t>& free) {
+  const size_t n = free.size(), stride = b.size();
+  std::vector<double> factor(n * n), x(n);
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j <= i; j++) {
+      double sum = a[free[i] * stride + free[j]] + (i == j ? 1e-9 * a[free[i] * stride + free[i]] + 1e-12 : 0);
+      for (size_t k = 0; k < j; k++) sum -= factor[i * n + k] * factor[j * n + k];
+      factor[i * n + j] = i == j ? std::sqrt(std::max(sum, 1e-12)) : sum / factor[j * n + j];
+    }
+  for (size_t i = 0; i < n; i++) {
+    double sum = b[free[i]];
+    for (size_t k = 0; k < i; k++) sum -= factor[i * n + k] * x[k];
+    x[i] = sum / factor[i * n + i];
+  }
+  for (size_t i = n; i-- > 0;) {
+    for (size_t k = i + 1; k < n; k++) x[i] -= factor[k * n + i] * x[k];
+    x[i] /= factor[i * n + i];
+  }
+  return x;
+}
+
+}  // namespace
+
+Outside::Outside(const Counts& counts, const std::vector<uint8_t>& state, double strength)
+    : phi(counts.texts.size(), 0.05), counts_(counts), strength_(strength), borrow_(phi.size()), cost_(counts.singletons) {
+  for (size_t d = 0; d < phi.size(); d++) {
+    const double others = counts.all - counts.texts[d];
+    borrow_[d] = others > 0 ? strength / others : 0;
+  }
+  double untrained = 0;
+  for (uint32_t v = 0; v < state.size(); v++) {
+    if (state[v] == kTrained && counts.total[v] == 0) fresh_++;
+    if (state[v] == kTrained && counts.total[v] > 0) trained_.push_back(v);
+    if (state[v] != kUntrained) continue;
+    untrained += counts.total[v];
+    for (uint64_t i = counts.offsets[v]; i < counts.offsets[v + 1]; i++) {
+      const Counts::Entry& entry = counts.entries[i];
+      cost_[entry.domain] += entry.texts * (1 - borrow_[entry.domain]);
+    }
+  }
+  for (size_t d = 0; d < phi.size(); d++) cost_[d] += borrow_[d] * untrained;
+}
+
+double Outside::texts(uint32_t domain) const { return std::expm1(phi[domain]) * (counts_.texts[domain] + strength_); }
+
+double Outside::shared(const std::vector<double>& at) const {
+  double sum = 0;
+  for (size_t d = 0; d < at.size(); d++) sum += borrow_[d] * at[d];
+  return sum;
+}
+
+std::vector<double> Outside::own(const std::vector<double>& at) const {
+  std::vector<double> own(at.size());
+  for (size_t d = 0; d < at.size(); d++) own[d] = (1 - borrow_[d]) * at[d];
+  return own;
+}
+
+double Outside::exposure(uint32_t token, const std::vector<double>& own, double shared) const {
+  double sum = counts_.total[token] * shared;
+  for (uint64_t i = counts_.offsets[token]; i < counts_.offsets[token + 1]; i++)
+    sum += counts_.entries[i].texts * own[counts_.entries[i].domain];
+  return sum;
+}
+
+std::vector<double> Outside::exposures() const {
+  const std::vector<double> mine = own(phi);
+  const double common = shared(phi);
+  std::vector<double> exposures(counts_.total.size());
+  for (uint32_t v = 0; v < exposures.size(); v++) exposures[v] = exposure(v, mine, common);
+  return exposures;
+}
+
+double Outside::likelihood(const std::vector<double>& at, const std::vector<double>& explained) const {
+  const std::vector<double> mine = own(at);
+  const double common = shared(at);
+  double sum = 0, fresh = 0;
+  for (uint32_t v : trained_) {
+    const double x = explained[v] + exposure(v, mine, common);
+    if (x < kSaturated) sum += std::log(-std::expm1(-std::max(x, kLeast)));
+  }
+  for (size_t d = 0; d < at.size(); d++) {
+    sum -= cost_[d] * at[d];
+    fresh += counts_.singletons[d] * at[d];
+  }
+  return fresh_ > 0 ? sum + fresh_ * std::log(std::max(fresh, kLeast)) : sum;
+}
+
+Outside::Slope Outside::slope(const std::vector<double>& explained) const {
+  const size_t n = phi.size();
+  const std::vector<double> mine = own(phi);
+  const double common = shared(phi);
+  Slope slope{std::vector<double>(n), std::vector<double>(n * n)};
+  // of token v: a_dv = total_v borrow_d + k_dv (1 - borrow_d); sums of slope × total, slope × k, curvature × …
+  double first = 0, square = 0;
+  std::vector<double> linear(n), mixed(n);
+  for (uint32_t v : trained_) {
+    const double x = std::max(explained[v] + exposure(v, mine, common), kLeast);
+    if (x > kSaturated) continue;
+    const double gone = std::exp(-x), there = -std::expm1(-x), rise = gone / there, bend = gone / (there * there);
+    const double total = counts_.total[v];
+    first += rise * total;
+    square += bend * total * total;
+    for (uint64_t i = counts_.offsets[v]; i < counts_.offsets[v + 1]; i++) {
+      const Counts::Entry& a = counts_.entries[i];
+      linear[a.domain] += rise * a.texts;
+      mixed[a.domain] += bend * total * a.texts;
+      for (uint64_t j = counts_.offsets[v]; j < counts_.offsets[v + 1]; j++)
+        slope.hessian[a.domain * n + counts_.entries[j].domain] += bend * a.texts * counts_.entries[j].texts;
+    }
+  }
+  double fresh = 0;
+  for (size_t d = 0; d < n; d++) fresh += counts_.singletons[d] * phi[d];
+  fresh = std::max(fresh, kLeast);
+  for (size_t d = 0; d < n; d++) {
+    slope.gradient[d] = borrow_[d] * first + (1 - borrow_[d]) * linear[d] - cost_[d];
+    if (fresh_ > 0) slope.gradient[d] += fresh_ * counts_.singletons[d] / fresh;
+    for (size_t e = 0; e < n; e++) {
+      double& cell = slope.hessian[d * n + e];
+      cell = borrow_[d] * borrow_[e] * square + borrow_[d] * (1 - borrow_[e]) * mixed[e] +
+             (1 - borrow_[d]) * borrow_[e] * mixed[d] + (1 - borrow_[d]) * (1 - borrow_[e]) * cell;
+      if (fresh_ > 0) cell += fresh_ * counts_.singletons[d] * counts_.singletons[e] / (fresh * fresh);
+    }
+  }
+  return slope;
+}
+
+double Outside::maximise(const std::vector<double>& explained) {
+  double best = likelihood(phi, explained);
+  for (int round = 0; round < 200; round++) {
+    const Slope at = slope(explained);
+    std::vector<size_t> free;
+    for (size_t d = 0; d < phi.size(); d++)
+      if (phi[d] > 0 || at.gradient[d] > 0) free.push_back(d);
+    const std::vector<double> step = solve(at.hessian, at.gradient, free);
+    double gain = 0;
+    std::vector<double> next;
+    for (double scale = 1; scale > 1e-12 && gain <= 0; scale /= 2) {
+      next = phi;
+      for (size_t i = 0; i < free.size(); i++) next[free[i]] = std::max(0.0, phi[free[i]] + scale * step[i]);
+      gain = likelihood(next, explained) - best;
+    }
+    if (gain <= 0) break;
+    phi = next;
+    best += gain;
+    if (gain < 1e-7) break;
+  }
+  return best;
+}
+
+}  // namespace warp

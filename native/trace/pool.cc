@@ -1,0 +1,71 @@
+#include "trace/pool.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace warp {
+
+void Pool::append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* domain, size_t count) {
+  std::vector<uint32_t> tokens;
+  for (size_t i = 0; i < count; i++) {
+    tokens.assign(ids + offsets[i], ids + offsets[i + 1]);
+    std::sort(tokens.begin(), tokens.end());
+    tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+    if (!tokens.empty() && tokens.back() >= vocabulary_) throw internal_error("a token beyond the vocabulary");
+    domains_ = std::max(domains_, domain[i] + 1);
+    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+    offsets_.push_back(tokens_.size());
+    domain_.push_back(domain[i]);
+  }
+}
+
+Counts::Counts(const Pool& pool, const std::vector<uint32_t>& chosen)
+    : offsets(pool.vocabulary() + 1, 0), total(pool.vocabulary(), 0), texts(pool.domains(), 0),
+      singletons(pool.domains(), 0), all(double(chosen.size())) {
+  // texts in the order of their domains, so that a token's entries come sorted and equal ones meet
+  std::vector<std::vector<uint32_t>> by_domain(pool.domains());
+  for (uint32_t text : chosen) by_domain[pool.domain(text)].push_back(text);
+  constexpr uint32_t kNone = ~0u;
+  std::vector<uint32_t> last(pool.vocabulary(), kNone);
+  for (uint32_t d = 0; d < pool.domains(); d++) {
+    texts[d] = double(by_domain[d].size());
+    for (uint32_t text : by_domain[d])
+      for (const uint32_t* v = pool.begin(text); v != pool.end(text); v++) {
+        total[*v]++;
+        if (last[*v] != d) offsets[*v + 1]++;
+        last[*v] = d;
+      }
+  }
+  for (size_t v = 0; v < total.size(); v++) offsets[v + 1] += offsets[v];
+  entries.resize(offsets.back());
+  std::vector<uint64_t> at(offsets.begin(), offsets.end() - 1);
+  for (uint32_t d = 0; d < pool.domains(); d++)
+    for (uint32_t text : by_domain[d])
+      for (const uint32_t* v = pool.begin(text); v != pool.end(text); v++) {
+        if (at[*v] == offsets[*v] || entries[at[*v] - 1].domain != d) entries[at[*v]++] = {d, 0};
+        entries[at[*v] - 1].texts++;
+      }
+  for (size_t v = 0; v < total.size(); v++)
+    if (total[v] == 1) singletons[entries[offsets[v]].domain]++;
+}
+
+void Counts::remove(const Pool& pool, uint32_t text) {
+  const auto count_singleton = [&](uint32_t v, double by) {
+    if (total[v] != 1) return;
+    for (uint64_t i = offsets[v]; i < offsets[v + 1]; i++)
+      if (entries[i].texts > 0) singletons[entries[i].domain] += by;
+  };
+  const uint32_t domain = pool.domain(text);
+  texts[domain]--;
+  all--;
+  for (const uint32_t* v = pool.begin(text); v != pool.end(text); v++) {
+    count_singleton(*v, -1);
+    for (uint64_t i = offsets[*v]; i < offsets[*v + 1]; i++)
+      if (entries[i].domain == domain) entries[i].texts--;
+    total[*v]--;
+    count_singleton(*v, 1);
+  }
+}
+
+}  // namespace warp

@@ -1,0 +1,47 @@
+#pragma once
+// Candidate texts as sets of tokens, and how often each token occurs in the texts of each domain.
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace warp {
+
+class Pool {
+ public:
+  explicit Pool(uint32_t vocabulary) : vocabulary_(vocabulary) {}
+
+  // Texts i in [0, count): ids[offsets[i], offsets[i + 1]), each token kept once. Domains are numbered from 0.
+  void append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* domain, size_t count);
+
+  uint32_t domains() const { return domains_; }
+  uint32_t vocabulary() const { return vocabulary_; }
+  size_t texts() const { return domain_.size(); }
+  uint32_t domain(size_t text) const { return domain_[text]; }
+  const uint32_t* begin(size_t text) const { return tokens_.data() + offsets_[text]; }
+  const uint32_t* end(size_t text) const { return tokens_.data() + offsets_[text + 1]; }
+
+ private:
+  uint32_t domains_ = 0, vocabulary_;
+  std::vector<uint64_t> offsets_{0};
+  std::vector<uint32_t> tokens_, domain_;
+};
+
+// Texts per token and domain over a part of the pool. Rows are tokens; only pairs that occur are stored.
+struct Counts {
+  struct Entry {
+    uint32_t domain, texts;
+  };
+  std::vector<uint64_t> offsets;   // vocabulary + 1
+  std::vector<Entry> entries;      // by token, then by domain
+  std::vector<uint32_t> total;     // vocabulary: texts with the token
+  std::vector<double> texts;       // domains: texts
+  std::vector<double> singletons;  // domains: tokens that occur in one text only, and that is of this domain
+  double all = 0;                  // texts
+
+  // chosen: the texts that count, in any order
+  Counts(const Pool& pool, const std::vector<uint32_t>& chosen);
+  // Takes a text out that was counted; pairs that no longer occur stay, with zero texts.
+  void remove(const Pool& pool, uint32_t text);
+};
+
+}  // namespace warp

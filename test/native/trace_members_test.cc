@@ -1,0 +1,198 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+#include "check.h"
+#include "core/random.h"
+#include "trace/members.h"
+
+using namespace warp;
+
+namespace {
+
+struct Text {
+  std::vector<uint32_t> tokens;
+  uint32_t domain;
+};
+
+Pool pool_of(const std::vector<Text>& texts, uint32_t vocabulary) {
+  Pool pool(vocabulary);
+  for (const Text& text : texts) {
+    const uint32_t offsets[] = {0, uint32_t(text.tokens.size())};
+    pool.append(offsets, text.tokens.data(), &text.domain, 1);
+  }
+  return pool;
+}
+
+std::vector<uint32_t> all(const Pool& pool) {
+  std::vector<uint32_t> texts(pool.texts());
+  std::iota(texts.begin(), texts.end(), 0u);
+  return texts;
+}
+
+// Texts of `domains` domains whose tokens are squared uniform numbers (common small ids), shifted by domain.
+std::vector<Text> random_texts(size_t count, uint32_t domains, uint32_t vocabulary, uint64_t seed) {
+  const Random random(seed, "texts");
+  std::vector<Text> texts(count);
+  uint64_t at = 0;
+  for (size_t i = 0; i < count; i++) {
+    texts[i].domain = uint32_t(i % domains);
+    const size_t length = 3 + random.word(at++) % 10;
+    for (size_t k = 0; k < length; k++) {
+      const double u = random.word(at++) / 4294967296.0;
+      const uint32_t rank = uint32_t(u * u * u * vocabulary);
+      texts[i].tokens.push_back((rank * (texts[i].domain + 1)) % vocabulary);
+    }
+  }
+  return texts;
+}
+
+bool same(const Counts& a, const Counts& b) {
+  if (a.total != b.total || a.texts != b.texts || a.singletons != b.singletons || a.all != b.all) return false;
+  for (size_t v = 0; v < a.total.size(); v++) {
+    std::vector<double> left(a.texts.size()), right(a.texts.size());
+    for (uint64_t i = a.offsets[v]; i < a.offsets[v + 1]; i++) left[a.entries[i].domain] += a.entries[i].texts;
+    for (uint64_t i = b.offsets[v]; i < b.offsets[v + 1]; i++) right[b.entries[i].domain] += b.entries[i].texts;
+    if (left != right) return false;
+  }
+  return true;
+}
+
+// The likelihood by its definition in the header, with dense rates.
+double naive_likelihood(const std::vector<Text>& texts, uint32_t vocabulary, uint32_t domains,
+                        const std::vector<uint8_t>& state, const std::vector<double>& explained, double strength,
+                        const std::vector<double>& phi) {
+  std::vector<double> n(domains), m(domains);
+  std::vector<std::vector<double>> k(vocabulary, std::vector<double>(domains));
+  for (const Text& text : texts) {
+    n[text.domain]++;
+    for (uint32_t v : std::set<uint32_t>(text.tokens.begin(), text.tokens.end())) k[v][text.domain]++;
+  }
+  const double every = std::accumulate(n.begin(), n.end(), 0.0);
+  double sum = 0, fresh = 0, expected = 0;
+  for (uint32_t v = 0; v < vocabulary; v++) {
+    const double total = std::accumulate(k[v].begin(), k[v].end(), 0.0);
+    double eta = 0;
+    for (uint32_t d = 0; d < domains; d++) {
+      eta += (k[v][d] + strength * (total - k[v][d]) / (every - n[d])) * phi[d];
+      if (total == 1) m[d] += k[v][d];
+    }
+    if (state[v] == Outside::kUntrained) sum -= eta;
+    if (state[v] == Outside::kTrained && total > 0) sum += std::log(1 - std::exp(-explained[v] - eta));
+    if (state[v] == Outside::kTrained && total == 0) fresh++;
+  }
+  for (uint32_t d = 0; d < domains; d++) expected += m[d] * phi[d];
+  return sum + fresh * std::log(expected) - expected;
+}
+
+}  // namespace
+
+TEST(removing_texts_leaves_the_counts_of_the_rest) {
+  const std::vector<Text> texts = random_texts(60, 3, 40, 1);
+  const Pool pool = pool_of(texts, 40);
+  Counts counts(pool, all(pool));
+  std::vector<uint32_t> rest;
+  for (uint32_t i = 0; i < 60; i++) {
+    if (i % 4 == 1) counts.remove(pool, i);
+    else rest.push_back(i);
+  }
+  CHECK(same(counts, Counts(pool, rest)));
+}
+
+TEST(the_outside_likelihood_is_its_definition_and_its_maximum_is_found) {
+  for (uint64_t seed = 0; seed < 8; seed++) {
+    const uint32_t domains = seed % 2 ? 3 : 2, vocabulary = 60;
+    const std::vector<Text> texts = random_texts(90, domains, vocabulary - 4, seed);
+    const Pool pool = pool_of(texts, vocabulary);
+    std::vector<uint8_t> state(vocabulary);
+    std::vector<double> explained(vocabulary);
+    const Random random(seed, "state");
+    for (uint32_t v = 0; v < vocabulary; v++) {
+      state[v] = uint8_t(random.word(2 * v) % 5 == 0 ? 2 : random.word(2 * v) % 2);
+      explained[v] = random.word(2 * v + 1) % 3 ? 0 : random.word(2 * v + 1) / 4294967296.0;
+    }
+    state[vocabulary - 1] = seed % 3 ? 1 : 0;  // a token that no text holds
+    const double strength = 20;
+    const Counts counts(pool, all(pool));
+    Outside outside(counts, state, strength);
+    const auto naive = [&](const std::vector<double>& phi) {
+      return naive_likelihood(texts, vocabulary, domains, state, explained, strength, phi);
+    };
+    const std::vector<double> somewhere(domains, 0.3);
+    CHECK_NEAR(outside.likelihood(somewhere, explained), naive(somewhere), 1e-8 * std::fabs(naive(somewhere)));
+
+    const double found = outside.maximise(explained);
+    // brute force: coordinates in turn, over steps from 1 to 2^-26 and through zero; the function is concave
+    std::vector<double> best(domains, 0.1);
+    for (double step = 1; step > 1e-8; step /= 2)
+      for (bool better = true; better;) {
+        better = false;
+        for (uint32_t d = 0; d < domains; d++)
+          for (double sign : {-1.0, 1.0}) {
+            std::vector<double> next = best;
+            next[d] = std::max(1e-12, best[d] + sign * step);
+            if (naive(next) > naive(best) + 1e-12) best = next, better = true;
+          }
+      }
+    CHECK_NEAR(found, naive(best), 1e-5);  // both searches stop at gains far below this
+  }
+}
+
+TEST(a_text_with_a_token_of_its_own_is_a_member_and_one_with_an_untrained_token_is_not) {
+  // tokens 0…9 are everyone's; text i has 10 + i to itself
+  std::vector<Text> texts;
+  for (uint32_t i = 0; i < 30; i++) texts.push_back({{i % 10, (i + 3) % 10, 10 + i}, i % 2});
+  const Pool pool = pool_of(texts, 40);
+  std::vector<uint8_t> state(40, 0);
+  for (uint32_t i = 0; i < 30; i += 3)
+    for (uint32_t v : texts[i].tokens) state[v] = 1;
+  Context context;
+  const Members found = find_members(pool, state, 30, context);
+  CHECK(found.survivors.size() == 10);
+  double inside = 0;
+  for (size_t j = 0; j < found.survivors.size(); j++) {
+    CHECK(found.survivors[j] % 3 == 0);
+    CHECK(found.probability[j] > 0.5);
+    inside += found.probability[j];
+  }
+  CHECK_NEAR(inside, found.inside[0] + found.inside[1], 1e-9);
+}
+
+TEST(unknown_tokens_neither_exclude_nor_speak) {
+  const std::vector<Text> texts = {{{0, 1}, 0}, {{0, 2}, 0}, {{0, 3}, 1}};
+  const Pool pool = pool_of(texts, 4);
+  Context context;
+  const Members found = find_members(pool, {1, 2, 0, 2}, 30, context);
+  CHECK((found.survivors == std::vector<uint32_t>{0, 2}));
+}
+
+TEST(trials_do_not_depend_on_the_number_of_threads) {
+  const std::vector<Text> texts = random_texts(400, 4, 300, 5);
+  const Pool pool = pool_of(texts, 300);
+  std::vector<Trial> trials(6);
+  for (size_t i = 0; i < trials.size(); i++) trials[i] = {{5, 10, 15, 0}, {10, 5, 0, 15}, i};
+  const std::vector<uint8_t> state(300, 0);
+  Context context;
+  Threads one(1), three(3);
+  const auto a = try_members(pool, state, trials, {30, 300}, one, context);
+  const auto b = try_members(pool, state, trials, {30, 300}, three, context);
+  CHECK(a.size() == 12);
+  for (size_t i = 0; i < a.size(); i++) CHECK(a[i].inside == b[i].inside && a[i].outside == b[i].outside);
+  CHECK(a[0].inside != a[2].inside);
+}
+
+TEST(work_stops_when_asked_to) {
+  const Pool pool = pool_of(random_texts(50, 2, 60, 5), 60);
+  Context context;
+  context.cancel();
+  bool stopped = false;
+  try {
+    find_members(pool, std::vector<uint8_t>(60, 1), 30, context);
+  } catch (const Cancelled&) {
+    stopped = true;
+  }
+  CHECK(stopped);
+}
+
+TEST_MAIN

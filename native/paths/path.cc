@@ -214,6 +214,21 @@ const char* PathTensor::stored(int k, Dtype dtype) const {
   return side && side->dtype == dtype ? side->bytes.data() : nullptr;
 }
 
+PathTensor::Formula PathTensor::formula(int k) const {
+  if (const Side* side = exact(k))
+    return {side == &base_ ? Formula::kBase : side == &reference_ ? Formula::kReference : Formula::kOther, 0, 0};
+  const double lambda = path_->options_.lambdas[size_t(k)], weight = path_->weight(lambda);
+  switch (constants_.branch) {
+    case Branch::kAngle: {
+      const double angle = constants_.angle, sine = std::sin(angle);
+      return {Formula::kBlend, std::sin((1 - lambda) * angle) / sine, std::sin(lambda * angle) / sine};
+    }
+    case Branch::kClip: return {Formula::kClip, lambda * constants_.largest, 0};
+    case Branch::kMask: return {Formula::kMasked, weight * constants_.scale, 0};
+    default: return {Formula::kLerp, weight, 0};
+  }
+}
+
 void PathTensor::point(int k, size_t begin, size_t count, float* out) const {
   if (const Side* side = exact(k)) return side->decode(begin, count, out);
   form(path_->options_.lambdas[size_t(k)], begin, count, out);

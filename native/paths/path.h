@@ -43,6 +43,26 @@ class PathTensor {
   // The same at any λ in [0, 1]; of a trajectory only at its own ones, 0 and 1.
   void at(double lambda, size_t begin, size_t count, float* out) const;
 
+  // How point() computes, for a backend that does it elsewhere: on base l and reference r, in float64.
+  struct Formula {
+    enum Family {
+      kBase,       // l
+      kReference,  // r
+      kLerp,       // l + a (r − l)
+      kBlend,      // a l + b r
+      kMasked,     // l + a (r − l) where keep(), else l
+      kClip,       // r within [l − a, l + a]
+      kOther,      // made of neither: ask point()
+    } family;
+    double a, b;
+  };
+  Formula formula(int k) const;
+  Dtype base_dtype() const { return base_.dtype; }
+  Dtype reference_dtype() const { return reference_.dtype; }
+  const Buffer<char>& base_bytes() const { return base_.bytes; }
+  const Buffer<char>& reference_bytes() const { return reference_.bytes; }
+  const uint8_t* keep() const { return keep_.data(); }  // by element; null: no mask
+
  private:
   friend class Path;
   struct Side {

@@ -23,8 +23,14 @@ struct ForwardPlan {
   std::vector<size_t> chunk_ends;  // tile index behind each chunk
 };
 
-// Whole texts, about 288 tokens each, cut from the texts alone.
-std::vector<Tile> cut_tiles(const ModelSpec& spec, const PackedTexts& texts);
+// Whole texts, up to `most` tokens where one text is not longer, cut from the texts alone. What a core's cache holds
+// through a layer is about 288.
+std::vector<Tile> cut_tiles(const ModelSpec& spec, const PackedTexts& texts, size_t most = 288);
+
+size_t longest_text(const PackedTexts& texts);
+size_t largest_tile(const std::vector<Tile>& tiles);
+// Multiply-adds of all layers at one point, times 2.
+double forward_flops(const ModelSpec& spec, const std::vector<Tile>& tiles);
 
 // `kept_bytes`: what the caller holds besides (head inputs, results). Throws MEMORY_BUDGET, naming the smallest
 // budget that would do, when `budget` does not.

@@ -7,8 +7,6 @@
 namespace warp {
 namespace {
 
-constexpr size_t kTileTokens = 288;  // three blocks of rows
-
 // The row that feeds the head: the first token, or GPT-2's last that is not padding (transformers' rule; the
 // first when all are padding).
 uint32_t selected_row(const ModelSpec& spec, const uint32_t* ids, uint32_t length) {
@@ -16,18 +14,6 @@ uint32_t selected_row(const ModelSpec& spec, const uint32_t* ids, uint32_t lengt
   for (uint32_t i = length; i > 0; i--)
     if (spec.pad < 0 || int64_t(ids[i - 1]) != spec.pad) return i - 1;
   return 0;
-}
-
-size_t longest_text(const PackedTexts& texts) {
-  uint32_t longest = 0;
-  for (size_t t = 0; t < texts.texts(); t++) longest = std::max(longest, texts.offsets[t + 1] - texts.offsets[t]);
-  return longest;
-}
-
-size_t largest_tile(const std::vector<Tile>& tiles) {
-  size_t most = 0;
-  for (const Tile& tile : tiles) most = std::max(most, tile.tokens());
-  return most;
 }
 
 double layer_flops(const ModelSpec& spec, const std::vector<Tile>& tiles, bool last) {
@@ -46,11 +32,29 @@ double layer_flops(const ModelSpec& spec, const std::vector<Tile>& tiles, bool l
 
 }  // namespace
 
-std::vector<Tile> cut_tiles(const ModelSpec& spec, const PackedTexts& texts) {
+size_t longest_text(const PackedTexts& texts) {
+  uint32_t longest = 0;
+  for (size_t t = 0; t < texts.texts(); t++) longest = std::max(longest, texts.offsets[t + 1] - texts.offsets[t]);
+  return longest;
+}
+
+size_t largest_tile(const std::vector<Tile>& tiles) {
+  size_t most = 0;
+  for (const Tile& tile : tiles) most = std::max(most, tile.tokens());
+  return most;
+}
+
+double forward_flops(const ModelSpec& spec, const std::vector<Tile>& tiles) {
+  double flops = 0;
+  for (size_t i = 0; i < spec.layers; i++) flops += layer_flops(spec, tiles, i + 1 == spec.layers);
+  return flops;
+}
+
+std::vector<Tile> cut_tiles(const ModelSpec& spec, const PackedTexts& texts, size_t most) {
   std::vector<Tile> tiles;
   for (size_t t = 0; t < texts.texts(); t++) {
     const uint32_t begin = texts.offsets[t], length = texts.offsets[t + 1] - begin;
-    if (tiles.empty() || tiles.back().tokens() + length > kTileTokens) {
+    if (tiles.empty() || tiles.back().tokens() + length > most) {
       tiles.emplace_back();
       tiles.back().first_text = t;
       tiles.back().offsets.push_back(0);
@@ -103,8 +107,7 @@ ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, c
   }
   if (!tiles.empty()) plan.chunk_ends.push_back(tiles.size());
   plan.chunks = plan.chunk_ends.size();
-  for (size_t i = 0; i < spec.layers; i++)
-    plan.flops += double(points) * layer_flops(spec, tiles, i + 1 == spec.layers);
+  plan.flops = double(points) * forward_flops(spec, tiles);
   return plan;
 }
 

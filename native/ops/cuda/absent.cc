@@ -1,4 +1,5 @@
 // The CUDA backend where no nvcc was found: it says that it is not there.
+#include "ops/cuda/backend.h"
 #include "ops/cuda/device.h"
 
 namespace warp {
@@ -19,5 +20,12 @@ void require_cuda(int) {
   throw Error(Kind::kResource, "CUDA_NOT_COMPILED", "this build of the addon has no CUDA backend",
               "rebuild with nvcc: CUDA_HOME=/usr/local/cuda npm rebuild warp-recover; or use --device cpu");
 }
+
+std::unique_ptr<cuda::Backend> cuda::Backend::open(int index, Precision) {
+  require_cuda(index);
+  return nullptr;
+}
+
+size_t cuda::mimic_workspace(const MimicShape&, const uint32_t*) { return 0; }
 
 }  // namespace warp

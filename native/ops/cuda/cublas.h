@@ -7,13 +7,15 @@
 #include <cstdint>
 #include <string>
 
+struct CUstream_st;  // CUDA's own name for what a cudaStream_t points to
+
 namespace warp::cublas {
 
 using Handle = struct HandleOpaque*;
 using Desc = void*;
 using Layout = void*;
 using Preference = void*;
-using CudaStream = struct CUstream_st*;
+using CudaStream = CUstream_st*;
 
 enum Status : int { kSuccess = 0 };
 enum Operation : int { kNone = 0, kTransposed = 1 };

@@ -7,29 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/dtype.h"
-#include "ops/ops.h"
+#include "ops/cuda/backend.h"
 
 namespace warp::cuda {
 
 // --- paths.cu ---
-struct Stored {  // elements of a tensor, in their own dtype
-  const void* data;
-  Dtype dtype;
-};
-// One tensor, or a part of it, between base l and reference r.
-struct Merge {
-  enum Family {
-    kCopy,    // l
-    kLerp,    // l + a (r − l)
-    kBlend,   // a l + b r
-    kMasked,  // l + a (r − l) where keep, else l
-    kClip,    // r within [l − a, l + a]
-  } family;
-  Stored base, reference;
-  double a, b;
-  const uint8_t* keep;
-};
 void merge(const Merge& m, size_t count, void* out, Dtype dtype, cudaStream_t stream);
 
 // --- activate.cu ---
@@ -63,30 +45,7 @@ void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, 
                    float* residual, size_t lde, cudaStream_t stream);
 
 // --- mimic.cu ---
-struct MimicShape {
-  size_t points, samples, domains, classes, columns;  // columns of one class's gradient: H, and one more for a bias
-  bool bias;                                          // the last column's input is 1
-};
-struct MimicInput {
-  // per point: samples × classes, samples × inputs; `stride` floats from point to point
-  const float* residual;
-  size_t ld_residual, residual_stride;
-  const float* hidden;
-  size_t ld_hidden, hidden_stride;
-  const float* direction;     // points × classes × columns: v_k of the scope
-  const double* scale;        // points: 1 / ‖v_k‖
-  const uint32_t* order;      // samples, sorted by domain
-  const uint32_t* first;      // domains + 1: where each domain's samples begin in `order`
-};
-struct MimicOutput {
-  double* scores;     // samples × points: −⟨e hᵀ, v⟩ · scale
-  double* sums;       // domains × points: Σ of scores
-  double* squares;    // domains × points: Σ of squares of scores
-  double* gradients;  // points × domains × classes × columns: Σ of e hᵀ
-};
-// `first_host`: the same as input.first, on the host. workspace: at least mimic_workspace() bytes for one point; more
-// lets several points go in one launch, with the same results.
-size_t mimic_workspace(const MimicShape& shape, const uint32_t* first_host);
+// `first_host`: the same as input.first, on the host. workspace: at least mimic_workspace() bytes.
 void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput& input, const MimicOutput& output,
            void* workspace, size_t workspace_bytes, cudaStream_t stream);
 

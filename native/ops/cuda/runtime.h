@@ -80,13 +80,7 @@ class Event {
   Event& operator=(const Event&) = delete;
   void record(cudaStream_t stream) const { check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
   void hold(cudaStream_t stream) const { check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
-  bool passed() const {
-    const cudaError_t status = cudaEventQuery(event_);
-    if (status == cudaErrorNotReady) return false;
-    check(status, "the device");
-    return true;
-  }
-  operator cudaEvent_t() const { return event_; }
+  void wait() const { check(cudaEventSynchronize(event_), "the device"); }
 
  private:
   cudaEvent_t event_ = nullptr;

@@ -162,4 +162,4 @@ cudaError_t cudaEventDestroy(cudaEvent_t) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventQuery(cudaEvent_t) { return shim::tick(); }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return shim::tick(); }

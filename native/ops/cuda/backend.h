@@ -1,0 +1,105 @@
+#pragma once
+// One GPU as scoring sees it: ops.h on device memory, and around it memory, copies and the order between them.
+// Everything is queued and returns at once unless it says that it waits. No CUDA header is needed to use this.
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "core/dtype.h"
+#include "ops/ops.h"
+
+namespace warp {
+
+// How products of float32 matrices are multiplied; everything else is float32, sums are float64.
+enum class Precision { kF32, kTF32, kBF16 };
+
+namespace cuda {
+
+struct Stored {  // elements of a tensor, in their own dtype
+  const void* data;
+  Dtype dtype;
+};
+
+// One tensor, or a part of it, between base l and reference r.
+struct Merge {
+  enum Family {
+    kCopy,    // l
+    kLerp,    // l + a (r − l)
+    kBlend,   // a l + b r
+    kMasked,  // l + a (r − l) where keep, else l
+    kClip,    // r within [l − a, l + a]
+  } family;
+  Stored base, reference;
+  double a, b;
+  const uint8_t* keep;
+};
+
+struct MimicShape {
+  size_t points, samples, domains, classes, columns;  // columns of one class's gradient: H, and one more for a bias
+  bool bias;                                          // the last column's input is 1
+};
+struct MimicInput {
+  // per point: samples × classes, samples × inputs; `stride` floats from point to point
+  const float* residual;
+  size_t ld_residual, residual_stride;
+  const float* hidden;
+  size_t ld_hidden, hidden_stride;
+  const float* direction;  // points × classes × columns: v_k of the scope
+  const double* scale;     // points: 1 / ‖v_k‖
+  const uint32_t* order;   // samples, sorted by domain
+  const uint32_t* first;   // domains + 1: where each domain's samples begin in `order`
+};
+struct MimicOutput {
+  double* scores;     // samples × points: −⟨e hᵀ, v⟩ · scale
+  double* sums;       // domains × points: Σ of scores
+  double* squares;    // domains × points: Σ of squares of scores
+  double* gradients;  // points × domains × classes × columns: Σ of e hᵀ
+};
+
+enum class Queue { kCompute, kCopy };
+
+class Backend {
+ public:
+  // Throws as require_cuda() does.
+  static std::unique_ptr<Backend> open(int index, Precision precision);
+  virtual ~Backend() = default;  // waits for what is queued
+
+  // Every thread that calls anything below calls this first.
+  virtual void bind() const = 0;
+  // The operations, on device memory and without scratch. Texts must not be longer than set_longest() said.
+  virtual const Ops& ops() const = 0;
+  virtual void set_longest(size_t tokens) = 0;
+
+  // Bytes of device memory that reserve() may be asked for.
+  virtual size_t available() const = 0;
+  // One block of device memory and one of page-locked host memory, freed with the backend or by the next call.
+  // Throws CUDA_OUT_OF_MEMORY.
+  virtual void reserve(size_t device_bytes, size_t host_bytes) = 0;
+  virtual char* memory() const = 0;
+  virtual char* host_memory() const = 0;
+
+  // `from` of an upload in the copy queue must be host_memory() and stay as it is until a mark behind it is passed;
+  // otherwise it may be reused at once.
+  virtual void upload(void* to, const void* from, size_t bytes, Queue queue) = 0;
+  virtual void download(void* to, const void* from, size_t bytes) = 0;  // of the compute queue; waits
+
+  static constexpr int kMarks = 8;
+  virtual void mark(int number, Queue queue) = 0;   // behind what is queued now
+  virtual void hold(int number, Queue queue) = 0;   // what is queued from now on waits for the mark
+  virtual void wait(int number) = 0;                // waits until the mark is passed
+
+  virtual void merge(const Merge& m, size_t count, void* out, Dtype dtype) = 0;
+  virtual void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy) = 0;
+  // By row of `classes` logits: loss = −log softmax(z)[label], residual = softmax(z) − onehot(label).
+  virtual void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, const int32_t* labels,
+                             double* loss, float* residual, size_t lde) = 0;
+  // `first_host`: input.first on the host. See kernels.h.
+  virtual void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput& input,
+                     const MimicOutput& output, void* workspace, size_t workspace_bytes) = 0;
+};
+
+// Bytes mimic() needs for one point; more lets several points go together, with the same results.
+size_t mimic_workspace(const MimicShape& shape, const uint32_t* first_host);
+
+}  // namespace cuda
+}  // namespace warp

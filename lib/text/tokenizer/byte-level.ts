@@ -61,11 +61,11 @@ export class ByteLevel {
       begin = 0
       end = text.length
     }
-    if (!useRegex) this.model.encodePiece(text.slice(begin, end), out)
+    if (!useRegex) this.model.encodePiece(text, begin, end, out)
     else {
       for (let at = begin; at < end && !out.full; ) {
         const stop = gpt2(text, at, end)
-        this.model.encodePiece(text.slice(at, stop), out)
+        this.model.encodePiece(text, at, stop, out)
         at = stop
       }
     }

@@ -29,6 +29,12 @@ export class IdBuffer {
     this.length += ids.length
   }
 
+  pushRange(from: Uint32Array, begin: number, count: number): void {
+    if (this.length + count > this.data.length) this.grow(count)
+    for (let i = 0; i < count; i++) this.data[this.length + i] = from[begin + i]
+    this.length += count
+  }
+
   view(count: number): Uint32Array {
     return this.data.subarray(0, count)
   }

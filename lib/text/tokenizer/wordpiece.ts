@@ -53,11 +53,11 @@ export class WordPiece {
       if (c > 0x7f) continue
       const cut = flags[c]
       if (cut === 0 || isControl(c)) continue
-      if (begin < i) this.chunk(text.slice(begin, i), out)
+      if (begin < i) this.chunk(text, begin, i, out)
       begin = i + 1
       if (cut & punctuation) out.pushAll(ascii[c])
     }
-    if (begin < end && !out.full) this.chunk(text.slice(begin), out)
+    if (begin < end && !out.full) this.chunk(text, begin, end, out)
   }
 
   /** Text that the normaliser has been through already. */
@@ -77,15 +77,12 @@ export class WordPiece {
     if (begin < text.length) this.word(text.slice(begin), out)
   }
 
-  private chunk(raw: string, out: IdBuffer): void {
-    const known = this.cache.get(raw)
-    if (known !== undefined) {
-      out.pushAll(known)
-      return
-    }
+  private chunk(text: string, begin: number, end: number, out: IdBuffer): void {
+    if (this.cache.replay(text, begin, end, out)) return
+    const raw = text.slice(begin, end)
     const ids: number[] = []
     this.encodeNormalized(this.normalizer === null ? raw : this.normalizer.normalize(raw), ids)
-    this.cache.set(raw, ids)
+    this.cache.add(text, begin, end, ids)
     out.pushAll(ids)
   }
 

@@ -1,0 +1,191 @@
+import { readdir } from 'node:fs/promises'
+import path from 'node:path'
+import { z } from 'zod'
+import { inputError } from '../errors.js'
+import { footprintOf, readoutsFor } from '../readouts/index.js'
+import { predictorOf } from '../readouts/sharing.js'
+import { countByDomain } from '../readouts/sums.js'
+import type { FootprintStatistics } from '../readouts/types.js'
+import { readJsonFile } from '../text/json-file.js'
+import { describe } from '../text/place.js'
+import { poolScoresOf, tallyMembers, type PoolLosses } from './membership.js'
+
+const count = z.int().min(0)
+const share = z.number().min(0).max(1)
+const table = z.array(z.array(z.number()))
+
+/** The footprint along one path; D domains, K points. */
+export const trialPathSchema = z.object({
+  /** the family, or a name of the lab's own where a plan has one family twice */
+  path: z.string(),
+  lambdas: z.array(z.number()),
+  /** of the alignment matrix */
+  scope: z.string(),
+  /** D */
+  probes: z.array(count),
+  /** D × K, mean Mimic Score S[d, k] */
+  mean: table,
+  /** D × K, standard deviation of the scores of the domain's probes; 0 for a domain of one probe */
+  deviation: table,
+  /** K, largest magnitude of a probe's score at each point */
+  largest: z.array(z.number().min(0)),
+  /** D × (K + 2), mean cross-entropy in nats at the base, the points, the reference */
+  loss: table,
+  /** shares in the order of the domains, by readout */
+  mixtures: z.record(z.string(), z.array(share)),
+})
+
+/** How many texts of a pool each threshold of the sweep calls members, T thresholds. */
+export const memberTallySchema = z.object({
+  /** whether the training texts are among the pool's */
+  containsTraining: z.boolean(),
+  /** D, texts of the pool */
+  pool: z.array(count),
+  /** T, in per cent of the base's loss */
+  thresholds: z.array(z.number()),
+  /** D × T */
+  above: z.array(z.array(count)),
+})
+
+/** `trials/NNNN/trial.json`: one model fine-tuned on a known mixture, and all that the readouts need of it. */
+export const trialSchema = z.object({
+  schema: z.literal('warp.trial/1'),
+  index: count,
+  seed: count,
+  domains: z.array(z.string()).min(2),
+  /** D, texts trained on */
+  counts: z.array(count),
+  /** D, the mixture trained on: `counts` over their sum */
+  truth: z.array(share),
+  /** how the model was trained, as far as a reader may want to know */
+  recipe: z.record(z.string(), z.unknown()),
+  paths: z.array(trialPathSchema),
+  membership: memberTallySchema.nullable(),
+  /** seconds by phase, in order */
+  timings: z.record(z.string(), z.number()),
+  /** of a trial that failed; `paths` is empty then */
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+}).superRefine((trial, context) => {
+  const D = trial.domains.length
+  const wrong = (what: string) => context.addIssue({ code: 'custom', message: `${what} is not one per domain`, path: [what] })
+  for (const what of ['counts', 'truth'] as const) if (trial[what].length !== D) wrong(what)
+  for (const { lambdas, mean, deviation, largest, loss, mixtures } of trial.paths) {
+    const K = lambdas.length
+    const shaped = (rows: number[][], width: number) => rows.length === D && rows.every((row) => row.length === width)
+    if (!shaped(mean, K) || !shaped(deviation, K) || !shaped(loss, K + 2) || largest.length !== K) wrong('paths')
+    if (Object.values(mixtures).some((shares) => shares.length !== D)) wrong('mixtures')
+  }
+  const { membership } = trial
+  if (membership && (membership.pool.length !== D || membership.above.length !== D ||
+    membership.above.some((row) => row.length !== membership.thresholds.length))) wrong('membership')
+})
+
+export type TrialPath = z.infer<typeof trialPathSchema>
+export type MemberTally = z.infer<typeof memberTallySchema>
+export type Trial = z.infer<typeof trialSchema>
+
+/** What identifies a trial, whether it succeeded or not. */
+export interface TrialFacts {
+  index: number
+  seed: number
+  domains: string[]
+  /** D, texts trained on */
+  counts: ArrayLike<number>
+  recipe: Record<string, unknown>
+  /** seconds by phase */
+  timings: Record<string, number>
+}
+
+export interface TrialFootprint {
+  statistics: FootprintStatistics
+  /** of the alignment matrix */
+  scope: string
+  /** where it is not the family's name that `statistics` carry */
+  path?: string
+}
+
+/** Losses that membership is inferred from; without a pool of its own, those of the probes of the first path. */
+export interface TrialMembership {
+  containsTraining: boolean
+  pool?: PoolLosses
+}
+
+/** The trial of a fine-tuned model from its footprints along one or several paths, whose domains are those of `facts`. */
+export function statisticsToTrial(facts: TrialFacts, footprints: TrialFootprint[], membership: TrialMembership): Trial {
+  const pool = membership.pool ?? poolScoresOf(footprints[0].statistics)
+  return {
+    ...emptyTrial(facts),
+    paths: footprints.map(trialPath),
+    membership: tallyMembers(pool, facts.domains.length, membership.containsTraining),
+  }
+}
+
+/** The record of a trial that failed. */
+export function failedTrial(facts: TrialFacts, error: { code?: string; message: string }): Trial {
+  return { ...emptyTrial(facts), error: { code: error.code ?? 'INTERNAL', message: error.message } }
+}
+
+function emptyTrial({ index, seed, domains, counts, recipe, timings }: TrialFacts): Trial {
+  const texts = Array.from(counts)
+  const total = texts.reduce((sum, n) => sum + n, 0)
+  return {
+    schema: 'warp.trial/1', index, seed, domains, counts: texts, truth: texts.map((n) => (total > 0 ? n / total : 0)),
+    recipe, paths: [], membership: null, timings,
+  }
+}
+
+function trialPath({ statistics, scope, path = statistics.path ?? 'linear' }: TrialFootprint): TrialPath {
+  const { mean, standardError, loss } = footprintOf(statistics)
+  const probes = [...countByDomain(statistics.domain, statistics.domains.length)]
+  const used = readoutsFor(statistics).filter((readout) => readout.why(statistics) === null)
+  return {
+    path, lambdas: [...statistics.lambdas], scope, probes, mean,
+    deviation: standardError.map((row, d) => row.map((error) => (error ?? 0) * Math.sqrt(probes[d]))),
+    largest: largestMagnitudes(statistics), loss,
+    mixtures: Object.fromEntries(used.map((readout) => [readout.name, [...predictorOf(readout, statistics)(null)]])),
+  }
+}
+
+/** K, max |M[i, k]| over the probes. */
+export function largestMagnitudes({ alignment, lambdas }: FootprintStatistics): number[] {
+  const largest = new Array<number>(lambdas.length).fill(0)
+  alignment.forEach((score, i) => {
+    const k = i % lambdas.length
+    largest[k] = Math.max(largest[k], Math.abs(score))
+  })
+  return largest
+}
+
+/** The folder of a trial below `trials`, and its file there. */
+export function trialFile(index: number): string {
+  return path.join(String(index).padStart(4, '0'), 'trial.json')
+}
+
+/** Reads one trial. @throws TRIAL_UNREADABLE, TRIAL_NOT_JSON, TRIAL_VERSION, TRIAL_FORM */
+export async function readTrial(file: string): Promise<Trial> {
+  const value = await readJsonFile(file, 'TRIAL', 'a trial.json that warp lab run wrote')
+  const found = (value as { schema?: unknown } | null)?.schema
+  if (found !== 'warp.trial/1') {
+    throw inputError('TRIAL_VERSION', `${file}: the schema is ${describe(found)}, not "warp.trial/1"`,
+      { file, expected: 'warp.trial/1', found: describe(found) }, 'run the lab with one version of warp throughout')
+  }
+  const parsed = trialSchema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw inputError('TRIAL_FORM', `${file}: ${issue.path.join('.')}: ${issue.message}`, { file },
+    'remove the trial’s folder and run the lab again')
+}
+
+/** The trials below a lab's `trials` folder, by index; folders without a `trial.json` are not finished yet. */
+export async function readTrials(folder: string): Promise<Trial[]> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    throw inputError('TRIALS_MISSING', `${folder}: cannot be read (${error.code})`, { file: folder },
+      'run warp lab run first')
+  })
+  const trials: Trial[] = []
+  for (const name of names.filter((entry) => /^\d{4,}$/.test(entry)).sort((a, b) => Number(a) - Number(b))) {
+    const entries = await readdir(path.join(folder, name))
+    if (entries.includes('trial.json')) trials.push(await readTrial(path.join(folder, name, 'trial.json')))
+  }
+  return trials
+}

@@ -33,7 +33,8 @@ def train_tokenizer(texts):
     tokenizer.decoder = decoders.WordPiece()
     trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=SPECIAL)
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", SPECIAL.index("[SEP]")), ("[CLS]", SPECIAL.index("[CLS]")))
+    ends = [(token, SPECIAL.index(token)) for token in ("[SEP]", "[CLS]")]
+    tokenizer.post_processor = processors.BertProcessing(*ends)
     tokenizer.enable_truncation(MAX_LENGTH)
     return tokenizer
 
@@ -63,11 +64,12 @@ def mask_tokens(ids, attention):
 
 
 def pretrain(encoded, config, rng):
-    """Masked tokens, told from their place and, so that the pooler learns what a text is about, from the pooled text."""
+    """Masked tokens, told from their place and from the pooled text: the pooler learns what a text is about."""
     model = BertModel(config)
     output = BertForMaskedLM(config).cls
     steps = PRETRAINING["epochs"] * -(-len(encoded) // PRETRAINING["batch"])
-    optimizer = torch.optim.AdamW([*model.parameters(), *output.parameters()], lr=PRETRAINING["learningRate"], weight_decay=0.01)
+    parameters = [*model.parameters(), *output.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=PRETRAINING["learningRate"], weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, PRETRAINING["learningRate"], total_steps=steps, pct_start=0.06, cycle_momentum=False)
     start = time.time()
@@ -108,7 +110,8 @@ def finetune(base, train, labels, domains, rng):
                            "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1})
     model = BertForSequenceClassification(config)
     model.bert.load_state_dict(base.state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=FINETUNING["learningRate"], weight_decay=FINETUNING["weightDecay"])
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=FINETUNING["learningRate"], weight_decay=FINETUNING["weightDecay"])
     model.train()
     order = list(range(len(train)))
     for epoch in range(FINETUNING["epochs"]):
@@ -170,7 +173,8 @@ def main():
     save(reference, tokenizer, args.out / "reference")
     total = sum(counts)
     truth = {"domains": domains, "mixture": [count / total for count in counts], "counts": counts, "seed": args.seed,
-             "recipe": {"pretraining": PRETRAINING, "finetuning": FINETUNING, "optimizer": "AdamW", "maxLength": MAX_LENGTH},
+             "recipe": {"pretraining": PRETRAINING, "finetuning": FINETUNING, "optimizer": "AdamW",
+                        "maxLength": MAX_LENGTH},
              "longestText": max(map(len, train)), "trainedTokens": len({i for row in train for i in row})}
     (args.out / "truth.json").write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
 

@@ -53,16 +53,18 @@ export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
 async function checkOwn(folder: string, probes: string): Promise<void> {
   const there = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
-    throw usageError('OUTPUT_NOT_A_FOLDER', `${folder} is not a folder: ${error.message}`, { file: folder }, 'another -o')
+    throw usageError('OUTPUT_NOT_A_FOLDER', `${folder}: ${error.message}`, { file: folder }, 'another -o')
   })
   const foreign = there.find((name) => !demoFiles.includes(name))
   const same = there.length === 0 || (await readFile(join(folder, demoFiles[0]), 'utf8').catch(() => '')) === probes
   if (foreign === undefined && same) return
   const found = join(folder, foreign ?? there[0])
-  throw usageError('OUTPUT_EXISTS', `${found} is already there and not from this demo`, { file: found }, 'another -o, or --force')
+  const message = `${found} is already there and not from this demo`
+  throw usageError('OUTPUT_EXISTS', message, { file: found }, 'another -o, or --force')
 }
 
 /** Mean absolute difference of shares: 0 where the mixture is exact. */
 export function meanError(mixture: Record<string, number>, truth: { domains: string[]; mixture: number[] }): number {
-  return truth.domains.reduce((sum, name, d) => sum + Math.abs(mixture[name] - truth.mixture[d]), 0) / truth.domains.length
+  const sum = truth.domains.reduce((total, name, d) => total + Math.abs(mixture[name] - truth.mixture[d]), 0)
+  return sum / truth.domains.length
 }

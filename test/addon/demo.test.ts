@@ -46,7 +46,8 @@ describe('the folder of the demo', () => {
   test('is refused when it is a file', async () => {
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'file'), '')
-    await expect(demo({ output: join(folder, 'file'), ...stopped })).rejects.toMatchObject({ code: 'OUTPUT_NOT_A_FOLDER' })
+    const refused = demo({ output: join(folder, 'file'), ...stopped })
+    await expect(refused).rejects.toMatchObject({ code: 'OUTPUT_NOT_A_FOLDER' })
   })
 })
 

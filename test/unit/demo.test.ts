@@ -25,7 +25,8 @@ describe('texts of the demo', () => {
   })
 
   test('come clean: no marks of the edition, no stray spaces, none too short', async () => {
-    const bad = (await splitTexts()).filter(({ text }) => !/^(\S+ )+\S+$/.test(text) || /[#[\]]/.test(text) || text.length < 50)
+    const clean = (text: string): boolean => /^(\S+ )+\S+$/.test(text) && !/[#[\]]/.test(text) && text.length >= 50
+    const bad = (await splitTexts()).filter(({ text }) => !clean(text))
     expect(bad).toEqual([])
   })
 

@@ -1,5 +1,6 @@
 import { domainsOf, openSession, scoreProbes, statisticsOf, Stopwatch, type FootprintOptions, type Session } from './footprint/index.js'
 import { version } from './doctor.js'
+import { traceProbes, type TraceSummary } from './trace/probes.js'
 import { footprintOf, readMixtures, type Diagnostics, type Footprint, type MixtureResult } from './readouts/index.js'
 
 export interface RecoverOptions extends FootprintOptions {
@@ -30,6 +31,7 @@ export interface RecoverResult {
   mixtures: MixtureResult[]
   recommended: { readout: string; reason: string; mixture: Record<string, number>; interval: MixtureResult['interval'] }
   skipped: { readout: string; reason: string }[]
+  trace: TraceSummary
   diagnostics: Diagnostics
   notes: string[]
 }
@@ -97,11 +99,13 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     const planned = plannedBytes(session)
     const watch = new Stopwatch()
     const { signal, onProgress } = options
+    const traced = await traceProbes(options.base, options.reference, session.probes, { signal, onProgress, seed: session.seed, maxLength: session.maxLength })
+    watch.lap('trace')
     const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
     watch.lap('score')
     const stats = statisticsOf(session, scores)
     const read = await readMixtures(stats, {
-      readouts: options.readout, seed: session.seed, bootstrap: options.bootstrap, signal,
+      readouts: options.readout, seed: session.seed, bootstrap: options.bootstrap, signal, extra: traced.mixture && [traced.mixture],
       onProgress: onProgress && ((done, total) => onProgress({ phase: 'resample', done, total, unit: 'resamples' })),
     })
     watch.lap('read')
@@ -115,7 +119,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       path: session.path.family, lambdas: session.path.lambdas, scope: session.score.scope, footprint: { mean, standardError }, loss,
       mixtures: read.mixtures,
       recommended: { readout: read.recommended, reason: read.reason, mixture: best.mixture, interval: best.interval },
-      skipped: read.skipped, diagnostics: read.diagnostics, notes: session.notes,
+      skipped: read.skipped, trace: traced.summary, diagnostics: read.diagnostics, notes: [...session.notes, ...traced.notes],
     }
     return { result, alignment: scores.alignment }
   } finally {

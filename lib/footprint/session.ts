@@ -58,6 +58,8 @@ export interface Session {
   score: ScoreOptions
   plan: ScorePlan
   seed: number
+  /** tokens of a probe, special ones included */
+  maxLength: number
   device: { name: string; reason: string }
   inputs: InputRecord[]
   notes: string[]
@@ -120,7 +122,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     const inputs = await hashInputs(pair, probes, options)
     watch.lap('hash')
     const notes = [...path.notes, ...probes.notes, ...truncationNotes(probes, packed, maxLength), ...device.notes]
-    return { pair, probes, packed, model, path: path.request, pathHandle: path.handle, survey, score, plan, seed, device, inputs, notes, timings: watch.timings, close }
+    return { pair, probes, packed, model, path: path.request, pathHandle: path.handle, survey, score, plan, seed, maxLength, device, inputs, notes, timings: watch.timings, close }
   } catch (error) {
     close()
     throw error

@@ -26,9 +26,10 @@ export function diagnosticLines({ diagnostics, trace }: RecoverDocument): { name
   }
   add('sampling', `other probes of the same domains would move a share by up to about ${points(sampling)}`)
   if (trace) {
-    const { count, undecided } = trace.trainedTokens
-    add('trace', `${trace.verdict}: ${count} tokens trained, ${undecided} undecided` +
-      (trace.longestText === null ? '' : `, longest text ${trace.longestText} tokens`))
+    const { trainedTokens: { count, undecided }, longestText, trainingTexts } = trace
+    add('trace', trace.verdict === 'none' ? `none: ${trace.reason}` : `${trace.verdict}: ${count} tokens trained, ${undecided} undecided` +
+      (longestText === null ? '' : `, longest text ${longestText} tokens`) +
+      (trainingTexts ? `; about ${Math.round(trainingTexts.estimate)} training texts, ${Math.round(trainingTexts.inside)} among the probes` : ''))
   }
   return lines
 }

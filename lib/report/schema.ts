@@ -44,6 +44,10 @@ const trace = z.object({
   decay: z.number().nullable(),
   trainedTokens: z.object({ count, undecided: count }),
   longestText: count.nullable(),
+  trainingTexts: z.object({
+    estimate: z.number(), interval: z.tuple([z.number(), z.number()]), inside: z.number(),
+    insideInterval: z.tuple([z.number(), z.number()]), outside: z.number(), level: fraction,
+  }).nullable(),
 })
 
 /** `result.json` of `warp recover`. */

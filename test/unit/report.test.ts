@@ -47,6 +47,7 @@ describe('schema', () => {
   test('holds a trace, and what later editions add', async () => {
     const trace = {
       verdict: 'exact' as const, reason: '', decay: -1e-4, trainedTokens: { count: 5, undecided: 0 }, longestText: 9,
+      trainingTexts: { estimate: 9.5, interval: [8, 11] as [number, number], inside: 3, insideInterval: [2, 4] as [number, number], outside: 6.5, level: 0.9 },
     }
     const whole = { ...await document(['a', 'b']), trace }
     expect(resultSchema.parse({ ...whole, later: true, trace: { ...trace, later: true } })).toEqual(whole)

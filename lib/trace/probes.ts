@@ -1,0 +1,46 @@
+import type { RunOptions } from '../native/task.js'
+import type { ProbeSet, TextRecord } from '../text/index.js'
+import { readEvidence, traceMixture, traceRecords } from './index.js'
+import type { MixtureResult } from '../readouts/index.js'
+import type { TraceResult } from './result.js'
+
+/** What `recover` says of the trace. */
+export interface TraceSummary {
+  verdict: TraceResult['verdict']
+  reason: string
+  /** α; null with verdict none */
+  decay: number | null
+  trainedTokens: { count: number; undecided: number }
+  /** tokens of the longest training text; null where nothing tells */
+  longestText: number | null
+  /** training texts, their interval, and how many of them are among the probes; null with verdict none */
+  trainingTexts: TraceResult['trainingTexts']
+}
+
+export interface ProbesTraced {
+  summary: TraceSummary
+  /** none where the tables tell nothing */
+  mixture: MixtureResult | undefined
+  notes: string[]
+}
+
+/** The trace of a pair with the probes as its pool. @throws as `trace` */
+export async function traceProbes(
+  base: string, reference: string, probes: ProbeSet, options: RunOptions & { seed: number; maxLength: number },
+): Promise<ProbesTraced> {
+  const { signal, onProgress, seed, maxLength } = options
+  const evidence = await readEvidence(base, reference, { signal, onProgress })
+  const { result } = await traceRecords(evidence, records(probes), { signal, onProgress, seed, maxLength })
+  const { verdict, reason, decay, trainedTokens: { count, undecided }, longestText, trainingTexts } = result
+  return {
+    summary: { verdict, reason, decay, trainedTokens: { count, undecided }, longestText, trainingTexts },
+    mixture: traceMixture(result), notes: result.notes.map((note) => `trace: ${note}`),
+  }
+}
+
+async function* records({ texts, domains, domain, sources, rows }: ProbeSet): AsyncGenerator<TextRecord> {
+  for (let i = 0; i < texts.length; i++) {
+    const name = domains[domain[i]]
+    yield { text: texts[i], label: name, domain: name, source: sources[i], row: rows[i] }
+  }
+}

@@ -14,6 +14,37 @@ namespace warp::cuda {
 // --- paths.cu ---
 void merge(const Merge& m, size_t count, void* out, Dtype dtype, cudaStream_t stream);
 
+// --- statistics.cu: of a pair of tensors, in float64 ---
+struct PairStatistics {
+  double base2, reference2, product;  // Σ l², Σ r², Σ l r
+  double delta2, delta1, kept1;       // Σ (r − l)², Σ |r − l|, and the latter where keep
+  double largest;                     // max |r − l|
+};
+// keep may be null: kept1 is then delta1. workspace: statistics_workspace(count) bytes.
+size_t statistics_workspace(size_t count);
+void pair_statistics(Stored l, Stored r, const uint8_t* keep, size_t count, PairStatistics* out, void* workspace,
+                     cudaStream_t stream);
+
+// --- select.cu: magnitudes |r − l| rounded to float32, larger first, equal ones by index ---
+struct DeviceCut {  // the first elements in that order: those above `key`, and of those at `key` the ones before `index`
+  uint32_t key;
+  uint64_t index;
+};
+// The cut that holds the first `rank` of count elements. workspace: select_workspace(count) bytes.
+size_t select_workspace(size_t count);
+void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* out, void* workspace, cudaStream_t stream);
+// keep[i] = 1 where element i is before cut `to` and not before cut `from` (null: nothing is), else 0.
+void mask_between(Stored l, Stored r, size_t count, const DeviceCut* from, const DeviceCut* to, uint8_t* keep,
+                  cudaStream_t stream);
+
+// --- mask.cu: random masks with the bits of core/random.h; key: Random::key() ---
+// keep[i] = word(begin + i) < below, in float64
+void mask_random(uint32_t key0, uint32_t key1, uint64_t begin, size_t count, double below, uint8_t* keep,
+                 cudaStream_t stream);
+// Row by row: keep[i] = word(begin + i) < (low + step · r) · 2³², r the ascending rank of the magnitude in its row.
+void mask_ranked(uint32_t key0, uint32_t key1, uint64_t begin, Stored l, Stored r, size_t rows, size_t width, double low,
+                 double step, uint8_t* keep, cudaStream_t stream);
+
 // --- activate.cu ---
 // y = act(y + bias); bias (size) may be null
 void activate(size_t rows, size_t size, const float* bias, Activation act, float* y, size_t ldy, cudaStream_t stream);

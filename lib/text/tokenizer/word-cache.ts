@@ -6,7 +6,7 @@ const longest = 32
 
 /**
  * Remembers the ids of words already split: an open-addressing table over the words' UTF-16 units, so that a look-up
- * needs no string of its own. Holds at most 32,768 words of at most 32 units; when full it forgets all and starts again.
+ * needs no string of its own. Holds at most 32,768 words of at most 32 units; when full it forgets all of them.
  */
 export class WordCache {
   private readonly hashes = new Int32Array(slots) // 0: free

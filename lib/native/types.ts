@@ -273,6 +273,8 @@ export interface Addon {
   openPath(base: Handle, reference: Handle, path: PathRequest): Handle
   /** Constants of every tensor, read once or twice; progress in bytes. Needed by nothing: what is missing is found on first use. */
   preparePath(path: Handle, threads: number, onProgress: NativeProgress): NativeTask<PathRecord[]>
+  /** Whether any tensor that moves differs between base and reference; reads up to the first difference. */
+  pathMoves(path: Handle): NativeTask<boolean>
   /** θ(λ) of one tensor */
   pathTensor(path: Handle, name: string, lambda: number): NativeTask<Float32Array>
   /** Leaves FILE.part of every target, whole; none on failure. Progress in bytes written. */

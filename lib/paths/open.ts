@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { assertUnchanged, nativeWeights, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
+import { assertUnchanged, nativeWeights, openPair, type BaseHead, type FileRecord, type ModelPair } from '../checkpoint/index.js'
 import { usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask, type RunOptions } from '../native/task.js'
@@ -25,6 +25,8 @@ export interface OpenedPath extends AsyncDisposable {
   /** what was done with each tensor, by name */
   record: readonly PathRecord[]
   notes: readonly string[]
+  /** the weight files, as they were when they were opened */
+  inputs: readonly { role: 'base' | 'reference' | 'checkpoint'; files: readonly FileRecord[] }[]
   handle: Handle
   /**
    * θ(λ) of a tensor (a canonical name, see `pair.tensorNames`), for any λ in [0, 1]; of a trajectory at its points, 0 and 1.
@@ -65,10 +67,14 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
     const native = between.length > 0 ? { ...request, checkpoints: between } : request
     const handle = hold(callNative(() => addon().openPath(base, reference, native)))
     const record = await runTask((report) => addon().preparePath(handle, options.threads ?? availableParallelism(), report), 'path', 'bytes', options)
-    const files = [pair.base, pair.reference, ...checkpoints.map((checkpoint) => checkpoint.base)].flatMap((model) => model.files)
+    const inputs: OpenedPath['inputs'] = [
+      { role: 'base', files: pair.base.files }, { role: 'reference', files: pair.reference.files },
+      ...checkpoints.map((checkpoint) => ({ role: 'checkpoint' as const, files: checkpoint.base.files })),
+    ]
     return {
       pair, lambdas: request.lambdas, request, record, notes: [...notes, ...recordNotes(request, record)], handle, close,
-      assertUnchanged: () => assertUnchanged(files),
+      inputs,
+      assertUnchanged: () => assertUnchanged(inputs.flatMap(({ files }) => files)),
       tensor: (name, lambda, run) => {
         checkTensor(pair, name, lambda)
         return runTask(() => addon().pathTensor(handle, name, lambda), 'tensor', 'elements', run)

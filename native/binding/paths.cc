@@ -79,6 +79,17 @@ Napi::Value prepare_path(const Napi::CallbackInfo& call) {
   });
 }
 
+// pathMoves(path)
+Napi::Value path_moves(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const std::shared_ptr<Path> path = path_of(call[0]);
+    const auto moves = std::make_shared<bool>(false);
+    return start_task(
+        call.Env(), call.Env().Undefined(), [=](Context& context) { *moves = path->moves(context); },
+        [=](Napi::Env env) { return Napi::Boolean::New(env, *moves); });
+  });
+}
+
 // pathTensor(path, name, lambda)
 Napi::Value path_tensor(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
@@ -108,6 +119,7 @@ std::shared_ptr<Path> path_of(const Napi::Value& handle) { return unbox<Path>(ha
 void register_paths(Napi::Env env, Napi::Object exports) {
   exports.Set("openPath", Napi::Function::New(env, open_path));
   exports.Set("preparePath", Napi::Function::New(env, prepare_path));
+  exports.Set("pathMoves", Napi::Function::New(env, path_moves));
   exports.Set("pathTensor", Napi::Function::New(env, path_tensor));
 }
 

@@ -25,7 +25,7 @@ OutputFile::~OutputFile() {
 }
 
 void OutputFile::fail(int error) const {
-  if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
+  if (error == ENOSPC || error == EDQUOT) {
     struct statvfs space = {};
     const bool known = ::statvfs(part_.c_str(), &space) == 0;
     throw Error(Kind::kResource, "DISK_FULL",

@@ -107,6 +107,23 @@ void Path::prepare(Threads& threads, Context& context) const {
   }
 }
 
+bool Path::moves(Context& context) const {
+  constexpr uint64_t kStep = 1 << 16;
+  Buffer<float> l(kStep), r(kStep);
+  for (const auto& [name, info] : base_->tensors()) {
+    const std::vector<std::string>& fixed = options_.fixed;
+    if (!reference_->has(name) || std::find(fixed.begin(), fixed.end(), name) != fixed.end()) continue;
+    for (uint64_t at = 0; at < info.elements(); at += kStep) {
+      context.check();
+      const uint64_t count = std::min(kStep, info.elements() - at);
+      base_->read_float(name, at, count, l.data());
+      reference_->read_float(name, at, count, r.data());
+      if (!std::equal(l.data(), l.data() + count, r.data())) return true;
+    }
+  }
+  return false;
+}
+
 std::vector<TensorRecord> Path::record() const {
   std::lock_guard<std::mutex> lock(mutex_);
   std::vector<TensorRecord> records;

@@ -98,6 +98,8 @@ class Path {
   void prepare(Threads& threads, Context& context) const;
   // Those of one tensor.
   TensorConstants constants(const std::string& name) const;
+  // Whether any tensor that is not fixed differs between base and reference; reads up to the first difference.
+  bool moves(Context& context) const;
   // What was done with each tensor whose constants are known, by name.
   std::vector<TensorRecord> record() const;
 

@@ -1,0 +1,2 @@
+export { mergeDtypes, type MergeDtype } from './layout.js'
+export { merge, type MergeInput, type MergeOptions, type MergeRecord, type MergeResult } from './merge.js'

@@ -7,7 +7,9 @@ import { bytes, integer, real } from '../values.js'
 type Flags = FrameOptions & MergeOptions
 
 export function register(program: Command): void {
-  const command = program.command('merge').description('writes one pseudo-checkpoint, or a whole path of them, as Hugging Face model directories')
+  const command = program
+    .command('merge')
+    .description('writes one pseudo-checkpoint, or a whole path of them, as Hugging Face model directories')
   for (const add of [pairOptions, pathOptions]) add(command)
   framed(command)
     .option('--lambda <x>', 'one point instead of a path: the output is its model directory', real)
@@ -34,10 +36,10 @@ function text(result: MergeResult): string {
   const branches = new Map<string, number>()
   for (const { branch } of result.tensors) branches.set(branch, (branches.get(branch) ?? 0) + 1)
   return [
-    `${result.points.length} model${result.points.length === 1 ? '' : 's'} of ${(result.bytes / 1e6).toFixed(1)} MB along ${result.path.family}:`,
+    `${result.points.length} × ${(result.bytes / 1e6).toFixed(1)} MB along ${result.path.family}:`,
     ...result.points.map(({ lambda, dir }) => `  λ ${lambda.toFixed(4)}  ${dir}`),
     `  tensors: ${[...branches].map(([branch, count]) => `${count} ${branch}`).join(', ')}`,
-    ...result.resumed > 0 ? [`  ${result.resumed} weight files were there from an interrupted run`] : [],
+    ...(result.resumed > 0 ? [`  ${result.resumed} weight files were there from an interrupted run`] : []),
     ...result.notes.map((note) => `  note: ${note}`),
   ].join('\n')
 }

@@ -1,5 +1,13 @@
 import {
-  isWeightDtype, tensorBytes, writeSafetensorsHeader, type Dtype, type ModelPair, type TensorEntry, type TensorPlan, type WeightDtype,
+  isWeightDtype,
+  listed,
+  tensorBytes,
+  writeSafetensorsHeader,
+  type Dtype,
+  type ModelPair,
+  type TensorEntry,
+  type TensorPlan,
+  type WeightDtype,
 } from '../checkpoint/index.js'
 import type { MergeShard } from '../native/types.js'
 
@@ -39,17 +47,20 @@ function outputDtype(pair: ModelPair, entry: TensorEntry, asked: MergeDtype): We
 function itemsOf(pair: ModelPair, asked: MergeDtype, notes: string[]): Item[] {
   const { tensors, extra, tie, dir } = pair.reference
   const copied: string[] = []
-  const items = [...tensors.values(), ...extra.values()].sort((a, b) => a.file - b.file || a.offset - b.offset).flatMap((entry): Item[] => {
-    const { name, storedName, shape } = entry
-    if (tensors.has(name)) return [{ plan: { name: storedName, dtype: outputDtype(pair, entry, asked), shape }, name, entry }]
-    if (name === tie?.name) {
-      notes.push(`${dir}: ${storedName} is tied to ${tie.to} and written once`)
-      return []
-    }
-    copied.push(storedName)
-    return [{ plan: { name: storedName, dtype: entry.dtype, shape }, entry }]
-  })
-  if (copied.length > 0) notes.push(`${dir}: copied as they are: ${copied.slice(0, 3).join(', ')}${copied.length > 3 ? `, … (${copied.length})` : ''}`)
+  const items = [...tensors.values(), ...extra.values()]
+    .sort((a, b) => a.file - b.file || a.offset - b.offset)
+    .flatMap((entry): Item[] => {
+      const { name, storedName, shape } = entry
+      if (tensors.has(name))
+        return [{ plan: { name: storedName, dtype: outputDtype(pair, entry, asked), shape }, name, entry }]
+      if (name === tie?.name) {
+        notes.push(`${dir}: ${storedName} is tied to ${tie.to} and written once`)
+        return []
+      }
+      copied.push(storedName)
+      return [{ plan: { name: storedName, dtype: entry.dtype, shape }, entry }]
+    })
+  if (copied.length > 0) notes.push(`${dir}: ${listed(copied)} copied as they are`)
   return items
 }
 
@@ -72,20 +83,37 @@ export function layOut(pair: ModelPair, dtype: MergeDtype, maxShard: number): La
   }
   const number = (i: number): string => String(i).padStart(5, '0')
   const shards = groups.map((group, i): Shard => {
-    const { header, offsets, fileSize } = writeSafetensorsHeader(group.map(({ plan }) => plan), { format: 'pt' })
+    const { header, offsets, fileSize } = writeSafetensorsHeader(
+      group.map(({ plan }) => plan),
+      { format: 'pt' },
+    )
     const shard: Shard = {
-      file: groups.length === 1 ? 'model.safetensors' : `model-${number(i + 1)}-of-${number(groups.length)}.safetensors`,
-      header, size: fileSize, tensors: [], copies: [],
+      file:
+        groups.length === 1 ? 'model.safetensors' : `model-${number(i + 1)}-of-${number(groups.length)}.safetensors`,
+      header,
+      size: fileSize,
+      tensors: [],
+      copies: [],
     }
     group.forEach(({ name, plan, entry }, at) => {
       if (name !== undefined) shard.tensors.push({ name, dtype: plan.dtype, offset: offsets[at] })
-      else shard.copies.push({ file: pair.reference.files[entry.file].path, from: entry.offset, length: entry.length, offset: offsets[at] })
+      else
+        shard.copies.push({
+          file: pair.reference.files[entry.file].path,
+          from: entry.offset,
+          length: entry.length,
+          offset: offsets[at],
+        })
     })
     return shard
   })
-  const dtypes = [...new Set(items.filter(({ name }) => name !== undefined).map(({ plan }) => plan.dtype))].filter(isWeightDtype)
+  const dtypes = [...new Set(items.filter(({ name }) => name !== undefined).map(({ plan }) => plan.dtype))].filter(
+    isWeightDtype,
+  )
   if (groups.length === 1) return { shards, dtypes, notes }
-  const weight_map = Object.fromEntries(groups.flatMap((group, i) => group.map(({ plan }) => [plan.name, shards[i].file] as const)))
+  const weight_map = Object.fromEntries(
+    groups.flatMap((group, i) => group.map(({ plan }) => [plan.name, shards[i].file] as const)),
+  )
   return { shards, index: { metadata: { total_size: total }, weight_map }, dtypes, notes }
 }
 

@@ -11,10 +11,20 @@ import type { PathRecord, PathRequest } from '../native/types.js'
 import { openPairPath, parsePathOptions, type OpenedPath, type PathOptions } from '../paths/index.js'
 import { layOut, mergeDtypes, outputConfig, type Layout, type MergeDtype, type Shard } from './layout.js'
 import {
-  abandonOutput, checkSpace, finishOutput, isComplete, makeFolder, prepareOutput, publish, publishCopy, publishPart, record, removeParts,
+  abandonOutput,
+  checkSpace,
+  finishOutput,
+  isComplete,
+  makeFolder,
+  prepareOutput,
+  publish,
+  publishCopy,
+  publishPart,
+  record,
+  removeParts,
 } from './output.js'
 
-/** Options of `merge`: the command line's, in camelCase. Either `lambda`, or a grid (`points`, `lambdas`), or a trajectory. */
+/** Options of `merge`: the command line's, in camelCase. Either `lambda`, or a grid, or a trajectory's checkpoints. */
 export interface MergeOptions extends PathOptions, RunOptions {
   base: string
   reference: string
@@ -61,8 +71,21 @@ export interface MergeResult extends MergeRecord {
 }
 
 /** Files of a model directory that are not weights, carried over from the reference. */
-const carried = ['generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'vocab.txt',
-  'vocab.json', 'merges.txt', 'spiece.model', 'tokenizer.model', 'sentencepiece.bpe.model', 'chat_template.jinja', 'chat_template.json']
+const carried = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.txt',
+  'vocab.json',
+  'merges.txt',
+  'spiece.model',
+  'tokenizer.model',
+  'sentencepiece.bpe.model',
+  'chat_template.jinja',
+  'chat_template.json',
+]
 
 interface Job {
   options: MergeOptions
@@ -87,14 +110,19 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
   const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead, forward: false })
   const path = await openPairPath(pair, { ...options, ...pathOptions })
   try {
-    if (!await runTask(() => addon().pathMoves(path.handle), 'compare', 'bytes', { signal: options.signal })) {
-      throw inputError('NO_SIGNAL', 'base and reference have the same weights in every tensor that moves: all points would be the base',
-        { file: pair.reference.dir }, 'Give the fine-tuned model as the reference.')
+    if (!(await runTask(() => addon().pathMoves(path.handle), 'compare', 'bytes', { signal: options.signal }))) {
+      throw inputError(
+        'NO_SIGNAL',
+        'base and reference have the same weights in every tensor that moves: all points would be the base',
+        { file: pair.reference.dir },
+        'Give the fine-tuned model as the reference.',
+      )
     }
     const layout = layOut(pair, dtype, maxShard)
     const width = Math.max(2, String(path.lambdas.length).length)
     const points = path.lambdas.map((lambda, k) => ({
-      lambda, dir: single ? options.output : join(options.output, `point-${String(k + 1).padStart(width, '0')}`),
+      lambda,
+      dir: single ? options.output : join(options.output, `point-${String(k + 1).padStart(width, '0')}`),
     }))
     return await write({ options, pair, path, layout, points }, dtype)
   } finally {
@@ -102,21 +130,39 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
   }
 }
 
-function parseMergeOptions(options: MergeOptions): { dtype: MergeDtype; maxShard: number; path: PathOptions; single: boolean } {
+function parseMergeOptions(options: MergeOptions): {
+  dtype: MergeDtype
+  maxShard: number
+  path: PathOptions
+  single: boolean
+} {
   const dtype = (options.dtype ?? 'same').toLowerCase() as MergeDtype
   if (!mergeDtypes.includes(dtype)) {
-    throw usageError('MERGE_DTYPE_UNKNOWN', `there is no dtype ${JSON.stringify(options.dtype)}`, { found: options.dtype, expected: [...mergeDtypes] }, `One of ${mergeDtypes.join(', ')}.`)
+    throw usageError(
+      'MERGE_DTYPE_UNKNOWN',
+      `there is no dtype ${JSON.stringify(options.dtype)}`,
+      { found: options.dtype, expected: [...mergeDtypes] },
+      `One of ${mergeDtypes.join(', ')}.`,
+    )
   }
   const maxShard = options.maxShard ?? 5e9
   if (!(Number.isSafeInteger(maxShard) && maxShard > 0)) {
-    throw usageError('MERGE_SHARD_RANGE', `max-shard must be a positive number of bytes, not ${maxShard}`, { found: maxShard })
+    throw usageError('MERGE_SHARD_RANGE', `max-shard must be a positive number of bytes, not ${maxShard}`, {
+      found: maxShard,
+    })
   }
   const { lambda, points, lambdas, lambdaMin, lambdaMax } = options
   const gridded = points !== undefined || lambdas !== undefined || lambdaMin !== undefined || lambdaMax !== undefined
   const trajectory = options.path === 'trajectory'
   if (lambda === undefined ? !gridded && !trajectory : gridded || trajectory) {
-    throw usageError('MERGE_LAMBDA', lambda === undefined ? 'which point is to be written?' : 'lambda is one point: it goes with no grid and no trajectory',
-      {}, '--lambda 0.4 writes one model, --points 15 or --lambdas the whole path.')
+    throw usageError(
+      'MERGE_LAMBDA',
+      lambda === undefined
+        ? 'which point is to be written?'
+        : 'lambda is one point: it goes with no grid and no trajectory',
+      {},
+      '--lambda 0.4 writes one model, --points 15 or --lambdas the whole path.',
+    )
   }
   const path: PathOptions = lambda === undefined ? {} : { lambdas: [lambda] }
   parsePathOptions({ ...options, ...path })
@@ -124,10 +170,10 @@ function parseMergeOptions(options: MergeOptions): { dtype: MergeDtype; maxShard
 }
 
 async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
-  const { options, pair, path, layout, points } = job
+  const { options, path, layout, points } = job
   const { output, force = false, signal, onProgress } = options
   const folders = points.map(({ dir }) => dir)
-  const inputs = [options.base, options.reference, ...options.checkpoint ?? []]
+  const inputs = [options.base, options.reference, ...(options.checkpoint ?? [])]
   const { resumed, created } = await prepareOutput(output, planText(job, dtype, inputs), inputs, force)
   const stop = new AbortController()
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
@@ -135,13 +181,16 @@ async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
   hashes.catch(() => {}) // awaited below, unless writing fails first
   let finished = 0
   try {
-    await removeParts(folders, layout.shards.map(({ file }) => file))
+    await removeParts(
+      folders,
+      layout.shards.map(({ file }) => file),
+    )
     const todo: { shard: Shard; targets: { point: number; file: string }[] }[] = []
     for (const shard of layout.shards) {
       const targets = []
       for (const [point, { dir }] of points.entries()) {
         const file = join(dir, shard.file)
-        if (resumed && await isComplete(file, shard.size)) finished++
+        if (resumed && (await isComplete(file, shard.size))) finished++
         else targets.push({ point, file })
       }
       todo.push({ shard, targets })
@@ -154,8 +203,17 @@ async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
     for (const { shard, targets } of todo) {
       if (targets.length === 0) continue
       const { file: _, ...native } = shard
-      await runTask((report) => addon().writeShard(path.handle, { ...native, targets }, options.threads ?? availableParallelism(), report), 'write', 'bytes',
-        { signal, onProgress: onProgress && (({ done }) => onProgress({ phase: 'write', done: before + done, total, unit: 'bytes' })) })
+      await runTask(
+        (report) =>
+          addon().writeShard(path.handle, { ...native, targets }, options.threads ?? availableParallelism(), report),
+        'write',
+        'bytes',
+        {
+          signal,
+          onProgress:
+            onProgress && (({ done }) => onProgress({ phase: 'write', done: before + done, total, unit: 'bytes' })),
+        },
+      )
       await path.assertUnchanged().catch(async (error) => {
         await removeParts(folders, [shard.file])
         throw error
@@ -178,26 +236,47 @@ async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
 /** What must be the same for a later run to go on where this one stopped. */
 function planText({ options, pair, path, layout, points }: Job, dtype: MergeDtype, dirs: readonly string[]): string {
   const { request } = path
-  return `${JSON.stringify({
-    schema: 'warp.merge/1', version: version(), request, checkpoints: options.checkpoint?.map((dir) => resolve(dir)), baseHead: options.baseHead, dtype,
-    inputs: [dirs.map((dir) => resolve(dir)), ...[pair.base, pair.reference].map(({ files }) => files)],
-    points: points.length, shards: layout.shards.map(({ file, size }) => [file, size]),
-  }, null, 2)}\n`
+  return `${JSON.stringify(
+    {
+      schema: 'warp.merge/1',
+      version: version(),
+      request,
+      checkpoints: options.checkpoint?.map((dir) => resolve(dir)),
+      baseHead: options.baseHead,
+      dtype,
+      inputs: [dirs.map((dir) => resolve(dir)), ...[pair.base, pair.reference].map(({ files }) => files)],
+      points: points.length,
+      shards: layout.shards.map(({ file, size }) => [file, size]),
+    },
+    null,
+    2,
+  )}\n`
 }
 
 async function hashInputs(path: OpenedPath, signal: AbortSignal): Promise<MergeInput[]> {
   const records: MergeInput[] = []
   for (const { role, files } of path.inputs) {
-    for (const { path: file, size } of files) records.push({ role, path: normalize(file), size, sha256: await fileSha256(file, { signal }) })
+    for (const { path: file, size } of files)
+      records.push({ role, path: normalize(file), size, sha256: await fileSha256(file, { signal }) })
   }
   return records
 }
 
 /** Everything beside the weights; the record last. */
-async function finish({ options, pair, path, layout, points }: Job, dtype: MergeDtype, inputs: MergeInput[]): Promise<MergeRecord> {
+async function finish(
+  { options, pair, path, layout, points }: Job,
+  dtype: MergeDtype,
+  inputs: MergeInput[],
+): Promise<MergeRecord> {
   const { lambdas: _, ...request } = path.request
   const made: MergeRecord = {
-    schema: 'warp.merge/1', tool: { name: 'warp-recover', version: version() }, inputs, path: request, ...options.baseHead && { baseHead: options.baseHead }, dtype, tensors: path.record,
+    schema: 'warp.merge/1',
+    tool: { name: 'warp-recover', version: version() },
+    inputs,
+    path: request,
+    ...(options.baseHead && { baseHead: options.baseHead }),
+    dtype,
+    tensors: path.record,
     notes: [...path.notes, ...layout.notes],
   }
   const { dir } = pair.reference
@@ -206,8 +285,10 @@ async function finish({ options, pair, path, layout, points }: Job, dtype: Merge
   for (const point of points) {
     options.signal?.throwIfAborted()
     await publish(join(point.dir, 'config.json'), config)
-    for (const file of carried.filter((name) => there.has(name))) await publishCopy(join(dir, file), join(point.dir, file))
-    if (layout.index) await publish(join(point.dir, 'model.safetensors.index.json'), `${JSON.stringify(layout.index, null, 2)}\n`)
+    for (const file of carried.filter((name) => there.has(name)))
+      await publishCopy(join(dir, file), join(point.dir, file))
+    if (layout.index)
+      await publish(join(point.dir, 'model.safetensors.index.json'), `${JSON.stringify(layout.index, null, 2)}\n`)
     await publish(join(point.dir, record), `${JSON.stringify({ ...made, lambda: point.lambda }, null, 2)}\n`)
   }
   if (points[0].dir !== options.output) {

@@ -1,4 +1,17 @@
-import { copyFile, lstat, mkdir, readFile, readdir, realpath, rename, rm, rmdir, stat, statfs, writeFile } from 'node:fs/promises'
+import {
+  copyFile,
+  lstat,
+  mkdir,
+  readFile,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  statfs,
+  writeFile,
+} from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { resourceError, usageError } from '../errors.js'
 
@@ -8,16 +21,30 @@ const journal = 'warp.merge.part'
 export const record = 'warp.merge.json'
 
 /** What this command writes, and `force` may therefore remove. */
-const own = /^(model(-\d{5}-of-\d{5})?\.safetensors(\.part)?|model\.safetensors\.index\.json|warp\.merge\.(json|part)|point-\d{2,4})$/
+const own = [
+  /^model(-\d{5}-of-\d{5})?\.safetensors(\.part)?$/,
+  /^model\.safetensors\.index\.json$/,
+  /^warp\.merge\./,
+  /^point-\d+$/,
+]
 
 function explain(cause: unknown, path: string, bytes?: number): unknown {
   const { code } = cause as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return resourceError('DISK_FULL', `${path}: no space left${bytes === undefined ? '' : ` for ${bytes} bytes`}`, { file: path, expected: bytes },
-      'Free some space and give the same command again: it goes on with what is missing.')
+    return resourceError(
+      'DISK_FULL',
+      `${path}: no space left${bytes === undefined ? '' : ` for ${bytes} bytes`}`,
+      { file: path, expected: bytes },
+      'Free some space and give the same command again: it goes on with what is missing.',
+    )
   }
   if (code && ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EISDIR', 'ENAMETOOLONG', 'EEXIST'].includes(code)) {
-    return resourceError('OUTPUT_NOT_WRITABLE', `${path}: cannot be written (${code})`, { file: path, found: code }, 'Give a directory that you may write to.')
+    return resourceError(
+      'OUTPUT_NOT_WRITABLE',
+      `${path}: cannot be written (${code})`,
+      { file: path, found: code },
+      'Give a directory that you may write to.',
+    )
   }
   return cause
 }
@@ -35,25 +62,49 @@ async function guarded<T>(path: string, work: () => Promise<T>, bytes?: number):
  * refused.
  * @throws WarpError (usage) OUTPUT_IS_INPUT, OUTPUT_EXISTS; (resource) OUTPUT_NOT_WRITABLE, DISK_FULL
  */
-export async function prepareOutput(output: string, plan: string, inputs: readonly string[], force: boolean): Promise<{ resumed: boolean; created: boolean }> {
+export async function prepareOutput(
+  output: string,
+  plan: string,
+  inputs: readonly string[],
+  force: boolean,
+): Promise<{ resumed: boolean; created: boolean }> {
   const real = await realpath(output).catch(() => undefined)
   for (const input of inputs) {
-    if (real !== undefined && real === await realpath(input)) {
-      throw usageError('OUTPUT_IS_INPUT', `${output}: is the model directory ${input}`, { file: output }, 'Give another output directory.')
+    if (real !== undefined && real === (await realpath(input))) {
+      throw usageError(
+        'OUTPUT_IS_INPUT',
+        `${output}: is the model directory ${input}`,
+        { file: output },
+        'Give another output directory.',
+      )
     }
   }
   const found = await lstat(output).catch(() => undefined)
   if (found && !(await stat(output).catch(() => found)).isDirectory()) {
-    throw usageError('OUTPUT_EXISTS', `${output}: is there already and no directory`, { file: output }, 'Give another output directory.')
+    throw usageError(
+      'OUTPUT_EXISTS',
+      `${output}: is there already and no directory`,
+      { file: output },
+      'Give another output directory.',
+    )
   }
   const entries = found ? await guarded(output, () => readdir(output)) : []
-  if (entries.includes(journal) && await readFile(join(output, journal), 'utf8') === plan) return { resumed: true, created: false }
+  if (entries.includes(journal) && (await readFile(join(output, journal), 'utf8')) === plan)
+    return { resumed: true, created: false }
   if (entries.length > 0) {
     if (!force) {
-      const what = entries.includes(journal) ? 'holds an unfinished merge of other inputs or options' : 'is there already'
-      throw usageError('OUTPUT_EXISTS', `${output}: ${what}`, { file: output }, 'Give another output directory, or --force to replace what a merge wrote.')
+      const what = entries.includes(journal)
+        ? 'holds an unfinished merge of other inputs or options'
+        : 'is there already'
+      throw usageError(
+        'OUTPUT_EXISTS',
+        `${output}: ${what}`,
+        { file: output },
+        'Give another output directory, or --force to replace what a merge wrote.',
+      )
     }
-    for (const entry of entries.filter((name) => own.test(name))) await guarded(output, () => rm(join(output, entry), { recursive: true, force: true }))
+    for (const entry of entries.filter((name) => own.some((pattern) => pattern.test(name))))
+      await guarded(output, () => rm(join(output, entry), { recursive: true, force: true }))
   }
   await guarded(output, () => mkdir(output, { recursive: true }))
   await publish(join(output, journal), plan)
@@ -63,14 +114,14 @@ export async function prepareOutput(output: string, plan: string, inputs: readon
 /** Takes back an output folder in which no file was finished, so that a failure leaves nothing behind. */
 export async function abandonOutput(output: string, folders: readonly string[], created: boolean): Promise<void> {
   await rm(join(output, journal), { force: true }).catch(() => undefined)
-  for (const folder of [...folders, ...created ? [output] : []]) await rmdir(folder).catch(() => undefined)
+  for (const folder of [...folders, ...(created ? [output] : [])]) await rmdir(folder).catch(() => undefined)
 }
 
 export async function finishOutput(output: string): Promise<void> {
   await rm(join(output, journal), { force: true })
 }
 
-/** A file of this size is there: written by an earlier run of the same plan, since names are given to whole files only. */
+/** A file of this size is there: an earlier run of the same plan finished it, for only whole files get their names. */
 export async function isComplete(file: string, size: number): Promise<boolean> {
   return (await stat(file).catch(() => undefined))?.size === size
 }
@@ -80,8 +131,12 @@ export async function checkSpace(output: string, needed: number): Promise<void> 
   const { bavail, bsize } = await guarded(output, () => statfs(output))
   const free = bavail * bsize
   if (free >= needed) return
-  throw resourceError('DISK_FULL', `${output}: needs ${needed} bytes, ${free} are free`, { file: output, expected: needed, found: free },
-    'Free some space, give another output directory, fewer points, or --dtype bf16.')
+  throw resourceError(
+    'DISK_FULL',
+    `${output}: needs ${needed} bytes, ${free} are free`,
+    { file: output, expected: needed, found: free },
+    'Free some space, give another output directory, fewer points, or --dtype bf16.',
+  )
 }
 
 /**
@@ -89,10 +144,14 @@ export async function checkSpace(output: string, needed: number): Promise<void> 
  * process is what this must survive.
  */
 export async function publish(file: string, data: string): Promise<void> {
-  await guarded(file, async () => {
-    await writeFile(`${file}.part`, data)
-    await rename(`${file}.part`, file)
-  }, Buffer.byteLength(data)).catch(async (error) => {
+  await guarded(
+    file,
+    async () => {
+      await writeFile(`${file}.part`, data)
+      await rename(`${file}.part`, file)
+    },
+    Buffer.byteLength(data),
+  ).catch(async (error) => {
     await rm(`${file}.part`, { force: true }).catch(() => undefined)
     throw error
   })

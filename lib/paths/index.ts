@@ -1,2 +1,11 @@
 export { openPairPath, openPath, type OpenPathOptions, type OpenedPath } from './open.js'
-export { fixedTensors, lambdaGrid, parsePathOptions, pathFamilies, rescales, type GridOptions, type PathFamily, type PathOptions } from './options.js'
+export {
+  fixedTensors,
+  lambdaGrid,
+  parsePathOptions,
+  pathFamilies,
+  rescales,
+  type GridOptions,
+  type PathFamily,
+  type PathOptions,
+} from './options.js'

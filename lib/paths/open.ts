@@ -1,5 +1,13 @@
 import { availableParallelism } from 'node:os'
-import { assertUnchanged, nativeWeights, openPair, type BaseHead, type FileRecord, type ModelPair } from '../checkpoint/index.js'
+import {
+  assertUnchanged,
+  listed,
+  nativeWeights,
+  openPair,
+  type BaseHead,
+  type FileRecord,
+  type ModelPair,
+} from '../checkpoint/index.js'
 import { usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask, type RunOptions } from '../native/task.js'
@@ -29,7 +37,8 @@ export interface OpenedPath extends AsyncDisposable {
   inputs: readonly { role: 'base' | 'reference' | 'checkpoint'; files: readonly FileRecord[] }[]
   handle: Handle
   /**
-   * θ(λ) of a tensor (a canonical name, see `pair.tensorNames`), for any λ in [0, 1]; of a trajectory at its points, 0 and 1.
+   * θ(λ) of a tensor (a canonical name, see `pair.tensorNames`), for any λ in [0, 1]; of a trajectory at its points, 0
+   * and 1.
    * @throws WarpError (usage) TENSOR_UNKNOWN, LAMBDA_RANGE, LAMBDA_UNKNOWN
    */
   tensor(name: string, lambda: number, run?: RunOptions): Promise<Float32Array>
@@ -49,7 +58,7 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
   const fixed = fixedTensors(pair.tensorNames, options)
   if (fixed.length > 0) request.fixed = fixed
   const notes = [...pair.notes]
-  if (fixed.length > 0) notes.push(`${fixed.length} of ${pair.tensorNames.length} tensors stay at the base: ${fixed.slice(0, 3).join(', ')}${fixed.length > 3 ? ', …' : ''}`)
+  if (fixed.length > 0) notes.push(`${listed(fixed)} of ${pair.tensorNames.length} stay at the base`)
   const checkpoints: ModelPair[] = []
   for (const dir of request.family === 'trajectory' ? options.checkpoint! : []) {
     checkpoints.push(await openPair(dir, pair.reference.dir, { forward: options.forward ?? false }))
@@ -66,13 +75,25 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
     const between = checkpoints.map((checkpoint) => hold(nativeWeights(checkpoint.base)))
     const native = between.length > 0 ? { ...request, checkpoints: between } : request
     const handle = hold(callNative(() => addon().openPath(base, reference, native)))
-    const record = await runTask((report) => addon().preparePath(handle, options.threads ?? availableParallelism(), report), 'path', 'bytes', options)
+    const record = await runTask(
+      (report) => addon().preparePath(handle, options.threads ?? availableParallelism(), report),
+      'path',
+      'bytes',
+      options,
+    )
     const inputs: OpenedPath['inputs'] = [
-      { role: 'base', files: pair.base.files }, { role: 'reference', files: pair.reference.files },
+      { role: 'base', files: pair.base.files },
+      { role: 'reference', files: pair.reference.files },
       ...checkpoints.map((checkpoint) => ({ role: 'checkpoint' as const, files: checkpoint.base.files })),
     ]
     return {
-      pair, lambdas: request.lambdas, request, record, notes: [...notes, ...recordNotes(request, record)], handle, close,
+      pair,
+      lambdas: request.lambdas,
+      request,
+      record,
+      notes: [...notes, ...recordNotes(request, record)],
+      handle,
+      close,
       inputs,
       assertUnchanged: () => assertUnchanged(inputs.flatMap(({ files }) => files)),
       tensor: (name, lambda, run) => {
@@ -90,21 +111,31 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
 /** `openPair`, then `openPairPath`. */
 export async function openPath(base: string, reference: string, options: OpenPathOptions = {}): Promise<OpenedPath> {
   parsePathOptions(options)
-  return openPairPath(await openPair(base, reference, { baseHead: options.baseHead, forward: options.forward ?? false }), options)
+  return openPairPath(
+    await openPair(base, reference, { baseHead: options.baseHead, forward: options.forward ?? false }),
+    options,
+  )
 }
 
 function checkTensor(pair: ModelPair, name: string, lambda: number): void {
   if (!pair.tensorNames.includes(name)) {
-    throw usageError('TENSOR_UNKNOWN', `there is no tensor ${JSON.stringify(name)}`, { tensor: name, expected: pair.tensorNames.slice(0, 20) })
+    throw usageError('TENSOR_UNKNOWN', `there is no tensor ${JSON.stringify(name)}`, {
+      tensor: name,
+      expected: pair.tensorNames.slice(0, 20),
+    })
   }
-  if (!(lambda >= 0 && lambda <= 1)) throw usageError('LAMBDA_RANGE', `lambda must lie in [0, 1], not ${lambda}`, { found: lambda })
+  if (!(lambda >= 0 && lambda <= 1))
+    throw usageError('LAMBDA_RANGE', `lambda must lie in [0, 1], not ${lambda}`, { found: lambda })
 }
 
 /** One line per branch that is not the family's own. */
 function recordNotes(request: PathRequest, record: readonly PathRecord[]): string[] {
   if (request.family === 'linear' || request.family === 'quadratic') return []
-  const counts = new Map<string, PathRecord[]>()
-  for (const tensor of record) counts.set(tensor.branch, [...counts.get(tensor.branch) ?? [], tensor])
-  return [...counts].filter(([branch]) => branch.includes(':')).map(([branch, tensors]) =>
-    `path ${request.family}: ${tensors.length} of ${record.length} tensors ${branch} (${tensors.slice(0, 3).map((t) => t.name).join(', ')}${tensors.length > 3 ? ', …' : ''})`)
+  const branches = new Map<string, string[]>()
+  for (const { name, branch } of record) {
+    if (branch.includes(':')) branches.set(branch, [...(branches.get(branch) ?? []), name])
+  }
+  return [...branches].map(
+    ([branch, names]) => `path ${request.family}: ${listed(names)} of ${record.length} ${branch}`,
+  )
 }

@@ -14,15 +14,26 @@ export interface GridOptions {
 
 /**
  * The families of pseudo-checkpoints (WARP, section 3.1), with δ = reference − base per tensor:
- * - `linear` θ₀ + λδ; `quadratic` θ₀ + (cλ² + (1 − c)λ)δ; `slerp` on the arc between the two tensors. λ = 0 is the base,
- *   λ = 1 the reference, byte for byte.
- * - `ties` keeps the ⌊density · n⌋ largest |δ|; `breadcrumbs` drops the ⌊gamma · n⌋ largest and of the rest the smallest
- *   until ⌊density · n⌋ remain; `dare` keeps each entry with probability density, `della` with density ± epsilon by its
- *   rank in its row. θ₀ + λ · what is kept: λ = 0 is the base, λ = 1 not the reference (unless density is 1).
+ * - `linear` θ₀ + λδ; `quadratic` θ₀ + (cλ² + (1 − c)λ)δ; `slerp` on the arc between the two tensors. λ = 0 is the
+ *   base, λ = 1 the reference, byte for byte.
+ * - `ties` keeps the ⌊density · n⌋ largest |δ|; `breadcrumbs` drops the ⌊gamma · n⌋ largest and of the rest the
+ *   smallest until ⌊density · n⌋ remain; `dare` keeps each entry with probability density, `della` with density ±
+ *   epsilon by its rank in its row. θ₀ + λ · what is kept: λ = 0 is the base, λ = 1 not the reference (unless density
+ *   is 1).
  * - `nearswap` moves every entry by at most λ · max |δ|: λ = 0 is the base, λ = 1 the reference.
  * - `trajectory` takes real checkpoints, in order, as its points.
  */
-export const pathFamilies = ['linear', 'quadratic', 'slerp', 'ties', 'dare', 'della', 'breadcrumbs', 'nearswap', 'trajectory'] as const
+export const pathFamilies = [
+  'linear',
+  'quadratic',
+  'slerp',
+  'ties',
+  'dare',
+  'della',
+  'breadcrumbs',
+  'nearswap',
+  'trajectory',
+] as const
 export type PathFamily = (typeof pathFamilies)[number]
 export const rescales = ['inverse-density', 'l1', 'none'] as const
 
@@ -63,26 +74,39 @@ const used: Partial<Record<keyof PathOptions, readonly PathFamily[]>> = {
 const grid = ['points', 'lambdaMin', 'lambdaMax', 'lambdas'] as const
 
 /**
- * The points of a path in rising order: `lambdas`, or `points` from `lambdaMin` to `lambdaMax`, evenly (WARP, section 3.1).
+ * The points of a path in rising order: `lambdas`, or `points` from `lambdaMin` to `lambdaMax`, evenly (WARP, section
+ * 3.1).
  * @throws WarpError (usage) POINTS_RANGE, LAMBDA_RANGE, LAMBDA_DUPLICATE, LAMBDA_CONFLICT
  */
 export function lambdaGrid(options: GridOptions): number[] {
   const { points = 15, lambdaMin = 0.05, lambdaMax = 0.95, lambdas } = options
   const beside = grid.find((name) => name !== 'lambdas' && options[name] !== undefined)
   if (lambdas && beside) {
-    throw usageError('LAMBDA_CONFLICT', `lambdas and ${beside} are both given`, {}, 'Give the points themselves, or their number and range.')
+    throw usageError(
+      'LAMBDA_CONFLICT',
+      `lambdas and ${beside} are both given`,
+      {},
+      'Give the points themselves, or their number and range.',
+    )
   }
   if (!lambdas && !(Number.isInteger(points) && points >= 1 && points <= 1000)) {
     throw usageError('POINTS_RANGE', `points must be a whole number from 1 to 1000, not ${points}`, { found: points })
   }
   if (!lambdas && points > 1 && !(lambdaMin < lambdaMax)) {
-    throw usageError('LAMBDA_RANGE', `lambda-min must lie below lambda-max, not ${lambdaMin} and ${lambdaMax}`, { found: [lambdaMin, lambdaMax] })
+    throw usageError('LAMBDA_RANGE', `lambda-min must lie below lambda-max, not ${lambdaMin} and ${lambdaMax}`, {
+      found: [lambdaMin, lambdaMax],
+    })
   }
-  const all = lambdas ?? Array.from({ length: points },
-    (_, k) => points === 1 ? (lambdaMin + lambdaMax) / 2 : lambdaMin + (lambdaMax - lambdaMin) * k / (points - 1))
-  if (all.length === 0 || all.length > 1000) throw usageError('POINTS_RANGE', `a path has from 1 to 1000 lambdas, not ${all.length}`)
+  const all =
+    lambdas ??
+    Array.from({ length: points }, (_, k) =>
+      points === 1 ? (lambdaMin + lambdaMax) / 2 : lambdaMin + ((lambdaMax - lambdaMin) * k) / (points - 1),
+    )
+  if (all.length === 0 || all.length > 1000)
+    throw usageError('POINTS_RANGE', `a path has from 1 to 1000 lambdas, not ${all.length}`)
   for (const lambda of all) {
-    if (!(lambda >= 0 && lambda <= 1)) throw usageError('LAMBDA_RANGE', `lambda must lie in [0, 1], not ${lambda}`, { found: lambda })
+    if (!(lambda >= 0 && lambda <= 1))
+      throw usageError('LAMBDA_RANGE', `lambda must lie in [0, 1], not ${lambda}`, { found: lambda })
   }
   const twice = all.find((lambda, i) => all.indexOf(lambda) !== i)
   if (twice !== undefined) throw usageError('LAMBDA_DUPLICATE', `lambda ${twice} is given twice`, { found: twice })
@@ -91,7 +115,12 @@ export function lambdaGrid(options: GridOptions): number[] {
 
 function oneOf<T extends string>(value: string, names: readonly T[], code: string, what: string): T {
   if ((names as readonly string[]).includes(value)) return value as T
-  throw usageError(code, `there is no ${what} ${JSON.stringify(value)}`, { found: value, expected: [...names] }, `One of ${names.join(', ')}.`)
+  throw usageError(
+    code,
+    `there is no ${what} ${JSON.stringify(value)}`,
+    { found: value, expected: [...names] },
+    `One of ${names.join(', ')}.`,
+  )
 }
 
 function inside(value: number, fits: boolean, code: string, what: string, expected: string): number {
@@ -103,12 +132,18 @@ function inside(value: number, fits: boolean, code: string, what: string, expect
 function refuseUnused(options: PathOptions, family: PathFamily): void {
   for (const [name, families] of Object.entries(used)) {
     if (options[name as keyof PathOptions] === undefined || families.includes(family)) continue
-    throw usageError('PATH_OPTION_UNUSED', `the path ${family} has no option ${name}`, { found: name },
-      `It belongs to ${families.join(', ')}.`)
+    throw usageError(
+      'PATH_OPTION_UNUSED',
+      `the path ${family} has no option ${name}`,
+      { found: name },
+      `It belongs to ${families.join(', ')}.`,
+    )
   }
   const point = grid.find((name) => options[name] !== undefined)
   if (family === 'trajectory' && point) {
-    throw usageError('PATH_OPTION_UNUSED', `the points of a trajectory are its checkpoints: ${point} means nothing`, { found: point })
+    throw usageError('PATH_OPTION_UNUSED', `the points of a trajectory are its checkpoints: ${point} means nothing`, {
+      found: point,
+    })
   }
 }
 
@@ -124,7 +159,13 @@ export function parsePathOptions(options: PathOptions): PathRequest {
   refuseUnused(options, family)
   if (family === 'trajectory') {
     const count = options.checkpoint?.length ?? 0
-    if (count === 0) throw usageError('PATH_CHECKPOINTS_MISSING', 'a trajectory needs its checkpoints', {}, '--checkpoint DIR…, in order')
+    if (count === 0)
+      throw usageError(
+        'PATH_CHECKPOINTS_MISSING',
+        'a trajectory needs its checkpoints',
+        {},
+        '--checkpoint DIR…, in order',
+      )
     return { family, lambdas: Array.from({ length: count }, (_, k) => (k + 1) / (count + 1)) }
   }
   const request: PathRequest = { family, lambdas: lambdaGrid(options) }
@@ -144,7 +185,13 @@ export function parsePathOptions(options: PathOptions): PathRequest {
   if (used.rescale!.includes(family)) {
     request.rescale = oneOf(options.rescale ?? 'inverse-density', rescales, 'PATH_RESCALE_UNKNOWN', 'rescale')
     const seed = options.seed ?? 0
-    request.seed = inside(seed, Number.isSafeInteger(seed) && seed >= 0, 'PATH_SEED_RANGE', 'seed', 'the whole numbers from 0 to 2^53 - 1')
+    request.seed = inside(
+      seed,
+      Number.isSafeInteger(seed) && seed >= 0,
+      'PATH_SEED_RANGE',
+      'seed',
+      'the whole numbers from 0 to 2^53 - 1',
+    )
   }
   if (options.compat !== undefined) {
     request.mergekit = oneOf(options.compat, ['mergekit', 'none'], 'PATH_COMPAT_UNKNOWN', 'compat') === 'mergekit'
@@ -156,28 +203,51 @@ export function parsePathOptions(options: PathOptions): PathRequest {
 function parseEpsilon(given: number | undefined, density: number): number {
   const epsilon = given ?? Math.min(0.1, density / 2, 1 - density)
   if (epsilon >= 0 && epsilon < density && density + epsilon <= 1 + 1e-12) return epsilon
-  throw usageError('PATH_EPSILON_RANGE', `epsilon ${epsilon} breaks 0 < density - epsilon and density + epsilon <= 1, density being ${density}`,
-    { found: epsilon, expected: [0, Math.min(density, 1 - density)] }, 'Give a smaller --epsilon.')
+  throw usageError(
+    'PATH_EPSILON_RANGE',
+    `epsilon ${epsilon} breaks 0 < density - epsilon and density + epsilon <= 1, density being ${density}`,
+    { found: epsilon, expected: [0, Math.min(density, 1 - density)] },
+    'Give a smaller --epsilon.',
+  )
 }
 
 function matcher(globs: readonly string[]): (name: string) => boolean {
-  const patterns = globs.map((glob) => new RegExp(`^${glob.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')}$`))
+  const patterns = globs.map(
+    (glob) =>
+      new RegExp(
+        `^${glob
+          .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+          .replaceAll('*', '.*')
+          .replaceAll('?', '.')}$`,
+      ),
+  )
   return (name) => patterns.some((pattern) => pattern.test(name))
 }
 
 /**
  * The tensors that `only` and `except` leave at the base, of `names`; `*` stands for any characters, `?` for one.
- * @throws WarpError (input) FILTER_MATCHES_NOTHING where a glob matches no tensor, FILTER_LEAVES_NOTHING where none would move
+ * @throws WarpError (input) FILTER_MATCHES_NOTHING where a glob matches no tensor, FILTER_LEAVES_NOTHING where none
+ *   would move
  */
-export function fixedTensors(names: readonly string[], { only, except }: Pick<PathOptions, 'only' | 'except'>): string[] {
-  for (const glob of [...only ?? [], ...except ?? []]) {
+export function fixedTensors(
+  names: readonly string[],
+  { only, except }: Pick<PathOptions, 'only' | 'except'>,
+): string[] {
+  for (const glob of [...(only ?? []), ...(except ?? [])]) {
     if (names.some(matcher([glob]))) continue
-    throw inputError('FILTER_MATCHES_NOTHING', `no tensor matches ${glob}`, { found: glob, expected: names.slice(0, 20) },
-      'warp inspect DIR lists the tensors.')
+    throw inputError(
+      'FILTER_MATCHES_NOTHING',
+      `no tensor matches ${glob}`,
+      { found: glob, expected: names.slice(0, 20) },
+      'warp inspect DIR lists the tensors.',
+    )
   }
   const moves = only ? matcher(only) : () => true
   const stays = matcher(except ?? [])
   const fixed = names.filter((name) => !moves(name) || stays(name))
-  if (fixed.length === names.length) throw inputError('FILTER_LEAVES_NOTHING', 'only and except together leave no tensor that moves', { found: { only, except } })
+  if (fixed.length === names.length)
+    throw inputError('FILTER_LEAVES_NOTHING', 'only and except together leave no tensor that moves', {
+      found: { only, except },
+    })
   return fixed
 }

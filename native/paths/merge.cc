@@ -37,7 +37,8 @@ std::vector<Range> ranges_of(const Path& path, const MergeShard& shard) {
   const std::string where = "tensor " + range.tensor->name + ", element " + std::to_string(range.begin + index);
   if (!std::isfinite(base) || !std::isfinite(reference))
     throw Error(Kind::kInput, "WEIGHTS_NOT_FINITE",
-                where + ": " + std::to_string(base) + " in the base, " + std::to_string(reference) + " in the reference",
+                where + ": " + std::to_string(base) + " in the base, " + std::to_string(reference) +
+                    " in the reference",
                 "such a model gives no predictions: use another checkpoint");
   throw Error(Kind::kInput, "OUTPUT_OVERFLOW",
               where + ": " + std::to_string(value) + " does not fit " + dtype_name(range.tensor->dtype),

@@ -1,64 +1,39 @@
-// What `merge` writes: bytes, files, and what is left when it is stopped.
-import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+// What `merge` writes.
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { nativeWeights, openModel, openPair } from '../../lib/checkpoint/index.js'
+import { nativeWeights, openPair } from '../../lib/checkpoint/index.js'
 import { modelRequest, scoreProbes } from '../../lib/footprint/score.js'
-import { merge, type MergeOptions } from '../../lib/merge/index.js'
+import { merge } from '../../lib/merge/index.js'
 import { addon } from '../../lib/native/load.js'
 import { openPath, pathFamilies } from '../../lib/paths/index.js'
 import type { PackedProbes } from '../../lib/text/index.js'
-import { fixtureModel, safetensors, temporaryDirectory, type TestTensor } from '../models.js'
-
-const [base, reference] = [fixtureModel('bert/base'), fixtureModel('bert/reference')]
-const fresh = (): string => join(temporaryDirectory(), 'out')
-const sha = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex')
-
-/** Every file below a directory with its digest. */
-function listing(dir: string, prefix = ''): Record<string, string> {
-  return Object.assign({}, ...readdirSync(dir, { withFileTypes: true }).map((entry) => entry.isDirectory()
-    ? listing(join(dir, entry.name), `${prefix}${entry.name}/`) : { [prefix + entry.name]: sha(join(dir, entry.name)) }))
-}
-
-/** Stored bytes by canonical name. */
-async function weights(dir: string): Promise<Map<string, { dtype: string; bytes: Buffer }>> {
-  const model = await openModel(dir, { forward: false })
-  return new Map([...model.tensors, ...model.extra].map(([name, { file, offset, length, dtype }]) =>
-    [name, { dtype, bytes: readFileSync(model.files[file].path).subarray(offset, offset + length) }]))
-}
-
-/** A model of no known architecture: only its tensors matter. */
-function model(tensors: TestTensor[], config: object = {}): string {
-  const dir = join(temporaryDirectory(), 'model')
-  mkdirSync(dir)
-  writeFileSync(join(dir, 'config.json'), JSON.stringify({ architectures: ['ThingModel'], model_type: 'thing', ...config }))
-  writeFileSync(join(dir, 'model.safetensors'), safetensors(tensors))
-  return dir
-}
-const floats = (name: string, values: number[] | Float32Array): TestTensor =>
-  ({ name, shape: [values.length], data: new Uint8Array(Float32Array.from(values).buffer) })
-const ramp = (count: number, factor: number): Float32Array => Float32Array.from({ length: count }, (_, i) => Math.fround(Math.sin(i * factor)))
-
-const pair = { base, reference, baseHead: 'zeros' } as const
-const run = (options: Partial<MergeOptions>) => merge({ ...pair, output: fresh(), lambda: 0.3, ...options })
+import { base, floats, fresh, listing, model, reference, run, sha, weights } from '../merging.js'
+import { fixtureModel, type TestTensor } from '../models.js'
 
 describe('one point', () => {
-  test.each(pathFamilies.filter((family) => family !== 'trajectory'))('of %s has the values of the path, under the reference\'s names', async (path) => {
-    const { output } = await run({ path })
-    const opened = await openPath(base, reference, { path, baseHead: 'zeros' })
-    const written = await weights(output)
-    expect([...written.keys()].sort()).toEqual([...(await weights(reference)).keys()].sort())
-    for (const name of opened.pair.tensorNames) {
-      const { dtype, bytes } = written.get(name)!
-      expect(dtype).toBe('F32')
-      expect(bytes.equals(Buffer.from((await opened.tensor(name, 0.3)).buffer))).toBe(true)
-    }
-    opened.close()
-  })
+  test.each(pathFamilies.filter((family) => family !== 'trajectory'))(
+    "of %s has the values of the path, under the reference's names",
+    async (path) => {
+      const { output } = await run({ path })
+      const opened = await openPath(base, reference, { path, baseHead: 'zeros' })
+      const written = await weights(output)
+      expect([...written.keys()].sort()).toEqual([...(await weights(reference)).keys()].sort())
+      for (const name of opened.pair.tensorNames) {
+        const { dtype, bytes } = written.get(name)!
+        expect(dtype).toBe('F32')
+        expect(bytes.equals(Buffer.from((await opened.tensor(name, 0.3)).buffer))).toBe(true)
+      }
+      opened.close()
+    },
+  )
 
   test('at 0 is the base and at 1 the reference, byte for byte', async () => {
-    const [start, end] = [await weights((await run({ lambda: 0 })).output), await weights((await run({ lambda: 1 })).output)]
-    for (const [name, { bytes }] of await weights(base)) if (!name.startsWith('classifier.')) expect(start.get(name)!.bytes.equals(bytes)).toBe(true)
+    const [start, end] = [
+      await weights((await run({ lambda: 0 })).output),
+      await weights((await run({ lambda: 1 })).output),
+    ]
+    for (const [name, { bytes }] of await weights(base))
+      if (!name.startsWith('classifier.')) expect(start.get(name)!.bytes.equals(bytes)).toBe(true)
     expect(start.get('classifier.weight')!.bytes.every((byte) => byte === 0)).toBe(true)
     for (const [name, { bytes }] of await weights(reference)) expect(end.get(name)!.bytes.equals(bytes)).toBe(true)
   })
@@ -66,9 +41,17 @@ describe('one point', () => {
   test('comes with configuration and a record of how it was made', async () => {
     const result = await run({ path: 'slerp', lambda: 0.4 })
     const made = JSON.parse(readFileSync(join(result.output, 'warp.merge.json'), 'utf8'))
-    expect(made).toMatchObject({ schema: 'warp.merge/1', lambda: 0.4, dtype: 'same', baseHead: 'zeros', path: { family: 'slerp' } })
-    expect(made.inputs.map(({ role, sha256 }: { role: string; sha256: string }) => [role, sha256]))
-      .toEqual([['base', sha(join(base, 'model.safetensors'))], ['reference', sha(join(reference, 'model.safetensors'))]])
+    expect(made).toMatchObject({
+      schema: 'warp.merge/1',
+      lambda: 0.4,
+      dtype: 'same',
+      baseHead: 'zeros',
+      path: { family: 'slerp' },
+    })
+    expect(made.inputs.map(({ role, sha256 }: { role: string; sha256: string }) => [role, sha256])).toEqual([
+      ['base', sha(join(base, 'model.safetensors'))],
+      ['reference', sha(join(reference, 'model.safetensors'))],
+    ])
     expect(made.tensors.some(({ branch }: { branch: string }) => branch === 'slerp')).toBe(true)
     expect(sha(join(result.output, 'config.json'))).toBe(sha(join(reference, 'config.json')))
     expect(readdirSync(result.output).filter((file) => file.includes('.part'))).toEqual([])
@@ -76,9 +59,13 @@ describe('one point', () => {
 
   test('scores as the path does without being written', async () => {
     const { output } = await run({ lambda: 0.35 })
-    const ids = Uint32Array.from({ length: 40 }, (_, i) => (i * 7) % 30 + 1)
+    const ids = Uint32Array.from({ length: 40 }, (_, i) => ((i * 7) % 30) + 1)
     const probes = {
-      ids, typeIds: new Uint8Array(0), offsets: Uint32Array.from([0, 5, 17, 20, 40]), label: Int32Array.from([0, 1, 2, 0]), domain: Int32Array.from([0, 1, 0, 1]),
+      ids,
+      typeIds: new Uint8Array(0),
+      offsets: Uint32Array.from([0, 5, 17, 20, 40]),
+      label: Int32Array.from([0, 1, 2, 0]),
+      domain: Int32Array.from([0, 1, 0, 1]),
     } as unknown as PackedProbes
     const loss = async (dir: string, lambda: number, column: number) => {
       const opened = await openPair(base, dir, { baseHead: 'zeros' })
@@ -115,14 +102,24 @@ describe('dtypes', () => {
         expect(worst).toBeLessThanOrEqual(1)
       }
       expect(JSON.parse(readFileSync(join(output, 'config.json'), 'utf8'))).toMatchObject(
-        'dtype' in JSON.parse(readFileSync(join(reference, 'config.json'), 'utf8')) ? { dtype: dtype === 'f16' ? 'float16' : 'bfloat16' } : { torch_dtype: dtype === 'f16' ? 'float16' : 'bfloat16' })
+        'dtype' in JSON.parse(readFileSync(join(reference, 'config.json'), 'utf8'))
+          ? { dtype: dtype === 'f16' ? 'float16' : 'bfloat16' }
+          : { torch_dtype: dtype === 'f16' ? 'float16' : 'bfloat16' },
+      )
     }
   })
   test('a value that overflows is refused and named, and nothing is left', async () => {
     const output = fresh()
-    const [l, r] = [model([floats('a', [1, 2]), floats('b', [1, 60000, 3])]), model([floats('a', [1, 3]), floats('b', [1, 80000, 3])])]
+    const [l, r] = [
+      model([floats('a', [1, 2]), floats('b', [1, 60000, 3])]),
+      model([floats('a', [1, 3]), floats('b', [1, 80000, 3])]),
+    ]
     const error = await merge({ base: l, reference: r, output, lambda: 0.5, dtype: 'f16' }).catch((caught) => caught)
-    expect(error).toMatchObject({ code: 'OUTPUT_OVERFLOW', exitCode: 3, message: expect.stringMatching(/tensor b, element 1: 70000/) })
+    expect(error).toMatchObject({
+      code: 'OUTPUT_OVERFLOW',
+      exitCode: 3,
+      message: expect.stringMatching(/tensor b, element 1: 70000/),
+    })
     expect(existsSync(output)).toBe(false)
     await merge({ base: l, reference: r, output, lambda: 0.5, dtype: 'bf16' })
   })
@@ -134,7 +131,12 @@ describe('dtypes', () => {
     expect([dtype, bytes.readFloatLE(0), bytes.readFloatLE(4)]).toEqual(['F32', 2, 1.5])
   })
   test('F64 at the ends passes unrounded', async () => {
-    const wide = (values: number[]): TestTensor => ({ name: 'a', shape: [values.length], dtype: 'F64', data: new Uint8Array(Float64Array.from(values).buffer) })
+    const wide = (values: number[]): TestTensor => ({
+      name: 'a',
+      shape: [values.length],
+      dtype: 'F64',
+      data: new Uint8Array(Float64Array.from(values).buffer),
+    })
     const [l, r] = [model([wide([0.1, 1 / 3])]), model([wide([0.2, 2 / 3])])]
     const { output } = await merge({ base: l, reference: r, output: fresh(), lambda: 0 })
     expect((await weights(output)).get('a')!.bytes.readDoubleLE(8)).toBe(1 / 3)
@@ -142,11 +144,27 @@ describe('dtypes', () => {
 })
 
 test('integer buffers are copied; tied tables are written once', async () => {
-  const ids: TestTensor = { name: 'position_ids', shape: [3], dtype: 'I64', data: new Uint8Array(BigInt64Array.from([0n, 1n, 2n]).buffer) }
-  const { output, notes } = await merge({ base: model([floats('a', [1, 2]), ids]), reference: model([floats('a', [3, 4]), ids]), output: fresh(), lambda: 0.5 })
+  const ids: TestTensor = {
+    name: 'position_ids',
+    shape: [3],
+    dtype: 'I64',
+    data: new Uint8Array(BigInt64Array.from([0n, 1n, 2n]).buffer),
+  }
+  const { output, notes } = await merge({
+    base: model([floats('a', [1, 2]), ids]),
+    reference: model([floats('a', [3, 4]), ids]),
+    output: fresh(),
+    lambda: 0.5,
+  })
   expect((await weights(output)).get('position_ids')).toEqual({ dtype: 'I64', bytes: Buffer.from(ids.data!) })
-  expect(notes.join()).toMatch(/copied as they are: position_ids/)
-  const gpt = await merge({ base: fixtureModel('gpt2/base'), reference: fixtureModel('gpt2/reference'), baseHead: 'zeros', output: fresh(), lambda: 0.5 })
+  expect(notes.join()).toMatch(/1 tensor \(position_ids\) copied as they are/)
+  const gpt = await merge({
+    base: fixtureModel('gpt2/base'),
+    reference: fixtureModel('gpt2/reference'),
+    baseHead: 'zeros',
+    output: fresh(),
+    lambda: 0.5,
+  })
   const names = [...(await weights(gpt.output)).keys()]
   expect(names.filter((name) => /lm_head/.test(name))).toEqual([])
 })
@@ -161,7 +179,9 @@ describe('a whole path', () => {
       const alone = await run({ lambda, path: 'ties', density: 0.5 })
       expect(listing(dir)).toEqual(listing(alone.output))
     }
-    expect(JSON.parse(readFileSync(join(output, 'warp.merge.json'), 'utf8')).points).toEqual(lambdas.map((lambda, k) => ({ lambda, dir: `point-0${k + 1}` })))
+    expect(JSON.parse(readFileSync(join(output, 'warp.merge.json'), 'utf8')).points).toEqual(
+      lambdas.map((lambda, k) => ({ lambda, dir: `point-0${k + 1}` })),
+    )
   })
 
   test('is cut into shards with an index', async () => {
@@ -180,106 +200,6 @@ describe('a whole path', () => {
   test('does not depend on the number of threads', async () => {
     const all = await Promise.all([1, 3].map((threads) => run({ path: 'della', density: 0.6, threads })))
     expect(listing(all[0].output)).toEqual(listing(all[1].output))
-  })
-})
-
-describe('interrupted', () => {
-  const sized = (factor: number) => Array.from({ length: 8 }, (_, i) => floats(`t${i}`, ramp(20_000, factor + i)))
-  const [l, r] = [() => model(sized(0.1)), () => model(sized(0.2))]
-
-  test('goes on where it stopped and gives the same bytes', async () => {
-    const options = { base: l(), reference: r(), points: 3, maxShard: 80_000, path: 'slerp' }
-    const whole = await merge({ ...options, output: fresh() })
-    const output = fresh()
-    const stop = new AbortController()
-    const stopped = await merge({
-      ...options, output, signal: stop.signal,
-      // the second shard is being written: the first has its names
-      onProgress: ({ phase, done, total }) => { if (phase === 'write' && done > total / 8) stop.abort(new Error('enough')) },
-    }).catch((error) => error)
-    expect(stopped).toMatchObject({ message: 'enough' })
-    const left = Object.keys(listing(output))
-    expect(left).toContain('point-01/model-00001-of-00008.safetensors')
-    expect(left.filter((file) => file.endsWith('json'))).toEqual([])
-    for (const file of left.filter((name) => name.endsWith('.safetensors'))) expect(listing(output)[file]).toBe(listing(whole.output)[file])
-    // what a killed process would leave as well
-    writeFileSync(join(output, 'point-02', 'model-00008-of-00008.safetensors.part'), 'half')
-    await expect(merge({ ...options, points: 4, output })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS', message: expect.stringMatching(/unfinished merge of other/) })
-    const again = await merge({ ...options, output })
-    expect(again.resumed).toBeGreaterThanOrEqual(3)
-    expect(listing(output)).toEqual(listing(whole.output))
-  })
-
-  test('before anything was finished leaves nothing', async () => {
-    const output = fresh()
-    const reason = new Error('enough')
-    await expect(run({ output, signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
-    const stop = new AbortController()
-    const options = { base: l(), reference: r(), points: 3, output, signal: stop.signal }
-    await expect(merge({ ...options, onProgress: ({ phase }) => { if (phase === 'write') stop.abort(reason) } })).rejects.toBe(reason)
-    expect(existsSync(output)).toBe(false)
-  })
-
-  test('by an input that shrinks or changes says so', async () => {
-    const damage = async (harm: (file: string) => void, path: string) => {
-      const options = { base: l(), reference: r(), lambda: 0.5, path, output: fresh() }
-      let harmed = false
-      const error = await merge({
-        ...options,
-        onProgress: ({ phase, done, total }) => {
-          if (harmed || phase !== 'path' || done < total) return
-          harmed = true
-          harm(join(options.base, 'model.safetensors'))
-        },
-      }).catch((caught) => caught)
-      expect(harmed).toBe(true)
-      expect(existsSync(options.output)).toBe(false)
-      return error
-    }
-    expect(await damage((file) => truncateSync(file, statSync(file).size - 50_000), 'linear')).toMatchObject({ code: 'FILE_SHRANK', exitCode: 3 })
-    expect(await damage((file) => utimesSync(file, 1, 1), 'slerp')).toMatchObject({ code: 'FILE_CHANGED', exitCode: 3 })
-  })
-})
-
-describe('refuses', () => {
-  test.each<[string, Partial<MergeOptions>]>([
-    ['MERGE_LAMBDA', { lambda: undefined }], ['MERGE_LAMBDA', { points: 3 }], ['MERGE_LAMBDA', { path: 'trajectory', checkpoint: [base] }],
-    ['LAMBDA_RANGE', { lambda: 1.5 }], ['MERGE_DTYPE_UNKNOWN', { dtype: 'int8' }], ['MERGE_SHARD_RANGE', { maxShard: 0 }],
-    ['PATH_DENSITY_RANGE', { path: 'ties', density: 2 }], ['FILTER_MATCHES_NOTHING', { only: ['encoder.layer.99.*'] }],
-    ['BASE_HEAD_MISSING', { baseHead: undefined, base: fixtureModel('bert/base-old') }], ['NO_SIGNAL', { base: reference, baseHead: undefined }],
-    ['NO_SIGNAL', { only: ['classifier.*'], base: reference, baseHead: undefined }], ['PAIR_ARCHITECTURE', { base: fixtureModel('gpt2/base') }],
-  ])('%s %o', async (code, options) => {
-    const output = fresh()
-    await expect(run({ output, ...options })).rejects.toMatchObject({ code })
-    expect(existsSync(output)).toBe(false)
-  })
-  test('embeddings of different sizes, with both', async () => {
-    const of = (rows: number) => model([{ name: 'a', shape: [rows, 2] }], { vocab_size: rows })
-    await expect(merge({ base: of(3), reference: of(4), output: fresh(), lambda: 0.5 })).rejects.toMatchObject({ exitCode: 3, message: expect.stringMatching(/3.*4/) })
-  })
-  test('missing and extra tensors', async () => {
-    const [few, many] = [model([floats('a', [1])]), model([floats('a', [2]), floats('b', [1])])]
-    await expect(merge({ base: few, reference: many, output: fresh(), lambda: 0.5 })).rejects.toMatchObject({ code: 'PAIR_TENSORS' })
-    await expect(merge({ base: many, reference: few, output: fresh(), lambda: 0.5 })).rejects.toMatchObject({ code: 'PAIR_TENSORS' })
-  })
-  test('weights that are not finite, by name and index', async () => {
-    const [l, r] = [model([floats('a', [1, 2, 3])]), model([floats('a', [1, NaN, 4])])]
-    await expect(merge({ base: l, reference: r, output: fresh(), lambda: 0.5 }))
-      .rejects.toMatchObject({ code: 'WEIGHTS_NOT_FINITE', exitCode: 3, message: expect.stringMatching(/tensor a, element 1/) })
-  })
-  test('an output that is an input, exists, is a file, or cannot be made', async () => {
-    await expect(run({ output: base })).rejects.toMatchObject({ code: 'OUTPUT_IS_INPUT', exitCode: 2 })
-    const dir = temporaryDirectory()
-    writeFileSync(join(dir, 'mine'), 'x')
-    await expect(run({ output: dir })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS', exitCode: 2 })
-    await expect(run({ output: join(dir, 'mine') })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
-    await expect(run({ output: join(dir, 'mine', 'below') })).rejects.toMatchObject({ code: 'OUTPUT_NOT_WRITABLE', exitCode: 4 })
-    const { output } = await run({ output: join(dir, 'new') })
-    await expect(run({ output })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
-    writeFileSync(join(output, 'README.md'), 'mine')
-    await run({ output, force: true, lambda: 0.8 })
-    expect(JSON.parse(readFileSync(join(output, 'warp.merge.json'), 'utf8')).lambda).toBe(0.8)
-    expect(readFileSync(join(output, 'README.md'), 'utf8')).toBe('mine')
   })
 })
 

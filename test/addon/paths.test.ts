@@ -30,22 +30,25 @@ test('linear is linear, and its ends are the models', async () => {
   expect(await path.tensor(tensor, 1)).toEqual(r)
   const middle = await path.tensor(tensor, 0.3)
   middle.forEach((value, i) => expect(value).toBe(Math.fround(l[i] - 0.3 * (l[i] - r[i]))))
-  expect([...await path.tensor('classifier.weight', 0)].every((value) => value === 0)).toBe(true)
+  expect([...(await path.tensor('classifier.weight', 0))].every((value) => value === 0)).toBe(true)
 })
 
-test.each(pathFamilies.filter((family) => family !== 'trajectory'))('%s moves every tensor and records what it did', async (family) => {
-  const path = await opened(base, reference, { path: family, baseHead: 'zeros' })
-  expect(path.record.map((entry) => entry.name)).toEqual(path.pair.tensorNames)
-  let moved = 0
-  for (const { name, elements } of path.record) {
-    const [l, m] = [await path.tensor(name, 0), await path.tensor(name, 0.5)]
-    expect(m).toHaveLength(elements)
-    expect(m.every(Number.isFinite)).toBe(true)
-    moved += m.some((value, i) => value !== l[i]) ? 1 : 0
-  }
-  // a one-element mask may keep nothing; anything larger than a few elements does move
-  expect(moved).toBeGreaterThanOrEqual(path.record.filter(({ elements }) => elements > 8).length)
-})
+test.each(pathFamilies.filter((family) => family !== 'trajectory'))(
+  '%s moves every tensor and records what it did',
+  async (family) => {
+    const path = await opened(base, reference, { path: family, baseHead: 'zeros' })
+    expect(path.record.map((entry) => entry.name)).toEqual(path.pair.tensorNames)
+    let moved = 0
+    for (const { name, elements } of path.record) {
+      const [l, m] = [await path.tensor(name, 0), await path.tensor(name, 0.5)]
+      expect(m).toHaveLength(elements)
+      expect(m.every(Number.isFinite)).toBe(true)
+      moved += m.some((value, i) => value !== l[i]) ? 1 : 0
+    }
+    // a one-element mask may keep nothing; anything larger than a few elements does move
+    expect(moved).toBeGreaterThanOrEqual(path.record.filter(({ elements }) => elements > 8).length)
+  },
+)
 
 test('a mask is the same whatever is asked first, and another with another seed', async () => {
   const open = (seed: number) => opened(base, reference, { path: 'dare', density: 0.5, seed, baseHead: 'zeros' })
@@ -61,17 +64,25 @@ test('filters leave tensors at the base and say so', async () => {
   const path = await opened(base, reference, { only: ['encoder.*'], baseHead: 'zeros' })
   expect(await path.tensor('pooler.dense.weight', 0.9)).toEqual(await stored(base, 'pooler.dense.weight'))
   expect(await path.tensor(tensor, 0.9)).not.toEqual(await stored(base, tensor))
-  expect(path.record.find(({ name }) => name === 'pooler.dense.weight')).toMatchObject({ branch: 'fixed at the base', kept: 0 })
+  expect(path.record.find(({ name }) => name === 'pooler.dense.weight')).toMatchObject({
+    branch: 'fixed at the base',
+    kept: 0,
+  })
   expect(path.notes.join('\n')).toMatch(/stay at the base/)
 })
 
 test('a trajectory takes its points from its checkpoints', async () => {
-  const path = await opened(base, reference, { path: 'trajectory', checkpoint: [reference, reference], baseHead: 'zeros' })
+  const path = await opened(base, reference, {
+    path: 'trajectory',
+    checkpoint: [reference, reference],
+    baseHead: 'zeros',
+  })
   expect(path.lambdas).toEqual([1 / 3, 2 / 3])
   expect(await path.tensor(tensor, 1 / 3)).toEqual(await stored(reference, tensor))
   await expect(path.tensor(tensor, 0.5)).rejects.toMatchObject({ code: 'LAMBDA_UNKNOWN' })
-  await expect(openPath(base, reference, { path: 'trajectory', checkpoint: [fixtureModel('gpt2/reference')], baseHead: 'zeros' }))
-    .rejects.toMatchObject({ code: 'PAIR_ARCHITECTURE' })
+  await expect(
+    openPath(base, reference, { path: 'trajectory', checkpoint: [fixtureModel('gpt2/reference')], baseHead: 'zeros' }),
+  ).rejects.toMatchObject({ code: 'PAIR_ARCHITECTURE' })
 })
 
 test('refuses what is not there, and stops when asked to', async () => {
@@ -90,7 +101,15 @@ test('refuses what is not there, and stops when asked to', async () => {
 test('progress goes from nothing to all bytes', async () => {
   const seen: number[] = []
   let total = 0
-  const path = await opened(base, reference, { path: 'slerp', baseHead: 'zeros', onProgress: (p) => { seen.push(p.done); total = p.total; expect(p.unit).toBe('bytes') } })
+  const path = await opened(base, reference, {
+    path: 'slerp',
+    baseHead: 'zeros',
+    onProgress: (p) => {
+      seen.push(p.done)
+      total = p.total
+      expect(p.unit).toBe('bytes')
+    },
+  })
   expect(seen.every((done, i) => i === 0 || done >= seen[i - 1])).toBe(true)
   expect(seen.at(-1)).toBe(total)
   expect(path.record.some(({ branch }) => branch === 'slerp')).toBe(true)

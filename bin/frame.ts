@@ -1,5 +1,5 @@
 // What every command shares: options of the frame, one way to run, print, fail and be interrupted.
-import cliProgress from 'cli-progress'
+import type { SingleBar } from 'cli-progress'
 import { type Command, CommanderError } from 'commander'
 import type { Progress } from '../lib/native/task.js'
 
@@ -67,7 +67,7 @@ export async function execute(options: FrameOptions, work: (run: CommandRun) => 
 
 /** A bar with ETA on a terminal; elsewhere a line when a phase starts and every ten seconds within it. */
 class ProgressReporter {
-  #bar: cliProgress.SingleBar | undefined
+  #bar: SingleBar | undefined
   #phase = ''
   #last = 0
 
@@ -84,7 +84,9 @@ class ProgressReporter {
     this.stop()
     this.#phase = phase
     if (!process.stderr.isTTY || total === 0) return
-    this.#bar = new cliProgress.SingleBar({
+    // loaded here, as the way to the first line of --help is short without it
+    const { SingleBar } = require('cli-progress') as typeof import('cli-progress')
+    this.#bar = new SingleBar({
       format: '{phase} {bar} {percentage}% · {duration_formatted} · ETA {eta_formatted}', stream: process.stderr,
       hideCursor: true, clearOnComplete: true, etaBuffer: 50, barCompleteChar: '█', barIncompleteChar: '░',
     })

@@ -1,7 +1,7 @@
 import { domainsOf, openSession, scoreProbes, statisticsOf, Stopwatch, type FootprintOptions, type Session } from './footprint/index.js'
-import { version } from './doctor.js'
+import { toolOf, type Tool } from './doctor.js'
 import { traceProbes, type TraceSummary } from './trace/probes.js'
-import { footprintOf, readMixtures, type Diagnostics, type Footprint, type MixtureResult } from './readouts/index.js'
+import { checkReadouts, footprintOf, readMixtures, readoutsFor, type Diagnostics, type Footprint, type MixtureResult } from './readouts/index.js'
 
 export interface RecoverOptions extends FootprintOptions {
   /** names of readouts; default: all that apply */
@@ -13,7 +13,7 @@ export interface RecoverOptions extends FootprintOptions {
 /** `result.json`, schema `warp.recover/1`. */
 export interface RecoverResult {
   schema: 'warp.recover/1'
-  tool: { name: string; version: string; device: string; deviceReason: string }
+  tool: Tool
   command: Record<string, unknown>
   seed: number
   timings: Record<string, number>
@@ -71,9 +71,23 @@ function plannedBytes(session: Session): number {
   return process.memoryUsage.rss() + session.plan.peakBytes + overheadBytes
 }
 
+/** A session whose readouts are known to be there before any scoring. */
+async function openChecked(options: RecoverOptions): Promise<Session> {
+  const session = await openSession(options, true)
+  const scopes = session.model.kind === 'bert' ? ['head', 'top'] as const : ['head'] as const
+  const gradients = scopes.flatMap((scope) => [{ scope, q: 0 }, { scope, q: 1 }])
+  try {
+    checkReadouts(options.readout, options.bootstrap ?? 1000, readoutsFor({ gradients }))
+    return session
+  } catch (error) {
+    session.close()
+    throw error
+  }
+}
+
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
 export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
-  const session = await openSession(options, true)
+  const session = await openChecked(options)
   try {
     const { plan, path, probes } = session
     const { measureRate } = await import('./footprint/rate.js')
@@ -94,7 +108,7 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
  * @throws WarpError (bad input, resources), the signal's reason
  */
 export async function recover(options: RecoverOptions): Promise<Recovered> {
-  const session = await openSession(options, true)
+  const session = await openChecked(options)
   try {
     const planned = plannedBytes(session)
     const watch = new Stopwatch()
@@ -113,7 +127,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     const best = read.mixtures.find(({ readout }) => readout === read.recommended)!
     const result: RecoverResult = {
       schema: 'warp.recover/1',
-      tool: { name: 'warp-recover', version: version(), device: session.device.name, deviceReason: session.device.reason },
+      tool: toolOf(session.device),
       command: commandOf(options), seed: session.seed, timings: { ...session.timings, ...watch.timings },
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024, plannedMemoryBytes: planned, flops: session.plan.flops, inputs: session.inputs, domains: domainsOf(session),
       path: session.path.family, lambdas: session.path.lambdas, scope: session.score.scope, footprint: { mean, standardError }, loss,

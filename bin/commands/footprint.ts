@@ -22,10 +22,10 @@ async function footprintCommand(flags: Flags): Promise<void> {
   const { output, force, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { footprint, npy } = await import('../../lib/footprint/index.js')
-    if (output) await checkOutput(output, files, force)
+    if (output !== undefined) await checkOutput(output, files, force)
     const { alignment, ...result } = await footprint({ ...options, signal, onProgress })
     const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
-    if (output) await writeOutput(output, { 'footprint.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape) }, force)
+    if (output !== undefined) await writeOutput(output, { 'footprint.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape) }, force)
     const width = Math.max(...result.domains.map(({ name }) => name.length))
     const row = (name: string, cells: string[]): string => `${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(8)).join(' ')}`
     return {

@@ -27,14 +27,14 @@ async function recoverCommand(flags: Flags): Promise<void> {
   const { output, force, strict, dryRun, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { planRecover, recover } = await import('../../lib/recover.js')
-    if (output && !dryRun) await checkOutput(output, files, force)
+    if (output !== undefined && !dryRun) await checkOutput(output, files, force)
     if (dryRun) {
       const plan = await planRecover({ ...options, signal, onProgress })
       return { json: plan, text: planText(plan) }
     }
     const { result, alignment } = await recover({ ...options, signal, onProgress })
     const { terminalReport, htmlReport } = await import('../../lib/report/index.js')
-    if (output) {
+    if (output !== undefined) {
       const { npy } = await import('../../lib/footprint/index.js')
       const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
       await writeOutput(output, { 'result.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape), 'report.html': htmlReport(result) }, force)

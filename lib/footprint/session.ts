@@ -8,7 +8,7 @@ import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from 
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import { packProbes, readLabelMap, readProbes, type PackedProbes, type ProbeOptions, type ProbeSet } from '../text/index.js'
 import { loadTokenizer } from '../text/tokenizer/index.js'
-import { chooseDevice } from './device.js'
+import { chooseDevice, type Device } from './device.js'
 import { modelRequest, planProbes, type ScoreOptions } from './score.js'
 
 export type Scope = 'head' | 'top'
@@ -60,7 +60,7 @@ export interface Session {
   seed: number
   /** tokens of a probe, special ones included */
   maxLength: number
-  device: { name: string; reason: string }
+  device: Device
   inputs: InputRecord[]
   notes: string[]
   /** seconds by phase so far */
@@ -85,6 +85,8 @@ export class Stopwatch {
  */
 export async function openSession(options: FootprintOptions, gradients: boolean): Promise<Session> {
   const { signal, onProgress, seed = 0 } = options
+  signal?.throwIfAborted()
+  checkNumbers(options)
   const watch = new Stopwatch()
   const device = chooseDevice(options.device)
   parsePathOptions(options)
@@ -127,6 +129,17 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     close()
     throw error
   }
+}
+
+function checkNumbers({ threads, memory, seed }: FootprintOptions): void {
+  const check = (name: string, value: number | undefined, least: number, most: number): void => {
+    if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return
+    throw usageError('OPTION_RANGE', `${name} must be a whole number from ${least} to ${most}, not ${value}`, { expected: [least, most], found: value },
+      `a number from ${least} on; leave it out for the default`)
+  }
+  check('threads', threads, 1, 1024)
+  check('memory', memory, 0, Number.MAX_SAFE_INTEGER)
+  check('seed', seed, 0, Number.MAX_SAFE_INTEGER)
 }
 
 async function loadTokenizerOf(base: string, error: unknown) {

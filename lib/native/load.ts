@@ -3,11 +3,11 @@ import { WarpError } from '../errors.js'
 import type { Addon } from './types.js'
 
 let loaded: Addon | undefined
+const root = path.resolve(__dirname, '../../..')
 
 /** The addon: a prebuild, or what `npm run build:native` made. Loaded on first use. */
 export function addon(): Addon {
   if (loaded) return loaded
-  const root = path.resolve(__dirname, '../../..')
   try {
     // eslint-disable-next-line @typescript-eslint/no-require-imports
     loaded = require('node-gyp-build')(root) as Addon
@@ -16,4 +16,10 @@ export function addon(): Addon {
       'npm rebuild warp-recover builds it (a C++17 compiler and CMake are needed); in a clone, npm run build', { cause })
   }
   return loaded
+}
+
+/** The file that `addon` loads, from the package's folder. */
+export function addonFile(): string {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  return path.relative(root, require('node-gyp-build').path(root) as string).replaceAll(path.sep, '/')
 }

@@ -1,16 +1,18 @@
 import type { FootprintStatistics, GradientStatistics } from './types.js'
 
 /** Which gradients a readout is about: the default ones, or those of one scope and exponent. */
-export type GradientChoice = Pick<GradientStatistics, 'scope' | 'q'> | 'default'
+export type GradientChoice = GradientKind | 'default'
+/** Which gradients statistics are of. */
+export type GradientKind = Pick<GradientStatistics, 'scope' | 'q'>
 
 const width = { head: 0, top: 1 }
 
 /** The widest scope there is, with q = 1 if it is there, else the largest q; null without any gradients. */
-export function defaultGradients(gradients: GradientStatistics[]): GradientStatistics | null {
-  const rank = (g: GradientStatistics) => (g.q === 1 ? Number.MAX_VALUE : g.q)
-  const better = (a: GradientStatistics, b: GradientStatistics) =>
+export function defaultGradients<T extends GradientKind>(gradients: T[]): T | null {
+  const rank = (g: T) => (g.q === 1 ? Number.MAX_VALUE : g.q)
+  const better = (a: T, b: T) =>
     width[a.scope] !== width[b.scope] ? width[a.scope] > width[b.scope] : rank(a) > rank(b)
-  return gradients.reduce<GradientStatistics | null>((best, g) => (best && !better(g, best) ? best : g), null)
+  return gradients.reduce<T | null>((best, g) => (best && !better(g, best) ? best : g), null)
 }
 
 /** The gradients a choice names, or null when they were not computed. */

@@ -3,7 +3,7 @@ import { inputError, usageError } from '../errors.js'
 import { blend } from './blend.js'
 import { bootstrap, percentileIntervals } from './bootstrap.js'
 import { diagnose } from './diagnostics.js'
-import { defaultGradients } from './gradient-choice.js'
+import { defaultGradients, type GradientKind } from './gradient-choice.js'
 import { gradientMatching } from './gradient-matching.js'
 import { meanProbability } from './mean-probability.js'
 import { membership } from './membership.js'
@@ -50,8 +50,8 @@ export interface Mixtures {
   skipped: { readout: string; reason: string }[]
 }
 
-/** Every readout these statistics could have, whether it applies or not, baselines first. */
-export function readoutsFor(stats: FootprintStatistics, softmax?: SoftmaxOptions): Readout[] {
+/** Every readout that statistics with these gradients could have, whether it applies or not, baselines first. */
+export function readoutsFor(stats: { gradients: GradientKind[] }, softmax?: SoftmaxOptions): Readout[] {
   const standard = defaultGradients(stats.gradients)
   const others = stats.gradients.filter((gradients) => gradients !== standard)
   return [
@@ -62,17 +62,32 @@ export function readoutsFor(stats: FootprintStatistics, softmax?: SoftmaxOptions
 }
 
 /**
+ * Checks the names of readouts and the number of resamples, before or without any statistics.
+ * @throws READOUT_UNKNOWN, OPTION_RANGE
+ */
+export function checkReadouts(names: string[] | undefined, replicates: number, all: Readout[]): void {
+  if (!Number.isInteger(replicates) || replicates < 20) {
+    throw usageError('OPTION_RANGE', `bootstrap must be a whole number of at least 20, not ${replicates}`)
+  }
+  const known = all.map(({ name }) => name)
+  if (names?.length === 0) throw usageError('READOUT_UNKNOWN', 'no readout is named', { expected: known }, `one of ${known.join(', ')}`)
+  const unknown = names?.find((name) => !known.includes(name))
+  if (unknown === undefined) return
+  throw usageError('READOUT_UNKNOWN', `there is no readout ${JSON.stringify(unknown)}`,
+    { expected: known, found: unknown }, `one of ${known.join(', ')}`)
+}
+
+/**
  * Turns the statistics of the forward passes into mixtures with intervals and a verdict.
  * @throws READOUT_UNKNOWN, READOUT_NOT_APPLICABLE for a readout asked for by name; OPTION_RANGE; the signal's reason.
  */
 export async function readMixtures(stats: FootprintStatistics, options: ReadMixturesOptions): Promise<Mixtures> {
   const { bootstrap: replicates = 1000, level = 0.9, seed, signal, onProgress, extra = [] } = options
-  if (!Number.isInteger(replicates) || replicates < 20) {
-    throw usageError('OPTION_RANGE', `bootstrap must be a whole number of at least 20, not ${replicates}`)
-  }
   if (!(level > 0 && level < 1)) throw usageError('OPTION_RANGE', `level must lie between 0 and 1, not ${level}`)
   signal?.throwIfAborted()
-  const { used, skipped } = choose(stats, options)
+  const all = readoutsFor(stats, options.softmax)
+  checkReadouts(options.readouts, replicates, all)
+  const { used, skipped } = choose(stats, options.readouts, all)
   const predictors: Predictor[] = []
   for (const readout of used) {
     predictors.push(predictorOf(readout, stats))
@@ -93,14 +108,7 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
   return { mixtures, recommended, reason, diagnostics: diagnose(stats, mixtures, recommended, spread), skipped }
 }
 
-function choose(stats: FootprintStatistics, { readouts: names, softmax }: ReadMixturesOptions) {
-  const all = readoutsFor(stats, softmax)
-  const unknown = names?.find((name) => !all.some((readout) => readout.name === name))
-  if (unknown !== undefined) {
-    const known = all.map(({ name }) => name)
-    throw usageError('READOUT_UNKNOWN', `there is no readout ${JSON.stringify(unknown)}`,
-      { expected: known, found: unknown }, `one of ${known.join(', ')}`)
-  }
+function choose(stats: FootprintStatistics, names: string[] | undefined, all: Readout[]) {
   const asked = names ? all.filter(({ name }) => names.includes(name)) : all
   const skipped = asked.flatMap((readout) => {
     const reason = readout.why(stats)

@@ -139,7 +139,7 @@ function runTable(result: RecoverDocument): string {
   const { tool, timings } = result
   const phases = Object.entries(timings).map(([phase, time]) => `${phase} ${time.toFixed(1)}`)
   return wordTable([
-    ['tool', `${tool.name} ${tool.version}, ${tool.device}`],
+    ['tool', `${tool.name} ${tool.version}${tool.commit ? ` (${tool.commit.slice(0, 12)})` : ''}, ${tool.device}, products ${tool.library}`],
     ['path', `${result.path}, ${result.lambdas.length} points, scope ${result.scope}, seed ${result.seed}`],
     ['time', `${seconds(timings).toFixed(1)} s (${phases.join(', ')})`],
     ['memory', `${Math.ceil(result.peakMemoryBytes / 2 ** 20)} MiB at the peak`],

@@ -53,12 +53,17 @@ const trace = z.object({
 /** `result.json` of `warp recover`. */
 export const resultSchema = z.object({
   schema: z.literal('warp.recover/1'),
-  tool: z.object({ name: z.string(), version: z.string(), device: z.string() }),
+  tool: z.object({
+    name: z.string(), version: z.string(), commit: z.string().nullable(), addon: z.string(), device: z.string(), deviceReason: z.string(),
+    library: z.string(),
+  }),
   command: z.record(z.string(), z.unknown()),
   seed: count,
   /** seconds by phase, in order */
   timings: z.record(z.string(), z.number()),
   peakMemoryBytes: count,
+  plannedMemoryBytes: count,
+  flops: z.number(),
   inputs: z.array(z.object({ role: z.string(), path: z.string(), size: count, sha256: z.string() })),
   domains: z.array(z.object({ name: z.string(), probes: count, truncated: count })),
   path: z.string(),

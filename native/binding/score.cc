@@ -81,14 +81,7 @@ Plan make_plan(const Request& r) {
   const uint64_t after = results + features + std::max(gradients, head);
   Plan plan;
   plan.tiles = cut_tiles(spec, r.texts);
-  plan.forward = plan_forward(*r.model, cpu_ops(), *r.path, r.texts, plan.tiles, r.threads, std::max(r.memory, after), results);
-  plan.forward.smallest_bytes = std::max(plan.forward.smallest_bytes, after);
-  plan.forward.peak_bytes = std::max(plan.forward.peak_bytes, after);
-  if (plan.forward.smallest_bytes > r.memory)
-    throw Error(Kind::kResource, "MEMORY_BUDGET",
-                "this run needs at least " + std::to_string(plan.forward.smallest_bytes) + " bytes of working memory; the budget is " +
-                    std::to_string(r.memory) + " bytes",
-                "--memory " + std::to_string((plan.forward.smallest_bytes >> 20) + 1) + "MiB, fewer probes or fewer points");
+  plan.forward = plan_forward(*r.model, cpu_ops(), *r.path, r.texts, plan.tiles, r.threads, r.memory, results, after);
   return plan;
 }
 

@@ -32,10 +32,11 @@ size_t largest_tile(const std::vector<Tile>& tiles);
 // Multiply-adds of all layers at one point, times 2.
 double forward_flops(const ModelSpec& spec, const std::vector<Tile>& tiles);
 
-// `kept_bytes`: what the caller holds besides (head inputs, results). Throws MEMORY_BUDGET, naming the smallest
-// budget that would do, when `budget` does not.
+// `kept_bytes`: what the caller holds besides (results); `after_bytes`: all that it will hold once the forward passes
+// are done, head inputs included. Throws MEMORY_BUDGET, naming the smallest budget that would do, when `budget` does not.
 ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, const PackedTexts& texts,
-                         const std::vector<Tile>& tiles, int threads, uint64_t budget, uint64_t kept_bytes);
+                         const std::vector<Tile>& tiles, int threads, uint64_t budget, uint64_t kept_bytes,
+                         uint64_t after_bytes);
 
 // Head inputs: (points + 2) × texts × hidden; point p of the result is k = p − 1. BERT: the first token's last
 // hidden state (before the pooler); GPT-2: the last token's, normalised.

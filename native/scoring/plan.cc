@@ -69,7 +69,8 @@ std::vector<Tile> cut_tiles(const ModelSpec& spec, const PackedTexts& texts, siz
 }
 
 ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, const PackedTexts& texts,
-                         const std::vector<Tile>& tiles, int threads, uint64_t budget, uint64_t kept_bytes) {
+                         const std::vector<Tile>& tiles, int threads, uint64_t budget, uint64_t kept_bytes,
+                         uint64_t after_bytes) {
   const ModelSpec& spec = model.spec;
   const uint64_t points = uint64_t(path.points()) + 2, row = spec.hidden * sizeof(float);
   uint64_t layer = 0;
@@ -90,12 +91,13 @@ ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, c
   ForwardPlan plan;
   plan.tiles = tiles.size();
   plan.tokens = texts.offsets.back();
-  plan.smallest_bytes = cost(largest_tile(tiles));
+  plan.smallest_bytes = std::max(after_bytes, cost(largest_tile(tiles)));
   if (plan.smallest_bytes > budget)
     throw Error(Kind::kResource, "MEMORY_BUDGET",
                 "this run needs at least " + std::to_string(plan.smallest_bytes) + " bytes of working memory; the budget is " +
                     std::to_string(budget) + " bytes",
                 "--memory " + std::to_string((plan.smallest_bytes >> 20) + 1) + "MiB, fewer probes or fewer points");
+  plan.peak_bytes = after_bytes;
   uint64_t tokens = 0;
   for (size_t i = 0; i < tiles.size(); i++) {
     if (tokens > 0 && cost(tokens + tiles[i].tokens()) > budget) {

@@ -16,11 +16,16 @@ async function document(names: string[], change: Partial<RecoverDocument> = {}):
   const { mixture, interval } = read.mixtures.find(({ readout }) => readout === read.recommended)!
   return {
     schema: 'warp.recover/1',
-    tool: { name: 'warp-recover', version: '1.2.3', device: 'cpu' },
+    tool: {
+      name: 'warp-recover', version: '1.2.3', commit: null, addon: 'build/Release/warp.node', device: 'cpu', deviceReason: 'asked for',
+      library: 'builtin',
+    },
     command: { base: 'base', reference: 'ref' },
     seed: 1,
     timings: { open: 0.5, score: 2.5 },
     peakMemoryBytes: 300 * 2 ** 20,
+    plannedMemoryBytes: 400 * 2 ** 20,
+    flops: 1e9,
     inputs: [{ role: 'base', path: 'base', size: 10, sha256: 'ab' }],
     domains: names.map((name) => ({ name, probes: 30, truncated: 1 })),
     path: 'linear',
@@ -168,7 +173,9 @@ describe('page', () => {
     const html = htmlReport(await document([hostile, 'b\u0000'], {
       notes: [hostile], command: { base: hostile },
       inputs: [{ role: hostile, path: hostile, size: 1, sha256: hostile }],
-      skipped: [{ readout: hostile, reason: hostile }], tool: { name: hostile, version: hostile, device: hostile },
+      skipped: [{ readout: hostile, reason: hostile }], tool: {
+        name: hostile, version: hostile, commit: hostile, addon: hostile, device: hostile, deviceReason: hostile, library: hostile,
+      },
       path: hostile, scope: hostile,
     }))
     expect(tagsOf(html.slice('<!doctype html>'.length))).not.toContain('script')

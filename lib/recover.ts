@@ -1,10 +1,11 @@
 import { domainsOf, openSession, scoreProbes, statisticsOf, Stopwatch, type FootprintOptions, type Session } from './footprint/index.js'
 import { toolOf, type Tool } from './doctor.js'
+import { inputError, usageError } from './errors.js'
 import { traceProbes, type TraceSummary } from './trace/probes.js'
 import { checkReadouts, footprintOf, readMixtures, readoutsFor, type Diagnostics, type Footprint, type MixtureResult } from './readouts/index.js'
 
 export interface RecoverOptions extends FootprintOptions {
-  /** names of readouts; default: all that apply */
+  /** names of readouts, `trace` among them; default: all that apply */
   readout?: string[]
   /** resamples of the probes for the intervals; default 1000 */
   bootstrap?: number
@@ -71,13 +72,17 @@ function plannedBytes(session: Session): number {
   return process.memoryUsage.rss() + session.plan.peakBytes + overheadBytes
 }
 
+/** Names of the readouts asked for that read the forward passes. */
+const ownReadouts = ({ readout }: RecoverOptions): string[] | undefined => readout?.filter((name) => name !== 'trace')
+
 /** A session whose readouts are known to be there before any scoring. */
 async function openChecked(options: RecoverOptions): Promise<Session> {
   const session = await openSession(options, true)
   const scopes = session.model.kind === 'bert' ? ['head', 'top'] as const : ['head'] as const
   const gradients = scopes.flatMap((scope) => [{ scope, q: 0 }, { scope, q: 1 }])
   try {
-    checkReadouts(options.readout, options.bootstrap ?? 1000, readoutsFor({ gradients }))
+    if (options.readout?.length === 0) throw usageError('READOUT_UNKNOWN', 'no readout is named', {}, 'leave it out for all that apply')
+    checkReadouts(ownReadouts(options), options.bootstrap ?? 1000, readoutsFor({ gradients }))
     return session
   } catch (error) {
     session.close()
@@ -115,11 +120,17 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     const { signal, onProgress } = options
     const traced = await traceProbes(options.base, options.reference, session.probes, { signal, onProgress, seed: session.seed, maxLength: session.maxLength })
     watch.lap('trace')
+    const asked = options.readout?.includes('trace')
+    if (asked && !traced.mixture) {
+      throw inputError('READOUT_NOT_APPLICABLE', `the readout trace does not apply: ${traced.summary.reason}`, { readout: 'trace' },
+        'leave it out of the readouts')
+    }
     const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
     watch.lap('score')
     const stats = statisticsOf(session, scores)
     const read = await readMixtures(stats, {
-      readouts: options.readout, seed: session.seed, bootstrap: options.bootstrap, signal, extra: traced.mixture && [traced.mixture],
+      readouts: ownReadouts(options), seed: session.seed, bootstrap: options.bootstrap, signal,
+      extra: traced.mixture && asked !== false ? [traced.mixture] : undefined,
       onProgress: onProgress && ((done, total) => onProgress({ phase: 'resample', done, total, unit: 'resamples' })),
     })
     watch.lap('read')

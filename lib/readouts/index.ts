@@ -70,7 +70,6 @@ export function checkReadouts(names: string[] | undefined, replicates: number, a
     throw usageError('OPTION_RANGE', `bootstrap must be a whole number of at least 20, not ${replicates}`)
   }
   const known = all.map(({ name }) => name)
-  if (names?.length === 0) throw usageError('READOUT_UNKNOWN', 'no readout is named', { expected: known }, `one of ${known.join(', ')}`)
   const unknown = names?.find((name) => !known.includes(name))
   if (unknown === undefined) return
   throw usageError('READOUT_UNKNOWN', `there is no readout ${JSON.stringify(unknown)}`,

@@ -39,9 +39,11 @@ function resolve(from: string, target: string): string {
   return parts.join('/')
 }
 
-/** Models and scoring reach a backend only through ops.h. */
-export const backendsOnlyThroughOps: Rule = (tree) => files(tree, /^native\/(models|scoring|trace)\//).flatMap(([path, text]) =>
-  [...text.matchAll(/#include "ops\/([^"]+)"/g)].filter(([, target]) => target !== 'ops.h').map(([, target]) => `${path} includes ops/${target}`))
+/** Models, scoring and training reach a backend only through ops.h and backward.h; the flow on a GPU also through that backend's own list. */
+export const backendsOnlyThroughOps: Rule = (tree) => files(tree, /^native\/(models|scoring|trace|training)\//).flatMap(([path, text]) =>
+  [...text.matchAll(/#include "ops\/([^"]+)"/g)].map(([, target]) => target)
+    .filter((target) => target !== 'ops.h' && target !== 'backward.h' && !(target === 'cuda/backend.h' && path.startsWith('native/scoring/device')))
+    .map((target) => `${path} includes ops/${target}`))
 
 /** Every operation of ops.h has its meaning in ops/reference and an implementation in ops/cpu. */
 export const everyOperationIsEverywhere: Rule = (tree) => {
@@ -62,17 +64,16 @@ export const filesAreShort = (exceptions: Record<string, string>): Rule => (tree
   .filter(([path, text]) => text.split('\n').length - 1 > 400 && !(path in exceptions))
   .map(([path, text]) => `${path} has ${text.split('\n').length - 1} lines`)
 
-/** Functions of at most 80 lines: from a line that opens a brace to the line at the same indentation that closes it. */
+/** Functions of at most 80 lines: from a line that ends in `) {` or the like to the brace that closes it. */
 export const functionsAreShort: Rule = (tree) => files(tree, /^(lib|bin|native)\/.*\.(ts|cc|cu|h|inc)$/).flatMap(([path, text]) => {
-  const breaches: string[] = []
-  const lines = text.split('\n')
-  lines.forEach((line, start) => {
-    if (!/\)[^;=]*\{$/.test(line) || /^\s*(namespace|class|struct|export (default )?class|switch)\b/.test(line)) return
-    const indent = /^\s*/.exec(line)![0]
-    const end = lines.findIndex((other, i) => i > start && other.startsWith(`${indent}}`))
-    if (end - start > 80) breaches.push(`${path}:${start + 1} is ${end - start + 1} lines long`)
+  const lines = text.split('\n').map((line) => line.replace(/'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\/\/.*$/g, ''))
+  return lines.flatMap((line, start) => {
+    if (!/\)[^;=]*\{$/.test(line) || /^\s*(namespace|class|struct|export (default )?class|switch)\b/.test(line)) return []
+    let depth = 1
+    let end = start
+    while (depth > 0 && ++end < lines.length) depth += (lines[end].match(/\{/g)?.length ?? 0) - (lines[end].match(/\}/g)?.length ?? 0)
+    return end - start > 80 ? [`${path}:${start + 1} is ${end - start + 1} lines long`] : []
   })
-  return breaches
 })
 
 /** Native code returns errors: it never aborts, prints or exits. */

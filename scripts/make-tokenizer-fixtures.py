@@ -211,6 +211,12 @@ HAND_MADE = [
 ]
 
 
+def ordered_marks():
+    """Code points that canonical ordering moves."""
+    nfd = lambda text: normalizers.NFD().normalize_str(text)
+    return [c for c in POINTS[0x300:0x1E000] if nfd(chr(c)) == chr(c) and nfd(chr(c) + "\u0334") != chr(c) + "\u0334"]
+
+
 def make_texts(rng, lines):
     texts = [text for row in HAND_MADE for text in row.split("\u00a6")]
     texts += lines[:40]
@@ -219,9 +225,7 @@ def make_texts(rng, lines):
              ["\U00010400" * n for n in (5, 6, 50, 99, 100, 101)] + ["e\u0301" * n for n in (50, 51, 100, 101)]
     spaces = [*"  \n\r\t\x0b\x85\xa0\u1680\u2003\u2028\u3000\ufeff\u180e"]
     solids = [*"a1.'\u00e9\u6f22\u0301\U0001f600", "Be", "22", "'s", "<l>", "<r>", "cat", "[SEP]"]
-    nfd = lambda text: normalizers.NFD().normalize_str(text)
-    marks = [c for c in POINTS[0x300:0x1E000] if nfd(chr(c)) == chr(c) and nfd(chr(c) + "\u0334") != chr(c) + "\u0334"]
-    marks += [0x334, 0x93E, 0x903, 0x200D]
+    marks = ordered_marks() + [0x334, 0x93E, 0x903, 0x200D]
     for _ in range(50):
         texts.append("".join(rng.choice(spaces + solids) for _ in range(rng.randint(3, 16))))
         texts.append("".join(rng.choice("aeo\u00e9\u1ec7\uac00\u0915\u304b") + "".join(
@@ -299,6 +303,15 @@ def code_points():
     for part, cut in zip(split_parts, made):
         ends = lambda c: [end for _, (_, end) in cut.pre_tokenize_str(f"x{c}y1{c}2 {c} !{c}!\n{c}'{c}")]
         results["splits"].append(dict(part=part, blocks=blocks(ends)))
+    # the order of two marks shows only where accents are stripped and both stay
+    strip = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
+    marks = [c for c in ordered_marks() if strip.normalize_str(chr(c)) == chr(c)]
+    h = fnv([])
+    for first in marks:
+        for second in marks:
+            for between in ("", "\u0301", "\u0903", "\u0940"):
+                h = fnv(utf16(strip.normalize_str(chr(first) + between + chr(second))), h)
+    results["order"] = dict(marks=marks, hash=f"{h:08x}")
     return results
 
 

@@ -29,6 +29,7 @@ interface Cases {
 interface CodePoints {
   normalizers: { options: object; blocks: string }[]
   splits: { part: { type: string; pretokenizers?: object[] }; blocks: string }[]
+  order: { marks: number[]; hash: string }
 }
 type Digests = Record<'news' | 'pairs' | 'utterances' | 'hostile' | 'points', { tokens: number; sha256: string }>
 interface Real {
@@ -128,6 +129,23 @@ describe('every code point as in Python', () => {
       }),
     ).toEqual([])
   }, patience)
+
+  test('canonical order of every two marks that survive the stripping of accents', () => {
+    const stripping = { cleanText: false, handleChineseChars: false, stripAccents: true, lowercase: false }
+    const normalizer = new BertNormalizer(stripping)
+    const { marks, hash } = codePoints.order
+    let found = start
+    for (const first of marks) {
+      for (const second of marks) {
+        for (const between of ['', '\u0301', '\u0903', '\u0940']) {
+          const text = normalizer.normalize(String.fromCodePoint(first) + between + String.fromCodePoint(second))
+          for (let i = 0; i < text.length; i++) found = hashOf([text.charCodeAt(i)], found)
+        }
+      }
+    }
+    expect(marks.length).toBeGreaterThan(10)
+    expect(hex(found)).toBe(hash)
+  })
 
   test.each(codePoints.splits)('split: $part', ({ part, blocks }) => {
     const ends: number[] = []

@@ -24,7 +24,7 @@ export function statisticsOf(session: Session, scores: ScoreResult): FootprintSt
   return {
     domains: probes.domains, classes, classOfDomain: sameAsLabel ? Int32Array.from(classOfDomain) : null,
     lambdas: Float64Array.from(path.lambdas), domain: packed.domain, label: packed.label, loss: scores.loss, alignment: scores.alignment,
-    referenceLogits, gradients: scores.gradients, path: path.family,
+    referenceLogits, gradients: scores.gradients, path: path.family, scope: score.scope,
     displacementNorm: Math.hypot(...survey.filter(({ name }) => names.test(name)).map(({ deltaNorm }) => deltaNorm)),
   }
 }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { inputError } from '../errors.js'
 import { footprintOf, readoutsFor } from '../readouts/index.js'
 import { predictorOf } from '../readouts/sharing.js'
+import { spreadOf } from '../readouts/spread.js'
 import { countByDomain } from '../readouts/sums.js'
 import type { FootprintStatistics } from '../readouts/types.js'
 import { readJsonFile } from '../text/json-file.js'
@@ -98,8 +99,8 @@ export interface TrialFacts {
 
 export interface TrialFootprint {
   statistics: FootprintStatistics
-  /** of the alignment matrix */
-  scope: string
+  /** of the alignment matrix, where `statistics` do not say */
+  scope?: string
   /** where it is not the family's name that `statistics` carry */
   path?: string
 }
@@ -134,26 +135,17 @@ function emptyTrial({ index, seed, domains, counts, recipe, timings }: TrialFact
   }
 }
 
-function trialPath({ statistics, scope, path = statistics.path ?? 'linear' }: TrialFootprint): TrialPath {
-  const { mean, standardError, loss } = footprintOf(statistics)
-  const probes = [...countByDomain(statistics.domain, statistics.domains.length)]
+function trialPath({ statistics, scope, path }: TrialFootprint): TrialPath {
   const used = readoutsFor(statistics).filter((readout) => readout.why(statistics) === null)
   return {
-    path, lambdas: [...statistics.lambdas], scope, probes, mean,
-    deviation: standardError.map((row, d) => row.map((error) => (error ?? 0) * Math.sqrt(probes[d]))),
-    largest: largestMagnitudes(statistics), loss,
+    path: path ?? statistics.path ?? 'linear',
+    lambdas: [...statistics.lambdas],
+    scope: scope ?? statistics.scope ?? 'head',
+    probes: [...countByDomain(statistics.domain, statistics.domains.length)],
+    ...spreadOf(statistics),
+    loss: footprintOf(statistics).loss,
     mixtures: Object.fromEntries(used.map((readout) => [readout.name, [...predictorOf(readout, statistics)(null)]])),
   }
-}
-
-/** K, max |M[i, k]| over the probes. */
-export function largestMagnitudes({ alignment, lambdas }: FootprintStatistics): number[] {
-  const largest = new Array<number>(lambdas.length).fill(0)
-  alignment.forEach((score, i) => {
-    const k = i % lambdas.length
-    largest[k] = Math.max(largest[k], Math.abs(score))
-  })
-  return largest
 }
 
 /** The folder of a trial below `trials`, and its file there. */

@@ -38,6 +38,8 @@ export interface FootprintStatistics {
   gradients: GradientStatistics[]
   /** the family of the path; the path integral is checked for 'linear' only */
   path?: string
+  /** the tensors the alignment was scored on: head, top */
+  scope?: string
   /** ‖δ‖ over the tensors the alignment was scored on; without it the path integral is not checked */
   displacementNorm?: number
 }

@@ -1,0 +1,81 @@
+import { Random } from '../random.js'
+import type { Example } from '../readouts/spread.js'
+import type { Candidate, Fitted, Learner } from './learners.js'
+
+/** Folds within the training trials that a setting is chosen by. */
+export const SELECTION_FOLDS = 3
+
+export interface CrossValidation {
+  folds: number
+  seed: number
+  signal?: AbortSignal
+  /** after each model fitted */
+  onFit?: () => void
+}
+
+/** Models that a cross-validation fits. */
+export function fitsOf({ candidates }: Learner, folds: number): number {
+  return folds * selectionFits(candidates.length)
+}
+
+/** Models that choosing a setting, and then fitting it, fits. */
+export function selectionFits(candidates: number): number {
+  return candidates * SELECTION_FOLDS + 1
+}
+
+/** Mean absolute error over the domains. */
+export function absoluteError(estimate: ArrayLike<number>, truth: ArrayLike<number>): number {
+  let sum = 0
+  for (let d = 0; d < truth.length; d++) sum += Math.abs(estimate[d] - truth[d])
+  return sum / truth.length
+}
+
+/** n, the fold of each trial: shuffled, sizes equal or one apart. */
+export function foldsOf(n: number, folds: number, seed: number, name = 'lab/folds'): Int32Array {
+  const fold = new Int32Array(n)
+  new Random(seed, name).permutation(n).forEach((trial, i) => { fold[trial] = Math.floor((i * folds) / n) })
+  return fold
+}
+
+/**
+ * For every trial, the shares by a model that was fitted, its setting included, on the other folds alone: N × D.
+ * @throws the signal's reason
+ */
+export async function crossValidate(learner: Learner, examples: Example[], options: CrossValidation): Promise<number[][]> {
+  const fold = foldsOf(examples.length, options.folds, options.seed)
+  const shares: number[][] = new Array(examples.length)
+  for (let f = 0; f < options.folds; f++) {
+    const { predict } = await selectAndFit(learner, examples.filter((_, i) => fold[i] !== f), options)
+    examples.forEach(({ summary }, i) => { if (fold[i] === f) shares[i] = [...predict(summary)] })
+  }
+  return shares
+}
+
+export interface Selected extends Fitted {
+  chosen: Candidate['setting']
+  /** mean absolute error of the chosen setting on the trials left out */
+  error: number
+}
+
+/** Chooses the setting that errs least on folds of these examples, and fits it on all of them. */
+export async function selectAndFit(
+  learner: Learner, examples: Example[], { seed, signal, onFit }: Omit<CrossValidation, 'folds'>,
+): Promise<Selected> {
+  const fold = foldsOf(examples.length, SELECTION_FOLDS, seed, 'lab/selection')
+  let best: { candidate: Candidate; error: number } | null = null
+  for (const candidate of learner.candidates) {
+    let error = 0
+    for (let f = 0; f < SELECTION_FOLDS; f++) {
+      const { predict } = await candidate.fit(examples.filter((_, i) => fold[i] !== f))
+      for (const { summary, truth } of examples.filter((_, i) => fold[i] === f)) {
+        error += absoluteError(predict(summary), truth) / examples.length
+      }
+      onFit?.()
+      signal?.throwIfAborted()
+    }
+    if (!best || error < best.error) best = { candidate, error }
+  }
+  const fitted = await best!.candidate.fit(examples)
+  onFit?.()
+  return { ...fitted, chosen: best!.candidate.setting, error: best!.error }
+}

@@ -1,0 +1,117 @@
+import { z } from 'zod'
+import { writeFileAtomic } from '../checkpoint/atomic.js'
+import { inputError } from '../errors.js'
+import { readJsonFile } from '../text/json-file.js'
+import { describe, list } from '../text/place.js'
+import { equivariantReader, equivariantSchema, whyNotEquivariant } from './equivariant.js'
+import { mlpPredictor, mlpSchema, type MlpModel } from './mlp.js'
+import { spreadOf } from './spread.js'
+import type { FootprintStatistics, Predictor, Readout } from './types.js'
+
+/** A readout trained on models of known mixtures, as `warp lab fit` saves it. */
+export const projectorSchema = z.object({
+  schema: z.literal('warp.projector/1'),
+  /** of the trials */
+  domains: z.array(z.string()).min(2),
+  path: z.string(),
+  lambdas: z.array(z.number()),
+  /** of the alignment matrix */
+  scope: z.string(),
+  model: z.discriminatedUnion('kind', [mlpSchema, equivariantSchema]),
+  training: z.object({
+    trials: z.int().min(1),
+    seed: z.int().min(0),
+    /** learning rate, or form and ridge: what the folds chose */
+    chosen: z.record(z.string(), z.union([z.number(), z.string()])),
+    /** mean absolute error on trials left out, of the setting chosen */
+    error: z.number().min(0),
+  }),
+}).refine(({ model, domains, lambdas }) => model.kind !== 'mlp' || wellFormed(model, domains.length, lambdas.length),
+  'the sizes of the network are not those of its parameters, domains and points')
+
+export type ProjectorDocument = z.infer<typeof projectorSchema>
+
+function wellFormed({ inputs, hidden, outputs, parameters, deviations }: MlpModel, D: number, K: number): boolean {
+  return outputs === D && inputs === D * K * (deviations ? 2 : 1) &&
+    parameters.length === hidden * (inputs + 1) + outputs * (hidden + 1)
+}
+
+/** What must agree between the footprints a projector was trained on and the one it reads. */
+export type FootprintKey = Pick<FootprintStatistics, 'domains' | 'path' | 'lambdas' | 'scope'>
+
+export interface Projector extends Readout {
+  /** @throws PROJECTOR_MISMATCH naming what differs */
+  check(footprint: FootprintKey): void
+}
+
+/** λ is written with all its digits; this allows for another way of computing the same grid. */
+const SAME_POINT = 1e-9
+
+/** The trained readout behind a saved projector. */
+export function projectorReadout(document: ProjectorDocument): Projector {
+  const { model, training, path, lambdas } = document
+  return {
+    name: model.kind,
+    description: model.kind === 'mlp'
+      ? 'network trained on footprints of models with known mixtures (the paper)'
+      : 'weights fitted on other readouts of models with known mixtures, the same for every domain',
+    settings: () => ({ path, points: lambdas.length, trials: training.trials, ...training.chosen }),
+    why: (stats) => (model.kind === 'equivariant' ? whyNotEquivariant(model, stats) : null),
+    prepare: (stats) => (model.kind === 'equivariant' ? equivariantReader(model, stats) : mlpReader(document, model, stats)),
+    methodError: () => training.error,
+    check: (footprint) => checkFootprint(document, footprint),
+  }
+}
+
+/** The network in the order of the footprint's domains. */
+function mlpReader(document: ProjectorDocument, model: MlpModel, stats: FootprintStatistics): Predictor {
+  const predict = mlpPredictor(model)
+  const at = document.domains.map((name) => stats.domains.indexOf(name))
+  return (weights) => {
+    const { mean, deviation, largest } = spreadOf(stats, weights)
+    const shares = predict({ mean: at.map((d) => mean[d]), deviation: at.map((d) => deviation[d]), largest })
+    const ordered = new Float64Array(shares.length)
+    at.forEach((d, i) => { ordered[d] = shares[i] })
+    return ordered
+  }
+}
+
+/** Domains and scope bind the network only: the weights of `equivariant` belong to no domain, and see no alignment. */
+function checkFootprint(document: ProjectorDocument, { domains, path, lambdas, scope }: FootprintKey): void {
+  const refuse = (what: string, expected: string, found: string): never => {
+    throw inputError('PROJECTOR_MISMATCH', `the projector was trained on ${what} ${expected}, the footprint has ${found}`,
+      { what, expected, found }, 'footprint as the lab did, or train a projector for this footprint')
+  }
+  const own = [...document.domains].sort()
+  if (document.model.kind === 'mlp') {
+    if (own.join('\n') !== [...domains].sort().join('\n')) refuse('the domains', list(document.domains), list(domains))
+    if (scope !== undefined && scope !== document.scope) refuse('scope', document.scope, scope)
+  }
+  if (path !== undefined && path !== document.path) refuse('the path', document.path, path)
+  const same = lambdas.length === document.lambdas.length &&
+    document.lambdas.every((value, k) => Math.abs(value - lambdas[k]) <= SAME_POINT)
+  if (!same) refuse('the points λ', document.lambdas.join(', '), Array.from(lambdas).join(', '))
+}
+
+/**
+ * Reads a projector that `saveProjector` wrote.
+ * @throws PROJECTOR_UNREADABLE, PROJECTOR_NOT_JSON, PROJECTOR_VERSION, PROJECTOR_FORM
+ */
+export async function loadProjector(file: string): Promise<Projector> {
+  const value = await readJsonFile(file, 'PROJECTOR', 'a projector that warp lab fit wrote')
+  const found = (value as { schema?: unknown } | null)?.schema
+  if (found !== 'warp.projector/1') {
+    throw inputError('PROJECTOR_VERSION', `${file}: the schema is ${describe(found)}, not "warp.projector/1"`,
+      { file, expected: 'warp.projector/1', found: describe(found) }, 'give a file that warp lab fit of this version wrote')
+  }
+  const parsed = projectorSchema.safeParse(value)
+  if (parsed.success) return projectorReadout(parsed.data)
+  const [issue] = parsed.error.issues
+  const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''
+  throw inputError('PROJECTOR_FORM', `${file}: ${where}${issue.message}`, { file }, 'fit the projector again')
+}
+
+/** @throws OUTPUT_EXISTS without `force`, DISK_FULL, OUTPUT_NOT_WRITABLE */
+export async function saveProjector(file: string, document: ProjectorDocument, force = false): Promise<void> {
+  await writeFileAtomic(file, `${JSON.stringify(document)}\n`, { force })
+}

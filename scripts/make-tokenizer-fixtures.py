@@ -304,7 +304,8 @@ def code_points():
         ends = lambda c: [end for _, (_, end) in cut.pre_tokenize_str(f"x{c}y1{c}2 {c} !{c}!\n{c}'{c}")]
         results["splits"].append(dict(part=part, blocks=blocks(ends)))
     # the order of two marks shows only where accents are stripped and both stay
-    strip = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
+    strip = normalizers.BertNormalizer(
+        clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False)
     marks = [c for c in ordered_marks() if strip.normalize_str(chr(c)) == chr(c)]
     h = fnv([])
     for first in marks:

@@ -18,8 +18,15 @@ export function pairOptions(command: Command): Command {
 
 /** Adds the options; what the command receives is FootprintOptions, but for `labelMap` and `truncate` as they come. */
 export function probeOptions(command: Command): Command {
+  return textOptions(command
+    .requiredOption('--probes <file...>', `labelled texts: ${textSources}`))
+}
+
+export const textSources = '.jsonl .json .csv .tsv, a folder with one file or folder per domain, - for JSONL on stdin'
+
+/** How labelled texts are read. */
+export function textOptions(command: Command): Command {
   return command
-    .requiredOption('--probes <file...>', 'labelled texts: .jsonl .json .csv .tsv, a folder with one file or folder per domain, - for JSONL on stdin')
     .addOption(new Option('--format <name>', 'overrides the extension').choices(['jsonl', 'json', 'csv', 'tsv', 'txt']))
     .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
     .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)

@@ -9,11 +9,12 @@ import { register as inspect } from './commands/inspect.js'
 import { register as merge } from './commands/merge.js'
 import { register as recover } from './commands/recover.js'
 import { register as trace } from './commands/trace.js'
+import { register as train } from './commands/train.js'
 import { main } from './frame.js'
 
 const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')) as { version: string }
 const program = new Command('warp')
   .description('Recovers what a fine-tuned model was trained on from its weights alone.')
   .version(version)
-for (const register of [recover, footprint, trace, merge, inspect, doctor, demo]) register(program)
+for (const register of [recover, footprint, trace, merge, train, inspect, doctor, demo]) register(program)
 void main(program, process.argv.slice(2))

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { link, lstat, open, rename, unlink } from 'node:fs/promises'
+import { link, lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { resourceError, usageError, type WarpError } from '../errors.js'
 
@@ -17,15 +17,25 @@ export interface AtomicOptions {
 export async function writeFileAtomic(
   path: string,
   data: string | Uint8Array,
+  options: AtomicOptions = {},
+): Promise<void> {
+  const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength
+  return writeAtomic(path, bytes, (handle) => handle.writeFile(data), options)
+}
+
+/** `writeFileAtomic` for a file of `bytes` bytes that `write` writes piece by piece. */
+export async function writeAtomic(
+  path: string,
+  bytes: number,
+  write: (handle: FileHandle) => Promise<void>,
   { force = false }: AtomicOptions = {},
 ): Promise<void> {
   if (!force && (await lstat(path).catch(() => undefined))) throw exists(path)
-  const bytes = typeof data === 'string' ? Buffer.byteLength(data) : data.byteLength
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
   try {
     const handle = await open(temporary, 'wx')
     try {
-      await handle.writeFile(data)
+      await write(handle)
       await handle.sync()
     } finally {
       await handle.close()

@@ -1,4 +1,4 @@
-export { writeFileAtomic, type AtomicOptions } from './atomic.js'
+export { writeAtomic, writeFileAtomic, type AtomicOptions } from './atomic.js'
 export type { Architecture, ArchitectureKind } from './config.js'
 export {
   dtypeBits,
@@ -13,7 +13,7 @@ export {
 export { assertUnchanged, type FileRecord } from './files.js'
 export { fileSha256, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'
-export { inspect, type Inspection } from './inspect.js'
+export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
 export { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 export { nativeWeights } from './native.js'
 export { openPair, type BaseHead, type ModelPair, type PairOptions } from './pair.js'

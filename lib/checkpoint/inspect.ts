@@ -29,7 +29,8 @@ export interface Inspection {
   problems: { code: string; message: string; hint: string }[]
 }
 
-const TOKENIZER_FILES = [
+/** Files of a model directory that say how texts become ids. */
+export const tokenizerFiles = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -73,7 +74,7 @@ export async function inspect(dir: string): Promise<Inspection> {
     tensors,
     head: { present: model?.hasHead ?? false, labels: model?.architecture.labels ?? [] },
     tie: model?.tie ?? null,
-    tokenizer: TOKENIZER_FILES.filter((name) => names.includes(name)),
+    tokenizer: tokenizerFiles.filter((name) => names.includes(name)),
     unexpected: model?.unexpected ?? [],
     ignored: model?.ignored ?? [],
     notes: model?.notes ?? [],

@@ -1,0 +1,66 @@
+import { Option, type Command } from 'commander'
+import type { TrainingResult, TrainOptions } from '../../lib/train/index.js'
+import { execute, framed, type FrameOptions } from '../frame.js'
+import { textOptions, textSources } from '../probe-options.js'
+import { integer, list, real } from '../values.js'
+
+type Flags = FrameOptions & TrainOptions
+
+/** How a model is trained: the keys of a recipe, but for the length of texts and the seed. */
+export function recipeOptions(command: Command): Command {
+  return command
+    .option('--epochs <n>', 'default: 3', integer(1))
+    .option('--batch <n>', 'texts of one pass (default: 32)', integer(1))
+    .option('--accumulate <n>', 'passes of one step (default: 1)', integer(1))
+    .addOption(new Option('--optimizer <name>', 'default: adamw').choices(['adamw', 'adam']))
+    .option('--learning-rate <x>', 'default: 5e-5', real)
+    .option('--weight-decay <x>', 'default: 0.01 for adamw, 0 for adam', real)
+    .option('--beta1 <x>', 'default: 0.9', real)
+    .option('--beta2 <x>', 'default: 0.999', real)
+    .option('--epsilon <x>', 'default: 1e-8', real)
+    .option('--clip <norm>', 'largest norm of the gradient (default: any)', real)
+    .addOption(new Option('--schedule <name>', 'of the rate (default: constant)').choices(['constant', 'linear']))
+    .option('--warmup <steps>', 'over which the rate rises (default: 0)', integer(0))
+    .option('--dropout <rate>', 'default: the rates of the model\'s configuration', real)
+    .option('--layers <which>', 'all, head, or last:N (default: all)')
+    .option('--freeze <pattern,...>', 'tensors that keep the base\'s values; * stands for anything', list)
+}
+
+export function register(program: Command): void {
+  const command = program.command('train').description('fine-tunes a BERT or GPT-2 classifier on labelled texts; a run that was stopped goes on when repeated')
+    .requiredOption('--base <dir>', 'model directory to fine-tune')
+    .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
+    .requiredOption('-o, --output <folder>', 'becomes a model directory, with the record of the training')
+    .option('--labels <a,b,c>', 'class names in the order of their ids (default: the label map\'s, the base\'s, else sorted)', list)
+  for (const add of [textOptions, recipeOptions]) add(command)
+  framed(command)
+    .addOption(new Option('--dtype <name>', 'of the saved weights').choices(['F32', 'F16', 'BF16']).default('F32'))
+    .option('--save-steps <n>', 'a model directory checkpoint-N inside the output every n steps', integer(1))
+    .option('--threads <n>', 'default: all', integer(1))
+    .option('--seed <n>', 'of the order of texts, dropout, a new head and subsamples', integer(0), 0)
+    .option('--force', 'start over where something is there')
+    .action(trainCommand)
+}
+
+async function trainCommand({ json, quiet, verbose, ...options }: Flags): Promise<void> {
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
+    const { train } = await import('../../lib/train/index.js')
+    signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
+    const result = await train({ ...options, signal, onProgress })
+    return { json: result, text: summary(result) }
+  })
+}
+
+function summary({ data, steps, loss, trained, checkpoints, output, seconds, resumedAt, recipe, notes }: TrainingResult): string {
+  const mean = (values: number[]): string => (values.reduce((a, b) => a + b, 0) / values.length).toFixed(4)
+  const tenth = Math.max(1, Math.floor(steps / 10))
+  const rate = data.tokens * recipe.epochs * (steps - resumedAt) / steps / seconds
+  return [
+    `${data.texts} texts of ${data.labels.length} classes, ${data.tokens} tokens; ${steps} steps${resumedAt > 0 ? `, ${resumedAt} of them earlier` : ''}`,
+    `  loss    ${mean(loss.slice(0, tenth))} at first, ${mean(loss.slice(-tenth))} at last`,
+    `  trained ${trained.parameters} of ${trained.of} parameters, ${Math.round(rate)} tokens a second`,
+    ...(checkpoints.length > 0 ? [`  checkpoints at ${checkpoints.join(', ')}`] : []),
+    ...notes.map((line) => `  note: ${line}`),
+    `saved in ${output}`,
+  ].join('\n')
+}

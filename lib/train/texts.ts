@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto'
+import { inputError } from '../errors.js'
+import type { RunOptions } from '../native/task.js'
+import { LabelResolver } from '../text/labels.js'
+import { readLabelMap, readRecords, type ProbeOptions, type ProbeSet } from '../text/index.js'
+
+/** Texts with their classes: what a model is trained on. */
+export interface LabelledTexts {
+  texts: string[]
+  /** n: `file:line` of each text */
+  sources: string[]
+  /** n: index into `labels` */
+  label: Int32Array
+  /** class names by id */
+  labels: string[]
+}
+
+export interface LabelledTextsOptions extends Omit<ProbeOptions, 'labelMap'> {
+  labelMap?: Record<string, string> | string
+  /** class names by id; default: those of the label map in its order, else the base's where they fit, else sorted */
+  labels?: string[]
+}
+
+/**
+ * Reads labelled texts; where there is no label column, the domain is the label.
+ * @param known the base model's own labels, [] when it has none
+ * @throws WarpError of the readers; LABELS_TOO_FEW, PROBES_LABEL_MISSING, PROBES_LABEL_UNKNOWN
+ */
+export async function readLabelledTexts(
+  files: string[], options: LabelledTextsOptions, known: string[], control: RunOptions = {},
+): Promise<LabelledTexts> {
+  const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+  const texts: string[] = []
+  const sources: string[] = []
+  const raw: string[] = []
+  for await (const { text, label, domain, source } of readRecords(files, { ...options, labelMap }, control)) {
+    const name = label ?? domain
+    if (name === undefined) {
+      throw inputError('PROBES_LABEL_MISSING', `${source}: the text has no label`, { file: source },
+        'name the column with --label, or leave such texts out with --drop-unlabeled')
+    }
+    texts.push(text)
+    sources.push(source)
+    raw.push(name)
+  }
+  const seen = [...new Set(raw)]
+  const labels = options.labels ?? (labelMap ? [...new Set(Object.values(labelMap))] : fitting(known, seen) ? known : seen.sort())
+  if (labels.length < 2) {
+    throw inputError('LABELS_TOO_FEW', `a classifier needs at least two classes; the texts have ${JSON.stringify(labels)}`,
+      { found: labels, expected: 2 }, 'give texts of several classes, or choose the column with --label')
+  }
+  const resolver = new LabelResolver(labels, undefined)
+  return { texts, sources, labels, label: Int32Array.from(raw, (name, i) => resolver.resolve(name, sources[i])) }
+}
+
+const fitting = (known: string[], seen: string[]): boolean => known.length > 0 && seen.every((name) => known.includes(name))
+
+/** What packProbes takes: every class is its own domain. */
+export function asProbes({ texts, sources, label, labels }: LabelledTexts): ProbeSet {
+  const counts = countsOf({ label, labels })
+  return { texts, sources, rows: Uint32Array.from(texts, (_, i) => i), domains: labels, domain: label, label, counts, dropped: 0, notes: [], inputs: [] }
+}
+
+export function countsOf({ label, labels }: Pick<LabelledTexts, 'label' | 'labels'>): number[] {
+  const counts = new Array<number>(labels.length).fill(0)
+  for (const c of label) counts[c]++
+  return counts
+}
+
+/** SHA-256 over class names, and classes and texts in order. */
+export function textsSha256({ texts, label, labels }: LabelledTexts): string {
+  const hash = createHash('sha256').update(JSON.stringify(labels))
+  texts.forEach((text, i) => hash.update(JSON.stringify([label[i], text])))
+  return hash.digest('hex')
+}

@@ -1,0 +1,145 @@
+// `train`: what it writes, that it goes on where it was stopped, and what it refuses.
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { inspect, openModel } from '../../lib/checkpoint/index.js'
+import { train, type TrainOptions } from '../../lib/train/index.js'
+import { parseRecipe, rateAt, trainableNames } from '../../lib/train/recipe.js'
+import { temporaryDirectory } from '../models.js'
+import { repositoryRoot } from '../shared.js'
+import { domainFile, trainableModel } from '../training.js'
+
+const domains = ['animals', 'plants', 'stones']
+const base = trainableModel()
+const data = domainFile(domains, 20)
+const quick: Partial<TrainOptions> = { epochs: 2, batch: 8, learningRate: 2e-3, seed: 4, threads: 1 }
+
+const run = (extra: Partial<TrainOptions> = {}): ReturnType<typeof train> =>
+  train({ base, data: [data], output: join(temporaryDirectory(), 'out'), ...quick, ...extra })
+const weightsOf = (folder: string): Buffer => readFileSync(join(folder, 'model.safetensors'))
+const json = (folder: string, name: string): Record<string, unknown> => JSON.parse(readFileSync(join(folder, name), 'utf8'))
+
+test('writes a model directory, its tokenizer and the record; the loss falls', async () => {
+  const result = await run({ epochs: 20, learningRate: 1e-3, dropout: 0 })
+  expect(result.steps).toBe(160)
+  const mean = (values: number[]): number => values.reduce((a, b) => a + b, 0) / values.length
+  expect(mean(result.loss.slice(-8))).toBeLessThan(0.7 * mean(result.loss.slice(0, 8)))
+  const model = await openModel(result.output)
+  expect(model.architectureName).toBe('BertForSequenceClassification')
+  expect(model.architecture.labels).toEqual(domains)
+  expect((await inspect(result.output)).usable).toBe('forward')
+  expect(readFileSync(join(result.output, 'tokenizer.json'))).toEqual(readFileSync(join(base, 'tokenizer.json')))
+  const record = json(result.output, 'warp.train.json')
+  expect(record).toMatchObject({ schema: 'warp.train/1', steps: 160, recipe: { seed: 4, optimizer: 'adamw', weightDecay: 0.01 } })
+  expect(record.loss).toEqual(result.loss)
+  expect(existsSync(join(result.output, 'warp.train.state.safetensors'))).toBe(false)
+})
+
+test('the same bytes for any number of threads; other ones for another seed', async () => {
+  const one = weightsOf((await run()).output)
+  expect(weightsOf((await run({ threads: 3 })).output).equals(one)).toBe(true)
+  expect(weightsOf((await run({ seed: 5 })).output).equals(one)).toBe(false)
+})
+
+test('stopped at any step and repeated, it ends with the same bytes', async () => {
+  const whole = await run({ saveSteps: 5 })
+  for (const stop of [1, 4, 9, 15]) {
+    const output = join(temporaryDirectory(), 'out')
+    const controller = new AbortController()
+    const onProgress = ({ phase, done }: { phase: string; done: number }): void => {
+      if (phase === 'train' && done >= stop) controller.abort(new Error('enough'))
+    }
+    await expect(run({ output, saveSteps: 5, signal: controller.signal, onProgress })).rejects.toThrow('enough')
+    expect(existsSync(join(output, 'warp.train.json'))).toBe(false)
+    const resumed = await run({ output, saveSteps: 5 })
+    expect(resumed.resumedAt).toBeGreaterThanOrEqual(stop)
+    for (const name of readdirSync(whole.output, { recursive: true }) as string[]) {
+      if (/\.(safetensors|json)$/.test(name)) expect(readFileSync(join(output, name)).equals(readFileSync(join(whole.output, name)))).toBe(true)
+    }
+  }
+})
+
+test('kill -9 while it trains, then the same command: the same bytes', async () => {
+  const whole = await run({ epochs: 40 })
+  const output = join(temporaryDirectory(), 'out')
+  const script = `
+    const { readLabelledTexts, trainOn, parseRecipe } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/train/index.js'))});
+    readLabelledTexts([${JSON.stringify(data)}], {}, ${JSON.stringify(domains)}).then((texts) => trainOn(${JSON.stringify(base)}, texts,
+      parseRecipe({ epochs: 40, batch: 8, learningRate: 2e-3, seed: 4 }), { output: ${JSON.stringify(output)}, stateSeconds: 0, threads: 1,
+      onProgress: ({ phase, done }) => { if (phase === 'train') process.stdout.write(done + '\\n') } }))`
+  await new Promise<void>((resolve) => {
+    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+    let steps = 0
+    child.stdout.on('data', (chunk: Buffer) => {
+      steps += chunk.toString().split('\n').length - 1
+      if (steps > 20) child.kill('SIGKILL')
+    })
+    child.on('exit', () => resolve())
+  })
+  expect(existsSync(join(output, 'warp.train.json'))).toBe(false)
+  const resumed = await run({ output, epochs: 40 })
+  expect(resumed.resumedAt).toBeGreaterThan(0)
+  expect(weightsOf(output).equals(weightsOf(whole.output))).toBe(true)
+})
+
+test('GPT-2: last layers, frozen tensors keep the bytes of the base', async () => {
+  const gpt2 = trainableModel('gpt2')
+  const { output, trained } = await run({ base: gpt2, layers: 'last:1', freeze: ['*ln_f*'] })
+  expect(trained.parameters).toBeLessThan(trained.of)
+  const [before, after] = await Promise.all([openModel(gpt2), openModel(output)])
+  const bytesOf = (model: typeof before, name: string): Buffer => {
+    const { file, offset, length } = model.tensors.get(name)!
+    return readFileSync(model.files[file].path).subarray(offset, offset + length)
+  }
+  for (const name of ['wte.weight', 'h.0.attn.c_attn.weight', 'ln_f.weight']) expect(bytesOf(after, name).equals(bytesOf(before, name))).toBe(true)
+  for (const name of ['h.1.attn.c_attn.weight', 'score.weight']) expect(bytesOf(after, name).equals(bytesOf(before, name))).toBe(false)
+})
+
+test('half precision is what is asked for', async () => {
+  const { output } = await run({ dtype: 'F16', epochs: 1 })
+  expect((await openModel(output)).tensors.get('classifier.weight')!.dtype).toBe('F16')
+  expect(json(output, 'config.json').torch_dtype).toBe('float16')
+})
+
+test('a loss that is not finite keeps the last good state', async () => {
+  const output = join(temporaryDirectory(), 'out')
+  await expect(run({ output, learningRate: 1e30 })).rejects.toMatchObject({ code: 'TRAINING_DIVERGED', exitCode: 3, message: expect.stringContaining('step') })
+  expect(existsSync(join(output, 'warp.train.state.safetensors'))).toBe(true)
+  await expect(run({ output })).rejects.toMatchObject({ code: 'TRAIN_STATE_OTHER', exitCode: 3 })
+  await run({ output, force: true })
+})
+
+test('refusals', async () => {
+  const { output } = await run({ epochs: 1 })
+  await expect(run({ output, epochs: 1 })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+  await expect(run({ data: [domainFile(['one'], 5)] })).rejects.toMatchObject({ code: 'LABELS_TOO_FEW' })
+  await expect(run({ labels: ['animals', 'plants'] })).rejects.toMatchObject({ code: 'PROBES_LABEL_UNKNOWN' })
+  await expect(run({ maxLength: 1000 })).rejects.toMatchObject({ code: 'MAX_LENGTH_RANGE' })
+  await expect(run({ layers: 'last:9' })).rejects.toMatchObject({ code: 'LAYERS_RANGE' })
+  await expect(run({ freeze: ['nothing*'] })).rejects.toMatchObject({ code: 'FREEZE_UNMATCHED' })
+  await expect(run({ freeze: ['*'] })).rejects.toMatchObject({ code: 'NOTHING_TO_TRAIN' })
+  await expect(run({ learningRate: -1 })).rejects.toMatchObject({ code: 'RECIPE_INVALID', message: expect.stringContaining('learningRate') })
+})
+
+test('a damaged state is refused', async () => {
+  const output = join(temporaryDirectory(), 'out')
+  await expect(run({ output, learningRate: 1e30 })).rejects.toMatchObject({ code: 'TRAINING_DIVERGED' })
+  const state = join(output, 'warp.train.state.safetensors')
+  truncateSync(state, 5000)
+  await expect(run({ output, learningRate: 1e30 })).rejects.toMatchObject({ exitCode: 3 })
+  writeFileSync(state, weightsOf((await run({ epochs: 1 })).output))
+  await expect(run({ output })).rejects.toMatchObject({ code: 'TRAIN_STATE_DAMAGED' })
+})
+
+test('recipes: defaults, unknown keys, rates, names', () => {
+  expect(parseRecipe({}).weightDecay).toBe(0.01)
+  expect(parseRecipe({ optimizer: 'adam' }).weightDecay).toBe(0)
+  expect(() => parseRecipe({ lr: 1 })).toThrow(expect.objectContaining({ code: 'RECIPE_INVALID', message: expect.stringContaining('lr') }))
+  const linear = parseRecipe({ learningRate: 1, schedule: 'linear', warmup: 4 })
+  expect([0, 2, 4, 8, 12].map((step) => rateAt(linear, step, 12))).toEqual([0, 0.5, 1, 0.5, 0])
+  expect(rateAt(parseRecipe({ learningRate: 2 }), 7, 9)).toBe(2)
+  const names = ['embeddings.word_embeddings.weight', 'encoder.layer.0.output.dense.bias', 'encoder.layer.1.output.dense.bias', 'pooler.dense.bias', 'classifier.bias']
+  expect(trainableNames(parseRecipe({ layers: 'head' }), names, 2)).toEqual(names.slice(3))
+  expect(trainableNames(parseRecipe({ layers: 'last:1' }), names, 2)).toEqual(names.slice(2))
+  expect(trainableNames(parseRecipe({ freeze: ['*.bias'] }), names, 2)).toEqual(names.slice(0, 1))
+})

@@ -6,7 +6,7 @@ import { readLabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 export { parseRecipe, type Recipe, type RecipeOptions } from './recipe.js'
 export { recordFile, trainOn, type TrainingOutput, type TrainingRecord, type TrainingResult } from './run.js'
-export { readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
+export { pick, readLabelledTexts, textsSha256, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 /** Options of `train`: the command line's, in camelCase. */
 export interface TrainOptions extends RunOptions, RecipeOptions, Omit<LabelledTextsOptions, 'seed'> {

@@ -13,6 +13,10 @@ export interface LabelledTexts {
   label: Int32Array
   /** class names by id */
   labels: string[]
+  /** n: index into `domains` */
+  domain: Int32Array
+  /** the labels, in their order, where each text's domain is its label; else sorted */
+  domains: string[]
 }
 
 export interface LabelledTextsOptions extends Omit<ProbeOptions, 'labelMap'> {
@@ -33,6 +37,7 @@ export async function readLabelledTexts(
   const texts: string[] = []
   const sources: string[] = []
   const raw: string[] = []
+  const domainNames: string[] = []
   for await (const { text, label, domain, source } of readRecords(files, { ...options, labelMap }, control)) {
     const name = label ?? domain
     if (name === undefined) {
@@ -42,6 +47,7 @@ export async function readLabelledTexts(
     texts.push(text)
     sources.push(source)
     raw.push(name)
+    domainNames.push(domain ?? name)
   }
   const seen = [...new Set(raw)]
   const labels = options.labels ?? (labelMap ? [...new Set(Object.values(labelMap))] : fitting(known, seen) ? known : seen.sort())
@@ -50,7 +56,19 @@ export async function readLabelledTexts(
       { found: labels, expected: 2 }, 'give texts of several classes, or choose the column with --label')
   }
   const resolver = new LabelResolver(labels, undefined)
-  return { texts, sources, labels, label: Int32Array.from(raw, (name, i) => resolver.resolve(name, sources[i])) }
+  const label = Int32Array.from(raw, (name, i) => resolver.resolve(name, sources[i]))
+  const same = label.every((id, i) => labels[id] === domainNames[i])
+  const domains = same ? labels : [...new Set(domainNames)].sort()
+  const index = new Map(domains.map((name, d) => [name, d]))
+  return { texts, sources, labels, label, domains, domain: Int32Array.from(domainNames, (name) => index.get(name)!) }
+}
+
+/** Some of the texts, in the order of `rows`. */
+export function pick(all: LabelledTexts, rows: Int32Array): LabelledTexts {
+  return {
+    ...all, texts: Array.from(rows, (row) => all.texts[row]), sources: Array.from(rows, (row) => all.sources[row]),
+    label: rows.map((row) => all.label[row]), domain: rows.map((row) => all.domain[row]),
+  }
 }
 
 const fitting = (known: string[], seen: string[]): boolean => known.length > 0 && seen.every((name) => known.includes(name))

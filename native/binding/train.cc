@@ -105,10 +105,11 @@ Napi::Value train_steps(const Napi::CallbackInfo& call) {
     const auto plan = std::make_shared<TrainingPlan>(parse_plan(request, texts->texts()));
     const int count = std::max(1, int(get_number(request, "threads")));
     const auto steps = std::make_shared<TrainingSteps>();
+    const auto claim = std::make_shared<Claim>(*held);
     return start_task(
         call.Env(), call[2],
         [=](Context& context) {
-          const Claim claim(*held);
+          (void)claim;  // until the job is over
           Threads threads(count);
           *steps = held->trainer->run(*texts, *plan, threads, context);
         },
@@ -146,10 +147,11 @@ Napi::Value training_gradients(const Napi::CallbackInfo& call) {
     const int count = std::max(1, int(get_number(request, "threads")));
     const auto logits = std::make_shared<std::vector<float>>();
     const auto loss = std::make_shared<double>();
+    const auto claim = std::make_shared<Claim>(*held);
     return start_task(
         call.Env(), call[2],
         [=](Context& context) {
-          const Claim claim(*held);
+          (void)claim;  // until the job is over
           Threads threads(count);
           *loss = held->trainer->gradients(*texts, threads, context, *logits);
         },

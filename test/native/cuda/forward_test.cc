@@ -35,7 +35,7 @@ static std::vector<float> on_cpu(const Case& c) {
   const auto tiles = cut_tiles(c.model->spec, c.texts);
   Threads threads(1);
   Context context;
-  const ForwardPlan plan = plan_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, 1, uint64_t(1) << 30, 0);
+  const ForwardPlan plan = plan_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, 1, uint64_t(1) << 30, 0, 0);
   const Buffer<float> x = run_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, plan, threads, context);
   return {x.begin(), x.end()};
 }

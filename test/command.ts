@@ -11,7 +11,7 @@ export interface CommandRun {
 export interface CommandOptions {
   /** what stdin gives; without it stdin is empty */
   input?: string
-  /** keeps stdin open */
+  /** keeps stdin open after that */
   waiting?: boolean
   env?: Record<string, string>
   /** sends a signal once, as soon as stderr matches */
@@ -34,7 +34,8 @@ export function warp(args: string[], { input, waiting = false, env, kill }: Comm
       child.kill(kill.signal)
     })
     child.stdin.on('error', () => {}) // it may end before it has read everything
-    if (!waiting) child.stdin.end(input)
+    if (input !== undefined) child.stdin.write(input)
+    if (!waiting) child.stdin.end()
     child.on('error', reject)
     child.on('close', (code) => {
       child.stdin.destroy()

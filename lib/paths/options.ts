@@ -90,12 +90,15 @@ export function lambdaGrid(options: GridOptions): number[] {
     )
   }
   if (!lambdas && !(Number.isInteger(points) && points >= 1 && points <= 1000)) {
-    throw usageError('POINTS_RANGE', `points must be a whole number from 1 to 1000, not ${points}`, { found: points })
+    throw usageError('POINTS_RANGE', `points must be a whole number from 1 to 1000, not ${points}`, { found: points }, 'Leave it out for 15.')
   }
   if (!lambdas && points > 1 && !(lambdaMin < lambdaMax)) {
-    throw usageError('LAMBDA_RANGE', `lambda-min must lie below lambda-max, not ${lambdaMin} and ${lambdaMax}`, {
-      found: [lambdaMin, lambdaMax],
-    })
+    throw inputError(
+      'LAMBDA_RANGE',
+      `lambda-min must lie below lambda-max, not ${lambdaMin} and ${lambdaMax}`,
+      { found: [lambdaMin, lambdaMax] },
+      'Exchange the two.',
+    )
   }
   const all =
     lambdas ??
@@ -103,13 +106,18 @@ export function lambdaGrid(options: GridOptions): number[] {
       points === 1 ? (lambdaMin + lambdaMax) / 2 : lambdaMin + ((lambdaMax - lambdaMin) * k) / (points - 1),
     )
   if (all.length === 0 || all.length > 1000)
-    throw usageError('POINTS_RANGE', `a path has from 1 to 1000 lambdas, not ${all.length}`)
+    throw usageError('POINTS_RANGE', `a path has from 1 to 1000 lambdas, not ${all.length}`, { found: all.length }, 'Give from 1 to 1000.')
   for (const lambda of all) {
     if (!(lambda >= 0 && lambda <= 1))
-      throw usageError('LAMBDA_RANGE', `lambda must lie in [0, 1], not ${lambda}`, { found: lambda })
+      throw inputError(
+        'LAMBDA_RANGE',
+        `lambda must lie in [0, 1], not ${lambda}`,
+        { found: lambda, expected: [0, 1] },
+        'Give points between the base, 0, and the reference, 1.',
+      )
   }
   const twice = all.find((lambda, i) => all.indexOf(lambda) !== i)
-  if (twice !== undefined) throw usageError('LAMBDA_DUPLICATE', `lambda ${twice} is given twice`, { found: twice })
+  if (twice !== undefined) throw inputError('LAMBDA_DUPLICATE', `lambda ${twice} is given twice`, { found: twice }, 'Give each point once.')
   return [...all].sort((a, b) => a - b)
 }
 
@@ -125,7 +133,12 @@ function oneOf<T extends string>(value: string, names: readonly T[], code: strin
 
 function inside(value: number, fits: boolean, code: string, what: string, expected: string): number {
   if (fits) return value
-  throw usageError(code, `${what} must lie in ${expected}, not ${value}`, { found: value, expected })
+  throw inputError(
+    code,
+    `${what} must lie in ${expected}, not ${value}`,
+    { found: value, expected },
+    'Leave it out for the default.',
+  )
 }
 
 /** Where an option is given that the family does not have: it would be ignored. */
@@ -150,9 +163,9 @@ function refuseUnused(options: PathOptions, family: PathFamily): void {
 /**
  * What native code is asked for, all values checked; without what needs the models' tensors (`only`, `except`, open
  * checkpoints), which `openPath` adds.
- * @throws WarpError (usage) PATH_UNKNOWN, PATH_OPTION_UNUSED, PATH_DENSITY_RANGE, PATH_EPSILON_RANGE, PATH_GAMMA_RANGE,
- *   PATH_QUADRATIC_RANGE, PATH_RESCALE_UNKNOWN, PATH_COMPAT_UNKNOWN, PATH_SEED_RANGE, PATH_CHECKPOINTS_MISSING, and all
- *   of `lambdaGrid`
+ * @throws WarpError (input) PATH_DENSITY_RANGE, PATH_EPSILON_RANGE, PATH_GAMMA_RANGE, PATH_QUADRATIC_RANGE,
+ *   PATH_SEED_RANGE; (usage) PATH_UNKNOWN, PATH_OPTION_UNUSED, PATH_RESCALE_UNKNOWN, PATH_COMPAT_UNKNOWN,
+ *   PATH_CHECKPOINTS_MISSING; and all of `lambdaGrid`
  */
 export function parsePathOptions(options: PathOptions): PathRequest {
   const family = oneOf(options.path ?? 'linear', pathFamilies, 'PATH_UNKNOWN', 'path')
@@ -203,7 +216,7 @@ export function parsePathOptions(options: PathOptions): PathRequest {
 function parseEpsilon(given: number | undefined, density: number): number {
   const epsilon = given ?? Math.min(0.1, density / 2, 1 - density)
   if (epsilon >= 0 && epsilon < density && density + epsilon <= 1 + 1e-12) return epsilon
-  throw usageError(
+  throw inputError(
     'PATH_EPSILON_RANGE',
     `epsilon ${epsilon} breaks 0 < density - epsilon and density + epsilon <= 1, density being ${density}`,
     { found: epsilon, expected: [0, Math.min(density, 1 - density)] },

@@ -1,6 +1,6 @@
 import type { BertOptions } from './bert-normalizer.js'
 import type { ByteLevelOptions, SplitStep } from './byte-level.js'
-import { shown, type Cursor } from './cursor.js'
+import { shown, supportedHint, type Cursor } from './cursor.js'
 import { knownPatterns } from './split-patterns.js'
 import { bertTemplate, plainTemplate, type Piece, type Template } from './template.js'
 
@@ -14,12 +14,12 @@ function unknownComponent(at: Cursor, known: readonly string[]): Error {
     'TOKENIZER_UNKNOWN_COMPONENT',
     `${shown(type.value)} is not supported here; supported: ${expected}`,
     { found: type.value ?? null, expected: known },
-    'Only BERT WordPiece and byte-level BPE tokenizers are read.',
+    supportedHint,
   )
 }
 
 export function unsupported(at: Cursor, what: string): Error {
-  return at.error('TOKENIZER_UNSUPPORTED', what, { found: shown(at.value) })
+  return at.error('TOKENIZER_UNSUPPORTED', what, { found: shown(at.value) }, supportedHint)
 }
 
 /** `normalizer`: nothing or a BertNormalizer. */

@@ -1,5 +1,10 @@
 import { inputError, type WarpError } from '../../errors.js'
 
+/** The hint where a tokenizer's file is damaged. */
+export const saveAgain = 'Save the tokenizer again: AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY).'
+/** The hint where a tokenizer is of another kind. */
+export const supportedHint = 'Only BERT WordPiece and byte-level BPE tokenizers are read.'
+
 /** A value of a JSON file that knows where it is, so that a complaint can say so. */
 export class Cursor {
   constructor(readonly file: string, readonly path: string, readonly value: unknown) {}
@@ -53,7 +58,7 @@ export class Cursor {
     return this.error('TOKENIZER_INVALID', `found ${found}, expected ${expected}`, { found, expected })
   }
 
-  error(code: string, what: string, details: Record<string, unknown> = {}, hint = ''): WarpError {
+  error(code: string, what: string, details: Record<string, unknown> = {}, hint = saveAgain): WarpError {
     const at = this.path === '' ? this.file : `${this.file}: ${this.path}`
     return inputError(code, `${at}: ${what}`, { file: this.file, component: this.path, ...details }, hint)
   }

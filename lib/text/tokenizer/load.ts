@@ -7,7 +7,7 @@ import { BertNormalizer } from './bert-normalizer.js'
 import { Bpe } from './bpe.js'
 import { ByteLevel } from './byte-level.js'
 import { readNormalizer, readPreTokenizer, readTemplate, unsupported } from './components.js'
-import { Cursor, shown } from './cursor.js'
+import { Cursor, saveAgain, shown, supportedHint } from './cursor.js'
 import { readAddedTokens, readBpe, readVocab, readWordPiece } from './models.js'
 import { templateIds } from './template.js'
 import { Tokenizer, type TokenizerParts } from './tokenizer.js'
@@ -41,14 +41,14 @@ async function locate(path: string): Promise<string> {
   if (found.size > largestFile) {
     throw inputError('TOKENIZER_TOO_LARGE', `${file}: ${found.size} bytes; at most ${largestFile} are read`, {
       file, found: found.size, expected: `<= ${largestFile}`,
-    })
+    }, saveAgain)
   }
   return file
 }
 
 function parse(file: string, bytes: Uint8Array): unknown {
   let reason: string
-  let hint = ''
+  let hint = saveAgain
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     if (text.startsWith('version https://git-lfs')) hint = 'This is a Git LFS pointer: run git lfs pull.'
@@ -105,6 +105,7 @@ function modelType(at: Cursor): 'WordPiece' | 'BPE' {
     'TOKENIZER_UNKNOWN_COMPONENT',
     `${shown(type.value)} is not supported; supported: WordPiece, BPE (byte-level)`,
     { found: type.value ?? null, expected: ['WordPiece', 'BPE'] },
+    supportedHint,
   )
 }
 

@@ -18,6 +18,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'warp-docs-'))
   for (const name of ['minilm-l6', 'expert-ag', 'expert-clinc', 'smollm2-135m']) if (existsSync(modelDir(name))) symlinkSync(modelDir(name), join(folder, name))
   for (const name of ['ag_news_test.csv', 'clinc_domains.jsonl']) if (existsSync(dataFile(name))) symlinkSync(dataFile(name), join(folder, name))
+  symlinkSync(join(repositoryRoot, 'assets'), join(folder, 'assets'))
   mkdirSync(join(folder, 'node_modules'))
   symlinkSync(repositoryRoot, join(folder, 'node_modules/warp-recover'))
 })

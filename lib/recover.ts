@@ -2,11 +2,14 @@ import { domainsOf, openSession, scoreProbes, statisticsOf, Stopwatch, type Foot
 import { toolOf, type Tool } from './doctor.js'
 import { inputError, usageError } from './errors.js'
 import { traceProbes, type TraceSummary } from './trace/probes.js'
+import { loadProjector, type Projector } from './readouts/projector.js'
 import { checkReadouts, footprintOf, readMixtures, readoutsFor, type Diagnostics, type Footprint, type MixtureResult } from './readouts/index.js'
 
 export interface RecoverOptions extends FootprintOptions {
   /** names of readouts, `trace` among them; default: all that apply */
   readout?: string[]
+  /** file of a readout that `warp lab fit` trained */
+  projector?: string
   /** resamples of the probes for the intervals; default 1000 */
   bootstrap?: number
 }
@@ -72,18 +75,23 @@ function plannedBytes(session: Session): number {
   return process.memoryUsage.rss() + session.plan.peakBytes + overheadBytes
 }
 
-/** Names of the readouts asked for that read the forward passes. */
-const ownReadouts = ({ readout }: RecoverOptions): string[] | undefined => readout?.filter((name) => name !== 'trace')
+/** Names of the readouts asked for that read the forward passes without training. */
+function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): string[] | undefined {
+  return readout?.filter((name) => name !== 'trace' && !projectors.some((projector) => projector.name === name))
+}
 
-/** A session whose readouts are known to be there before any scoring. */
-async function openChecked(options: RecoverOptions): Promise<Session> {
+/** A session whose readouts are known to be there, and to fit, before any scoring. */
+async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
+  const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
   const scopes = session.model.kind === 'bert' ? ['head', 'top'] as const : ['head'] as const
   const gradients = scopes.flatMap((scope) => [{ scope, q: 0 }, { scope, q: 1 }])
   try {
     if (options.readout?.length === 0) throw usageError('READOUT_UNKNOWN', 'no readout is named', {}, 'leave it out for all that apply')
-    checkReadouts(ownReadouts(options), options.bootstrap ?? 1000, readoutsFor({ gradients }))
-    return session
+    checkReadouts(ownReadouts(options, projectors), options.bootstrap ?? 1000, readoutsFor({ gradients }))
+    const { probes: { domains }, path: { family, lambdas }, score: { scope } } = session
+    for (const projector of projectors) projector.check({ domains, path: family, lambdas, scope })
+    return { session, projectors }
   } catch (error) {
     session.close()
     throw error
@@ -92,7 +100,7 @@ async function openChecked(options: RecoverOptions): Promise<Session> {
 
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
 export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
-  const session = await openChecked(options)
+  const { session } = await openChecked(options)
   try {
     const { plan, path, probes } = session
     const { measureRate } = await import('./footprint/rate.js')
@@ -113,7 +121,7 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
  * @throws WarpError (bad input, resources), the signal's reason
  */
 export async function recover(options: RecoverOptions): Promise<Recovered> {
-  const session = await openChecked(options)
+  const { session, projectors } = await openChecked(options)
   try {
     const planned = plannedBytes(session)
     const watch = new Stopwatch()
@@ -129,7 +137,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     watch.lap('score')
     const stats = statisticsOf(session, scores)
     const read = await readMixtures(stats, {
-      readouts: ownReadouts(options), seed: session.seed, bootstrap: options.bootstrap, signal,
+      readouts: ownReadouts(options, projectors), projectors, seed: session.seed, bootstrap: options.bootstrap, signal,
       extra: traced.mixture && asked !== false ? [traced.mixture] : undefined,
       onProgress: onProgress && ((done, total) => onProgress({ phase: 'resample', done, total, unit: 'resamples' })),
     })

@@ -15,6 +15,7 @@ export function register(program: Command): void {
   framed(command)
     .option('--scope <name>', 'of the alignment matrix: head, or top (BERT: pooler and head)', 'head')
     .option('--readout <name,...>', 'default: all that apply', list)
+    .option('--projector <file>', 'a readout that warp lab fit trained')
     .option('--bootstrap <n>', 'resamples of the probes for the intervals (default: 1000)', integer(20))
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('--force', 'replace existing output')

@@ -14,8 +14,7 @@ export function labTable(report: LabReport, { color = false, width = 100 }: Tabl
   const paint = picocolors.createColors(color)
   const { table, trials, failed, folds, seed, domains, notes } = report
   const least = Math.min(...table.filter(({ oracle }) => !oracle).map(({ mae }) => mae))
-  const lines = [`${paint.bold('Error of every readout')}  ${trials.length} trials, ${domains.length} domains; ` +
-    `mlp and equivariant by ${folds}-fold cross-validation, seed ${seed}`, '']
+  const lines = [`${paint.bold('Error of every readout')}  ${trials.length} trials, ${domains.length} domains`, '']
   const cells = table.map(({ readout, path, mae, maeSd, mse, mseSd, trials: n, oracle }) => [
     `${readout}${oracle ? ' (oracle)' : ''}`, path === null ? '–' : safeName(path, 20),
     mae.toFixed(4), maeSd.toFixed(4), mse.toFixed(5), mseSd.toFixed(5), String(n),
@@ -30,6 +29,7 @@ export function labTable(report: LabReport, { color = false, width = 100 }: Tabl
       })
     })
   const remarks = [
+    `mlp and equivariant by ${folds}-fold cross-validation, seed ${seed}, settings chosen inside the training folds`,
     'means and standard deviations over trials; a row marked oracle chose its setting with the answers known',
     ...notes,
     ...failed.map(({ index, code, message }) => `trial ${index} failed: ${code}, ${message}`),

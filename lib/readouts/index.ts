@@ -9,6 +9,7 @@ import { meanProbability } from './mean-probability.js'
 import { membership } from './membership.js'
 import { priorShift } from './prior-shift.js'
 import { projection } from './projection.js'
+import type { Projector } from './projector.js'
 import { recommend } from './recommend.js'
 import { predictorOf } from './sharing.js'
 import { softmaxReadout } from './softmax.js'
@@ -32,6 +33,8 @@ export interface ReadMixturesOptions {
   /** nominal coverage of the intervals, in (0, 1); default 0.9 */
   level?: number
   softmax?: SoftmaxOptions
+  /** trained readouts, listed after the others whatever `readouts` names */
+  projectors?: Projector[]
   /** mixtures from elsewhere, such as the trace, to be listed and considered with the rest */
   extra?: MixtureResult[]
   signal?: AbortSignal
@@ -40,7 +43,7 @@ export interface ReadMixturesOptions {
 }
 
 export interface Mixtures {
-  /** the readouts in a fixed order, then `extra` */
+  /** the readouts in a fixed order, then `projectors`, then `extra` */
   mixtures: MixtureResult[]
   recommended: string
   /** why that one */
@@ -78,18 +81,23 @@ export function checkReadouts(names: string[] | undefined, replicates: number, a
 
 /**
  * Turns the statistics of the forward passes into mixtures with intervals and a verdict.
- * @throws READOUT_UNKNOWN, READOUT_NOT_APPLICABLE for a readout asked for by name; OPTION_RANGE; the signal's reason.
+ * @throws READOUT_UNKNOWN, READOUT_NOT_APPLICABLE for a readout asked for by name; PROJECTOR_MISMATCH; OPTION_RANGE;
+ * the signal's reason.
  */
 export async function readMixtures(stats: FootprintStatistics, options: ReadMixturesOptions): Promise<Mixtures> {
-  const { bootstrap: replicates = 1000, level = 0.9, seed, signal, onProgress, extra = [] } = options
+  const { bootstrap: replicates = 1000, level = 0.9, seed, signal, onProgress, extra = [], projectors = [] } = options
   if (!(level > 0 && level < 1)) throw usageError('OPTION_RANGE', `level must lie between 0 and 1, not ${level}`)
   signal?.throwIfAborted()
   const all = readoutsFor(stats, options.softmax)
   checkReadouts(options.readouts, replicates, all)
-  const { used, skipped } = choose(stats, options.readouts, all)
+  for (const projector of projectors) projector.check(stats)
+  const chosen = choose(stats, options.readouts, all)
+  const trained = choose(stats, projectors.map(({ name }) => name), projectors)
+  const used = [...chosen.used, ...trained.used]
   const predictors: Predictor[] = []
   for (const readout of used) {
-    predictors.push(predictorOf(readout, stats))
+    // Two projectors may share name and settings, so they share no predictor.
+    predictors.push(trained.used.includes(readout) ? readout.prepare(stats) : predictorOf(readout, stats))
     await setImmediate()
     signal?.throwIfAborted()
   }
@@ -104,7 +112,7 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
   const at = used.findIndex(({ name }) => name === recommended)
   const spread = at < 0 ? 0 : sampling[at].reduce((sum, [low, high]) => sum + (high - low) / 2, 0) / D
   onProgress?.(replicates, replicates)
-  return { mixtures, recommended, reason, diagnostics: diagnose(stats, mixtures, recommended, spread), skipped }
+  return { mixtures, recommended, reason, diagnostics: diagnose(stats, mixtures, recommended, spread), skipped: chosen.skipped }
 }
 
 function choose(stats: FootprintStatistics, names: string[] | undefined, all: Readout[]) {

@@ -37,7 +37,9 @@ function wellFormed({ inputs, hidden, outputs, parameters, deviations }: MlpMode
 }
 
 /** What must agree between the footprints a projector was trained on and the one it reads. */
-export type FootprintKey = Pick<FootprintStatistics, 'domains' | 'path' | 'lambdas' | 'scope'>
+export interface FootprintKey extends Pick<FootprintStatistics, 'domains' | 'path' | 'scope'> {
+  lambdas: ArrayLike<number>
+}
 
 export interface Projector extends Readout {
   /** @throws PROJECTOR_MISMATCH naming what differs */

@@ -22,6 +22,17 @@ Buffer<float> pack(const Ops& ops, size_t outputs, size_t inputs, const float* w
 
 }  // namespace
 
+Error direction_zero(double lambda) {
+  return Error(Kind::kInput, "DIRECTION_ZERO",
+               "at lambda = " + std::to_string(lambda) + " the path has reached the reference in the scope: its direction is zero",
+               "leave out lambda = 1, or choose a wider scope");
+}
+
+Error loss_not_finite(size_t i) {
+  return Error(Kind::kInput, "LOSS_NOT_FINITE", "the loss of probe " + std::to_string(i) + " is not finite",
+               "check the weights for NaN or infinity with `warp inspect`");
+}
+
 Head::Head(const ModelSpec& spec, const Path& path, const Ops& ops) : spec_(spec), ops_(ops), plan_(head_plan(spec)) {
   weight_ = path.load(plan_.weight);
   if (!plan_.bias.empty()) bias_ = path.load(plan_.bias);
@@ -73,8 +84,7 @@ HeadRows Head::evaluate(const HeadPoint& point, size_t rows, const float* x, con
       out.e[i * labels + c] = float(std::exp(z[c] - top) / total - (int32_t(c) == label[i] ? 1.0 : 0.0));
     out.loss[i] = std::log(total) + top - z[label[i]];
     if (!std::isfinite(out.loss[i]))
-      throw Error(Kind::kInput, "LOSS_NOT_FINITE", "the loss of probe " + std::to_string(i) + " is not finite",
-                  "check the weights for NaN or infinity with `warp inspect`");
+      throw loss_not_finite(i);
   }
   if (!gradients || !has_pooler()) return out;
   out.a = zeros(rows * h);
@@ -110,9 +120,7 @@ std::vector<double> Head::alignment(const HeadPoint& point, const HeadPoint& ref
   for (double d : v) norm += d * d;
   norm = std::sqrt(norm);
   if (norm == 0)
-    throw Error(Kind::kInput, "DIRECTION_ZERO",
-                "at lambda = " + std::to_string(lambda) + " the path has reached the reference in the scope: its direction is zero",
-                "leave out lambda = 1, or choose a wider scope");
+    throw direction_zero(lambda);
   std::vector<double> scores(count);
   for (size_t i = 0; i < count; i++) {
     for (size_t c = 0; c < labels; c++) {

@@ -53,6 +53,11 @@ class Head {
   PathTensor weight_, bias_, pooler_, pooler_bias_;
 };
 
+// What to throw where λ has reached the reference in the scope.
+Error direction_zero(double lambda);
+// What to throw where probe i's loss is not finite.
+Error loss_not_finite(size_t i);
+
 struct HeadScores {
   std::vector<double> loss;       // texts × (points + 2): θ₀, path, θ*
   std::vector<double> alignment;  // texts × points

@@ -113,6 +113,14 @@ class CudaBackend : public Backend {
   void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy) override {
     cuda::transpose(rows, columns, x, ldx, y, ldy, compute_);
   }
+  void head_logits(size_t rows, size_t classes, size_t inputs, const float* h, size_t ldh, const float* weight,
+                   const float* bias, float* logits, size_t ld) override {
+    cuda::head_logits(rows, classes, inputs, h, ldh, weight, bias, logits, ld, compute_);
+  }
+  void pooler_residual(size_t rows, size_t classes, size_t inputs, const float* e, size_t lde, const float* weight,
+                       const float* h, size_t ldh, float* a, size_t lda) override {
+    cuda::pooler_residual(rows, classes, inputs, e, lde, weight, h, ldh, a, lda, compute_);
+  }
   void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, const int32_t* labels, double* loss,
                      float* residual, size_t lde) override {
     cuda::cross_entropy(rows, classes, logits, ld, labels, loss, residual, lde, compute_);

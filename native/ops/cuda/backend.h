@@ -90,6 +90,12 @@ class Backend {
 
   virtual void merge(const Merge& m, size_t count, void* out, Dtype dtype) = 0;
   virtual void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy) = 0;
+  // logits = h Wᵀ + b; W: classes × inputs. In float32 whatever the precision.
+  virtual void head_logits(size_t rows, size_t classes, size_t inputs, const float* h, size_t ldh, const float* weight,
+                           const float* bias, float* logits, size_t ld) = 0;
+  // a = (e W) ⊙ (1 − h²): the gradient before the tanh whose output h is
+  virtual void pooler_residual(size_t rows, size_t classes, size_t inputs, const float* e, size_t lde,
+                               const float* weight, const float* h, size_t ldh, float* a, size_t lda) = 0;
   // By row of `classes` logits: loss = −log softmax(z)[label], residual = softmax(z) − onehot(label).
   virtual void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, const int32_t* labels,
                              double* loss, float* residual, size_t lde) = 0;

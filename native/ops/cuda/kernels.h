@@ -75,6 +75,14 @@ void attention(size_t texts, size_t longest, const uint32_t* offsets, size_t hea
 void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, const int32_t* labels, double* loss,
                    float* residual, size_t lde, cudaStream_t stream);
 
+// --- head.cu ---
+// logits = h Wᵀ + b; W: classes × inputs
+void head_logits(size_t rows, size_t classes, size_t inputs, const float* h, size_t ldh, const float* weight,
+                 const float* bias, float* logits, size_t ld, cudaStream_t stream);
+// a = (e W) ⊙ (1 − h²): the gradient before the tanh whose output h is
+void pooler_residual(size_t rows, size_t classes, size_t inputs, const float* e, size_t lde, const float* weight,
+                     const float* h, size_t ldh, float* a, size_t lda, cudaStream_t stream);
+
 // --- mimic.cu ---
 // `first_host`: the same as input.first, on the host. workspace: at least mimic_workspace() bytes.
 void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput& input, const MimicOutput& output,

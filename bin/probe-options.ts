@@ -60,7 +60,9 @@ export function pathOptions(command: Command): Command {
 
 export function resourceOptions(command: Command): Command {
   return command
-    .option('--device <name>', 'auto, cpu, cuda, cuda:N', 'auto')
+    .option('--device <name>', 'auto, cpu, cuda, cuda:N, cuda:N,M (they share the probes)', 'auto')
+    .option('--device-memory <size>', 'budget on each GPU (default: what is available)', bytes)
+    .addOption(new Option('--precision <name>', 'of products on a GPU').choices(['f32', 'tf32', 'bf16']).default('f32'))
     .option('--threads <n>', 'default: all', integer(1))
     .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
     .option('--seed <n>', 'of subsamples, masks and resamples', integer(0), 0)

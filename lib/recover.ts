@@ -57,8 +57,10 @@ export interface RecoverPlan {
   lambdas: number[]
   chunks: number
   flops: number
-  /** by the multiplication rate measured just now */
-  estimatedSeconds: number
+  /** by the multiplication rate measured just now; null on a GPU, where none is measured */
+  estimatedSeconds: number | null
+  /** of one GPU; 0 on the CPU */
+  deviceMemoryBytes: number
   /** of native working buffers */
   workingMemoryBytes: number
   smallestMemoryBytes: number
@@ -106,7 +108,8 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
     const { measureRate } = await import('./footprint/rate.js')
     return {
       schema: 'warp.plan/1', domains: domainsOf(session), probes: probes.texts.length, tokens: plan.tokens, points: path.lambdas.length,
-      lambdas: path.lambdas, chunks: plan.chunks, flops: plan.flops, estimatedSeconds: plan.flops / measureRate(session.score.threads),
+      lambdas: path.lambdas, chunks: plan.chunks, flops: plan.flops, estimatedSeconds: session.score.device ? null : plan.flops / measureRate(session.score.threads),
+      deviceMemoryBytes: plan.deviceBytes,
       workingMemoryBytes: plan.peakBytes, smallestMemoryBytes: plan.smallestBytes, peakMemoryBytes: plannedBytes(session),
       device: session.device.name, notes: session.notes,
     }

@@ -51,7 +51,8 @@ function planText(plan: RecoverPlan): string {
   return [
     `${plan.probes} probes of ${plan.domains.length} domains, ${plan.tokens} tokens, ${plan.points} points and both ends`,
     `  memory  ${mib(plan.peakMemoryBytes)} at the peak, ${mib(plan.workingMemoryBytes)} of it working buffers (at least ${mib(plan.smallestMemoryBytes)}), ${plan.chunks} chunk${plan.chunks === 1 ? '' : 's'}`,
-    `  work    ${(plan.flops / 1e12).toFixed(2)} TFLOP, about ${Math.ceil(plan.estimatedSeconds)} s on ${plan.device}`,
+    ...(plan.deviceMemoryBytes > 0 ? [`  device  ${mib(plan.deviceMemoryBytes)} at the peak, on each GPU`] : []),
+    `  work    ${(plan.flops / 1e12).toFixed(2)} TFLOP${plan.estimatedSeconds === null ? '' : `, about ${Math.ceil(plan.estimatedSeconds)} s`} on ${plan.device}`,
     ...plan.notes.map((note) => `  note: ${note}`),
   ].join('\n')
 }

@@ -2,7 +2,7 @@ import type { Architecture } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask, type RunOptions } from '../native/task.js'
-import type { Handle, ModelRequest, ScorePlan, ScoreRequest, ScoreResult } from '../native/types.js'
+import type { DeviceRequest, Handle, ModelRequest, ScorePlan, ScoreRequest, ScoreResult } from '../native/types.js'
 import type { PackedProbes } from '../text/index.js'
 
 const activations: Record<string, ModelRequest['activation']> = {
@@ -32,12 +32,14 @@ export interface ScoreOptions extends RunOptions {
   threads: number
   /** bytes of native working memory */
   memory: number
+  /** GPUs instead of the CPU */
+  device?: DeviceRequest
 }
 
 function request(path: Handle, model: ModelRequest, probes: PackedProbes, domains: number, options: ScoreOptions): ScoreRequest {
   const { ids, typeIds, offsets, label, domain } = probes
-  const { scope, gradients, threads, memory } = options
-  return { path, model, ids, typeIds, offsets, label, domain, domains, scope, gradients, threads, memory }
+  const { scope, gradients, threads, memory, device } = options
+  return { path, model, ids, typeIds, offsets, label, domain, domains, scope, gradients, threads, memory, ...(device && { device }) }
 }
 
 /** What `scoreProbes` would hold and do. @throws WarpError (resource) MEMORY_BUDGET */

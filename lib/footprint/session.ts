@@ -8,13 +8,13 @@ import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from 
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import { packProbes, readLabelMap, readProbes, type PackedProbes, type ProbeOptions, type ProbeSet } from '../text/index.js'
 import { loadTokenizer } from '../text/tokenizer/index.js'
-import { chooseDevice, type Device } from './device.js'
+import { chooseDevice, type Device, type DeviceOptions } from './device.js'
 import { modelRequest, planProbes, type ScoreOptions } from './score.js'
 
 export type Scope = 'head' | 'top'
 
 /** Options of `footprint` and `recover`: the command line's, in camelCase. */
-export interface FootprintOptions extends RunOptions, PathOptions, Omit<ProbeOptions, 'labelMap' | 'seed'> {
+export interface FootprintOptions extends RunOptions, PathOptions, DeviceOptions, Omit<ProbeOptions, 'labelMap' | 'seed'> {
   base: string
   reference: string
   /** files, folders, `-` for JSONL on stdin */
@@ -29,8 +29,6 @@ export interface FootprintOptions extends RunOptions, PathOptions, Omit<ProbeOpt
   truncate?: boolean
   /** of the alignment matrix; default `head` */
   scope?: Scope
-  /** `auto`, `cpu`, `cuda`, `cuda:1` */
-  device?: string
   /** default: all the process may use */
   threads?: number
   /** bytes for working buffers, weights included; default 2 GiB */
@@ -88,7 +86,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   signal?.throwIfAborted()
   checkNumbers(options)
   const watch = new Stopwatch()
-  const device = chooseDevice(options.device)
+  const device = chooseDevice(options)
   parsePathOptions(options)
   const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead })
   const model = modelRequest(pair.reference.architecture)
@@ -118,7 +116,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     closePath = path.close
     watch.lap('path')
     const score: ScoreOptions = {
-      scope, gradients, threads: options.threads ?? os.availableParallelism(), memory: options.memory ?? 2 ** 31, signal, onProgress,
+      scope, gradients, threads: options.threads ?? os.availableParallelism(), memory: options.memory ?? 2 ** 31, device: device.request, signal, onProgress,
     }
     const plan = planProbes(path.handle, model, packed, probes.domains.length, score)
     const inputs = await hashInputs(pair, probes, options)
@@ -131,7 +129,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   }
 }
 
-function checkNumbers({ threads, memory, seed }: FootprintOptions): void {
+function checkNumbers({ threads, memory, deviceMemory, seed }: FootprintOptions): void {
   const check = (name: string, value: number | undefined, least: number, most: number): void => {
     if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return
     throw usageError('OPTION_RANGE', `${name} must be a whole number from ${least} to ${most}, not ${value}`, { expected: [least, most], found: value },
@@ -139,6 +137,7 @@ function checkNumbers({ threads, memory, seed }: FootprintOptions): void {
   }
   check('threads', threads, 1, 1024)
   check('memory', memory, 0, Number.MAX_SAFE_INTEGER)
+  check('deviceMemory', deviceMemory, 1, Number.MAX_SAFE_INTEGER)
   check('seed', seed, 0, Number.MAX_SAFE_INTEGER)
 }
 

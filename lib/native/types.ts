@@ -140,9 +140,22 @@ export interface ScoreRequest {
   threads: number
   /** bytes of native working memory */
   memory: number
+  /** GPUs instead of the CPU */
+  device?: DeviceRequest
+}
+
+export interface DeviceRequest {
+  /** CUDA devices that share the probes */
+  indices: number[]
+  /** how products are multiplied; all else is float32, sums are float64 */
+  precision: 'f32' | 'tf32' | 'bf16'
+  /** bytes of each; 0: what is available */
+  memory: number
 }
 
 export interface ScorePlan {
+  /** of one GPU; 0 on the CPU */
+  deviceBytes: number
   peakBytes: number
   /** the smallest budget that would do */
   smallestBytes: number

@@ -5,6 +5,7 @@
 #include "binding/handles.h"
 #include "binding/model.h"
 #include "binding/task.h"
+#include "scoring/device_score.h"
 #include "scoring/forward.h"
 #include "scoring/gradients.h"
 #include "scoring/rate.h"
@@ -22,7 +23,22 @@ struct Request {
   bool gradients = false, head_inputs = false;
   int threads = 1;
   uint64_t memory = 0;
+  DeviceChoice device;  // no indices: the CPU
+
+  bool on_device() const { return !device.indices.empty(); }
+  DeviceJob job() const { return {*model, *path, texts, label, domain, domains, scope, gradients || head_inputs}; }
 };
+
+DeviceChoice parse_device(const Napi::Object& o) {
+  DeviceChoice choice;
+  if (!o.Has("device")) return choice;
+  const Napi::Object device = o.Get("device").As<Napi::Object>();
+  for (double index : get_doubles(device, "indices")) choice.indices.push_back(int(index));
+  const std::string precision = get_string(device, "precision");
+  choice.precision = precision == "tf32" ? Precision::kTF32 : precision == "bf16" ? Precision::kBF16 : Precision::kF32;
+  choice.memory = uint64_t(get_number(device, "memory"));
+  return choice;
+}
 
 std::shared_ptr<Request> parse_request(const Napi::Object& o) {
   auto request = std::make_shared<Request>();
@@ -39,6 +55,7 @@ std::shared_ptr<Request> parse_request(const Napi::Object& o) {
   request->head_inputs = get_bool(o, "headInputs");
   request->threads = std::max(1, int(get_number(o, "threads")));
   request->memory = uint64_t(get_number(o, "memory"));
+  request->device = parse_device(o);
   return request;
 }
 
@@ -68,7 +85,21 @@ void check_request(const Request& r) {
 struct Plan {
   std::vector<Tile> tiles;
   ForwardPlan forward;
+  uint64_t device_bytes = 0;  // of one GPU
 };
+
+// The host's share of a run on GPUs: results, what is uploaded (twice in the reader's hands, once page-locked), and
+// the head inputs where gradient statistics need them.
+Plan make_device_plan(const Request& r, uint64_t results, uint64_t features, uint64_t gradients) {
+  const DevicePlan device = plan_on_devices(r.device, r.job());
+  Plan plan;
+  plan.forward = device.forward;
+  plan.device_bytes = device.forward.peak_bytes;
+  plan.forward.peak_bytes = results + 3 * device.staging_bytes + (r.gradients || r.head_inputs ? 2 * features : 0) + gradients;
+  plan.forward.smallest_bytes = plan.forward.peak_bytes;
+  if (plan.forward.peak_bytes > r.memory) throw memory_budget(plan.forward.smallest_bytes, r.memory);
+  return plan;
+}
 
 Plan make_plan(const Request& r) {
   const ModelSpec& spec = r.model->spec;
@@ -76,6 +107,7 @@ Plan make_plan(const Request& r) {
   const uint64_t results = texts * (points + 2) * (16 + spec.labels * 4 + (r.head_inputs ? spec.hidden * 4 : 0));
   const uint64_t features = (points + 2) * texts * spec.hidden * sizeof(float);
   const uint64_t gradients = r.gradients ? gradient_bytes(spec, texts, r.domains, points, r.threads) : 0;
+  if (r.on_device()) return make_device_plan(r, results, features, gradients);
   // head scores hold every point's rows at once, as many as there are threads
   const uint64_t head = uint64_t(r.threads) * (texts * (spec.hidden * 12 + spec.labels * 8) + 3 * spec.hidden * spec.hidden * 8);
   const uint64_t after = results + features + std::max(gradients, head);
@@ -85,8 +117,10 @@ Plan make_plan(const Request& r) {
   return plan;
 }
 
-Napi::Object plan_to_js(Napi::Env env, const ForwardPlan& plan) {
+Napi::Object plan_to_js(Napi::Env env, const Plan& all) {
+  const ForwardPlan& plan = all.forward;
   Napi::Object o = Napi::Object::New(env);
+  o.Set("deviceBytes", double(all.device_bytes));
   o.Set("peakBytes", double(plan.peak_bytes));
   o.Set("smallestBytes", double(plan.smallest_bytes));
   o.Set("chunks", double(plan.chunks));
@@ -120,11 +154,17 @@ void run(Request& r, Results& out, Context& context) {
   const auto report = std::exchange(context.report, nullptr);  // progress of the forward passes is in other units
   r.path->prepare(threads, context);
   context.report = report;
-  const Buffer<float> features =
-      run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
-  if (r.head_inputs) out.head_inputs.assign(features.begin(), features.end());
   const Head head(r.model->spec, *r.path, cpu_ops());
-  out.scores = score_head(head, *r.path, features, r.label.size(), r.label, r.scope, threads, context);
+  Buffer<float> features;
+  if (r.on_device()) {
+    DeviceScored scored = score_on_devices(r.device, r.job(), context);
+    out.scores = std::move(scored.scores);
+    features = std::move(scored.features);
+  } else {
+    features = run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
+    out.scores = score_head(head, *r.path, features, r.label.size(), r.label, r.scope, threads, context);
+  }
+  if (r.head_inputs) out.head_inputs.assign(features.begin(), features.end());
   if (r.gradients)
     out.gradients = gradient_statistics(head, *r.path, features, r.label.size(), r.label, r.domain, r.domains, threads, context);
 }
@@ -146,7 +186,7 @@ Napi::Value score(const Napi::CallbackInfo& call) {
           for (uint32_t i = 0; i < results->gradients.size(); i++)
             gradients.Set(i, statistics_to_js(env, results->gradients[i]));
           o.Set("gradients", gradients);
-          o.Set("plan", plan_to_js(env, results->plan.forward));
+          o.Set("plan", plan_to_js(env, results->plan));
           return o;
         });
   });
@@ -156,7 +196,7 @@ Napi::Value plan_score(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto request = parse_request(call[0].As<Napi::Object>());
     check_request(*request);
-    return plan_to_js(call.Env(), make_plan(*request).forward);
+    return plan_to_js(call.Env(), make_plan(*request));
   });
 }
 

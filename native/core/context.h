@@ -9,7 +9,7 @@ namespace warp {
 
 class Context {
  public:
-  bool cancelled() const { return cancel_.load(std::memory_order_relaxed); }
+  bool cancelled() const { return cancel_.load(std::memory_order_relaxed) || (parent && parent->cancelled()); }
   void cancel() { cancel_.store(true, std::memory_order_relaxed); }
   void check() const {
     if (cancelled()) throw Cancelled();
@@ -19,6 +19,7 @@ class Context {
     check();
     if (report) report(done, total);
   }
+  const Context* parent = nullptr;  // work that this is a part of: cancelled together
   std::function<void(double done, double total)> report;  // set before the work starts; must be thread-safe
 
  private:

@@ -38,6 +38,9 @@ ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, c
                          const std::vector<Tile>& tiles, int threads, uint64_t budget, uint64_t kept_bytes,
                          uint64_t after_bytes);
 
+// What to throw where a budget does not do.
+Error memory_budget(uint64_t smallest, uint64_t budget);
+
 // Head inputs: (points + 2) × texts × hidden; point p of the result is k = p − 1. BERT: the first token's last
 // hidden state (before the pooler); GPT-2: the last token's, normalised.
 // Progress: tokens · layers · points.

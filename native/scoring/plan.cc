@@ -68,6 +68,13 @@ std::vector<Tile> cut_tiles(const ModelSpec& spec, const PackedTexts& texts, siz
   return tiles;
 }
 
+Error memory_budget(uint64_t smallest, uint64_t budget) {
+  return Error(Kind::kResource, "MEMORY_BUDGET",
+               "this run needs at least " + std::to_string(smallest) + " bytes of working memory; the budget is " +
+                   std::to_string(budget) + " bytes",
+               "--memory " + std::to_string((smallest >> 20) + 1) + "MiB, fewer probes or fewer points");
+}
+
 ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, const PackedTexts& texts,
                          const std::vector<Tile>& tiles, int threads, uint64_t budget, uint64_t kept_bytes,
                          uint64_t after_bytes) {
@@ -92,11 +99,7 @@ ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, c
   plan.tiles = tiles.size();
   plan.tokens = texts.offsets.back();
   plan.smallest_bytes = std::max(after_bytes, cost(largest_tile(tiles)));
-  if (plan.smallest_bytes > budget)
-    throw Error(Kind::kResource, "MEMORY_BUDGET",
-                "this run needs at least " + std::to_string(plan.smallest_bytes) + " bytes of working memory; the budget is " +
-                    std::to_string(budget) + " bytes",
-                "--memory " + std::to_string((plan.smallest_bytes >> 20) + 1) + "MiB, fewer probes or fewer points");
+  if (plan.smallest_bytes > budget) throw memory_budget(plan.smallest_bytes, budget);
   plan.peak_bytes = after_bytes;
   uint64_t tokens = 0;
   for (size_t i = 0; i < tiles.size(); i++) {

@@ -7,6 +7,7 @@ import { register as doctor } from './commands/doctor.js'
 import { register as footprint } from './commands/footprint.js'
 import { register as inspect } from './commands/inspect.js'
 import { register as merge } from './commands/merge.js'
+import { register as lab } from './commands/lab.js'
 import { register as recover } from './commands/recover.js'
 import { register as trace } from './commands/trace.js'
 import { register as train } from './commands/train.js'
@@ -16,5 +17,5 @@ const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../packa
 const program = new Command('warp')
   .description('Recovers what a fine-tuned model was trained on from its weights alone.')
   .version(version)
-for (const register of [recover, footprint, trace, merge, train, inspect, doctor, demo]) register(program)
+for (const register of [recover, footprint, trace, merge, train, lab, inspect, doctor, demo]) register(program)
 void main(program, process.argv.slice(2))

@@ -1,0 +1,143 @@
+import { mkdir } from 'node:fs/promises'
+import path from 'node:path'
+import { Option, type Command } from 'commander'
+import type { LabPlan, LabPlanOptions, LabRunOptions, LabRunResult } from '../../lib/lab/index.js'
+import type { PathOptions } from '../../lib/paths/options.js'
+import type { RecipeOptions } from '../../lib/train/index.js'
+import { execute, framed, type FrameOptions } from '../frame.js'
+import { checkOutput, writeOutput } from '../output-folder.js'
+import { textOptions, textSources } from '../probe-options.js'
+import { baseHead, bytes, integer, list, real, reals } from '../values.js'
+import { recipeOptions } from './train.js'
+
+export function register(program: Command): void {
+  const lab = program.command('lab').description('synthetic mixtures: fine-tune and footprint many models, train the projector, cross-validate every readout')
+  plan(lab.command('plan'))
+  run(lab.command('run'))
+  fit(lab.command('fit'))
+  report(lab.command('report'))
+}
+
+type PlanFlags = FrameOptions & Omit<LabPlanOptions, 'sampler' | 'paths' | 'recipe'> & RecipeOptions & {
+  sampler: 'paper' | 'dirichlet'
+  alpha?: number
+  path: string[]
+  points?: number
+  lambdas?: number[]
+}
+
+function plan(command: Command): void {
+  command.description('samples the mixtures and writes plan.json')
+    .requiredOption('--base <dir>', 'model directory that is fine-tuned')
+    .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
+    .requiredOption('-o, --output <folder>', 'the lab\'s folder')
+    .option('--labels <a,b,c>', 'class names in the order of their ids', list)
+    .option('--trials <n>', 'models to fine-tune', integer(1), 16)
+    .option('--texts <n>', 'that each is trained on', integer(2), 800)
+    .addOption(new Option('--sampler <name>', 'of the mixtures').choices(['paper', 'dirichlet']).default('paper'))
+    .option('--alpha <x>', 'of the Dirichlet sampler (default: 1)', real)
+    .option('--probes-per-domain <n>', 'texts kept for footprints', integer(1), 60)
+    .addOption(new Option('--pool <name>', 'disjoint: no probe is trained on').choices(['disjoint', 'shared']).default('disjoint'))
+    .option('--replace', 'a text may be drawn more than once')
+  for (const add of [textOptions, recipeOptions]) add(command)
+  framed(command)
+    .option('--path <family,...>', 'footprints along these', list, ['linear'])
+    .option('--points <n>', 'on each path (default: 5)', integer(1))
+    .option('--lambdas <a,b,...>', 'the points themselves', reals)
+    .addOption(new Option('--scope <name>', 'of the alignment matrix').choices(['head', 'top']).default('head'))
+    .option('--base-head <zeros|seed:N>', 'of a base that has none, in footprints (default: zeros)', baseHead)
+    .addOption(new Option('--dtype <name>', 'of the trained weights').choices(['F32', 'F16', 'BF16']).default('F16'))
+    .addOption(new Option('--keep <what>', 'of a trial').choices(['footprints', 'weights']).default('footprints'))
+    .option('--seed <n>', 'of everything that is drawn', integer(0), 0)
+    .option('--force', 'replace a plan')
+    .action(planCommand)
+}
+
+async function planCommand({ json, quiet, verbose, sampler, alpha, path: families, points, lambdas, ...flags }: PlanFlags): Promise<void> {
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
+    const { planLab } = await import('../../lib/lab/index.js')
+    const { epochs, batch, accumulate, optimizer, learningRate, weightDecay, beta1, beta2, epsilon, clip, schedule, warmup, dropout, layers, freeze, maxLength, ...options } = flags
+    const recipe = { epochs, batch, accumulate, optimizer, learningRate, weightDecay, beta1, beta2, epsilon, clip, schedule, warmup, dropout, layers, freeze, maxLength }
+    const paths = families.map((family): PathOptions => ({ path: family, ...(lambdas ? { lambdas } : { points: points ?? 5 }) }))
+    const made = await planLab({ ...options, recipe, paths, sampler: sampler === 'paper' ? 'paper' : { dirichlet: alpha ?? 1 }, signal, onProgress })
+    return { json: made, text: planText(made, options.output) }
+  })
+}
+
+function planText(made: LabPlan, folder: string): string {
+  const width = Math.max(...made.domains.map((name) => name.length))
+  const each = made.trials[0].counts.reduce((a, b) => a + b, 0)
+  return [
+    `${made.trials.length} trials of ${each} texts, ${made.probes.length} probes, paths ${made.paths.map(({ path: family }) => family).join(', ')}`,
+    ...made.domains.map((name, d) => `  ${name.padEnd(width)}  ${made.counts[d]} texts; trained on ${Math.min(...made.trials.map(({ counts }) => counts[d]))} to ${Math.max(...made.trials.map(({ counts }) => counts[d]))}`),
+    `run it: warp lab run ${folder}`,
+  ].join('\n')
+}
+
+type RunFlags = FrameOptions & Omit<LabRunOptions, 'lab' | 'executor'>
+
+function run(command: Command): void {
+  framed(command.description('fine-tunes and footprints the trials that are not done; may be stopped and repeated at any time')
+    .argument('<folder>', 'of a plan'))
+    .option('--workers <n>', 'trials at a time (default: one per core)', integer(1))
+    .option('--threads <n>', 'of each (default: cores / workers)', integer(1))
+    .option('--memory <size>', 'budget for one trial\'s footprint (default: 2GiB)', bytes)
+    .option('--only <i,j,...>', 'these trials', (value: string) => list(value).map(integer(0)))
+    .action(async (folder: string, { json, quiet, verbose, ...options }: RunFlags) => {
+      await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
+        const { runLab } = await import('../../lib/lab/index.js')
+        signal.addEventListener('abort', () => note(`stopping; warp lab run ${folder} goes on from here`), { once: true })
+        const result = await runLab({ ...options, lab: folder, signal, onProgress })
+        return { json: result, text: runText(result), exitCode: result.failed.length > 0 ? 3 : 0 }
+      })
+    })
+}
+
+function runText({ lab, trials, earlier, done, failed, seconds }: LabRunResult): string {
+  return [
+    `${done} of ${trials} trials done in ${Math.round(seconds)} s${earlier > 0 ? `, ${earlier} were there` : ''}`,
+    ...failed.map(({ index, code, message }) => `  trial ${index} failed: ${message} [${code}]`),
+    `in ${lab}`,
+  ].join('\n')
+}
+
+const trialsOf = (folder: string): string => path.join(folder, 'trials')
+
+function fit(command: Command): void {
+  framed(command.description('trains the projectors on all trials that are done')
+    .argument('<folder>', 'of a lab'))
+    .option('--seed <n>', 'of parameters, batches and folds', integer(0), 42)
+    .option('--deviations', 'the network also sees the standard deviations of the scores')
+    .option('-o, --output <folder>', 'of the projectors (default: projectors in the lab\'s folder)')
+    .option('--force', 'replace projectors')
+    .action(async (folder: string, flags: FrameOptions & { seed: number; deviations?: boolean; output?: string; force?: boolean }) => {
+      await execute(flags, async ({ signal, onProgress }) => {
+        const { fitProjectors, projectorFile, readTrials, saveProjector } = await import('../../lib/lab/index.js')
+        const output = flags.output ?? path.join(folder, 'projectors')
+        const fitted = await fitProjectors(await readTrials(trialsOf(folder)), { seed: flags.seed, deviations: flags.deviations, signal, onProgress })
+        await checkOutput(output, fitted.map(projectorFile), flags.force)
+        await mkdir(output, { recursive: true })
+        for (const document of fitted) await saveProjector(path.join(output, projectorFile(document)), document, flags.force)
+        const lines = fitted.map((document) => `  ${projectorFile(document).padEnd(28)} mean absolute error ${document.training.error.toFixed(4)} on folds left out`)
+        return { json: fitted, text: [`${fitted.length} projectors from ${fitted[0].training.trials} trials in ${output}`, ...lines].join('\n') }
+      })
+    })
+}
+
+function report(command: Command): void {
+  framed(command.description('cross-validates every readout on the trials: the table of mean errors')
+    .argument('<folder>', 'of a lab'))
+    .option('--folds <n>', 'of the cross-validation (default: 10)', integer(2))
+    .option('--seed <n>', 'of folds and fits (default: 42)', integer(0))
+    .option('-o, --output <folder>', 'writes report.json and trials.csv')
+    .option('--force', 'replace existing output')
+    .action(async (folder: string, { output, force, json, quiet, verbose, ...options }: FrameOptions & { folds?: number; seed?: number; output?: string; force?: boolean }) => {
+      await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
+        const { labTable, readPlan, readTrials, reportTable, trialsCsv } = await import('../../lib/lab/index.js')
+        if (output) await checkOutput(output, ['report.json', 'trials.csv'], force)
+        const reported = await reportTable(await readTrials(trialsOf(folder)), { ...options, sampler: (await readPlan(folder)).sampler, signal, onProgress })
+        if (output) await writeOutput(output, { 'report.json': `${JSON.stringify(reported.report, null, 2)}\n`, 'trials.csv': trialsCsv(reported) }, force)
+        return { json: reported.report, text: labTable(reported.report, { width: process.stdout.columns }) }
+      })
+    })
+}

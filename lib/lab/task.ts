@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { fileSha256, openModel, writeFileAtomic } from '../checkpoint/index.js'
+import { inputError } from '../errors.js'
+import { openSession, scoreProbes, statisticsOf, type FootprintOptions } from '../footprint/index.js'
+import type { RunOptions } from '../native/task.js'
+import { Random } from '../random.js'
+import { parseRecipe, pick, trainOn } from '../train/index.js'
+import { drawTexts } from './mixtures.js'
+import { checkIndex, membersOf, poolOf, probeLines, probesFile, readPlan, readPlanData, trialsFolder, type LabPlan } from './plan.js'
+import { failedTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts, type TrialFootprint } from './trial.js'
+
+export interface TrialOptions extends RunOptions {
+  threads?: number
+  /** bytes of native working memory of a footprint */
+  memory?: number
+}
+
+const modelFolder = 'model'
+
+/**
+ * One trial of a lab: fine-tune, footprint along every path, write `trials/NNNN/trial.json` whole. A trial that was
+ * stopped goes on where its training stood.
+ * @throws WarpError of plans, training and footprints; DATA_CHANGED, BASE_CHANGED; the signal's reason
+ */
+export async function runTrial(lab: string, index: number, options: TrialOptions = {}): Promise<Trial> {
+  const { signal, onProgress } = options
+  const plan = await readPlan(lab)
+  const { counts, seed } = checkIndex(plan, index)
+  const folder = path.join(lab, trialsFolder, path.dirname(trialFile(index)))
+  const timings: Record<string, number> = {}
+  const timed = async <T>(phase: string, work: () => Promise<T>): Promise<T> => {
+    const start = performance.now()
+    const result = await work()
+    timings[phase] = (timings[phase] ?? 0) + (performance.now() - start) / 1000
+    return result
+  }
+  const all = await timed('read', () => readPlanData(plan, { signal }))
+  await checkBase(plan)
+  const pool = poolOf(membersOf(all), plan.probes, plan.pool)
+  const rows = drawTexts(pool, counts, plan.domains, new Random(seed, 'lab/texts'), plan.replace)
+  const recipe = parseRecipe({ ...plan.recipe, seed })
+  const output = path.join(folder, modelFolder)
+  await mkdir(folder, { recursive: true })
+  await timed('train', () => trainOnce(plan.base.path, output, () => trainOn(plan.base.path, pick(all, rows), recipe,
+    { output, dtype: plan.dtype, threads: options.threads, saveSteps: saveStepsOf(plan), signal, onProgress })))
+  const probes = await probesOf(lab, plan, () => probeLines(plan, all))
+  const footprints = await timed('footprint', () => footprintsOf(plan, output, probes, options))
+  const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: { ...recipe }, timings }
+  const trial = statisticsToTrial(facts, footprints, { containsTraining: plan.pool === 'shared' })
+  await writeFileAtomic(path.join(lab, trialsFolder, trialFile(index)), `${JSON.stringify(trial)}\n`, { force: true })
+  if (plan.keep === 'footprints') await rm(output, { recursive: true, force: true })
+  return trial
+}
+
+/** Writes the record of a trial that failed, unless it succeeded meanwhile. */
+export async function recordFailure(lab: string, plan: LabPlan, index: number, error: { code?: string; message: string }): Promise<void> {
+  const { counts, seed } = checkIndex(plan, index)
+  const file = path.join(lab, trialsFolder, trialFile(index))
+  await mkdir(path.dirname(file), { recursive: true })
+  const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: plan.recipe, timings: {} }
+  await writeFileAtomic(file, `${JSON.stringify(failedTrial(facts, error))}\n`, { force: true })
+}
+
+async function checkBase({ base }: LabPlan): Promise<void> {
+  const { files } = await openModel(base.path)
+  for (const [i, file] of files.entries()) {
+    if (await fileSha256(file.path) === base.sha256[i]) continue
+    throw inputError('BASE_CHANGED', `${file.path}: not the weights the plan was made with`, { file: file.path, expected: base.sha256[i] ?? null }, 'restore the file, or plan again')
+  }
+}
+
+/** Trains unless the model is there from an earlier run that was stopped after it. */
+async function trainOnce(base: string, output: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'OUTPUT_EXISTS') throw error
+    await openModel(output)
+  }
+}
+
+/** Real checkpoints for a `trajectory` path: as many as the path has points. */
+function saveStepsOf({ paths, recipe, trials }: LabPlan): number | undefined {
+  const trajectory = paths.find(({ path: family }) => family === 'trajectory')
+  if (!trajectory) return undefined
+  const { epochs, batch, accumulate } = parseRecipe(recipe)
+  const texts = trials[0].counts.reduce((a, b) => a + b, 0)
+  const steps = epochs * Math.ceil(texts / (batch * accumulate))
+  return Math.max(1, Math.floor(steps / (Number(trajectory.points ?? 5) + 1)))
+}
+
+/** The checkpoints a training left behind, in order. */
+async function checkpointsOf(model: string): Promise<string[]> {
+  const steps = (await readdir(model)).map((name) => Number(/^checkpoint-(\d+)$/.exec(name)?.[1])).filter((step) => step > 0)
+  return steps.sort((a, b) => a - b).map((step) => path.join(model, `checkpoint-${step}`))
+}
+
+async function probesOf(lab: string, plan: LabPlan, lines: () => string): Promise<string> {
+  const file = path.join(lab, probesFile)
+  const want = lines()
+  const hash = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex')
+  const there = await readFile(file).catch(() => undefined)
+  if (!there || hash(there) !== hash(want)) await writeFileAtomic(file, want, { force: true })
+  return file
+}
+
+async function footprintsOf(plan: LabPlan, reference: string, probes: string, { threads, memory, signal, onProgress }: TrialOptions): Promise<TrialFootprint[]> {
+  const footprints: TrialFootprint[] = []
+  for (const { points, ...family } of plan.paths) {
+    const real = family.path === 'trajectory'
+    const options: FootprintOptions = {
+      ...family, ...(real ? { checkpoint: await checkpointsOf(reference) } : { points: points as number | undefined }), base: plan.base.path, reference, probes: [probes], baseHead: plan.baseHead ?? undefined, scope: plan.scope, device: 'cpu',
+      maxLength: parseRecipe(plan.recipe).maxLength, threads, memory, signal, onProgress,
+    }
+    const session = await openSession(options, true)
+    try {
+      const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
+      footprints.push({ statistics: statisticsOf(session, scores), scope: plan.scope })
+    } finally {
+      session.close()
+    }
+  }
+  return footprints
+}

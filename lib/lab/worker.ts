@@ -8,7 +8,7 @@ import { trialsFolder } from './plan.js'
 import { runTrial } from './task.js'
 import { readTrial, trialFile } from './trial.js'
 
-const say = (message: object): void => void process.send?.(message)
+const say = (message: object): void => void (process.connected && process.send!(message))
 
 // Training takes most of a trial's time; the rest is scoring.
 const shares: Record<string, [begin: number, share: number]> = { train: [0, 0.8], score: [0.8, 0.2] }

@@ -48,6 +48,7 @@ export interface TrainingRecord {
 
 export interface TrainingResult extends TrainingRecord {
   output: string
+  /** that the steps took */
   seconds: number
   /** steps that an earlier run had taken */
   resumedAt: number
@@ -89,13 +90,14 @@ export async function trainOn(baseDir: string, texts: LabelledTexts, recipe: Rec
     if (state) await loadState(join(output, stateFile), trainer, state)
     const resumedAt = progress.step
     await takeSteps(trainer, prepared, recipe, progress, options)
+    const seconds = (performance.now() - started) / 1000
     await saveModel(output, trainer, base, shapes, labels, dtype, true)
     const { saveSteps } = options
     const checkpoints = saveSteps === undefined ? [] : Array.from({ length: Math.ceil(record.steps / saveSteps) - 1 }, (_, i) => (i + 1) * saveSteps)
     const done: TrainingRecord = { ...record, loss: progress.loss, norm: progress.norm, checkpoints }
     await writeFileAtomic(join(output, recordFile), `${JSON.stringify(done, null, 1)}\n`, { force: true })
     await rm(join(output, stateFile), { force: true })
-    return { ...done, output, seconds: (performance.now() - started) / 1000, resumedAt }
+    return { ...done, output, seconds, resumedAt }
   } finally {
     trainer.close()
   }

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import type { RunOptions } from '../native/task.js'
-import { absoluteError, crossValidate, fitsOf, foldsOf } from './crossval.js'
+import { absoluteError, crossValidate, fitsOf, foldsOf, SELECTION_FOLDS } from './crossval.js'
 import { learnersFor } from './learners.js'
 import { fixedThreshold, membersAt, thresholds } from './membership.js'
 import { sampleMixtures, type Sampler } from './mixtures.js'
 import type { Trial } from './trial.js'
-import { requireTrials, trialSet, type TrialSet } from './trials.js'
+import { requireNested, trialSet, type TrialSet } from './trials.js'
 
 const row = z.object({
   readout: z.string(),
@@ -73,7 +73,7 @@ const pathless = ['uniform', 'membership', 'mean-probability', 'stationary', 'pr
 export async function reportTable(all: Trial[], options: ReportOptions = {}): Promise<Reported> {
   const { folds = 10, seed = 42, sampler = 'paper' } = options
   const set = trialSet(all)
-  requireTrials(set.trials.length, folds)
+  requireNested(set.trials.length, folds, SELECTION_FOLDS)
   const members = membershipRows(set)
   const estimates = [
     ...parameterFree(set).filter(({ readout }) => readout === 'uniform'),

@@ -58,3 +58,15 @@ export function requireTrials(found: number, folds: number): void {
   throw inputError('TRIALS_FEW', `${folds} folds need at least ${folds} trials, there are ${found}`,
     { expected: folds, found }, `run more trials, or --folds ${Math.max(2, found)}`)
 }
+
+/**
+ * Refuses too few trials for settings to be chosen inside every training fold.
+ * @throws TRIALS_FEW
+ */
+export function requireNested(found: number, folds: number, inner: number): void {
+  requireTrials(found, folds)
+  const left = found - Math.ceil(found / folds)
+  if (left >= inner) return
+  throw inputError('TRIALS_FEW', `${folds} folds of ${found} trials leave ${left} to choose settings on; at least ${inner} are needed`,
+    { expected: inner, found: left }, `run more trials: ${inner + 1} are the least, with --folds ${inner + 1}`)
+}

@@ -54,6 +54,7 @@ test('plan, run, fit, report', async () => {
   expect(await runLab({ lab })).toMatchObject({ earlier: 6, done: 0 })
   expect(readdirSync(trialsOf(lab)).map((name) => statSync(join(trialsOf(lab), name, 'trial.json')).mtimeMs)).toEqual(before)
   const { report } = await reportTable(trials, { folds: 3 })
+  await expect(reportTable(trials.slice(0, 3), { folds: 3 })).rejects.toMatchObject({ code: 'TRIALS_FEW', details: { found: 2 } })
   expect(report.table.map(({ readout }) => readout)).toEqual(expect.arrayContaining(['uniform', 'random', 'softmax', 'mlp', 'equivariant']))
   expect((await fitProjectors(trials)).map(({ model }) => model.kind).sort()).toEqual(['equivariant', 'mlp'])
 })

@@ -1,6 +1,7 @@
 import { domainsOf, openSession, scoreProbes, statisticsOf, Stopwatch, type FootprintOptions, type Session } from './footprint/index.js'
 import { toolOf, type Tool } from './doctor.js'
 import { inputError, usageError } from './errors.js'
+import { measureRate } from './footprint/rate.js'
 import { traceProbes, type TraceSummary } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
 import { checkReadouts, footprintOf, readMixtures, readoutsFor, type Diagnostics, type Footprint, type MixtureResult } from './readouts/index.js'
@@ -74,7 +75,8 @@ export interface RecoverPlan {
 const overheadBytes = 96 * 2 ** 20
 
 function plannedBytes(session: Session): number {
-  return process.memoryUsage.rss() + session.plan.peakBytes + overheadBytes
+  // of a process that has held more before, the peak stays that
+  return Math.max(process.resourceUsage().maxRSS * 1024, process.memoryUsage.rss() + session.plan.peakBytes + overheadBytes)
 }
 
 /** Names of the readouts asked for that read the forward passes without training. */
@@ -105,7 +107,6 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
   const { session } = await openChecked(options)
   try {
     const { plan, path, probes } = session
-    const { measureRate } = await import('./footprint/rate.js')
     return {
       schema: 'warp.plan/1', domains: domainsOf(session), probes: probes.texts.length, tokens: plan.tokens, points: path.lambdas.length,
       lambdas: path.lambdas, chunks: plan.chunks, flops: plan.flops, estimatedSeconds: session.score.device ? null : plan.flops / measureRate(session.score.threads),

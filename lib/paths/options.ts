@@ -76,7 +76,7 @@ const grid = ['points', 'lambdaMin', 'lambdaMax', 'lambdas'] as const
 /**
  * The points of a path in rising order: `lambdas`, or `points` from `lambdaMin` to `lambdaMax`, evenly (WARP, section
  * 3.1).
- * @throws WarpError (usage) POINTS_RANGE, LAMBDA_RANGE, LAMBDA_DUPLICATE, LAMBDA_CONFLICT
+ * @throws WarpError (input) LAMBDA_RANGE, LAMBDA_DUPLICATE; (usage) POINTS_RANGE, LAMBDA_CONFLICT
  */
 export function lambdaGrid(options: GridOptions): number[] {
   const { points = 15, lambdaMin = 0.05, lambdaMax = 0.95, lambdas } = options

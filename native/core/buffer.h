@@ -6,6 +6,10 @@
 #include <string>
 #include <utility>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include "core/error.h"
 
 namespace warp {
@@ -17,6 +21,20 @@ struct Memory {  // of the whole process: bytes held by Buffers
   }
 };
 
+// `bytes` of them, a multiple of 64, 64-byte aligned; null when there are none. Large ones ask for huge pages: giving
+// back gigabytes of small pages takes longer than a user waits after Ctrl-C (130 ms for 1.5 GB against 9).
+inline void* allocate_aligned(size_t bytes) {
+#ifdef __linux__
+  constexpr size_t kHugePage = size_t(2) << 20;
+  void* huge = nullptr;
+  if (bytes >= 4 * kHugePage && posix_memalign(&huge, kHugePage, bytes) == 0) {
+    madvise(huge, bytes, MADV_HUGEPAGE);  // a wish: where it cannot be granted nothing is lost
+    return huge;
+  }
+#endif
+  return std::aligned_alloc(64, bytes);
+}
+
 template <class T>
 class Buffer {
  public:
@@ -25,7 +43,7 @@ class Buffer {
     if (count == 0) return;
     if (count > (size_t(-1) >> 1) / sizeof(T) - 64) throw Error(Kind::kResource, "OUT_OF_MEMORY", "buffer size overflows");
     bytes_ = (count * sizeof(T) + 63) / 64 * 64;
-    data_ = static_cast<T*>(std::aligned_alloc(64, bytes_));
+    data_ = static_cast<T*>(allocate_aligned(bytes_));
     if (!data_)
       throw Error(Kind::kResource, "OUT_OF_MEMORY", "could not allocate " + std::to_string(bytes_) + " bytes",
                   "lower --memory, or free some");

@@ -105,6 +105,22 @@ test('two runs at once give what each gives alone', async () => {
   expect(b.alignment).toEqual(alone.alignment)
 })
 
+test.each([1, 1.5, 4])('native buffers stay within the plan for %f times the smallest budget', async (times) => {
+  const { base, reference, probes } = makePair('bert', { perDomain: 1000 })
+  const options: RecoverOptions = { base, reference, probes: [probes], points: 12, bootstrap: 20, threads: 2 }
+  const { smallestMemoryBytes } = await planRecover(options)
+  const memory = Math.floor(smallestMemoryBytes * times)
+  const plan = await planRecover({ ...options, memory })
+  expect(plan.workingMemoryBytes).toBeLessThanOrEqual(memory)
+  let most = 0
+  let scoring = false
+  const timer = setInterval(() => { if (scoring) most = Math.max(most, addon().memoryUsed()) }, 1)
+  await recover({ ...options, memory, onProgress: ({ phase }) => { scoring = phase === 'score' } })
+  clearInterval(timer)
+  expect(most).toBeGreaterThan(plan.workingMemoryBytes / 10) // sampled while it ran
+  expect(most - atStart).toBeLessThanOrEqual(plan.workingMemoryBytes)
+})
+
 describe('worker threads', () => {
   const start = (options: RecoverOptions) => new Worker(`
     const { parentPort, workerData } = require('node:worker_threads')

@@ -27,8 +27,8 @@ std::vector<Result> by_chunk(const PairSource& pair, uint64_t chunk, const Runne
     const uint64_t begin = task * chunk;
     const size_t count = size_t(std::min(chunk, pair.elements - begin));
     Buffer<float> l(count), r(count);
-    pair.fetch(begin, count, l.data(), r.data());
-    results[task] = reduce(begin, count, l.data(), r.data());
+    const Values values = pair.fetch(begin, count, l.data(), r.data());
+    results[task] = reduce(begin, count, values.base, values.reference);
   });
   return results;
 }

@@ -53,12 +53,16 @@ struct TensorConstants {
 
 namespace paths {
 
+struct Values {
+  const float *base, *reference;
+};
+
 // One tensor of a pair, wherever its bytes are.
 struct PairSource {
   std::string name;
   uint64_t elements = 0, width = 1;  // width: elements of a row (dim 0); a tensor without rows is one
-  // Elements [begin, begin + count) of both sides as float32; any thread.
-  std::function<void(uint64_t begin, size_t count, float* base, float* reference)> fetch;
+  // Elements [begin, begin + count) of both sides as float32, in the scratch given or where they are; any thread.
+  std::function<Values(uint64_t begin, size_t count, float* base, float* reference)> fetch;
 };
 
 // Runs body(task) for every task below `tasks`, in any order, on any threads.

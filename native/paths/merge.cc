@@ -83,9 +83,10 @@ class ShardWriter {
   void form(const PathTensor& tensor, const Range& range, int k, char* out) {
     const Dtype dtype = range.tensor->dtype;
     const size_t width = dtype_size(dtype), count = size_t(range.count);
-    float values[paths::kBlock];
+    float scratch[paths::kBlock];
     for (size_t at = 0; at < count; at += paths::kBlock) {
       const size_t size = std::min(paths::kBlock, count - at);
+      float* values = dtype == Dtype::kF32 ? reinterpret_cast<float*>(out) + at : scratch;  // then checked in place
       tensor.point(k, at, size, values);
       const size_t bad = paths::kernels().encode(dtype, values, size, out + at * width);
       if (bad < size) refuse(tensor, path_, range, k, at + bad);

@@ -42,6 +42,7 @@ paths::PairSource Path::source(const std::string& name) const {
   pair.fetch = [this, name](uint64_t begin, size_t count, float* l, float* r) {
     base_->read_float(name, begin, count, l);
     reference_->read_float(name, begin, count, r);
+    return paths::Values{l, r};
   };
   return pair;
 }
@@ -68,8 +69,7 @@ TensorConstants Path::find(const std::string& name, const PathTensor* held, cons
   paths::PairSource pair = source(name);
   if (held)
     pair.fetch = [held](uint64_t begin, size_t count, float* l, float* r) {
-      held->base_.decode(begin, count, l);
-      held->reference_.decode(begin, count, r);
+      return paths::Values{held->base_.values(begin, count, l), held->reference_.values(begin, count, r)};
     };
   const TensorConstants constants = paths::find_constants(pair, options_, run);
   std::lock_guard<std::mutex> lock(mutex_);
@@ -156,9 +156,8 @@ void Path::mask(const std::string& name, uint64_t first, size_t at, size_t count
   Buffer<float> l(std::min(step, count)), r(std::min(step, count));
   for (size_t done = 0; done < count; done += step) {
     const size_t size = std::min(step, count - done);
-    tensor.base_.decode(at + done, size, l.data());
-    tensor.reference_.decode(at + done, size, r.data());
-    paths::fill_mask(pair, options_, tensor.constants_, first + done, size, l.data(), r.data(),
+    paths::fill_mask(pair, options_, tensor.constants_, first + done, size,
+                     tensor.base_.values(at + done, size, l.data()), tensor.reference_.values(at + done, size, r.data()),
                      tensor.keep_.data() + at + done);
   }
 }
@@ -206,6 +205,12 @@ PathTensor Path::load_rows(const std::string& name, const std::vector<uint32_t>&
 
 void PathTensor::Side::decode(size_t begin, size_t count, float* out) const {
   paths::kernels().decode(dtype, bytes.data() + begin * dtype_size(dtype), count, out);
+}
+
+const float* PathTensor::Side::values(size_t begin, size_t count, float* scratch) const {
+  if (dtype == Dtype::kF32) return reinterpret_cast<const float*>(bytes.data()) + begin;
+  decode(begin, count, scratch);
+  return scratch;
 }
 
 // The side that θ(λ) is, or null.
@@ -264,15 +269,14 @@ void PathTensor::form(double lambda, size_t begin, size_t count, float* out) con
   float left[paths::kBlock], right[paths::kBlock];
   for (size_t done = 0; done < count; done += paths::kBlock) {
     const size_t at = begin + done, size = std::min(paths::kBlock, count - done);
-    base_.decode(at, size, left);
-    reference_.decode(at, size, right);
+    const float *l = base_.values(at, size, left), *r = reference_.values(at, size, right);
     switch (branch) {
-      case Branch::kAngle: kernels.blend(left, right, a, b, size, out + done); break;
-      case Branch::kClip: kernels.clip(left, right, lambda * constants_.largest, size, out + done); break;
+      case Branch::kAngle: kernels.blend(l, r, a, b, size, out + done); break;
+      case Branch::kClip: kernels.clip(l, r, lambda * constants_.largest, size, out + done); break;
       case Branch::kMask:
-        kernels.masked(left, right, keep_.data() + at, weight * constants_.scale, size, out + done);
+        kernels.masked(l, r, keep_.data() + at, weight * constants_.scale, size, out + done);
         break;
-      default: kernels.lerp(left, right, weight, size, out + done);
+      default: kernels.lerp(l, r, weight, size, out + done);
     }
   }
 }

@@ -69,6 +69,8 @@ class PathTensor {
     Dtype dtype = Dtype::kF32;
     Buffer<char> bytes;
     void decode(size_t begin, size_t count, float* out) const;
+    // The same, in `scratch` unless the stored values are float32 themselves.
+    const float* values(size_t begin, size_t count, float* scratch) const;
   };
   const Side* exact(double lambda) const;
   const Side* exact(int k) const;

@@ -33,6 +33,7 @@ struct Pair {
     s.fetch = [this](uint64_t begin, size_t count, float* a, float* b) {
       std::copy_n(l.data() + begin, count, a);
       std::copy_n(r.data() + begin, count, b);
+      return paths::Values{a, b};
     };
     return s;
   }

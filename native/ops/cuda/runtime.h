@@ -81,6 +81,7 @@ class Event {
   void record(cudaStream_t stream) const { check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
   void hold(cudaStream_t stream) const { check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
   void wait() const { check(cudaEventSynchronize(event_), "the device"); }
+  operator cudaEvent_t() const { return event_; }
 
  private:
   cudaEvent_t event_ = nullptr;

@@ -1,0 +1,120 @@
+// Whole runs on a real GPU against the CPU: losses, alignment, determinism, memory given back.
+#include "on_device.h"
+#include "ops/cuda/device.h"
+#include "scoring/device_score.h"
+#include "small_models.h"
+
+using namespace warp;
+
+struct Case {
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Path> path;
+  PackedTexts texts;
+  std::vector<int32_t> label, domain;
+
+  DeviceJob job(Scope scope) const { return {*model, *path, texts, label, domain, 3, scope, true}; }
+};
+
+static Case make_case(const std::string& kind, const std::string& family, Dtype dtype, size_t count, size_t hidden = 96) {
+  Case c;
+  c.model = make_model(small::spec(kind, hidden, hidden / 32, 3));
+  PathOptions options;
+  options.family = family;
+  options.lambdas = {0.05, 0.35, 0.65, 0.95};
+  c.path = std::make_unique<Path>(small::weights(*c.model, dtype, 1, 0), small::weights(*c.model, dtype, 2, 0.2), options);
+  std::vector<uint32_t> lengths;
+  for (size_t i = 0; i < count; i++) {
+    lengths.push_back(uint32_t(1 + i * 37 % 90));
+    c.label.push_back(int32_t(i % c.model->spec.labels));
+    c.domain.push_back(int32_t(i * 7 % 3));
+  }
+  c.texts = small::texts(c.model->spec, lengths);
+  return c;
+}
+
+static HeadScores on_cpu(const Case& c, Scope scope) {
+  Threads threads(4);
+  Context context;
+  const auto tiles = cut_tiles(c.model->spec, c.texts);
+  const ForwardPlan plan = plan_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, 4, uint64_t(4) << 30, 0, 0);
+  const Buffer<float> x = run_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, plan, threads, context);
+  const Head head(c.model->spec, *c.path, cpu_ops());
+  return score_head(head, *c.path, x, c.texts.texts(), c.label, scope, threads, context);
+}
+static HeadScores on_gpu(const Case& c, Scope scope, Precision precision = Precision::kF32, uint64_t memory = 0) {
+  Context context;
+  return score_on_devices({{0}, precision, memory}, c.job(scope), context).scores;
+}
+
+static double largest(const std::vector<double>& values) {
+  double most = 0;
+  for (double v : values) most = std::max(most, std::fabs(v));
+  return most;
+}
+static void check_close(const HeadScores& a, const HeadScores& b, double loss, double alignment, const std::string& what) {
+  device::check_near(a.loss, b.loss, loss * (1 + largest(b.loss)), what + ": loss");
+  device::check_near(a.alignment, b.alignment, alignment * largest(b.alignment), what + ": alignment");
+}
+
+TEST(float32_agrees_with_the_cpu) {
+  for (const char* kind : {"bert", "gpt2"})
+    for (const char* family : {"linear", "slerp", "ties", "dare", "della", "nearswap"})
+      for (Dtype dtype : {Dtype::kF32, Dtype::kBF16}) {
+        const Case c = make_case(kind, family, dtype, 40);
+        const Scope scope = std::string(kind) == "bert" ? Scope::kTop : Scope::kHead;
+        check_close(on_gpu(c, scope), on_cpu(c, scope), 1e-5, 1e-4, std::string(kind) + " " + family);
+      }
+}
+
+// Products round their factors to 11 (TF32) or 8 (BF16) bits: 2^-11 and 2^-8 of each, sums of rounded terms about as
+// much, over three layers of four products whose errors add up: 2^-11 · 12 = 6e-3, 2^-8 · 12 = 5e-2.
+TEST(lower_precisions_stay_within_their_bounds) {
+  for (const char* kind : {"bert", "gpt2"}) {
+    const Case c = make_case(kind, "linear", Dtype::kF32, 40);
+    const HeadScores expected = on_cpu(c, Scope::kHead);
+    check_close(on_gpu(c, Scope::kHead, Precision::kTF32), expected, 6e-3, 6e-3, std::string(kind) + " tf32");
+    check_close(on_gpu(c, Scope::kHead, Precision::kBF16), expected, 5e-2, 5e-2, std::string(kind) + " bf16");
+  }
+}
+
+TEST(two_runs_and_other_chunks_have_the_same_bits) {
+  for (const char* kind : {"bert", "gpt2"}) {
+    const Case c = make_case(kind, "linear", Dtype::kF16, 800);  // several tiles
+    const HeadScores first = on_gpu(c, Scope::kHead), second = on_gpu(c, Scope::kHead);
+    CHECK(first.loss == second.loss && first.alignment == second.alignment && first.logits == second.logits);
+    const uint64_t least = plan_on_devices({{0}, Precision::kF32, 0}, c.job(Scope::kHead)).forward.smallest_bytes;
+    const HeadScores pieces = on_gpu(c, Scope::kHead, Precision::kF32, least);
+    CHECK(plan_on_devices({{0}, Precision::kF32, least}, c.job(Scope::kHead)).forward.chunks > 1);
+    CHECK(first.loss == pieces.loss && first.alignment == pieces.alignment);
+  }
+}
+
+static size_t free_bytes() {
+  size_t free = 0, total = 0;
+  cuda::check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return free;
+}
+
+TEST(memory_is_given_back_after_runs_and_aborts) {
+  const Case c = make_case("bert", "linear", Dtype::kF32, 40);
+  on_gpu(c, Scope::kHead);  // what the driver and cuBLAS keep for good
+  const size_t before = free_bytes();
+  for (int i = 0; i < 50; i++) on_gpu(c, Scope::kHead);
+  CHECK(free_bytes() >= before);
+  for (int i = 0; i < 20; i++) {
+    Context context;
+    context.report = [&](double done, double total) {
+      if (done >= total * i / 25) context.cancel();
+    };
+    bool cancelled = false;
+    try {
+      score_on_devices({{0}, Precision::kF32, 0}, c.job(Scope::kHead), context);
+    } catch (const Cancelled&) {
+      cancelled = true;
+    }
+    CHECK(cancelled);
+  }
+  CHECK(free_bytes() >= before && cuda::device_bytes() == 0);
+}
+
+TEST_MAIN

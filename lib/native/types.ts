@@ -253,10 +253,14 @@ export interface RowRequest {
 }
 
 /** What is known of each token of the vocabulary: 0 not trained, 1 trained, 2 unknown. */
-export interface MembersRequest {
+export interface MembersRequest extends Estimator {
   state: Uint8Array
+}
+export interface Estimator {
   /** s, the weight of the other domains' rate of a token against the domain's own, in texts */
   strength: number
+  /** texts of the pool may be members; else all training texts are taken to be outside it */
+  inside: boolean
 }
 export interface Members {
   /** texts of the pool without an untrained token, and the probability that each was trained on */
@@ -269,7 +273,7 @@ export interface Members {
 }
 export interface TrialsRequest {
   state: Uint8Array
-  strengths: Float64Array
+  estimators: Estimator[]
   /** trials × D, texts that stay in the pool and texts that are taken out of it */
   inside: Uint32Array
   outside: Uint32Array
@@ -327,6 +331,6 @@ export interface Addon {
   /** Text i is ids[offsets[i] … offsets[i + 1]) of domain[i], domains from 0 on; a token counts once a text. */
   appendToPool(pool: Handle, texts: { offsets: Uint32Array; ids: Uint32Array; domain: Uint32Array }): void
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
-  /** Estimates for made-up training sets: trials × strengths × 2 × D (inside, outside). Progress counts estimates. */
+  /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>
 }

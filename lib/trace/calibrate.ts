@@ -1,10 +1,17 @@
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
-import type { Handle } from '../native/types.js'
+import type { Estimator, Handle } from '../native/types.js'
 import { Random } from '../random.js'
 
-/** Strengths of the prior that the calibration chooses from, in texts. */
-export const strengths = [30, 100, 300, 1000, 3000]
+/** What the calibration chooses from for the mixture. Strengths are in texts. */
+const estimators: Estimator[] = [
+  ...[100, 300, 1000].map((strength) => ({ strength, inside: true })),
+  ...[30, 100, 300, 600, 1200, 3000].map((strength) => ({ strength, inside: false })),
+]
+/** Which of the pool's texts are members, and how many, hardly depends on the strength. */
+const forMembers = 1
+export const memberEstimator = estimators[forMembers]
+
 /** Nominal coverage of the intervals. */
 export const level = 0.9
 
@@ -15,7 +22,8 @@ export interface RawEstimate {
 }
 
 export interface Calibrated {
-  strength: number
+  /** the estimator of the mixture */
+  estimator: Estimator
   /** D, shares that sum to 1 */
   mixture: Float64Array
   interval: [low: number, high: number][]
@@ -136,13 +144,13 @@ function spread(errors: number[]): { bias: number; half: number; deviation: numb
   return { bias, deviation, half: deviation * Math.sqrt(1 + 1 / errors.length) * student(Math.max(1, errors.length - 1)) }
 }
 
-async function tryTrials(pool: Handle, state: Uint8Array, trials: Trials, strengths: number[], seed: number, options: RunOptions): Promise<Figures[][]> {
+async function tryTrials(pool: Handle, state: Uint8Array, trials: Trials, estimators: Estimator[], seed: number, options: RunOptions): Promise<Figures[][]> {
   const domains = trials.inside.length / trials.truth.length
   const flat = await runTask((onProgress) => addon().tryMembers(pool,
-    { state, strengths: Float64Array.from(strengths), inside: trials.inside, outside: trials.outside, seed }, onProgress),
+    { state, estimators, inside: trials.inside, outside: trials.outside, seed }, onProgress),
   'calibration', 'estimates', options)
-  return strengths.map((_, s) => trials.truth.map((_, i) => {
-    const at = (i * strengths.length + s) * 2 * domains
+  return estimators.map((_, s) => trials.truth.map((_, i) => {
+    const at = (i * estimators.length + s) * 2 * domains
     return figures(flat.subarray(at, at + domains), flat.subarray(at + domains, at + 2 * domains))
   }))
 }
@@ -155,55 +163,60 @@ export interface CalibrationInput {
   sizes: Uint32Array
   /** texts of the pool without an untrained token: no more of them can be training texts */
   possible: number
-  /** synthetic training sets, two fifths of them to choose the strength and the correction, the rest to measure */
+  /** synthetic training sets: a third to find number and place of the texts, the rest for the mixture and the intervals */
   sets: number
   seed: number
-  estimate: (strength: number) => Promise<RawEstimate>
+  estimate: (estimator: Estimator) => Promise<RawEstimate>
 }
 
 /**
- * Tries the estimator on training sets drawn from the pool itself, of about the size, mixture and share inside the
- * pool that it estimates; chooses the strength with the least error, corrects the estimate, and takes the intervals
- * from the errors that remain. No model is trained: what is trained on which tokens follows from the texts.
+ * Tries the estimators on training sets drawn from the pool itself, and corrects the estimate by what they show: first
+ * sets of many sizes and places for the number of texts and their share inside the pool, then sets of that number and
+ * place about the mixture, by which the best estimator is chosen, corrected, and given its intervals. No model is
+ * trained: which tokens are trained follows from the texts.
  */
 export async function calibrate(input: CalibrationInput, options: RunOptions = {}): Promise<Calibrated> {
   const { pool, state, sizes, seed } = input
   const domains = sizes.length
-  const first = Math.max(8, Math.round(input.sets * 0.4)), second = Math.max(8, input.sets - first)
+  const first = Math.max(8, Math.round(input.sets / 3)), second = Math.max(12, input.sets - first)
   const random = new Random(seed, 'trace/calibration')
-  const of = (raw: RawEstimate) => figures(raw.inside, raw.outside)
+  const raw = async (estimator: Estimator) => {
+    const { inside, outside } = await input.estimate(estimator)
+    return figures(inside, outside)
+  }
+  const about = (mixture: Float64Array, sure: number) => random.dirichlet(mixture.map((share) => 0.5 + sure * domains * share))
 
-  const start = of(await input.estimate(300))
+  const start = await raw(estimators[forMembers])
   const wide = plan(Array.from({ length: first }, () => ({
     texts: start.texts * (0.8 + 0.8 * random.uniform()),
     insideShare: clamp(start.insideShare + 0.7 * (random.uniform() - 0.5), 0, 1),
-    mixture: random.dirichlet(start.mixture.map((share) => 0.5 + 1.5 * domains * share)),
+    mixture: about(start.mixture, 1.5),
   })), sizes)
-  const tried = await tryTrials(pool, state, wide, strengths, seed * 2, options)
-  const corrections = tried.map((raw) => learn(raw, wide.truth))
-  const best = corrections.reduce((least, correction, s) => (correction.error < corrections[least].error ? s : least), 0)
-  const strength = strengths[best], correction = corrections[best]
-  const middle = correction.apply(of(await input.estimate(strength)))
+  const [roughly] = await tryTrials(pool, state, wide, [estimators[forMembers]], seed * 2, options)
+  const rough = learn(roughly, wide.truth)
+  const middle = rough.apply(start)
 
   const near = plan(Array.from({ length: second }, () => ({
-    texts: middle.texts * Math.exp(0.05 * random.normal()),
-    insideShare: middle.insideShare,
-    mixture: shares(middle.mixture.map((share) => share + correction.error * random.normal())),
+    texts: middle.texts * Math.exp(0.05 * random.normal()), insideShare: middle.insideShare, mixture: about(middle.mixture, 5),
   })), sizes)
-  const [raw] = await tryTrials(pool, state, near, [strength], seed * 2 + 1, options)
-  const corrected = raw.map((figure) => correction.apply(figure))
-  const error = Array.from({ length: domains }, (_, d) => spread(corrected.map((figure, i) => figure.mixture[d] - near.truth[i].mixture[d])))
-  const size = spread(corrected.map((figure, i) => Math.log(figure.texts / near.truth[i].texts)))
-  const held = spread(corrected.map((figure, i) => {
+  const tried = await tryTrials(pool, state, near, estimators, seed * 2 + 1, options)
+  const corrections = tried.map((figures) => learn(figures, near.truth))
+  const best = corrections.reduce((least, { error }, e) => (error < corrections[least].error ? e : least), 0)
+  const { mixture } = corrections[best].apply(await raw(estimators[best]))
+  const error = Array.from({ length: domains }, (_, d) =>
+    spread(tried[best].map((figure, i) => corrections[best].apply(figure).mixture[d] - near.truth[i].mixture[d])))
+
+  const counted = tried[forMembers].map((figure) => rough.apply(figure))
+  const size = spread(counted.map((figure, i) => Math.log(figure.texts / near.truth[i].texts)))
+  const held = spread(counted.map((figure, i) => {
     const truth = near.truth[i]
     return (figure.insideShare * figure.texts - truth.insideShare * truth.texts) / truth.texts
   }))
-  const mixture = shares(middle.mixture.map((share, d) => share - error[d].bias))
   const texts = middle.texts * Math.exp(-size.bias)
-  const most = Math.min(texts, input.possible)
-  const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, most)
+  const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, Math.min(texts, input.possible))
   return {
-    strength, mixture, texts, inside, sets: first + second, short: mean(near.truth.map((truth) => truth.texts)) < 0.8 * middle.texts,
+    estimator: estimators[best], mixture, texts, inside, sets: first + second,
+    short: mean(near.truth.map((truth) => truth.texts)) < 0.8 * middle.texts,
     interval: error.map(({ half }, d) => [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)]),
     textsInterval: [texts * Math.exp(-size.half), texts * Math.exp(size.half)],
     insideInterval: [Math.max(0, inside - held.half * texts), Math.min(input.possible, inside + held.half * texts)],

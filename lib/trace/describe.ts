@@ -76,7 +76,7 @@ export function traceMixture({ mixtures }: TraceResult): MixtureResult | undefin
 function mixtureOf({ pool, calibrated }: Found, evidence: Evidence): MixtureResult {
   return {
     readout: 'trace', description: 'the mixture that explains which rows of the embedding table were trained',
-    settings: { strength: calibrated.strength, sets: calibrated.sets },
+    settings: { strength: calibrated.estimator.strength, members: calibrated.estimator.inside ? 'inside and outside' : 'outside', sets: calibrated.sets },
     mixture: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.mixture[d]])),
     interval: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.interval[d]])),
     level, intervalIncludes: 'the estimator\'s errors on synthetic training sets drawn from these texts', verdict: evidence.tokens.verdict,
@@ -125,7 +125,7 @@ export function describe(evidence: Evidence, found: Found | undefined, { probes,
     addedTokens: evidence.added.length, frozen: evidence.frozen, comparedTensors: evidence.compared,
     conditions: conditions(evidence, found),
     texts: found ? byDomain(found) : null, trainingTexts: found ? trainingTexts(found) : null,
-    calibration: found ? { sets: found.calibrated.sets, strength: found.calibrated.strength, expectedError: found.calibrated.expectedError } : null,
+    calibration: found ? { sets: found.calibrated.sets, strength: found.calibrated.estimator.strength, expectedError: found.calibrated.expectedError } : null,
     mixtures: found ? [mixtureOf(found, evidence)] : [],
     notes: [...evidence.notes, ...(found ? poolNotes(found, evidence) : [])],
   }

@@ -1,9 +1,9 @@
 import { inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
-import type { Members } from '../native/types.js'
+import type { Estimator, Members } from '../native/types.js'
 import { readRecords, type ProbeOptions, type TextRecord } from '../text/index.js'
-import { calibrate } from './calibrate.js'
+import { calibrate, memberEstimator } from './calibrate.js'
 import { describe, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, type Evidence } from './evidence.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
@@ -75,18 +75,18 @@ export async function traceRecords(
   try {
     for await (const text of tracer.trace(records, options.signal)) await options.onText?.(text)
     const seed = options.seed ?? 0
-    const estimates = new Map<number, Members>()
-    const estimate = async (strength: number): Promise<Members> => {
-      const members = estimates.get(strength) ?? await runTask(
-        (onProgress) => addon().findMembers(pool.handle, { state: evidence.tokens.state, strength }, onProgress), 'members', 'rounds', run)
-      estimates.set(strength, members)
+    const estimates = new Map<Estimator, Members>()
+    const estimate = async (estimator: Estimator): Promise<Members> => {
+      const members = estimates.get(estimator) ?? await runTask(
+        (onProgress) => addon().findMembers(pool.handle, { state: evidence.tokens.state, ...estimator }, onProgress), 'members', 'rounds', run)
+      estimates.set(estimator, members)
       return members
     }
     const calibrated = await calibrate({
       pool: pool.handle, state: evidence.tokens.state, sizes: pool.sizes, possible: pool.possible.size,
       sets: options.calibrate ?? defaultSets, seed, estimate,
     }, run)
-    return traced(options, evidence, { pool, calibrated, members: await estimate(calibrated.strength), length })
+    return traced(options, evidence, { pool, calibrated, members: await estimate(memberEstimator), length })
   } finally {
     pool.handle.close()
   }

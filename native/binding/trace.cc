@@ -83,28 +83,33 @@ Napi::Value to_js(Napi::Env env, const Members& members) {
   return result;
 }
 
-// findMembers(pool, {state, strength}, onProgress)
+// findMembers(pool, {state, strength, inside}, onProgress)
 Napi::Value start_find_members(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto pool = pool_of(call[0]);
     const Napi::Object request = call[1].As<Napi::Object>();
     const auto state = state_of(request, *pool);
-    const double strength = get_number(request, "strength");
+    const Estimator estimator = {get_number(request, "strength"), get_bool(request, "inside")};
     const auto members = std::make_shared<Members>();
     return start_task(
         call.Env(), call[2],
-        [=](Context& context) { *members = find_members(*pool, state, strength, context); },
+        [=](Context& context) { *members = find_members(*pool, state, estimator, context); },
         [=](Napi::Env env) { return to_js(env, *members); });
   });
 }
 
-// tryMembers(pool, {state, strengths, inside, outside, seed}, onProgress)
+// tryMembers(pool, {state, estimators: [{strength, inside}], inside, outside, seed}, onProgress)
 Napi::Value start_try_members(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto pool = pool_of(call[0]);
     const Napi::Object request = call[1].As<Napi::Object>();
     const auto state = state_of(request, *pool);
-    const auto strengths = get_doubles(request, "strengths");
+    std::vector<Estimator> estimators;
+    const Napi::Array list = request.Get("estimators").As<Napi::Array>();
+    for (uint32_t i = 0; i < list.Length(); i++) {
+      const Napi::Object entry = list.Get(i).As<Napi::Object>();
+      estimators.push_back({get_number(entry, "strength"), get_bool(entry, "inside")});
+    }
     const auto inside = get_uint32s(request, "inside"), outside = get_uint32s(request, "outside");
     const uint64_t seed = uint64_t(get_number(request, "seed"));
     const uint32_t domains = pool->domains();
@@ -119,7 +124,7 @@ Napi::Value start_try_members(const Napi::CallbackInfo& call) {
         call.Env(), call[2],
         [=](Context& context) {
           Threads threads(cores());
-          for (const TrialResult& result : try_members(*pool, state, trials, strengths, threads, context)) {
+          for (const TrialResult& result : try_members(*pool, state, trials, estimators, threads, context)) {
             flat->insert(flat->end(), result.inside.begin(), result.inside.end());
             flat->insert(flat->end(), result.outside.begin(), result.outside.end());
           }

@@ -106,11 +106,11 @@ std::vector<uint32_t> survivors_of(const Pool& pool, const std::vector<uint32_t>
 }  // namespace
 
 Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, const Counts& counts,
-                     const std::vector<uint8_t>& state, double strength, const Members* start, Context& context) {
+                     const std::vector<uint8_t>& state, Estimator estimator, const Members* start, Context& context) {
   Members found;
   if (start) found.survivors = start->survivors;
   else found.survivors = survivors_of(pool, visible, state);
-  Outside outside(counts, state, strength);
+  Outside outside(counts, state, estimator.strength);
   MeanField field(pool, counts, found.survivors, state);
   if (start) {
     outside.phi = start->phi;
@@ -121,7 +121,7 @@ Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, con
     context.check();
     found.rounds++;
     outside.maximise(field.explained);
-    field.round(outside, kSweeps);
+    if (estimator.inside) field.round(outside, kSweeps);
     found.inside = field.inside();
     double now = 0;
     found.outside.clear();
@@ -137,10 +137,10 @@ Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, con
   return found;
 }
 
-Members find_members(const Pool& pool, const std::vector<uint8_t>& state, double strength, Context& context) {
+Members find_members(const Pool& pool, const std::vector<uint8_t>& state, Estimator estimator, Context& context) {
   std::vector<uint32_t> everything(pool.texts());
   std::iota(everything.begin(), everything.end(), 0u);
-  return find_members(pool, everything, Counts(pool, everything), state, strength, nullptr, context);
+  return find_members(pool, everything, Counts(pool, everything), state, estimator, nullptr, context);
 }
 
 namespace {
@@ -156,13 +156,13 @@ std::vector<uint32_t> shuffled(std::vector<uint32_t> texts, uint64_t seed, uint3
 }  // namespace
 
 std::vector<TrialResult> try_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Trial>& trials,
-                                     const std::vector<double>& strengths, Threads& threads, Context& context) {
+                                     const std::vector<Estimator>& estimators, Threads& threads, Context& context) {
   std::vector<std::vector<uint32_t>> by_domain(pool.domains());
   std::vector<uint32_t> everything(pool.texts());
   std::iota(everything.begin(), everything.end(), 0u);
   for (uint32_t text : everything) by_domain[pool.domain(text)].push_back(text);
   const Counts whole(pool, everything);
-  std::vector<TrialResult> results(trials.size() * strengths.size());
+  std::vector<TrialResult> results(trials.size() * estimators.size());
   std::atomic<size_t> done{0};
   threads.parallel(trials.size(), [&](size_t task, int) {
     const Trial& trial = trials[task];
@@ -182,10 +182,11 @@ std::vector<TrialResult> try_members(const Pool& pool, const std::vector<uint8_t
           if (trained[*v] == Outside::kUntrained) trained[*v] = Outside::kTrained;
       }
     }
-    Members last;
-    for (size_t i = 0; i < strengths.size(); i++) {
-      last = find_members(pool, visible, counts, trained, strengths[i], i ? &last : nullptr, context);
-      results[task * strengths.size() + i] = {last.inside, last.outside};
+    Members last;  // of the same kind: a start for the next strength
+    for (size_t i = 0; i < estimators.size(); i++) {
+      const bool follows = i > 0 && estimators[i].inside == estimators[i - 1].inside;
+      last = find_members(pool, visible, counts, trained, estimators[i], follows ? &last : nullptr, context);
+      results[task * estimators.size() + i] = {last.inside, last.outside};
       context.progress(double(++done), double(results.size()));
     }
   });

@@ -19,14 +19,20 @@ struct Members {
   bool converged = false;  // the number of texts settled
 };
 
+// How to estimate: with texts of the pool as possible members, or with all training texts outside it.
+struct Estimator {
+  double strength = 300;
+  bool inside = true;
+};
+
 // Noisy-OR, mean field: c_j = Π_{v∈j} [1 - e^{-η_v} Π_{i≠j, i∋v} (1 - r_i)], r_j = t_d / (t_d + (1 - t_d) c_j),
 // t_d the share of members among the visible texts of domain d, w by maximum likelihood given r. One thread.
 // visible: the texts that `counts` counts; start: an estimate for the same texts and state, or null.
 Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, const Counts& counts,
-                     const std::vector<uint8_t>& state, double strength, const Members* start, Context& context);
+                     const std::vector<uint8_t>& state, Estimator estimator, const Members* start, Context& context);
 
 // The same for the whole pool, from nothing.
-Members find_members(const Pool& pool, const std::vector<uint8_t>& state, double strength, Context& context);
+Members find_members(const Pool& pool, const std::vector<uint8_t>& state, Estimator estimator, Context& context);
 
 // A training set made up of texts of the pool, to try the estimator on.
 struct Trial {
@@ -37,9 +43,9 @@ struct TrialResult {
   std::vector<double> inside, outside;  // as estimated, by domain
 };
 
-// Estimates of each trial under each strength: result[trial * strengths + i]. `state` says which tokens' states are
-// unknown. The same bits for any number of threads. Progress counts estimates.
+// Each trial by each estimator: result[trial * estimators + i]. `state` says which tokens' states are unknown.
+// The same bits for any number of threads. Progress counts estimates.
 std::vector<TrialResult> try_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Trial>& trials,
-                                     const std::vector<double>& strengths, Threads& threads, Context& context);
+                                     const std::vector<Estimator>& estimators, Threads& threads, Context& context);
 
 }  // namespace warp

@@ -148,7 +148,7 @@ TEST(a_text_with_a_token_of_its_own_is_a_member_and_one_with_an_untrained_token_
   for (uint32_t i = 0; i < 30; i += 3)
     for (uint32_t v : texts[i].tokens) state[v] = 1;
   Context context;
-  const Members found = find_members(pool, state, 30, context);
+  const Members found = find_members(pool, state, {30, true}, context);
   CHECK(found.survivors.size() == 10);
   double inside = 0;
   for (size_t j = 0; j < found.survivors.size(); j++) {
@@ -163,7 +163,7 @@ TEST(unknown_tokens_neither_exclude_nor_speak) {
   const std::vector<Text> texts = {{{0, 1}, 0}, {{0, 2}, 0}, {{0, 3}, 1}};
   const Pool pool = pool_of(texts, 4);
   Context context;
-  const Members found = find_members(pool, {1, 2, 0, 2}, 30, context);
+  const Members found = find_members(pool, {1, 2, 0, 2}, {30, true}, context);
   CHECK((found.survivors == std::vector<uint32_t>{0, 2}));
 }
 
@@ -175,11 +175,12 @@ TEST(trials_do_not_depend_on_the_number_of_threads) {
   const std::vector<uint8_t> state(300, 0);
   Context context;
   Threads one(1), three(3);
-  const auto a = try_members(pool, state, trials, {30, 300}, one, context);
-  const auto b = try_members(pool, state, trials, {30, 300}, three, context);
-  CHECK(a.size() == 12);
+  const auto a = try_members(pool, state, trials, {{30, true}, {300, true}, {300, false}}, one, context);
+  const auto b = try_members(pool, state, trials, {{30, true}, {300, true}, {300, false}}, three, context);
+  CHECK(a.size() == 18);
   for (size_t i = 0; i < a.size(); i++) CHECK(a[i].inside == b[i].inside && a[i].outside == b[i].outside);
-  CHECK(a[0].inside != a[2].inside);
+  CHECK(a[0].inside != a[3].inside);
+  CHECK(a[2].inside == std::vector<double>(4, 0) && a[2].outside != a[1].outside);
 }
 
 TEST(work_stops_when_asked_to) {
@@ -188,7 +189,7 @@ TEST(work_stops_when_asked_to) {
   context.cancel();
   bool stopped = false;
   try {
-    find_members(pool, std::vector<uint8_t>(60, 1), 30, context);
+    find_members(pool, std::vector<uint8_t>(60, 1), {30, true}, context);
   } catch (const Cancelled&) {
     stopped = true;
   }

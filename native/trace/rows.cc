@@ -7,6 +7,14 @@
 
 #include "core/buffer.h"
 
+// vectors never cross a call that is not inlined, so how they would be passed does not matter
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
+// inlined into functions compiled for another instruction set
+#define WARP_INLINE inline __attribute__((always_inline))
+
 namespace warp {
 namespace {
 
@@ -16,49 +24,87 @@ constexpr uint32_t kSmallest = uint32_t(127 - 14) << 23;  // exponent of 2^-14, 
 
 int fraction_bits(Dtype dtype) { return dtype == Dtype::kF16 ? 10 : dtype == Dtype::kBF16 ? 7 : 23; }
 
-// 1 / spacing at |value|, for a dtype with as many fraction bits as `two_to_bits` is a power of two.
-inline float inverse_spacing(float value, float two_to_bits) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, 4);
-  bits &= 0x7f800000u;
-  bits = (uint32_t(254) << 23) - (bits > kSmallest ? bits : kSmallest);
-  float inverse;
-  std::memcpy(&inverse, &bits, 4);
-  return inverse * two_to_bits;
-}
+typedef float Floats __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
+typedef double Doubles __attribute__((vector_size(4 * kLanes)));  // half as many
 
 struct Lanes {
-  double residual2[kLanes] = {}, product[kLanes] = {}, base2[kLanes] = {};
-  double error2[kLanes] = {}, cross[kLanes] = {}, scale2[kLanes] = {};
-  float max_error[kLanes] = {};
-
-  void take(float base, float reference, float alpha, float two_to_bits, size_t lane) {
-    const float inverse = inverse_spacing(reference, two_to_bits);
-    const float residual = (reference - base) - alpha * base;
-    const float error = residual * inverse, scale = base * inverse, size = std::fabs(error);
-    residual2[lane] += double(residual) * residual;
-    product[lane] += double(residual) * base;
-    base2[lane] += double(base) * base;
-    error2[lane] += double(error) * error;
-    cross[lane] += double(error) * scale;
-    scale2[lane] += double(scale) * scale;
-    max_error[lane] = size > max_error[lane] ? size : max_error[lane];
-  }
+  Doubles residual2[2] = {}, product[2] = {}, base2[2] = {}, error2[2] = {}, cross[2] = {}, scale2[2] = {};
+  Floats max_error = {};
 };
 
+// 1 / spacing at each |value|, for a dtype with as many fraction bits as `two_to_bits` is a power of two.
+WARP_INLINE Floats inverse_spacing(Floats value, float two_to_bits) {
+  Words bits = (Words)value & 0x7f800000u;
+  bits = bits > kSmallest ? bits : bits - bits + kSmallest;
+  return (Floats)((uint32_t(254) << 23) - bits) * two_to_bits;
+}
+
+WARP_INLINE Doubles widen(Floats values, int half) {
+  Doubles wide;
+  for (size_t k = 0; k < kLanes / 2; k++) wide[k] = values[half * (kLanes / 2) + k];
+  return wide;
+}
+
+// One body for every instruction set: kLanes columns at a time, each lane in its own sums, the same bits everywhere.
+WARP_INLINE void add_columns(const float* base, const float* reference, size_t count, float alpha, float two_to_bits,
+                             Lanes& lanes) {
+  Lanes sums = lanes;
+  for (size_t i = 0; i + kLanes <= count; i += kLanes) {
+    Floats b, r;
+    std::memcpy(&b, base + i, sizeof b);
+    std::memcpy(&r, reference + i, sizeof r);
+    const Floats inverse = inverse_spacing(r, two_to_bits);
+    const Floats residual = (r - b) - alpha * b, error = residual * inverse, scale = b * inverse;
+    const Floats size = error < 0 ? -error : error;
+    sums.max_error = size > sums.max_error ? size : sums.max_error;
+    for (int half = 0; half < 2; half++) {
+      const Doubles wr = widen(residual, half), wb = widen(b, half), we = widen(error, half), wt = widen(scale, half);
+      sums.residual2[half] += wr * wr;
+      sums.product[half] += wr * wb;
+      sums.base2[half] += wb * wb;
+      sums.error2[half] += we * we;
+      sums.cross[half] += we * wt;
+      sums.scale2[half] += wt * wt;
+    }
+  }
+  lanes = sums;
+}
+
+void columns_portable(const float* base, const float* reference, size_t count, float alpha, float two_to_bits, Lanes& lanes) {
+  add_columns(base, reference, count, alpha, two_to_bits, lanes);
+}
+using Columns = decltype(&columns_portable);
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void columns_avx2(const float* base, const float* reference, size_t count, float alpha,
+                                                  float two_to_bits, Lanes& lanes) {
+  add_columns(base, reference, count, alpha, two_to_bits, lanes);
+}
+Columns best_columns() { return __builtin_cpu_supports("avx2") ? columns_avx2 : columns_portable; }
+#else
+Columns best_columns() { return columns_portable; }
+#endif
+
 void add_row(const float* base, const float* reference, size_t count, float alpha, float two_to_bits, RowSums& sums) {
+  static const Columns columns = best_columns();
   Lanes lanes;
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (size_t lane = 0; lane < kLanes; lane++) lanes.take(base[i + lane], reference[i + lane], alpha, two_to_bits, lane);
-  for (; i < count; i++) lanes.take(base[i], reference[i], alpha, two_to_bits, 0);
+  columns(base, reference, count, alpha, two_to_bits, lanes);
+  const size_t rest = count % kLanes;  // padded with zeros, which add nothing
+  if (rest > 0) {
+    float base_rest[kLanes] = {}, reference_rest[kLanes] = {};
+    std::copy_n(base + count - rest, rest, base_rest);
+    std::copy_n(reference + count - rest, rest, reference_rest);
+    columns(base_rest, reference_rest, kLanes, alpha, two_to_bits, lanes);
+  }
   for (size_t lane = 0; lane < kLanes; lane++) {
-    sums.residual2 += lanes.residual2[lane];
-    sums.product += lanes.product[lane];
-    sums.base2 += lanes.base2[lane];
-    sums.error2 += lanes.error2[lane];
-    sums.cross += lanes.cross[lane];
-    sums.scale2 += lanes.scale2[lane];
+    const size_t half = lane / (kLanes / 2), k = lane % (kLanes / 2);
+    sums.residual2 += lanes.residual2[half][k];
+    sums.product += lanes.product[half][k];
+    sums.base2 += lanes.base2[half][k];
+    sums.error2 += lanes.error2[half][k];
+    sums.cross += lanes.cross[half][k];
+    sums.scale2 += lanes.scale2[half][k];
     sums.max_error = std::max(sums.max_error, double(lanes.max_error[lane]));
   }
   if (!std::isfinite(sums.base2)) sums.non_finite = 1;

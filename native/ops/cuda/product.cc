@@ -67,6 +67,10 @@ void Products::find(const Key& key, Plan& plan) {
   const int transposed = cublas::kTransposed, epilogue = key.epilogue;
   expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescTransA, &transposed, sizeof transposed), "transpose");
   expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescEpilogue, &epilogue, sizeof epilogue), "epilogue");
+  if (epilogue != cublas::kEpilogueDefault) {  // the search may look whether there is one; the real one comes later
+    const void* some_bias = workspace_.data();
+    expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescBiasPointer, &some_bias, sizeof some_bias), "bias");
+  }
   expect(api_.cublasLtMatrixLayoutCreate(&plan.weight, CUDA_R_32F, key.inputs, key.outputs, int64_t(key.inputs)), "layout");
   expect(api_.cublasLtMatrixLayoutCreate(&plan.x, CUDA_R_32F, key.inputs, key.rows, int64_t(key.ldx)), "layout");
   expect(api_.cublasLtMatrixLayoutCreate(&plan.y, CUDA_R_32F, key.outputs, key.rows, int64_t(key.ldy)), "layout");

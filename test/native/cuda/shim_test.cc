@@ -122,6 +122,26 @@ TEST(misused_shared_memory_shows) {
   CHECK(std::isnan(out[0]) && out[31] == 1.0f);
 }
 
+static void reused_too_early(const double* in, double* out) {
+  WARP_SHARED(double, room, 4);
+  const double first = block_sum<128>(in[threadIdx.x], room);  // no barrier before the room is used again
+  const double second = block_sum<128>(2 * in[threadIdx.x], room);
+  if (threadIdx.x == 0) *out = second - 2 * first;
+}
+TEST(a_warp_that_runs_ahead_of_another_shows) {
+  const std::vector<double> in(128, 1.0);
+  const double* from = in.data();
+  bool shown = false;
+  for (bool reverse : {false, true}) {
+    double out = 0, *to = &out;
+    shim::reverse_order(reverse);
+    WARP_LAUNCH(reused_too_early, 1, 128, 0, nullptr, from, to);
+    shown = shown || out != 0;
+  }
+  shim::reverse_order(false);
+  CHECK(shown);
+}
+
 TEST(device_memory_is_counted_poisoned_and_bounded) {
   const size_t before = shim::memory_in_use();
   {

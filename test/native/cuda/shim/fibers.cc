@@ -98,7 +98,18 @@ class Block {
   bool reverse = false;
 
  private:
-  // Lets every thread that can run do so, then opens the barriers that are complete.
+  // A warp, fibers [begin, end): runs what can run, or opens its barriers that are complete. False: neither.
+  bool run_warp(size_t begin, size_t end) {
+    bool ran = false;
+    for (size_t i = begin; i < end; i++)
+      if (fibers_[i]->state == State::kReady) {
+        resume(*fibers_[i]);
+        ran = true;
+      }
+    return ran || open_warp_barriers(begin, end);
+  }
+
+  // Takes one warp after the other as far as it comes, as unfairly as a GPU may: what races with a slower warp shows.
   void step() {
     bool moved = false;
     while (started_ < threads_) {
@@ -106,12 +117,11 @@ class Block {
       resume(*fibers_[used_++]);
       moved = true;
     }
-    for (size_t i = 0; i < used_; i++)
-      if (fibers_[i]->state == State::kReady) {
-        resume(*fibers_[i]);
-        moved = true;
-      }
-    if (open_block_barrier() || open_warp_barriers() || moved || finished_ == threads_) return;
+    for (size_t i = 0, end = 0; i < used_; i = end) {
+      while (end < used_ && fibers_[end]->thread / 32 == fibers_[i]->thread / 32) end++;
+      while (run_warp(i, end)) moved = true;
+    }
+    if (open_block_barrier() || moved || finished_ == threads_) return;
     for (size_t i = 0; i < used_; i++)
       if (fibers_[i]->state != State::kIdle) fail("a barrier that not every thread reaches", fibers_[i]->site);
     finished_ = threads_;
@@ -131,9 +141,9 @@ class Block {
     return true;
   }
 
-  bool open_warp_barriers() {
+  bool open_warp_barriers(size_t begin, size_t end) {
     bool opened = false;
-    for (size_t i = 0; i < used_; i++) {
+    for (size_t i = begin; i < end; i++) {
       if (fibers_[i]->state != State::kWarpBarrier) continue;
       const unsigned warp = fibers_[i]->thread / 32, mask = fibers_[i]->mask;
       const Site site = fibers_[i]->site;
@@ -141,10 +151,10 @@ class Block {
         return f.state == State::kWarpBarrier && f.thread / 32 == warp && f.mask == mask && f.site == site;
       };
       unsigned come = 0;
-      for (size_t j = i; j < used_; j++)
+      for (size_t j = i; j < end; j++)
         if (here(*fibers_[j])) come |= 1u << fibers_[j]->thread % 32;
       if (come != mask) continue;
-      for (size_t j = i; j < used_; j++)
+      for (size_t j = i; j < end; j++)
         if (here(*fibers_[j])) fibers_[j]->state = State::kReady;
       opened = true;
     }

@@ -274,9 +274,11 @@ export interface Members {
 export interface TrialsRequest {
   state: Uint8Array
   estimators: Estimator[]
-  /** trials × D, texts that stay in the pool and texts that are taken out of it */
+  /** trials × D, texts of the training set that stay in the pool and that are taken out of it */
   inside: Uint32Array
   outside: Uint32Array
+  /** trials × D, further texts taken out of the pool */
+  hidden: Uint32Array
   seed: number
 }
 

@@ -80,22 +80,30 @@ function line(x: number[], y: number[]): (at: number) => number {
 interface Trials {
   inside: Uint32Array
   outside: Uint32Array
+  hidden: Uint32Array
   truth: Figures[]
+  /** of the wanted size, that of the sets and that of the pool that is left for them */
+  scale: number
 }
 
-/** Counts of `texts` texts of a mixture, as far as the pool has them: at most half of a domain is taken out of it. */
+/**
+ * Trials with so many texts. The texts outside the pool are taken from it, and so many more that every trial and every
+ * domain keep the same share of the pool; the training set is made smaller by that share too, since what the
+ * estimator makes of a set depends on its size against the pool's. At most half of the pool is taken.
+ */
 function plan(sets: { texts: number; insideShare: number; mixture: Float64Array }[], pool: Uint32Array): Trials {
-  const domains = pool.length
-  const inside = new Uint32Array(sets.length * domains), outside = new Uint32Array(sets.length * domains)
-  const truth = sets.map((set, i) => {
-    for (let d = 0; d < domains; d++) {
-      const out = Math.min(Math.round(set.texts * set.mixture[d] * (1 - set.insideShare)), Math.floor(pool[d] / 2))
-      outside[i * domains + d] = out
-      inside[i * domains + d] = Math.min(Math.round(set.texts * set.mixture[d] * set.insideShare), pool[d] - out)
-    }
-    return figures(inside.subarray(i * domains, (i + 1) * domains), outside.subarray(i * domains, (i + 1) * domains))
-  })
-  return { inside, outside, truth }
+  const domains = pool.length, size = sets.length * domains
+  const inside = new Uint32Array(size), outside = new Uint32Array(size), hidden = new Uint32Array(size)
+  const needed = Math.max(...sets.map((set) => Math.max(...set.mixture.map((share, d) => (set.texts * share * (1 - set.insideShare)) / pool[d]))))
+  const scale = Math.max(0.5, 1 / (1 + needed))
+  sets.forEach((set, i) => set.mixture.forEach((share, d) => {
+    const at = i * domains + d, gone = Math.floor(pool[d] * (1 - scale)), texts = set.texts * share * scale
+    outside[at] = Math.min(Math.round(texts * (1 - set.insideShare)), gone)
+    hidden[at] = gone - outside[at]
+    inside[at] = Math.min(Math.round(texts * set.insideShare), pool[d] - gone)
+  }))
+  const truth = sets.map((_, i) => figures(inside.subarray(i * domains, (i + 1) * domains), outside.subarray(i * domains, (i + 1) * domains)))
+  return { inside, outside, hidden, truth, scale }
 }
 
 /** A correction learned from trials: number of texts, share inside, shares of the domains. */
@@ -105,26 +113,29 @@ interface Correction {
   error: number
 }
 
+/** An estimator that answers a change of the mixture by less than this says nothing. */
+const leastSlope = 0.2
+
 function learn(raw: Figures[], truth: Figures[]): Correction {
   const domains = raw[0].mixture.length
   const ratio = line(raw.map((figure) => figure.insideShare), raw.map((figure, i) => Math.log(truth[i].texts / Math.max(figure.texts, 1e-9))))
   const inside = line(raw.map((figure) => figure.insideShare), truth.map((figure) => figure.insideShare))
-  // one slope for all domains, one intercept for each
+  // estimate on truth, one slope for all domains, one intercept for each: turned round, it has no pull to the trials' mean
   const estimated = Array.from({ length: domains }, (_, d) => mean(raw.map((figure) => figure.mixture[d])))
   const actual = Array.from({ length: domains }, (_, d) => mean(truth.map((figure) => figure.mixture[d])))
-  let above = 0, below = 0
-  raw.forEach((figure, i) => {
+  let shared = 0, spread = 0
+  truth.forEach((figure, i) => {
     for (let d = 0; d < domains; d++) {
-      const x = figure.mixture[d] - estimated[d]
-      above += x * (truth[i].mixture[d] - actual[d])
-      below += x * x
+      const x = figure.mixture[d] - actual[d]
+      shared += x * (raw[i].mixture[d] - estimated[d])
+      spread += x * x
     }
   })
-  const slope = below > 1e-12 ? above / below : 1
+  const slope = spread > 1e-12 ? Math.max(leastSlope, shared / spread) : 1
   const apply = (figure: Figures): Figures => ({
     texts: figure.texts * Math.exp(ratio(figure.insideShare)),
     insideShare: clamp(inside(figure.insideShare), 0, 1),
-    mixture: shares(figure.mixture.map((share, d) => actual[d] + slope * (share - estimated[d]))),
+    mixture: shares(figure.mixture.map((share, d) => actual[d] + (share - estimated[d]) / slope)),
   })
   const squares = raw.map((figure, i) => mean(Array.from(apply(figure).mixture, (share, d) => (share - truth[i].mixture[d]) ** 2)))
   return { apply, error: Math.sqrt(mean(squares)) }
@@ -147,7 +158,7 @@ function spread(errors: number[]): { bias: number; half: number; deviation: numb
 async function tryTrials(pool: Handle, state: Uint8Array, trials: Trials, estimators: Estimator[], seed: number, options: RunOptions): Promise<Figures[][]> {
   const domains = trials.inside.length / trials.truth.length
   const flat = await runTask((onProgress) => addon().tryMembers(pool,
-    { state, estimators, inside: trials.inside, outside: trials.outside, seed }, onProgress),
+    { state, estimators, inside: trials.inside, outside: trials.outside, hidden: trials.hidden, seed }, onProgress),
   'calibration', 'estimates', options)
   return estimators.map((_, s) => trials.truth.map((_, i) => {
     const at = (i * estimators.length + s) * 2 * domains
@@ -203,6 +214,8 @@ export async function calibrate(input: CalibrationInput, options: RunOptions = {
   const corrections = tried.map((figures) => learn(figures, near.truth))
   const best = corrections.reduce((least, { error }, e) => (error < corrections[least].error ? e : least), 0)
   const { mixture } = corrections[best].apply(await raw(estimators[best]))
+  // the trials' sets are smaller than the training set: so are the latter's errors
+  const narrow = Math.sqrt(near.scale)
   const error = Array.from({ length: domains }, (_, d) =>
     spread(tried[best].map((figure, i) => corrections[best].apply(figure).mixture[d] - near.truth[i].mixture[d])))
 
@@ -216,10 +229,10 @@ export async function calibrate(input: CalibrationInput, options: RunOptions = {
   const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, Math.min(texts, input.possible))
   return {
     estimator: estimators[best], mixture, texts, inside, sets: first + second,
-    short: mean(near.truth.map((truth) => truth.texts)) < 0.8 * middle.texts,
-    interval: error.map(({ half }, d) => [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)]),
-    textsInterval: [texts * Math.exp(-size.half), texts * Math.exp(size.half)],
-    insideInterval: [Math.max(0, inside - held.half * texts), Math.min(input.possible, inside + held.half * texts)],
-    expectedError: mean(error.map(({ deviation }) => deviation * Math.sqrt(2 / Math.PI))),
+    short: mean(near.truth.map((truth) => truth.texts)) < 0.8 * near.scale * middle.texts,
+    interval: error.map(({ half }, d) => [Math.max(0, mixture[d] - half * narrow), Math.min(1, mixture[d] + half * narrow)]),
+    textsInterval: [texts * Math.exp(-size.half * narrow), texts * Math.exp(size.half * narrow)],
+    insideInterval: [Math.max(0, inside - held.half * narrow * texts), Math.min(input.possible, inside + held.half * narrow * texts)],
+    expectedError: mean(error.map(({ deviation }) => deviation * narrow * Math.sqrt(2 / Math.PI))),
   }
 }

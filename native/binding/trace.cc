@@ -98,7 +98,7 @@ Napi::Value start_find_members(const Napi::CallbackInfo& call) {
   });
 }
 
-// tryMembers(pool, {state, estimators: [{strength, inside}], inside, outside, seed}, onProgress)
+// tryMembers(pool, {state, estimators: [{strength, inside}], inside, outside, hidden, seed}, onProgress)
 Napi::Value start_try_members(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto pool = pool_of(call[0]);
@@ -110,13 +110,15 @@ Napi::Value start_try_members(const Napi::CallbackInfo& call) {
       const Napi::Object entry = list.Get(i).As<Napi::Object>();
       estimators.push_back({get_number(entry, "strength"), get_bool(entry, "inside")});
     }
-    const auto inside = get_uint32s(request, "inside"), outside = get_uint32s(request, "outside");
+    const auto inside = get_uint32s(request, "inside"), outside = get_uint32s(request, "outside"),
+               hidden = get_uint32s(request, "hidden");
     const uint64_t seed = uint64_t(get_number(request, "seed"));
     const uint32_t domains = pool->domains();
     std::vector<Trial> trials(inside.size() / domains);
     for (size_t i = 0; i < trials.size(); i++) {
       trials[i].inside.assign(inside.begin() + i * domains, inside.begin() + (i + 1) * domains);
       trials[i].outside.assign(outside.begin() + i * domains, outside.begin() + (i + 1) * domains);
+      trials[i].hidden.assign(hidden.begin() + i * domains, hidden.begin() + (i + 1) * domains);
       trials[i].seed = seed + i;
     }
     const auto flat = std::make_shared<std::vector<double>>();

@@ -172,10 +172,11 @@ std::vector<TrialResult> try_members(const Pool& pool, const std::vector<uint8_t
     std::vector<uint32_t> visible;
     for (uint32_t d = 0; d < pool.domains(); d++) {
       const std::vector<uint32_t> texts = shuffled(by_domain[d], trial.seed, d);
-      if (size_t(trial.inside[d]) + trial.outside[d] > texts.size()) throw internal_error("a trial larger than its pool");
+      const size_t outside = trial.outside[d], gone = outside + trial.hidden[d], inside = gone + trial.inside[d];
+      if (inside > texts.size()) throw internal_error("a trial larger than its pool");
       for (size_t i = 0; i < texts.size(); i++) {
-        const bool outside = i < trial.outside[d], member = i < size_t(trial.outside[d]) + trial.inside[d];
-        if (outside) counts.remove(pool, texts[i]);
+        const bool member = i < outside || (i >= gone && i < inside);
+        if (i < gone) counts.remove(pool, texts[i]);
         else visible.push_back(texts[i]);
         if (!member) continue;
         for (const uint32_t* v = pool.begin(texts[i]); v != pool.end(texts[i]); v++)

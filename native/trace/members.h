@@ -36,7 +36,8 @@ Members find_members(const Pool& pool, const std::vector<uint8_t>& state, Estima
 
 // A training set made up of texts of the pool, to try the estimator on.
 struct Trial {
-  std::vector<uint32_t> inside, outside;  // texts by domain: left in the pool, taken out of it
+  std::vector<uint32_t> inside, outside;  // its texts by domain: left in the pool, taken out of it
+  std::vector<uint32_t> hidden;           // by domain: further texts taken out of the pool
   uint64_t seed = 0;
 };
 struct TrialResult {

@@ -171,7 +171,7 @@ TEST(trials_do_not_depend_on_the_number_of_threads) {
   const std::vector<Text> texts = random_texts(400, 4, 300, 5);
   const Pool pool = pool_of(texts, 300);
   std::vector<Trial> trials(6);
-  for (size_t i = 0; i < trials.size(); i++) trials[i] = {{5, 10, 15, 0}, {10, 5, 0, 15}, i};
+  for (size_t i = 0; i < trials.size(); i++) trials[i] = {{5, 10, 15, 0}, {10, 5, 0, 15}, {5, 10, 15, 0}, i};
   const std::vector<uint8_t> state(300, 0);
   Context context;
   Threads one(1), three(3);

@@ -6,7 +6,7 @@ import { Random } from '../random.js'
 /** What the calibration chooses from for the mixture. Strengths are in texts. */
 const estimators: Estimator[] = [
   ...[100, 300, 1000].map((strength) => ({ strength, inside: true })),
-  ...[30, 100, 300, 600, 1200, 3000].map((strength) => ({ strength, inside: false })),
+  ...[30, 60, 120, 250, 500, 1000, 2000].map((strength) => ({ strength, inside: false })),
 ]
 /** Which of the pool's texts are members, and how many, hardly depends on the strength. */
 const forMembers = 1
@@ -89,7 +89,8 @@ interface Trials {
 /**
  * Trials with so many texts. The texts outside the pool are taken from it, and so many more that every trial and every
  * domain keep the same share of the pool; the training set is made smaller by that share too, since what the
- * estimator makes of a set depends on its size against the pool's. At most half of the pool is taken.
+ * estimator makes of a set depends on its size, and on its strength, against the pool's. At most half of the pool is
+ * taken.
  */
 function plan(sets: { texts: number; insideShare: number; mixture: Float64Array }[], pool: Uint32Array): Trials {
   const domains = pool.length, size = sets.length * domains
@@ -157,9 +158,10 @@ function spread(errors: number[]): { bias: number; half: number; deviation: numb
 
 async function tryTrials(pool: Handle, state: Uint8Array, trials: Trials, estimators: Estimator[], seed: number, options: RunOptions): Promise<Figures[][]> {
   const domains = trials.inside.length / trials.truth.length
-  const flat = await runTask((onProgress) => addon().tryMembers(pool,
-    { state, estimators, inside: trials.inside, outside: trials.outside, hidden: trials.hidden, seed }, onProgress),
-  'calibration', 'estimates', options)
+  const { inside, outside, hidden, scale } = trials
+  const scaled = estimators.map((estimator) => ({ ...estimator, strength: estimator.strength * scale }))
+  const flat = await runTask((onProgress) => addon().tryMembers(pool, { state, estimators: scaled, inside, outside, hidden, seed }, onProgress),
+    'calibration', 'estimates', options)
   return estimators.map((_, s) => trials.truth.map((_, i) => {
     const at = (i * estimators.length + s) * 2 * domains
     return figures(flat.subarray(at, at + domains), flat.subarray(at + domains, at + 2 * domains))

@@ -90,7 +90,7 @@ interface Trials {
  * Trials with so many texts. The texts outside the pool are taken from it, and so many more that every trial and every
  * domain keep the same share of the pool; the training set is made smaller by that share too, since what the
  * estimator makes of a set depends on its size, and on its strength, against the pool's. At most half of the pool is
- * taken.
+ * taken. Smaller sets err more: the intervals are rather too wide than too narrow for it.
  */
 function plan(sets: { texts: number; insideShare: number; mixture: Float64Array }[], pool: Uint32Array): Trials {
   const domains = pool.length, size = sets.length * domains
@@ -216,8 +216,6 @@ export async function calibrate(input: CalibrationInput, options: RunOptions = {
   const corrections = tried.map((figures) => learn(figures, near.truth))
   const best = corrections.reduce((least, { error }, e) => (error < corrections[least].error ? e : least), 0)
   const { mixture } = corrections[best].apply(await raw(estimators[best]))
-  // the trials' sets are smaller than the training set: so are the latter's errors
-  const narrow = Math.sqrt(near.scale)
   const error = Array.from({ length: domains }, (_, d) =>
     spread(tried[best].map((figure, i) => corrections[best].apply(figure).mixture[d] - near.truth[i].mixture[d])))
 
@@ -232,9 +230,9 @@ export async function calibrate(input: CalibrationInput, options: RunOptions = {
   return {
     estimator: estimators[best], mixture, texts, inside, sets: first + second,
     short: mean(near.truth.map((truth) => truth.texts)) < 0.8 * near.scale * middle.texts,
-    interval: error.map(({ half }, d) => [Math.max(0, mixture[d] - half * narrow), Math.min(1, mixture[d] + half * narrow)]),
-    textsInterval: [texts * Math.exp(-size.half * narrow), texts * Math.exp(size.half * narrow)],
-    insideInterval: [Math.max(0, inside - held.half * narrow * texts), Math.min(input.possible, inside + held.half * narrow * texts)],
-    expectedError: mean(error.map(({ deviation }) => deviation * narrow * Math.sqrt(2 / Math.PI))),
+    interval: error.map(({ half }, d) => [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)]),
+    textsInterval: [texts * Math.exp(-size.half), texts * Math.exp(size.half)],
+    insideInterval: [Math.max(0, inside - held.half * texts), Math.min(input.possible, inside + held.half * texts)],
+    expectedError: mean(error.map(({ deviation }) => deviation * Math.sqrt(2 / Math.PI))),
   }
 }

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
-import type { MergeOptions, MergeResult } from '../../lib/merge/index.js'
+import type { MergeOptions, MergePlan, MergeResult } from '../../lib/merge/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { pairOptions, pathOptions } from '../probe-options.js'
 import { bytes, integer, real } from '../values.js'
 
-type Flags = FrameOptions & MergeOptions
+type Flags = FrameOptions & MergeOptions & { dryRun?: boolean }
 
 export function register(program: Command): void {
   const command = program
@@ -19,14 +19,19 @@ export function register(program: Command): void {
     .option('--seed <n>', 'of the masks of dare and della', integer(0), 0)
     .requiredOption('-o, --output <folder>', 'the model directory; of a path the folder of point-01, point-02, …')
     .option('--force', 'replace what a merge wrote there')
+    .option('-n, --dry-run', 'check everything and print the plan')
     .addHelpText('after', '\nInterrupted? The same command goes on with what is missing and gives the same bytes.')
     .action(mergeCommand)
 }
 
 async function mergeCommand(flags: Flags): Promise<void> {
-  const { json, quiet, verbose, ...options } = flags
+  const { json, quiet, verbose, dryRun, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
-    const { merge } = await import('../../lib/merge/index.js')
+    const { merge, planMerge } = await import('../../lib/merge/index.js')
+    if (dryRun) {
+      const plan = await planMerge(options)
+      return { json: plan, text: planText(plan) }
+    }
     const result = await merge({ ...options, signal, onProgress })
     return { json: result, text: text(result) }
   })
@@ -41,5 +46,15 @@ function text(result: MergeResult): string {
     `  tensors: ${[...branches].map(([branch, count]) => `${count} ${branch}`).join(', ')}`,
     ...(result.resumed > 0 ? [`  ${result.resumed} weight files were there from an interrupted run`] : []),
     ...result.notes.map((note) => `  note: ${note}`),
+  ].join('\n')
+}
+
+function planText(plan: MergePlan): string {
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
+  return [
+    `${plan.lambdas.length} models of ${gigabytes(plan.bytesPerPoint)} in ${plan.filesPerPoint} weight files each`,
+    `  disk     ${gigabytes(plan.bytes)} needed, ${gigabytes(plan.freeBytes)} free`,
+    `  tensors  ${plan.tensors}, ${plan.fixed} of them stay at the base`,
+    ...plan.notes.map((note) => `  note: ${note}`),
   ].join('\n')
 }

@@ -1,2 +1,10 @@
 export { mergeDtypes, type MergeDtype } from './layout.js'
-export { merge, type MergeInput, type MergeOptions, type MergeRecord, type MergeResult } from './merge.js'
+export {
+  merge,
+  planMerge,
+  type MergePlan,
+  type MergeInput,
+  type MergeOptions,
+  type MergeRecord,
+  type MergeResult,
+} from './merge.js'

@@ -8,12 +8,13 @@ import { inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { PathRecord, PathRequest } from '../native/types.js'
-import { openPairPath, parsePathOptions, type OpenedPath, type PathOptions } from '../paths/index.js'
+import { fixedTensors, openPairPath, parsePathOptions, type OpenedPath, type PathOptions } from '../paths/index.js'
 import { layOut, mergeDtypes, outputConfig, type Layout, type MergeDtype, type Shard } from './layout.js'
 import {
   abandonOutput,
   checkSpace,
   finishOutput,
+  freeSpace,
   isComplete,
   makeFolder,
   prepareOutput,
@@ -127,6 +128,39 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
     return await write({ options, pair, path, layout, points }, dtype)
   } finally {
     path.close()
+  }
+}
+
+/** What `merge` would write: bytes of weights, `freeBytes` where the output would be. */
+export interface MergePlan {
+  lambdas: number[]
+  tensors: number
+  /** of them, staying at the base */
+  fixed: number
+  filesPerPoint: number
+  bytesPerPoint: number
+  bytes: number
+  freeBytes: number
+  notes: string[]
+}
+
+/** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
+export async function planMerge(options: MergeOptions): Promise<MergePlan> {
+  const { dtype, maxShard, path } = parseMergeOptions(options)
+  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead, forward: false })
+  const { lambdas } = parsePathOptions({ ...options, ...path })
+  const fixed = fixedTensors(pair.tensorNames, options)
+  const { shards, notes } = layOut(pair, dtype, maxShard)
+  const bytesPerPoint = shards.reduce((sum, { size }) => sum + size, 0)
+  return {
+    lambdas,
+    tensors: pair.tensorNames.length,
+    fixed: fixed.length,
+    filesPerPoint: shards.length,
+    bytesPerPoint,
+    bytes: bytesPerPoint * lambdas.length,
+    freeBytes: await freeSpace(options.output),
+    notes: [...pair.notes, ...notes],
   }
 }
 

@@ -126,6 +126,15 @@ export async function isComplete(file: string, size: number): Promise<boolean> {
   return (await stat(file).catch(() => undefined))?.size === size
 }
 
+/** Bytes free where `path` is or would be. */
+export async function freeSpace(path: string): Promise<number> {
+  for (let at = resolve(path); ; at = dirname(at)) {
+    const found = await statfs(at).catch(() => undefined)
+    if (found) return found.bavail * found.bsize
+    if (at === dirname(at)) return 0
+  }
+}
+
 /** @throws WarpError (resource) DISK_FULL with the bytes needed and free */
 export async function checkSpace(output: string, needed: number): Promise<void> {
   const { bavail, bsize } = await guarded(output, () => statfs(output))

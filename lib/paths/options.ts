@@ -90,7 +90,12 @@ export function lambdaGrid(options: GridOptions): number[] {
     )
   }
   if (!lambdas && !(Number.isInteger(points) && points >= 1 && points <= 1000)) {
-    throw usageError('POINTS_RANGE', `points must be a whole number from 1 to 1000, not ${points}`, { found: points }, 'Leave it out for 15.')
+    throw usageError(
+      'POINTS_RANGE',
+      `points must be a whole number from 1 to 1000, not ${points}`,
+      { found: points },
+      'Leave it out for 15.',
+    )
   }
   if (!lambdas && points > 1 && !(lambdaMin < lambdaMax)) {
     throw inputError(
@@ -106,7 +111,12 @@ export function lambdaGrid(options: GridOptions): number[] {
       points === 1 ? (lambdaMin + lambdaMax) / 2 : lambdaMin + ((lambdaMax - lambdaMin) * k) / (points - 1),
     )
   if (all.length === 0 || all.length > 1000)
-    throw usageError('POINTS_RANGE', `a path has from 1 to 1000 lambdas, not ${all.length}`, { found: all.length }, 'Give from 1 to 1000.')
+    throw usageError(
+      'POINTS_RANGE',
+      `a path has from 1 to 1000 lambdas, not ${all.length}`,
+      { found: all.length },
+      'Give from 1 to 1000.',
+    )
   for (const lambda of all) {
     if (!(lambda >= 0 && lambda <= 1))
       throw inputError(
@@ -117,7 +127,8 @@ export function lambdaGrid(options: GridOptions): number[] {
       )
   }
   const twice = all.find((lambda, i) => all.indexOf(lambda) !== i)
-  if (twice !== undefined) throw inputError('LAMBDA_DUPLICATE', `lambda ${twice} is given twice`, { found: twice }, 'Give each point once.')
+  if (twice !== undefined)
+    throw inputError('LAMBDA_DUPLICATE', `lambda ${twice} is given twice`, { found: twice }, 'Give each point once.')
   return [...all].sort((a, b) => a - b)
 }
 

@@ -156,8 +156,9 @@ void Path::mask(const std::string& name, uint64_t first, size_t at, size_t count
   Buffer<float> l(std::min(step, count)), r(std::min(step, count));
   for (size_t done = 0; done < count; done += step) {
     const size_t size = std::min(step, count - done);
-    paths::fill_mask(pair, options_, tensor.constants_, first + done, size,
-                     tensor.base_.values(at + done, size, l.data()), tensor.reference_.values(at + done, size, r.data()),
+    const float* base = tensor.base_.values(at + done, size, l.data());
+    const float* reference = tensor.reference_.values(at + done, size, r.data());
+    paths::fill_mask(pair, options_, tensor.constants_, first + done, size, base, reference,
                      tensor.keep_.data() + at + done);
   }
 }

@@ -146,7 +146,8 @@ function writeModel(dir: string, value: number): number {
 /** Runs a call of the library in a process of its own; gives its peak resident bytes. */
 function peak(call: string, options: object): number {
   const script = `const w = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/index.js'))})
-    w.${call}(${JSON.stringify(options)}).then(() => console.log(process.resourceUsage().maxRSS * 1024), (e) => { console.error(e); process.exit(1) })`
+    const end = () => console.log(process.resourceUsage().maxRSS * 1024)
+    w.${call}(${JSON.stringify(options)}).then(end, (error) => { console.error(error); process.exit(1) })`
   const done = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' })
   if (done.status !== 0) throw new Error(done.stderr)
   return Number(done.stdout)

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { nativeWeights, openPair } from '../../lib/checkpoint/index.js'
 import { modelRequest, scoreProbes } from '../../lib/footprint/score.js'
-import { merge } from '../../lib/merge/index.js'
+import { merge, planMerge } from '../../lib/merge/index.js'
 import { addon } from '../../lib/native/load.js'
 import { openPath, pathFamilies } from '../../lib/paths/index.js'
 import type { PackedProbes } from '../../lib/text/index.js'
@@ -167,6 +167,32 @@ test('integer buffers are copied; tied tables are written once', async () => {
   })
   const names = [...(await weights(gpt.output)).keys()]
   expect(names.filter((name) => /lm_head/.test(name))).toEqual([])
+})
+
+test('a plan says what would be written, and writes nothing', async () => {
+  const output = fresh()
+  const options = {
+    base,
+    reference,
+    baseHead: 'zeros',
+    output,
+    points: 3,
+    maxShard: 20_000,
+    only: ['encoder.*'],
+  } as const
+  const plan = await planMerge(options)
+  expect(existsSync(output)).toBe(false)
+  const { bytes, points } = await merge(options)
+  const files = readdirSync(points[0].dir).filter((file) => file.endsWith('.safetensors'))
+  expect(plan).toMatchObject({
+    lambdas: points.map(({ lambda }) => lambda),
+    bytesPerPoint: bytes,
+    filesPerPoint: files.length,
+  })
+  expect(plan.bytes).toBe(3 * bytes)
+  expect(plan.freeBytes).toBeGreaterThan(0)
+  expect(plan.fixed).toBeGreaterThan(0)
+  await expect(planMerge({ ...options, only: ['nothing'] })).rejects.toMatchObject({ code: 'FILTER_MATCHES_NOTHING' })
 })
 
 describe('a whole path', () => {

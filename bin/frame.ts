@@ -117,6 +117,7 @@ function describe(error: unknown): Described {
   const known = error as Partial<Described>
   if (error instanceof Interrupted) return { code: 'INTERRUPTED', message: error.message, details: {}, hint: '' }
   if (error instanceof CommanderError) {
+    if (error.code === 'commander.help') error.message = 'a command is needed'
     return { code: 'USAGE', message: error.message.replace(/^error: /, ''), details: {}, hint: 'warp --help, warp COMMAND --help' }
   }
   if (typeof known.code === 'string' && typeof known.hint === 'string') {
@@ -128,9 +129,10 @@ function describe(error: unknown): Described {
 /** Runs the program: sets the exit code, prints a failure once, as JSON where `--json` is among the arguments. */
 export async function main(program: Command, args: string[]): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0) // the reader has had enough
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0) // the reader has had enough
     throw error
   })
+  process.stderr.on('error', () => {}) // nobody reads what happens: the result still counts
   const prepare = (command: Command): void => {
     command.exitOverride().configureOutput({ writeErr: () => {} })
     command.commands.forEach(prepare)

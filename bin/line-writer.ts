@@ -1,8 +1,9 @@
 // A file of lines that grows with the work and gets its name only when it is whole.
 import { randomBytes } from 'node:crypto'
-import { lstat, mkdir, open, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { resourceError, usageError } from '../lib/errors.js'
+import { makeFolders } from './output-folder.js'
 
 const blockBytes = 1 << 20
 
@@ -18,8 +19,8 @@ export class LineWriter {
       throw usageError('OUTPUT_EXISTS', `${path} is already there`, { file: path }, 'another name, or --force')
     }
     const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
+    await makeFolders(dirname(path))
     try {
-      await mkdir(dirname(path), { recursive: true })
       return new LineWriter(path, temporary, await open(temporary, 'wx'))
     } catch (cause) {
       throw resourceError('OUTPUT_NOT_WRITABLE', `${path}: cannot be written (${(cause as NodeJS.ErrnoException).code})`, { file: path },

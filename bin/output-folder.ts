@@ -16,13 +16,8 @@ export async function checkOutput(folder: string, files: string[], force = false
 
 /** Writes each file whole or not at all; what was new is taken back when a later one fails. */
 export async function writeOutput(folder: string, files: Record<string, string | Uint8Array>, force = false): Promise<void> {
-  const [, missing] = await missingFolders(folder)
-  const made: (() => Promise<void>)[] = []
+  const made = (await makeFolders(folder)).map((one) => () => rmdir(one))
   try {
-    for (const one of missing) {
-      await mkdir(one).catch((cause: unknown) => { throw notWritable(folder, cause) })
-      made.push(() => rmdir(one))
-    }
     for (const [name, data] of Object.entries(files)) {
       const file = path.join(folder, name)
       const replaces = await stat(file).then(() => true, () => false)
@@ -33,6 +28,13 @@ export async function writeOutput(folder: string, files: Record<string, string |
     for (const undo of made.reverse()) await undo().catch(() => undefined)
     throw error
   }
+}
+
+/** Makes a folder and those it lies in; gives those that were new, outermost first. */
+export async function makeFolders(folder: string): Promise<string[]> {
+  const [, missing] = await missingFolders(folder)
+  for (const one of missing) await mkdir(one).catch((cause: unknown) => { throw notWritable(folder, cause) })
+  return missing
 }
 
 /** The nearest folder that is there, and those to be made, outermost first (mkdir's own recursion never ends on /proc). */

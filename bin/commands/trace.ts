@@ -45,16 +45,16 @@ async function traceCommand(flags: Flags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { trace } = await import('../../lib/trace/index.js')
     const { readLabelMap } = await import('../../lib/text/index.js')
-    if (output) await checkOutput(output, files, force)
+    if (output !== undefined) await checkOutput(output, files, force)
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
     const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
-    const documents = output && options.probes ? await LineWriter.open(join(output, 'documents.jsonl'), force) : undefined
+    const documents = output !== undefined && options.probes ? await LineWriter.open(join(output, 'documents.jsonl'), force) : undefined
     try {
       const found = await trace({ ...options, ...map, signal, onProgress, onText: documents && ((text) => documents.add(documentLine(text))) })
       if (memberFile) for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
       await memberFile?.commit()
       await documents?.commit()
-      if (output) await writeOutput(output, outputFiles(found), force)
+      if (output !== undefined) await writeOutput(output, outputFiles(found), force)
       return { json: found.result, text: report(found.result), exitCode: strict && found.result.verdict === 'none' ? 5 : 0 }
     } finally {
       await memberFile?.discard()

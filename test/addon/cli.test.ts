@@ -95,6 +95,12 @@ describe('results and the rest', () => {
     expect(JSON.parse((await warp(['doctor', '--json'])).stdout)).toMatchObject({ schema: 'warp.doctor/1' })
   })
 
+  test('a reader that has had enough does not hide that a run failed', () => {
+    const script = '"$0" "$1" recover --json 2>/dev/null | true; echo "${PIPESTATUS[0]}"'
+    const { stdout } = spawnSync('bash', ['-c', script, process.execPath, join(repositoryRoot, 'dist/bin/warp.js')], { encoding: 'utf8' })
+    expect(stdout).toBe('2\n')
+  })
+
   test('a reader that has had enough is no error', () => {
     const { status, stderr } = spawnSync('bash', ['-c', 'set -o pipefail; "$0" "$1" recover --help | true', process.execPath, join(repositoryRoot, 'dist/bin/warp.js')], { encoding: 'utf8' })
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
@@ -156,6 +162,10 @@ describe('exit codes', () => {
     const { code, stdout } = await warp(['recover', ...args(), ...small, '--json', '-q', '--strict'])
     expect(resultSchema.parse(JSON.parse(stdout)).diagnostics.verdict).not.toBe('ok') // models of random weights
     expect(code).toBe(5)
+  })
+
+  test('2: a group of commands alone asks for one of them', async () => {
+    expect(await warp(['lab'])).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('a command is needed') })
   })
 
   test('-v says where an error comes from', async () => {

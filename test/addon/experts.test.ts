@@ -23,7 +23,7 @@ interface Result {
   plannedMemoryBytes: number
 }
 
-/** Mean |π̂ − π| of every readout, as the command line reports it; held-out texts as probes. */
+/** Mean |π̂ − π| of every readout, as the command line reports it; probes drawn from the whole file, texts trained on included. */
 async function errors(expert: string, args: string[]): Promise<{ byReadout: Map<string, number>; result: Result }> {
   const truth = JSON.parse(readFileSync(join(modelDir(expert), 'truth.json'), 'utf8')) as { domains: string[]; mixture: number[] }
   const { stdout } = await promisify(execFile)(process.execPath, [warp, 'recover', '--base', modelDir('minilm-l6'), '--base-head', 'zeros',

@@ -26,8 +26,8 @@ export class WarpError extends Error {
     readonly kind: ErrorKind,
     readonly code: string,
     message: string,
-    readonly details: ErrorDetails = {},
-    readonly hint = '',
+    readonly details: ErrorDetails,
+    readonly hint: string,
     options?: { cause?: unknown },
   ) {
     super(message, options)
@@ -43,16 +43,16 @@ export class WarpError extends Error {
 }
 
 /** Bad input: a file, a text, an option's value against the files. Exit code 3. */
-export function inputError(code: string, message: string, details: ErrorDetails = {}, hint = ''): WarpError {
+export function inputError(code: string, message: string, details: ErrorDetails, hint: string): WarpError {
   return new WarpError('input', code, message, details, hint)
 }
 
 /** A call or command line that cannot be meant. Exit code 2. */
-export function usageError(code: string, message: string, details: ErrorDetails = {}, hint = ''): WarpError {
+export function usageError(code: string, message: string, details: ErrorDetails, hint: string): WarpError {
   return new WarpError('usage', code, message, details, hint)
 }
 
 /** Memory, disk, device. Exit code 4. */
-export function resourceError(code: string, message: string, details: ErrorDetails = {}, hint = ''): WarpError {
+export function resourceError(code: string, message: string, details: ErrorDetails, hint: string): WarpError {
   return new WarpError('resource', code, message, details, hint)
 }

@@ -1,10 +1,11 @@
 import { domainsOf, openSession, scoreProbes, statisticsOf, Stopwatch, type FootprintOptions, type Session } from './footprint/index.js'
-import { toolOf, type Tool } from './doctor.js'
+import { toolOf } from './doctor.js'
 import { inputError, usageError } from './errors.js'
 import { measureRate } from './footprint/rate.js'
-import { traceProbes, type TraceSummary } from './trace/probes.js'
+import { traceProbes } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
-import { checkReadouts, footprintOf, readMixtures, readoutsFor, type Diagnostics, type Footprint, type MixtureResult } from './readouts/index.js'
+import type { RecoverResult } from './report/schema.js'
+import { checkReadouts, footprintOf, readMixtures, readoutsFor } from './readouts/index.js'
 
 export interface RecoverOptions extends FootprintOptions {
   /** names of readouts, `trace` among them; default: all that apply */
@@ -13,32 +14,6 @@ export interface RecoverOptions extends FootprintOptions {
   projector?: string
   /** resamples of the probes for the intervals; default 1000 */
   bootstrap?: number
-}
-
-/** `result.json`, schema `warp.recover/1`. */
-export interface RecoverResult {
-  schema: 'warp.recover/1'
-  tool: Tool
-  command: Record<string, unknown>
-  seed: number
-  timings: Record<string, number>
-  peakMemoryBytes: number
-  plannedMemoryBytes: number
-  /** of the forward passes, multiply-adds count 2 */
-  flops: number
-  inputs: Session['inputs']
-  domains: { name: string; probes: number; truncated: number }[]
-  path: string
-  lambdas: number[]
-  scope: string
-  footprint: { mean: Footprint['mean']; standardError: Footprint['standardError'] }
-  loss: number[][]
-  mixtures: MixtureResult[]
-  recommended: { readout: string; reason: string; mixture: Record<string, number>; interval: MixtureResult['interval'] }
-  skipped: { readout: string; reason: string }[]
-  trace: TraceSummary
-  diagnostics: Diagnostics
-  notes: string[]
 }
 
 /** The result, and the matrix that does not go into JSON. */

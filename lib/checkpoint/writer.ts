@@ -41,6 +41,7 @@ export function writeSafetensorsHeader(
         'SAFETENSORS_PLAN',
         `tensor ${name} [${shape}] of ${dtype} given twice or of no size`,
         { tensor: name },
+        'this is a bug: please report it',
       )
     }
     begins[i] = end

@@ -14,7 +14,8 @@ export function modelRequest(architecture: Architecture): ModelRequest {
   const { kind, hiddenSize, layers, heads, intermediateSize, vocabularySize, maxPositions, typeVocabularySize, layerNormEpsilon } = architecture
   const activation = activations[architecture.activation]
   if (kind === 'other' || !activation) {
-    throw inputError('ARCHITECTURE_UNSUPPORTED', `no forward pass for ${architecture.modelType} with activation ${architecture.activation}`)
+    throw inputError('ARCHITECTURE_UNSUPPORTED', `no forward pass for ${architecture.modelType} with activation ${architecture.activation}`, {},
+      'score a BERT or GPT-2 classifier; warp trace and warp merge take any model')
   }
   if (kind === 'bert' && !architecture.pooler) {
     throw inputError('POOLER_MISSING', 'a BERT classifier reads its pooler, but the model has none (pooler.dense.weight)', {},

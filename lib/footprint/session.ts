@@ -156,7 +156,9 @@ function chooseScope(scope: Scope = 'head', model: ModelRequest): Scope {
 
 function chooseMaxLength(asked: number | undefined, model: ModelRequest): number {
   if (asked === undefined) return Math.min(256, model.maxPositions)
-  if (!Number.isInteger(asked) || asked < 1) throw usageError('MAX_LENGTH_RANGE', `max length must be a whole number of at least 1, not ${asked}`)
+  if (!Number.isInteger(asked) || asked < 1) {
+    throw usageError('MAX_LENGTH_RANGE', `max length must be a whole number of at least 1, not ${asked}`, { found: asked }, '--max-length 256')
+  }
   if (asked > model.maxPositions) {
     throw inputError('MAX_LENGTH_RANGE', `max length ${asked} exceeds the model's ${model.maxPositions} positions`, { found: asked, expected: model.maxPositions },
       `--max-length ${model.maxPositions}`)

@@ -30,16 +30,16 @@ const MOST_SHARES = 4_000_000
  */
 export function sampleMixtures({ sampler, domains, trials, seed, name = 'lab/mixtures' }: MixtureOptions): number[][] {
   if (!Number.isInteger(domains) || domains < 2) {
-    throw usageError('OPTION_RANGE', `a mixture needs at least 2 domains, not ${domains}`)
+    throw usageError('OPTION_RANGE', `a mixture needs at least 2 domains, not ${domains}`, { found: domains }, 'data with two domains or more')
   }
   if (!Number.isInteger(trials) || trials < 1) {
-    throw usageError('OPTION_RANGE', `trials must be a whole number of at least 1, not ${trials}`)
+    throw usageError('OPTION_RANGE', `trials must be a whole number of at least 1, not ${trials}`, { found: trials }, '--trials 16')
   }
   const random = new Random(seed, name)
   if (sampler === 'paper') return spread(paperCandidates(random, domains, trials), trials, random)
   const alpha = sampler.dirichlet
   if (!(alpha > 0 && Number.isFinite(alpha))) {
-    throw usageError('OPTION_RANGE', `the α of Dirichlet(α) must be positive, not ${alpha}`)
+    throw usageError('OPTION_RANGE', `the α of Dirichlet(α) must be positive, not ${alpha}`, { found: alpha }, 'dirichlet:1')
   }
   return Array.from({ length: trials }, () => [...random.dirichlet(new Float64Array(domains).fill(alpha))])
 }

@@ -189,6 +189,7 @@ export async function readPlanData({ data, labels }: LabPlan, control: RunOption
 
 export function checkIndex(plan: LabPlan, index: number): LabPlan['trials'][number] {
   const trial = plan.trials[index]
-  if (!trial) throw usageError('TRIAL_INDEX', `there is no trial ${index}; the plan has ${plan.trials.length}`, { found: index, expected: plan.trials.length })
+  if (!trial) throw usageError('TRIAL_INDEX', `there is no trial ${index}; the plan has ${plan.trials.length}`, { found: index, expected: plan.trials.length },
+    `an index from 0 to ${plan.trials.length - 1}`)
   return trial
 }

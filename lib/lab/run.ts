@@ -45,7 +45,7 @@ export async function runLab(options: LabRunOptions): Promise<LabRunResult> {
   await readPlanData(plan, { signal })
   const cores = os.availableParallelism()
   const workers = options.workers ?? Math.max(1, Math.min(cores, plan.trials.length))
-  if (!Number.isInteger(workers) || workers < 1) throw usageError('OPTION_RANGE', `workers must be a whole number of at least 1, not ${workers}`)
+  if (!Number.isInteger(workers) || workers < 1) throw usageError('OPTION_RANGE', `workers must be a whole number of at least 1, not ${workers}`, { found: workers }, '--workers 2')
   const threads = options.threads ?? Math.max(1, Math.floor(cores / workers))
   const executor = options.executor ?? new LocalExecutor(workers)
   const started = performance.now()

@@ -122,10 +122,10 @@ function checkTensor(pair: ModelPair, name: string, lambda: number): void {
     throw usageError('TENSOR_UNKNOWN', `there is no tensor ${JSON.stringify(name)}`, {
       tensor: name,
       expected: pair.tensorNames.slice(0, 20),
-    })
+    }, 'tensorNames lists them')
   }
   if (!(lambda >= 0 && lambda <= 1))
-    throw usageError('LAMBDA_RANGE', `lambda must lie in [0, 1], not ${lambda}`, { found: lambda })
+    throw usageError('LAMBDA_RANGE', `lambda must lie in [0, 1], not ${lambda}`, { found: lambda }, '0 is the base, 1 the reference')
 }
 
 /** One line per branch that is not the family's own. */

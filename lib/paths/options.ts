@@ -167,7 +167,7 @@ function refuseUnused(options: PathOptions, family: PathFamily): void {
   if (family === 'trajectory' && point) {
     throw usageError('PATH_OPTION_UNUSED', `the points of a trajectory are its checkpoints: ${point} means nothing`, {
       found: point,
-    })
+    }, 'leave it out')
   }
 }
 
@@ -272,6 +272,6 @@ export function fixedTensors(
   if (fixed.length === names.length)
     throw inputError('FILTER_LEAVES_NOTHING', 'only and except together leave no tensor that moves', {
       found: { only, except },
-    })
+    }, 'loosen one of them')
   return fixed
 }

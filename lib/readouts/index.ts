@@ -70,7 +70,7 @@ export function readoutsFor(stats: { gradients: GradientKind[] }, softmax?: Soft
  */
 export function checkReadouts(names: string[] | undefined, replicates: number, all: Readout[]): void {
   if (!Number.isInteger(replicates) || replicates < 20) {
-    throw usageError('OPTION_RANGE', `bootstrap must be a whole number of at least 20, not ${replicates}`)
+    throw usageError('OPTION_RANGE', `bootstrap must be a whole number of at least 20, not ${replicates}`, { found: replicates }, '1000 is the default')
   }
   const known = all.map(({ name }) => name)
   const unknown = names?.find((name) => !known.includes(name))
@@ -86,7 +86,9 @@ export function checkReadouts(names: string[] | undefined, replicates: number, a
  */
 export async function readMixtures(stats: FootprintStatistics, options: ReadMixturesOptions): Promise<Mixtures> {
   const { bootstrap: replicates = 1000, level = 0.9, seed, signal, onProgress, extra = [], projectors = [] } = options
-  if (!(level > 0 && level < 1)) throw usageError('OPTION_RANGE', `level must lie between 0 and 1, not ${level}`)
+  if (!(level > 0 && level < 1)) {
+    throw usageError('OPTION_RANGE', `level must lie between 0 and 1, not ${level}`, { found: level }, '0.9 is the default')
+  }
   signal?.throwIfAborted()
   const all = readoutsFor(stats, options.softmax)
   checkReadouts(options.readouts, replicates, all)

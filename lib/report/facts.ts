@@ -1,7 +1,7 @@
-import type { RecoverDocument } from './schema.js'
+import type { RecoverResult } from './schema.js'
 
 /** What the diagnostics say, one line each, for every form of the report. */
-export function diagnosticLines({ diagnostics, trace }: RecoverDocument): { name: string; text: string }[] {
+export function diagnosticLines({ diagnostics, trace }: RecoverResult): { name: string; text: string }[] {
   const { accuracy, gradients, pathIntegral, agreement, sampling } = diagnostics
   const lines: { name: string; text: string }[] = []
   const add = (name: string, text: string) => lines.push({ name, text })

@@ -1,6 +1,6 @@
 import { barChart, escape, lineChart, seriesStyle } from './charts.js'
 import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
-import type { RecoverDocument } from './schema.js'
+import type { RecoverResult } from './schema.js'
 
 const style = `
 :root { color-scheme: light dark; --ink: #1c1c1e; --soft: #666; --line: #ddd; --paper: #fff }
@@ -24,7 +24,7 @@ code { font-size: .85em; overflow-wrap: anywhere }
  * The result as one HTML page without scripts and without anything from elsewhere (its policy forbids both): opens
  * from a disk, can be mailed.
  */
-export function htmlReport(result: RecoverDocument): string {
+export function htmlReport(result: RecoverResult): string {
   const { recommended, diagnostics } = result
   const best = result.mixtures.find(({ readout }) => readout === recommended.readout)
   const bars = result.domains.map(({ name }) => {
@@ -61,7 +61,7 @@ function sentences(reasons: string[]): string {
   return reasons.map((reason) => `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`).join(' ')
 }
 
-function inputsLine(result: RecoverDocument): string {
+function inputsLine(result: RecoverResult): string {
   const roles = ['base', 'reference', 'probes'].map((role) => {
     const paths = result.inputs.flatMap((input) => (input.role === role ? [input.path] : []))
     return `${role} ${paths.join(', ')}`
@@ -86,7 +86,7 @@ function list(items: string[]): string {
   return `<ul>${items.map((item) => `<li>${escape(item)}</li>`).join('')}</ul>`
 }
 
-function mixtureTable(result: RecoverDocument): string {
+function mixtureTable(result: RecoverResult): string {
   const rows = result.mixtures.map(({ readout, description, settings, mixture, interval }) => [
     `${escape(readout)}<small>${escape([description, settingsText(settings)].filter(Boolean).join('; '))}</small>`,
     ...result.domains.map(({ name }) => {
@@ -98,22 +98,22 @@ function mixtureTable(result: RecoverDocument): string {
   return table(['', ...result.domains.map(({ name }) => escape(name))], rows, classes)
 }
 
-function skippedList({ skipped }: RecoverDocument): string {
+function skippedList({ skipped }: RecoverResult): string {
   return skipped.length > 0 ? list(skipped.map(({ readout, reason }) => `${readout} left out: ${reason}`)) : ''
 }
 
-function footprintChart({ domains, lambdas, footprint }: RecoverDocument): string {
+function footprintChart({ domains, lambdas, footprint }: RecoverResult): string {
   const series = domains.map(({ name }, d) =>
     ({ name, x: lambdas, y: footprint.mean[d], error: footprint.standardError[d] }))
   return lineChart('Mean Mimic Score of each domain along the path', 'score ± standard error', series)
 }
 
-function lossChart({ domains, lambdas, loss }: RecoverDocument): string {
+function lossChart({ domains, lambdas, loss }: RecoverResult): string {
   const series = domains.map(({ name }, d) => ({ name, x: [0, ...lambdas, 1], y: loss[d] }))
   return lineChart('Mean loss of each domain from base to reference', 'nats', series)
 }
 
-function legend({ domains }: RecoverDocument): string {
+function legend({ domains }: RecoverResult): string {
   const items = domains.map(({ name }, d) => {
     const { color, dash } = seriesStyle(d)
     const line = dash ? `stroke-dasharray="${dash}" ` : ''
@@ -123,19 +123,19 @@ function legend({ domains }: RecoverDocument): string {
   return `<ul class="legend">${items.join('')}</ul>`
 }
 
-function domainTable({ domains, diagnostics }: RecoverDocument): string {
+function domainTable({ domains, diagnostics }: RecoverResult): string {
   const { accuracy } = diagnostics
   return table(['', 'probes', 'truncated', 'accuracy of the reference'], domains.map(({ name, probes, truncated }) =>
     [escape(name), String(probes), String(truncated), accuracy ? percent(accuracy.domains[name]) : '–']))
 }
 
-function inputTable({ inputs }: RecoverDocument): string {
+function inputTable({ inputs }: RecoverResult): string {
   return table(['', 'path', 'bytes', 'sha256'], inputs.map(({ role, path, size, sha256 }) => [
     escape(role), escape(path), String(size), `<code>${escape(sha256)}</code>`,
   ]))
 }
 
-function runTable(result: RecoverDocument): string {
+function runTable(result: RecoverResult): string {
   const { tool, timings } = result
   const phases = Object.entries(timings).map(([phase, time]) => `${phase} ${time.toFixed(1)}`)
   return wordTable([

@@ -50,7 +50,7 @@ const trace = z.object({
   }).nullable(),
 })
 
-/** `result.json` of `warp recover`. */
+/** `result.json` of `warp recover`, schema `warp.recover/1`. */
 export const resultSchema = z.object({
   schema: z.literal('warp.recover/1'),
   tool: z.object({
@@ -63,6 +63,7 @@ export const resultSchema = z.object({
   timings: z.record(z.string(), z.number()),
   peakMemoryBytes: count,
   plannedMemoryBytes: count,
+  /** of the forward passes, multiply-adds count 2 */
   flops: z.number(),
   inputs: z.array(z.object({ role: z.string(), path: z.string(), size: count, sha256: z.string() })),
   domains: z.array(z.object({ name: z.string(), probes: count, truncated: count })),
@@ -84,7 +85,7 @@ export const resultSchema = z.object({
   notes: z.array(z.string()),
 })
 
-export type RecoverDocument = z.infer<typeof resultSchema>
+export type RecoverResult = z.infer<typeof resultSchema>
 
 /** JSON schema of `result.json`, draft 2020-12. */
 export function resultJsonSchema(): Record<string, unknown> {

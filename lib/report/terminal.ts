@@ -1,7 +1,7 @@
 import picocolors from 'picocolors'
 import { displayWidth, padEnd, padStart, safeName, tableBlocks, wrap } from './columns.js'
 import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
-import type { RecoverDocument } from './schema.js'
+import type { RecoverResult } from './schema.js'
 
 export interface TerminalOptions {
   /** with ANSI colours; default false */
@@ -16,7 +16,7 @@ type Paint = ReturnType<typeof picocolors.createColors>
 const BAR = 30
 
 /** The result as text for people: the recommended mixture with bars, the verdict, every readout, diagnostics, notes. */
-export function terminalReport(result: RecoverDocument, { color = false, width = 100 }: TerminalOptions = {}): string {
+export function terminalReport(result: RecoverResult, { color = false, width = 100 }: TerminalOptions = {}): string {
   const paint = picocolors.createColors(color)
   const body = Math.max(40, width - 2)
   const lines: string[] = []
@@ -69,7 +69,7 @@ export function terminalReport(result: RecoverDocument, { color = false, width =
 }
 
 /** One line per domain: share, bar in three shades (to the lower end, the estimate, the upper end), interval. */
-function mixtureBars(result: RecoverDocument, paint: Paint, width: number): string[] {
+function mixtureBars(result: RecoverResult, paint: Paint, width: number): string[] {
   const { mixture, interval } = result.recommended
   const names = result.domains.map(({ name }) => safeName(name))
   const room = Math.max(...names.map(displayWidth))
@@ -85,7 +85,7 @@ function mixtureBars(result: RecoverDocument, paint: Paint, width: number): stri
   })
 }
 
-function closingLine(result: RecoverDocument): string {
+function closingLine(result: RecoverResult): string {
   const probes = result.domains.reduce((sum, domain) => sum + domain.probes, 0)
   return `${probes} probes, ${result.lambdas.length} points of the ${result.path} path, scope ${result.scope}, seed ` +
     `${result.seed}; ${seconds(result.timings).toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 2 ** 20)} MiB, ` +

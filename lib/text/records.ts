@@ -159,7 +159,7 @@ function checkOptions(options: ProbeOptions): void {
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
       throw usageError('PROBES_OPTION_INVALID', `--${name} is ${value}; it must be a whole number above 0`, {
         found: value,
-      })
+      }, `leave --${name} out for all texts`)
     }
   }
   if (limit !== undefined && perDomain !== undefined) {

@@ -50,7 +50,8 @@ export interface Traced {
 export async function trace(options: TraceOptions): Promise<Traced> {
   const sets = options.calibrate ?? defaultSets
   if (!Number.isSafeInteger(sets) || sets < 20) {
-    throw usageError('CALIBRATE_INVALID', `--calibrate is ${sets}; it must be a whole number of at least 20`, { found: sets })
+    throw usageError('CALIBRATE_INVALID', `--calibrate is ${sets}; it must be a whole number of at least 20`, { found: sets },
+      'leave it out for the default')
   }
   const run: RunOptions = { signal: options.signal, onProgress: options.onProgress }
   const evidence = await readEvidence(options.base, options.reference, run)

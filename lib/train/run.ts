@@ -76,7 +76,7 @@ interface Prepared {
  */
 export async function trainOn(baseDir: string, texts: LabelledTexts, recipe: Recipe, options: TrainingOutput): Promise<TrainingResult> {
   const { output, dtype = 'F32', force = false } = options
-  if (texts.texts.length === 0) throw inputError('TRAIN_NO_TEXTS', 'there is no text to train on')
+  if (texts.texts.length === 0) throw inputError('TRAIN_NO_TEXTS', 'there is no text to train on', {}, 'give labelled texts')
   const prepared = await prepare(baseDir, texts, recipe, options)
   const { base, labels, shapes, trainable, record } = prepared
   await mkdir(output, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {

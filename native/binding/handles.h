@@ -33,11 +33,11 @@ std::shared_ptr<T> unbox(const Napi::Value& handle, const napi_type_tag& tag, co
     const Napi::Value native = handle.As<Napi::Object>().Get("native");
     if (native.IsExternal() && native.As<Napi::External<Box<T>>>().CheckTypeTag(&tag)) {
       const std::shared_ptr<T> value = **native.As<Napi::External<Box<T>>>().Data();
-      if (!value) throw Error(Kind::kUsage, "HANDLE_CLOSED", std::string(what) + " is already closed");
+      if (!value) throw Error(Kind::kUsage, "HANDLE_CLOSED", std::string(what) + " is already closed", "open it again");
       return value;
     }
   }
-  throw Error(Kind::kUsage, "HANDLE_WRONG", std::string("expected a handle of ") + what);
+  throw Error(Kind::kUsage, "HANDLE_WRONG", std::string("expected a handle of ") + what, "pass what the package returned");
 }
 
 std::shared_ptr<Weights> weights_of(const Napi::Value& handle);

@@ -152,7 +152,7 @@ Napi::Value guarded(Napi::Env env, const std::function<Napi::Value()>& body) {
   } catch (const Error& error) {
     throw to_js(env, error);
   } catch (const std::bad_alloc&) {
-    throw to_js(env, Error(Kind::kResource, "OUT_OF_MEMORY", "memory ran out"));
+    throw to_js(env, Error(Kind::kResource, "OUT_OF_MEMORY", "memory ran out", "a smaller --memory, or fewer probes at once"));
   }
 }
 

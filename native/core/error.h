@@ -10,7 +10,7 @@ enum class Kind { kInternal, kUsage, kInput, kResource };
 
 class Error : public std::exception {
  public:
-  Error(Kind kind, std::string code, std::string message, std::string hint = "")
+  Error(Kind kind, std::string code, std::string message, std::string hint)
       : kind(kind), code(std::move(code)), message(std::move(message)), hint(std::move(hint)) {}
   const char* what() const noexcept override { return message.c_str(); }
 
@@ -20,7 +20,7 @@ class Error : public std::exception {
   const std::string hint;     // the one thing to try
 };
 
-inline Error internal_error(std::string message) { return {Kind::kInternal, "INTERNAL", std::move(message)}; }
+inline Error internal_error(std::string message) { return {Kind::kInternal, "INTERNAL", std::move(message), "this is a bug: please report it"}; }
 
 // Thrown by Context::check once the caller gave up.
 struct Cancelled : std::exception {

@@ -221,7 +221,8 @@ const PathTensor::Side* PathTensor::exact(double lambda) const {
     const std::vector<double>& own = path_->options_.lambdas;
     const auto found = std::find(own.begin(), own.end(), lambda);
     if (lambda != 1 && found == own.end())
-      throw Error(Kind::kUsage, "LAMBDA_UNKNOWN", "a trajectory has values at its checkpoints only");
+      throw Error(Kind::kUsage, "LAMBDA_UNKNOWN", "a trajectory has values at its checkpoints only",
+                  "take a lambda of the path");
     return lambda == 1 ? &reference_ : &checkpoints_[size_t(found - own.begin())];
   }
   return lambda == 1 && constants_.branch != Branch::kMask ? &reference_ : nullptr;

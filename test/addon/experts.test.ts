@@ -13,8 +13,25 @@ let folder: string
 beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'warp-experts-')) })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const ag = ['--probes', dataFile('ag_news_test.csv'), '--columns', 'label,title,description', '--text', 'title,description',
+const agColumns = ['--columns', 'label,title,description', '--text', 'title,description',
   '--label-map', '1=World,2=Sports,3=Business,4=Sci/Tech']
+
+interface Truth {
+  domains: string[]
+  mixture: number[]
+  /** rows of the data file that were not trained on, from 0 */
+  heldOut: number[]
+}
+
+const truthOf = (expert: string): Truth => JSON.parse(readFileSync(join(modelDir(expert), 'truth.json'), 'utf8'))
+
+/** The rows of a data file, one a line, that the expert was not trained on. */
+function heldOut(expert: string, file: string): string {
+  const lines = readFileSync(dataFile(file), 'utf8').split('\n')
+  const probes = join(folder, `${expert}-${file}`)
+  writeFileSync(probes, truthOf(expert).heldOut.map((row) => `${lines[row]}\n`).join(''))
+  return probes
+}
 
 interface Result {
   mixtures: { readout: string; mixture: Record<string, number> }[]
@@ -23,9 +40,9 @@ interface Result {
   plannedMemoryBytes: number
 }
 
-/** Mean |π̂ − π| of every readout, as the command line reports it; probes drawn from the whole file, texts trained on included. */
+/** Mean |π̂ − π| of every readout, as the command line reports it. */
 async function errors(expert: string, args: string[]): Promise<{ byReadout: Map<string, number>; result: Result }> {
-  const truth = JSON.parse(readFileSync(join(modelDir(expert), 'truth.json'), 'utf8')) as { domains: string[]; mixture: number[] }
+  const truth = truthOf(expert)
   const { stdout } = await promisify(execFile)(process.execPath, [warp, 'recover', '--base', modelDir('minilm-l6'), '--base-head', 'zeros',
     '--reference', modelDir(expert), ...args, '--per-domain', '100', '--points', '5', '--seed', '1', '--json', '-q'], { maxBuffer: 1 << 26 })
   const result = JSON.parse(stdout) as Result
@@ -37,7 +54,7 @@ async function errors(expert: string, args: string[]): Promise<{ byReadout: Map<
 
 /** The truth within the recommended interval for most domains: 90 % each, so of D domains hardly more than a third misses. */
 function coverage(expert: string, result: Result): number {
-  const truth = JSON.parse(readFileSync(join(modelDir(expert), 'truth.json'), 'utf8')) as { domains: string[]; mixture: number[] }
+  const truth = truthOf(expert)
   const hit = truth.domains.filter((name, d) => {
     const [low, high] = result.recommended.interval[name]
     return low <= truth.mixture[d] && truth.mixture[d] <= high
@@ -48,7 +65,7 @@ function coverage(expert: string, result: Result): number {
 const present = (expert: string, data: string) => whenPresent(modelDir('minilm-l6'), modelDir(expert), dataFile(data))
 
 present('expert-ag', 'ag_news_test.csv')('AG News: gradient matching errs at most .06, softmax about .10', async () => {
-  const { byReadout, result } = await errors('expert-ag', ag)
+  const { byReadout, result } = await errors('expert-ag', ['--probes', heldOut('expert-ag', 'ag_news_test.csv'), ...agColumns])
   expect(byReadout.get('gradient-matching')).toBeLessThan(0.06)
   expect(Math.abs(byReadout.get('softmax')! - 0.1)).toBeLessThan(0.02)
   expect(byReadout.get('uniform')).toBeCloseTo(0.13, 3)
@@ -57,7 +74,7 @@ present('expert-ag', 'ag_news_test.csv')('AG News: gradient matching errs at mos
 }, 600_000)
 
 present('expert-clinc', 'clinc_domains.jsonl')('CLINC: gradient matching errs at most .035, softmax about .054', async () => {
-  const { byReadout, result } = await errors('expert-clinc', ['--probes', dataFile('clinc_domains.jsonl')])
+  const { byReadout, result } = await errors('expert-clinc', ['--probes', heldOut('expert-clinc', 'clinc_domains.jsonl')])
   expect(byReadout.get('gradient-matching')).toBeLessThan(0.035)
   expect(Math.abs(byReadout.get('softmax')! - 0.054)).toBeLessThan(0.01)
   expect(coverage('expert-clinc', result)).toBeGreaterThan(0.6)

@@ -4,12 +4,12 @@ import { Random } from '../../lib/random.js'
 import { displayWidth, safeName, tableBlocks, wrap } from '../../lib/report/columns.js'
 import { barChart, escape, lineChart } from '../../lib/report/charts.js'
 import { htmlReport, terminalReport } from '../../lib/report/index.js'
-import type { RecoverDocument } from '../../lib/report/index.js'
+import type { RecoverResult } from '../../lib/report/index.js'
 import { resultJsonSchema, resultSchema } from '../../lib/report/schema.js'
 import { classifierStatistics } from './readouts.synthetic.js'
 
 /** A document as `recover` writes it, from synthetic statistics. */
-async function document(names: string[], change: Partial<RecoverDocument> = {}): Promise<RecoverDocument> {
+async function document(names: string[], change: Partial<RecoverResult> = {}): Promise<RecoverResult> {
   const stats = { ...classifierStatistics(new Random(1, 'report'), names.length, 30), domains: names, classes: names }
   const read = await readMixtures(stats, { seed: 1, bootstrap: 20 })
   const { mean, standardError, loss } = footprintOf(stats)

@@ -107,7 +107,7 @@ export class Tokenizer {
     const token = (this.tokens ??= this.spellings()).get(id)
     if (token === undefined) {
       const expected = `0 to ${this.maxId}`
-      throw usageError('TOKENIZER_UNKNOWN_ID', `no token has the id ${id}`, { found: id, expected })
+      throw usageError('TOKENIZER_UNKNOWN_ID', `no token has the id ${id}`, { found: id, expected }, 'use the tokenizer that made the ids')
     }
     return token
   }
@@ -128,6 +128,7 @@ export class Tokenizer {
         'TOKENIZER_MAX_LENGTH',
         `maxLength is ${maxLength}; it must be an integer of at least ${added}, for the special tokens`,
         { found: maxLength, expected: `an integer >= ${added}` },
+        'a larger --max-length',
       )
     }
     return maxLength - added

@@ -128,6 +128,9 @@ function membershipRows({ trials }: TrialSet): { estimates: Estimates[]; notes: 
     `known; membership[fixed] above ${thresholds[fixedThreshold].toFixed(1)}`]
   if (tallies.some((tally) => !tally!.containsTraining)) {
     notes.push('membership was inferred over texts that were not trained on, unlike the paper’s pool')
+  } else {
+    const sizes = tallies.map((tally) => sum(tally!.pool))
+    notes.push(`membership was inferred over pools of ${range(sizes)} texts, all ${range(trials.map(({ counts }) => sum(counts)))} trained on among them`)
   }
   return {
     estimates: [
@@ -137,6 +140,9 @@ function membershipRows({ trials }: TrialSet): { estimates: Estimates[]; notes: 
     notes,
   }
 }
+
+const sum = (counts: number[]): number => counts.reduce((a, b) => a + b, 0)
+const range = (values: number[]): string => [...new Set([Math.min(...values), Math.max(...values)])].join(' to ')
 
 async function trainedRows(
   { paths }: TrialSet, { folds, seed, deviations, signal, onProgress }: ReportOptions & { folds: number; seed: number },

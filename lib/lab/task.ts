@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { fileSha256, openModel, writeFileAtomic } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
-import { openSession, scoreProbes, statisticsOf, type FootprintOptions } from '../footprint/index.js'
 import type { RunOptions } from '../native/task.js'
 import { Random } from '../random.js'
 import { parseRecipe, pick, trainOn } from '../train/index.js'
+import { footprintsOf } from './footprints.js'
 import { drawTexts } from './mixtures.js'
 import { checkIndex, membersOf, poolOf, probeLines, probesFile, readPlan, readPlanData, trialsFolder, type LabPlan } from './plan.js'
-import { failedTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts, type TrialFootprint } from './trial.js'
+import { failedTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts } from './trial.js'
 
 export interface TrialOptions extends RunOptions {
   threads?: number
@@ -38,17 +38,18 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   }
   const all = await timed('read', () => readPlanData(plan, { signal }))
   await checkBase(plan)
-  const pool = poolOf(membersOf(all), plan.probes, plan.pool)
-  const rows = drawTexts(pool, counts, plan.domains, new Random(seed, 'lab/texts'), plan.replace)
+  const rows = drawTexts(poolOf(membersOf(all), plan.probes, plan.pool), counts, plan.domains, new Random(seed, 'lab/texts'), plan.replace)
   const recipe = parseRecipe({ ...plan.recipe, seed })
   const output = path.join(folder, modelFolder)
   await mkdir(folder, { recursive: true })
   await timed('train', () => trainOnce(plan.base.path, output, () => trainOn(plan.base.path, pick(all, rows), recipe,
     { output, dtype: plan.dtype, threads: options.threads, saveSteps: saveStepsOf(plan), signal, onProgress })))
   const probes = await probesOf(lab, plan, () => probeLines(plan, all))
-  const footprints = await timed('footprint', () => footprintsOf(plan, output, probes, options))
+  const kept = new Set(plan.probes)
+  const trained = pick(all, Int32Array.from(new Set(rows)).filter((row) => !kept.has(row)))
+  const { footprints, pool } = await timed('footprint', () => footprintsOf(plan, { ...options, reference: output, probes, trained }))
   const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: { ...recipe }, timings }
-  const trial = statisticsToTrial(facts, footprints, { containsTraining: plan.pool === 'shared' })
+  const trial = statisticsToTrial(facts, footprints, { containsTraining: true, pool })
   await writeFileAtomic(path.join(lab, trialsFolder, trialFile(index)), `${JSON.stringify(trial)}\n`, { force: true })
   if (plan.keep === 'footprints') await rm(output, { recursive: true, force: true })
   return trial
@@ -91,12 +92,6 @@ function saveStepsOf({ paths, recipe, trials }: LabPlan): number | undefined {
   return Math.max(1, Math.floor(steps / (Number(trajectory.points ?? 5) + 1)))
 }
 
-/** The checkpoints a training left behind, in order. */
-async function checkpointsOf(model: string): Promise<string[]> {
-  const steps = (await readdir(model)).map((name) => Number(/^checkpoint-(\d+)$/.exec(name)?.[1])).filter((step) => step > 0)
-  return steps.sort((a, b) => a - b).map((step) => path.join(model, `checkpoint-${step}`))
-}
-
 async function probesOf(lab: string, plan: LabPlan, lines: () => string): Promise<string> {
   const file = path.join(lab, probesFile)
   const want = lines()
@@ -104,23 +99,4 @@ async function probesOf(lab: string, plan: LabPlan, lines: () => string): Promis
   const there = await readFile(file).catch(() => undefined)
   if (!there || hash(there) !== hash(want)) await writeFileAtomic(file, want, { force: true })
   return file
-}
-
-async function footprintsOf(plan: LabPlan, reference: string, probes: string, { threads, memory, signal, onProgress }: TrialOptions): Promise<TrialFootprint[]> {
-  const footprints: TrialFootprint[] = []
-  for (const { points, ...family } of plan.paths) {
-    const real = family.path === 'trajectory'
-    const options: FootprintOptions = {
-      ...family, ...(real ? { checkpoint: await checkpointsOf(reference) } : { points: points as number | undefined }), base: plan.base.path, reference, probes: [probes], baseHead: plan.baseHead ?? undefined, scope: plan.scope, device: 'cpu',
-      maxLength: parseRecipe(plan.recipe).maxLength, threads, memory, signal, onProgress,
-    }
-    const session = await openSession(options, true)
-    try {
-      const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
-      footprints.push({ statistics: statisticsOf(session, scores), scope: plan.scope })
-    } finally {
-      session.close()
-    }
-  }
-  return footprints
 }

@@ -49,6 +49,9 @@ test('plan, run, fit, report', async () => {
   const { trials: planned } = await readPlan(lab)
   trials.forEach((trial, i) => expect(trial.counts).toEqual(planned[i].counts))
   expect(Object.keys(trials[0].paths[0].mixtures)).toEqual(expect.arrayContaining(['uniform', 'softmax', 'gradient-matching']))
+  for (const { membership, counts } of trials) {
+    expect(membership).toMatchObject({ containsTraining: true, pool: counts.map((count) => count + 10) })
+  }
   expect(existsSync(join(trialsOf(lab), '0000', 'model'))).toBe(false)
   const before = readdirSync(trialsOf(lab)).map((name) => statSync(join(trialsOf(lab), name, 'trial.json')).mtimeMs)
   expect(await runLab({ lab })).toMatchObject({ earlier: 6, done: 0 })

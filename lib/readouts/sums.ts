@@ -19,6 +19,7 @@ export function meanByDomain(
   const counts = new Float64Array(domains)
   for (let i = 0; i < domain.length; i++) {
     const w = weights ? weights[i] : 1
+    if (w === 0) continue // a third of the probes in a resample
     const d = domain[i]
     counts[d] += w
     const to = d * columns

@@ -26,7 +26,7 @@ struct Request {
   DeviceChoice device;  // no indices: the CPU
 
   bool on_device() const { return !device.indices.empty(); }
-  DeviceJob job() const { return {*model, *path, texts, label, domain, domains, scope, gradients || head_inputs}; }
+  DeviceJob job() const { return {*model, *path, texts, label, domain, domains, scope, gradients, head_inputs}; }
 };
 
 DeviceChoice parse_device(const Napi::Object& o) {
@@ -88,14 +88,15 @@ struct Plan {
   uint64_t device_bytes = 0;  // of one GPU
 };
 
-// The host's share of a run on GPUs: results, what is uploaded (twice in the reader's hands, once page-locked), and
-// the head inputs where gradient statistics need them.
-Plan make_device_plan(const Request& r, uint64_t results, uint64_t features, uint64_t gradients) {
+// The host's share of a run on GPUs: results, what is uploaded (twice in the reader's hands, once page-locked), and the
+// head inputs where they are asked for.
+Plan make_device_plan(const Request& r, uint64_t results, uint64_t features) {
   const DevicePlan device = plan_on_devices(r.device, r.job());
+  const uint64_t statistics = r.gradients ? r.label.size() * (r.domains + 2) * sizeof(double) * 4 : 0;
   Plan plan;
   plan.forward = device.forward;
   plan.device_bytes = device.forward.peak_bytes;
-  plan.forward.peak_bytes = results + 3 * device.staging_bytes + (r.gradients || r.head_inputs ? 2 * features : 0) + gradients;
+  plan.forward.peak_bytes = 2 * (results + statistics) + 3 * device.staging_bytes + (r.head_inputs ? features : 0);
   plan.forward.smallest_bytes = plan.forward.peak_bytes;
   if (plan.forward.peak_bytes > r.memory) throw memory_budget(plan.forward.smallest_bytes, r.memory);
   return plan;
@@ -106,8 +107,8 @@ Plan make_plan(const Request& r) {
   const size_t texts = r.label.size(), points = size_t(r.path->points());
   const uint64_t results = texts * (points + 2) * (16 + spec.labels * 4 + (r.head_inputs ? spec.hidden * 4 : 0));
   const uint64_t features = (points + 2) * texts * spec.hidden * sizeof(float);
+  if (r.on_device()) return make_device_plan(r, results, features);
   const uint64_t gradients = r.gradients ? gradient_bytes(spec, texts, r.domains, points, r.threads) : 0;
-  if (r.on_device()) return make_device_plan(r, results, features, gradients);
   // head scores hold every point's rows at once, as many as there are threads
   const uint64_t head = uint64_t(r.threads) * (texts * (spec.hidden * 12 + spec.labels * 8) + 3 * spec.hidden * spec.hidden * 8);
   const uint64_t after = results + features + std::max(gradients, head);
@@ -148,22 +149,23 @@ struct Results {
   std::vector<GradientStatistics> gradients;
 };
 
+void run_on_devices(Request& r, Results& out, Context& context) {
+  DeviceScored scored = score_on_devices(r.device, r.job(), context);
+  out.scores = std::move(scored.scores);
+  out.gradients = std::move(scored.gradients);
+  out.head_inputs.assign(scored.features.begin(), scored.features.end());
+}
+
 void run(Request& r, Results& out, Context& context) {
   out.plan = make_plan(r);
+  if (r.on_device()) return run_on_devices(r, out, context);
   Threads threads(r.threads);
   const auto report = std::exchange(context.report, nullptr);  // progress of the forward passes is in other units
   r.path->prepare(threads, context);
   context.report = report;
   const Head head(r.model->spec, *r.path, cpu_ops());
-  Buffer<float> features;
-  if (r.on_device()) {
-    DeviceScored scored = score_on_devices(r.device, r.job(), context);
-    out.scores = std::move(scored.scores);
-    features = std::move(scored.features);
-  } else {
-    features = run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
-    out.scores = score_head(head, *r.path, features, r.label.size(), r.label, r.scope, threads, context);
-  }
+  const Buffer<float> features = run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
+  out.scores = score_head(head, *r.path, features, r.label.size(), r.label, r.scope, threads, context);
   if (r.head_inputs) out.head_inputs.assign(features.begin(), features.end());
   if (r.gradients)
     out.gradients = gradient_statistics(head, *r.path, features, r.label.size(), r.label, r.domain, r.domains, threads, context);

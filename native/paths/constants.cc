@@ -49,7 +49,14 @@ TensorConstants find_angle(const PairSource& pair, const PathOptions& options, c
     all.rr += part.rr;
     all.lr += part.lr;
   }
+  return angle_constants(all, pair.elements, options);
+}
+
+}  // namespace
+
+TensorConstants angle_constants(const Sums& all, uint64_t elements, const PathOptions& options) {
   TensorConstants constants;
+  constants.kept = elements;
   const double base = std::sqrt(all.ll), reference = std::sqrt(all.rr);
   const bool zero = base <= 1e-8 || reference <= 1e-8;
   if (zero && !options.mergekit) {
@@ -67,40 +74,46 @@ TensorConstants find_angle(const PairSource& pair, const PathOptions& options, c
   return constants;
 }
 
-TensorConstants find_cuts(const PairSource& pair, const PathOptions& options, const Runner& run) {
-  const uint64_t n = pair.elements, keep = std::min(n, std::max<uint64_t>(1, share_of(options.density, n)));
-  uint64_t top = options.family == "breadcrumbs" ? std::min(n - keep, share_of(options.gamma, n)) : 0;
-  const std::vector<Cut> cuts = select(pair, {top, top + keep}, run);
+CutRanks cut_ranks(uint64_t n, const PathOptions& options) {
+  const uint64_t keep = std::min(n, std::max<uint64_t>(1, share_of(options.density, n)));
+  const uint64_t top = options.family == "breadcrumbs" ? std::min(n - keep, share_of(options.gamma, n)) : 0;
+  return {top, top + keep};
+}
+
+TensorConstants cut_constants(const CutRanks& ranks, const Cut& from, const Cut& to) {
   TensorConstants constants;
   constants.branch = TensorConstants::Branch::kMask;
   constants.reason = "trimmed";
-  constants.from = cuts[0];
-  constants.to = cuts[1];
-  constants.kept = keep;
-  if (keep == n) {
-    constants.branch = TensorConstants::Branch::kInterpolate;
-    constants.reason = "linear: everything kept";
-  }
+  constants.from = from;
+  constants.to = to;
+  constants.kept = ranks.to - ranks.from;
   return constants;
 }
 
-struct Masses {
-  double all = 0, kept = 0;
-  uint64_t count = 0;
-};
+void rescale_by_mass(const Masses& all, TensorConstants& constants) {
+  constants.kept = all.count;
+  // mergekit's guard too: where nothing that matters was kept, there is nothing to scale
+  if (all.all >= 1e-7 && all.kept >= 1e-7) constants.scale = all.all / all.kept;
+  else constants.reason = "masked: too little to rescale";
+}
 
-TensorConstants find_scale(const PairSource& pair, const PathOptions& options, const Runner& run) {
+TensorConstants clip_constants(double largest, uint64_t elements) {
   TensorConstants constants;
-  const double least = options.family == "della" ? options.density - options.epsilon : options.density;
-  if (least >= 1) {
-    constants.reason = "linear: everything kept";
-    constants.kept = pair.elements;
-    return constants;
-  }
-  constants.branch = TensorConstants::Branch::kMask;
-  constants.reason = "masked";
-  if (options.rescale == "inverse-density") constants.scale = 1 / options.density;
-  if (options.rescale != "l1") return constants;
+  constants.kept = elements;
+  constants.branch = TensorConstants::Branch::kClip;
+  constants.reason = "clipped";
+  constants.largest = largest;
+  return constants;
+}
+
+KeepRamp keep_ramp(const PathOptions& options, size_t count) {
+  if (count < 2) return {options.density, 0};
+  return {options.density - options.epsilon, 2 * options.epsilon / double(count - 1)};
+}
+
+namespace {
+
+Masses find_masses(const PairSource& pair, const PathOptions& options, const TensorConstants& constants, const Runner& run) {
   Masses all;
   for (const Masses& part : by_chunk<Masses>(
            pair, chunk_of(pair, options), run, [&](uint64_t begin, size_t count, const float* l, const float* r) {
@@ -119,11 +132,7 @@ TensorConstants find_scale(const PairSource& pair, const PathOptions& options, c
     all.kept += part.kept;
     all.count += part.count;
   }
-  constants.kept = all.count;
-  // mergekit's guard too: where nothing that matters was kept, there is nothing to scale
-  if (all.all >= 1e-7 && all.kept >= 1e-7) constants.scale = all.all / all.kept;
-  else constants.reason = "masked: too little to rescale";
-  return constants;
+  return all;
 }
 
 // Keep probabilities of one row by rank of magnitude, and the draw.
@@ -132,10 +141,10 @@ void draw_row(const PathOptions& options, const Random& random, uint64_t begin, 
   // ascending rank is descending place in the order of magnitudes: smaller key first, of equal ones the later
   for (size_t i = 0; i < count; i++) order[i] = (uint64_t(keys[i]) << 32) | (0xffffffffu - uint32_t(i));
   std::sort(order, order + count);
-  const double low = options.density - options.epsilon, step = count > 1 ? 2 * options.epsilon / double(count - 1) : 0;
+  const KeepRamp ramp = keep_ramp(options, count);
   for (size_t rank = 0; rank < count; rank++) {
     const size_t i = 0xffffffffu - uint32_t(order[rank]);
-    const double probability = count > 1 ? low + step * double(rank) : options.density;
+    const double probability = ramp.low + ramp.step * double(rank);
     keep[i] = double(random.word(begin + i)) < probability * 0x1p32;
   }
 }
@@ -147,35 +156,62 @@ uint64_t share_of(double share, uint64_t n) {
   return uint64_t(std::fabs(product - whole) <= 1e-12 * product ? whole : std::floor(product));
 }
 
-TensorConstants find_constants(const PairSource& pair, const PathOptions& options, const Runner& run) {
+TensorConstants plain_constants(const std::string& name, uint64_t elements, const PathOptions& options, bool& needs_values) {
   TensorConstants constants;
-  constants.kept = pair.elements;
+  constants.kept = elements;
+  needs_values = false;
   const std::string& family = options.family;
-  if (std::find(options.fixed.begin(), options.fixed.end(), pair.name) != options.fixed.end()) {
+  if (std::find(options.fixed.begin(), options.fixed.end(), name) != options.fixed.end()) {
     constants.branch = TensorConstants::Branch::kFixed;
     constants.reason = "fixed at the base";
     constants.kept = 0;
   } else if (family == "trajectory") {
     constants.branch = TensorConstants::Branch::kCheckpoints;
     constants.reason = "checkpoint";
-  } else if (pair.elements == 0) {
+  } else if (elements == 0) {
     constants.reason = "empty";
-  } else if (family == "slerp") {
-    constants = find_angle(pair, options, run);
-    constants.kept = pair.elements;
   } else if (family == "ties" || family == "breadcrumbs") {
-    constants = find_cuts(pair, options, run);
+    const CutRanks ranks = cut_ranks(elements, options);
+    needs_values = ranks.to - ranks.from < elements;
+    constants.reason = "linear: everything kept";
   } else if (family == "dare" || family == "della") {
-    constants = find_scale(pair, options, run);
+    if ((family == "della" ? options.density - options.epsilon : options.density) >= 1) {
+      constants.reason = "linear: everything kept";
+      return constants;
+    }
+    constants.branch = TensorConstants::Branch::kMask;
+    constants.reason = "masked";
+    constants.kept = TensorConstants::kUnknown;
+    if (options.rescale == "inverse-density") constants.scale = 1 / options.density;
+    needs_values = options.rescale == "l1";
+  } else if (family == "quadratic") {
+    constants.reason = "quadratic";
+  } else {
+    needs_values = family == "slerp" || family == "nearswap";
+  }
+  return constants;
+}
+
+TensorConstants find_constants(const PairSource& pair, const PathOptions& options, const Runner& run) {
+  bool needs_values;
+  TensorConstants constants = plain_constants(pair.name, pair.elements, options, needs_values);
+  if (!needs_values) return constants;
+  const std::string& family = options.family;
+  if (family == "slerp") {
+    constants = find_angle(pair, options, run);
+  } else if (family == "ties" || family == "breadcrumbs") {
+    const CutRanks ranks = cut_ranks(pair.elements, options);
+    const std::vector<Cut> cuts = select(pair, {ranks.from, ranks.to}, run);
+    constants = cut_constants(ranks, cuts[0], cuts[1]);
   } else if (family == "nearswap") {
-    constants.branch = TensorConstants::Branch::kClip;
-    constants.reason = "clipped";
+    double largest = 0;
     for (double part : by_chunk<double>(pair, kChunk, run, [](uint64_t, size_t count, const float* l, const float* r) {
            return kernels().largest(l, r, count);
          }))
-      constants.largest = std::max(constants.largest, part);
-  } else if (family == "quadratic") {
-    constants.reason = "quadratic";
+      largest = std::max(largest, part);
+    constants = clip_constants(largest, pair.elements);
+  } else {
+    rescale_by_mass(find_masses(pair, options, constants, run), constants);
   }
   return constants;
 }

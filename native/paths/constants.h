@@ -70,6 +70,31 @@ using Runner = std::function<void(size_t tasks, const std::function<void(size_t 
 
 TensorConstants find_constants(const PairSource& pair, const PathOptions& options, const Runner& run);
 
+// find_constants in parts, for a backend that looks at the values itself.
+// All that a tensor's values have no say in; `needs_values` becomes whether they have one after all, as said below.
+TensorConstants plain_constants(const std::string& name, uint64_t elements, const PathOptions& options, bool& needs_values);
+// slerp: from the sums of both sides' squares and products
+TensorConstants angle_constants(const Sums& all, uint64_t elements, const PathOptions& options);
+// ties, breadcrumbs: the ranks of the two cuts, `from` and `to`
+struct CutRanks {
+  uint64_t from, to;
+};
+CutRanks cut_ranks(uint64_t elements, const PathOptions& options);
+TensorConstants cut_constants(const CutRanks& ranks, const Cut& from, const Cut& to);
+// dare, della with rescale l1: Σ |δ|, the same where kept, and how many are
+struct Masses {
+  double all = 0, kept = 0;
+  uint64_t count = 0;
+};
+void rescale_by_mass(const Masses& all, TensorConstants& constants);
+// nearswap: max |δ|
+TensorConstants clip_constants(double largest, uint64_t elements);
+// della: keep probability of ascending rank r in a row of `count`: low + step · r
+struct KeepRamp {
+  double low, step;
+};
+KeepRamp keep_ramp(const PathOptions& options, size_t count);
+
 // For each rank m the cut that holds the first m elements of |δ| in order.
 std::vector<Cut> select(const PairSource& pair, const std::vector<uint64_t>& ranks, const Runner& run);
 

@@ -51,11 +51,13 @@ uint64_t Path::align(const std::string& name) const {
   return paths::needs_rows(options_) ? std::max<uint64_t>(1, source(name).width) : 1;
 }
 
+bool Path::masked() const {
+  return options_.family == "ties" || options_.family == "breadcrumbs" || options_.family == "dare" || options_.family == "della";
+}
+
 uint64_t Path::load_bytes(const std::string& name) const {
   const TensorInfo &b = base_->info(name), &r = reference_->info(name);
-  const bool masked = options_.family == "ties" || options_.family == "breadcrumbs" || options_.family == "dare" ||
-                      options_.family == "della";
-  uint64_t each = dtype_size(b.dtype) + dtype_size(r.dtype) + (masked ? 1 : 0);
+  uint64_t each = dtype_size(b.dtype) + dtype_size(r.dtype) + (masked() ? 1 : 0);
   for (const auto& checkpoint : checkpoints_) each += dtype_size(checkpoint->info(name).dtype);
   return b.elements() * each;
 }
@@ -165,12 +167,17 @@ void Path::mask(const std::string& name, uint64_t first, size_t at, size_t count
 
 PathTensor Path::load(const std::string& name) const { return load_range(name, 0, base_->info(name).elements()); }
 
-PathTensor Path::load_range(const std::string& name, uint64_t begin, uint64_t count) const {
+PathTensor Path::read_range(const std::string& name, uint64_t begin, uint64_t count) const {
   PathTensor tensor = empty(name, count);
   base_->read(name, begin, count, tensor.base_.bytes.data());
   reference_->read(name, begin, count, tensor.reference_.bytes.data());
   for (size_t i = 0; i < checkpoints_.size(); i++)
     checkpoints_[i]->read(name, begin, count, tensor.checkpoints_[i].bytes.data());
+  return tensor;
+}
+
+PathTensor Path::load_range(const std::string& name, uint64_t begin, uint64_t count) const {
+  PathTensor tensor = read_range(name, begin, count);
   const bool whole = count == base_->info(name).elements();
   tensor.constants_ = find(name, whole ? &tensor : nullptr, serial);
   if (tensor.constants_.branch == Branch::kMask) {
@@ -180,28 +187,68 @@ PathTensor Path::load_range(const std::string& name, uint64_t begin, uint64_t co
   return tensor;
 }
 
-PathTensor Path::load_rows(const std::string& name, const std::vector<uint32_t>& rows) const {
+// Runs of neighbouring rows: body(first of the run in `rows`, how many).
+template <class Body>
+static void for_runs(const std::vector<uint32_t>& rows, Body body) {
+  for (size_t i = 0, run = 1; i < rows.size(); i += run, run = 1) {
+    while (i + run < rows.size() && rows[i + run] == rows[i] + run) run++;
+    body(i, run);
+  }
+}
+
+PathTensor Path::read_rows(const std::string& name, const std::vector<uint32_t>& rows) const {
   const size_t width = size_t(base_->info(name).row_elements());
   PathTensor tensor = empty(name, rows.size() * width);
-  tensor.constants_ = find(name, nullptr, serial);
-  const bool masked = tensor.constants_.branch == Branch::kMask;
-  if (masked) tensor.keep_ = Buffer<uint8_t>(tensor.elements_);
-  if (masked && paths::needs_rows(options_) && base_->info(name).shape.size() < 2)
-    throw internal_error(name + ": a one-dimensional tensor is one row");
-  for (size_t i = 0; i < rows.size();) {
-    size_t run = 1;  // neighbouring rows come in one read
-    while (i + run < rows.size() && rows[i + run] == rows[i] + run) run++;
-    const uint64_t first = rows[i] * uint64_t(width);
+  for_runs(rows, [&](size_t i, size_t run) {  // one read each
     const auto read = [&](const Weights& weights, PathTensor::Side& side) {
-      weights.read(name, first, run * width, side.bytes.data() + i * width * dtype_size(side.dtype));
+      weights.read(name, rows[i] * uint64_t(width), run * width, side.bytes.data() + i * width * dtype_size(side.dtype));
     };
     read(*base_, tensor.base_);
     read(*reference_, tensor.reference_);
     for (size_t c = 0; c < checkpoints_.size(); c++) read(*checkpoints_[c], tensor.checkpoints_[c]);
-    if (masked) mask(name, first, i * width, run * width, tensor);
-    i += run;
-  }
+  });
   return tensor;
+}
+
+PathTensor Path::load_rows(const std::string& name, const std::vector<uint32_t>& rows) const {
+  PathTensor tensor = read_rows(name, rows);
+  tensor.constants_ = find(name, nullptr, serial);
+  if (tensor.constants_.branch != Branch::kMask) return tensor;
+  if (paths::needs_rows(options_) && base_->info(name).shape.size() < 2)
+    throw internal_error(name + ": a one-dimensional tensor is one row");
+  const size_t width = size_t(base_->info(name).row_elements());
+  tensor.keep_ = Buffer<uint8_t>(tensor.elements_);
+  for_runs(rows, [&](size_t i, size_t run) { mask(name, rows[i] * uint64_t(width), i * width, run * width, tensor); });
+  return tensor;
+}
+
+void Path::take_known(const std::string& name, PathTensor& tensor) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = constants_.find(name);
+  if (found != constants_.end()) tensor.constants_ = found->second;
+}
+
+PathTensor Path::load_stored(const std::string& name) const {
+  PathTensor tensor = read_range(name, 0, base_->info(name).elements());
+  take_known(name, tensor);
+  return tensor;
+}
+
+PathTensor Path::load_stored_rows(const std::string& name, const std::vector<uint32_t>& rows) const {
+  PathTensor tensor = read_rows(name, rows);
+  take_known(name, tensor);
+  return tensor;
+}
+
+bool Path::known(const std::string& name) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return constants_.count(name) != 0;
+}
+
+void Path::adopt(const std::string& name, const TensorConstants& constants, PathTensor& tensor) const {
+  tensor.constants_ = constants;
+  std::lock_guard<std::mutex> lock(mutex_);
+  constants_.emplace(name, constants);
 }
 
 void PathTensor::Side::decode(size_t begin, size_t count, float* out) const {
@@ -240,7 +287,8 @@ const char* PathTensor::stored(int k, Dtype dtype) const {
 
 PathTensor::Formula PathTensor::formula(int k) const {
   if (const Side* side = exact(k))
-    return {side == &base_ ? Formula::kBase : side == &reference_ ? Formula::kReference : Formula::kOther, 0, 0};
+    return {side == &base_ ? Formula::kBase : side == &reference_ ? Formula::kReference : Formula::kCheckpoint,
+            side == &base_ || side == &reference_ ? 0 : double(side - checkpoints_.data()), 0};
   const double lambda = path_->options_.lambdas[size_t(k)], weight = path_->weight(lambda);
   switch (constants_.branch) {
     case Branch::kAngle: {

@@ -52,19 +52,11 @@ class PathTensor {
       kBlend,      // a l + b r
       kMasked,     // l + a (r − l) where keep(), else l
       kClip,       // r within [l − a, l + a]
-      kOther,      // made of neither: ask point()
+      kCheckpoint,  // number a of the checkpoints
     } family;
     double a, b;
   };
   Formula formula(int k) const;
-  Dtype base_dtype() const { return base_.dtype; }
-  Dtype reference_dtype() const { return reference_.dtype; }
-  const Buffer<char>& base_bytes() const { return base_.bytes; }
-  const Buffer<char>& reference_bytes() const { return reference_.bytes; }
-  const uint8_t* keep() const { return keep_.data(); }  // by element; null: no mask
-
- private:
-  friend class Path;
   struct Side {
     Dtype dtype = Dtype::kF32;
     Buffer<char> bytes;
@@ -72,6 +64,13 @@ class PathTensor {
     // The same, in `scratch` unless the stored values are float32 themselves.
     const float* values(size_t begin, size_t count, float* scratch) const;
   };
+  const Side& base() const { return base_; }
+  const Side& reference() const { return reference_; }
+  const std::vector<Side>& checkpoints() const { return checkpoints_; }
+  const TensorConstants& constants() const { return constants_; }
+
+ private:
+  friend class Path;
   const Side* exact(double lambda) const;
   const Side* exact(int k) const;
   void form(double lambda, size_t begin, size_t count, float* out) const;
@@ -109,6 +108,16 @@ class Path {
   PathTensor load_rows(const std::string& name, const std::vector<uint32_t>& rows) const;
   // Elements [begin, begin + count); whole rows where the family's mask needs them, see align().
   PathTensor load_range(const std::string& name, uint64_t begin, uint64_t count) const;
+  // As load and load_rows, but stored values only: constants where they are known, no mask. For a backend that finds
+  // both itself and hands the constants to adopt().
+  PathTensor load_stored(const std::string& name) const;
+  PathTensor load_stored_rows(const std::string& name, const std::vector<uint32_t>& rows) const;
+  bool known(const std::string& name) const;
+  void adopt(const std::string& name, const TensorConstants& constants, PathTensor& tensor) const;
+  // Whether elements are kept or not by a mask.
+  bool masked() const;
+  // Elements of a row (dim 0); a tensor without rows is one.
+  uint64_t width(const std::string& name) const { return source(name).width; }
   // The number of elements that ranges of this tensor must be multiples of.
   uint64_t align(const std::string& name) const;
   // Bytes load(name) holds.
@@ -118,6 +127,9 @@ class Path {
   friend class PathTensor;
   paths::PairSource source(const std::string& name) const;
   PathTensor empty(const std::string& name, uint64_t elements) const;
+  PathTensor read_range(const std::string& name, uint64_t begin, uint64_t count) const;
+  PathTensor read_rows(const std::string& name, const std::vector<uint32_t>& rows) const;
+  void take_known(const std::string& name, PathTensor& tensor) const;
   TensorConstants find(const std::string& name, const PathTensor* held, const paths::Runner& run) const;
   void mask(const std::string& name, uint64_t first, size_t at, size_t count, PathTensor& tensor) const;
   double weight(double lambda) const;

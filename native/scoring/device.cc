@@ -1,11 +1,8 @@
-#include "scoring/device.h"
+#include "scoring/device_layers.h"
 
 #include <algorithm>
 #include <future>
 #include <numeric>
-#include <set>
-
-#include "scoring/device_stage.h"
 
 namespace warp {
 namespace {
@@ -14,37 +11,6 @@ constexpr size_t kAhead = 2;  // tiles queued while one computes
 
 // Marks of the backend, by what they follow; two of each, in turn.
 enum { kTileDone = 0, kLayerDone = 2, kCopied = 4 };
-
-std::set<std::string> names_of(const LayerPlan& plan) {
-  std::set<std::string> names(plan.vectors.begin(), plan.vectors.end());
-  for (const LinearPlan& linear : plan.linears)
-    for (const LinearPlan::Part& part : linear.parts) names.insert({part.weight, part.bias});
-  return names;
-}
-
-struct LayerSizes {
-  size_t stage = 0, point = 0, turned = 0;  // bytes: stored tensors, θ_k, a tensor before it is transposed
-};
-
-LayerSizes sizes_of(const Path& path, const LayerPlan& plan) {
-  LayerSizes sizes;
-  for (const std::string& name : names_of(plan)) sizes.stage += DeviceStage::bytes(path, name, path.base().info(name).elements());
-  for (const LinearPlan& linear : plan.linears) {
-    sizes.point += device_aligned(linear.outputs() * linear.inputs * 4) + device_aligned(linear.outputs() * 4);
-    if (linear.by_inputs) sizes.turned = std::max(sizes.turned, device_aligned(linear.inputs * linear.stored_outputs * 4));
-  }
-  for (const std::string& name : plan.vectors) sizes.point += device_aligned(path.base().info(name).elements() * 4);
-  return sizes;
-}
-
-LayerSizes largest_layer(const Model& model, const Path& path) {
-  LayerSizes most;
-  for (size_t i = 0; i < model.spec.layers; i++) {
-    const LayerSizes here = sizes_of(path, model.layer(i));
-    most = {std::max(most.stage, here.stage), std::max(most.point, here.point), std::max(most.turned, here.turned)};
-  }
-  return most;
-}
 
 }  // namespace
 
@@ -55,12 +21,12 @@ class DeviceForward::Run {
         context_(context), ops_(backend_.ops()), hidden_(model_.spec.hidden), points_(path_.points() + 2),
         total_(double(plan_.forward.tokens) * double(model_.spec.layers) * double(points_)),
         room_(backend_.memory(), plan_.forward.peak_bytes), sizes_(largest_layer(model_, path_)) {
-    owner.room_ = room_.take<char>(owner.kept_bytes_);
     owner.features_ = features_ = room_.take<float>(size_t(points_) * texts_.texts() * hidden_);
   }
 
   void run() {
     const size_t kept = room_.used();
+    learn_tables();
     size_t begin = 0;
     for (size_t end : plan_.forward.chunk_ends) {
       room_.back_to(kept);
@@ -70,6 +36,19 @@ class DeviceForward::Run {
   }
 
  private:
+  // Of the tables only some rows are used; what the path must know of a whole one is found before.
+  void learn_tables() {
+    const size_t before = room_.used();
+    for (const std::string& name : tables_of(model_)) {
+      if (!needs_values(path_, name)) continue;
+      context_.check();
+      DeviceStage whole(backend_, path_);
+      whole.add(name);
+      whole.send(room_.take<char>(whole.size()));
+      room_.back_to(before);
+    }
+  }
+
   void chunk(size_t begin, size_t end) {
     begin_ = begin;
     starts_.assign(1, 0);
@@ -132,18 +111,18 @@ class DeviceForward::Run {
       for (uint32_t i = texts_.offsets[t]; i < texts_.offsets[t + 1]; i++) position[i - first] = i - texts_.offsets[t];
     const uint32_t* index[] = {uploaded(word), uploaded(position), uploaded(type)};
 
-    DeviceStage stage(backend_);
+    DeviceStage stage(backend_, path_);
     std::vector<std::string> tables = {plan.words, plan.positions};
-    stage.add(plan.words, path_.load_rows(plan.words, used));
-    stage.add(plan.positions, path_.load_rows(plan.positions, positions));
+    stage.add_rows(plan.words, used, uploaded(used));
+    stage.add_rows(plan.positions, positions, uploaded(positions));
     if (!plan.types.empty()) {
-      stage.add(plan.types, path_.load_rows(plan.types, types));
+      stage.add_rows(plan.types, types, uploaded(types));
       tables.push_back(plan.types);
     }
     std::vector<std::string> all = tables;
     for (const std::string& name : {plan.gain, plan.bias})
       if (!name.empty()) {
-        stage.add(name, path_.load(name));
+        stage.add(name);
         all.push_back(name);
       }
     stage.send(room_.take<char>(stage.size()));
@@ -211,10 +190,10 @@ class DeviceForward::Run {
   // In a thread of its own. The copy queue waits until the device has done what used `memory` before.
   DeviceStage load(size_t layer, char* memory) {
     backend_.bind();
-    DeviceStage stage(backend_);
+    DeviceStage stage(backend_, path_);
     for (const std::string& name : names_of(model_.layer(layer))) {
       context_.check();
-      stage.add(name, path_.load(name));
+      stage.add(name);
     }
     if (layer > 0) backend_.wait(int(kCopied + (layer + 1) % 2));  // the staging memory is free again
     backend_.hold(int(kLayerDone + layer % 2), cuda::Queue::kCopy);
@@ -258,8 +237,8 @@ class DeviceForward::Run {
   // The selected rows, which the last layer left at the front of each tile, go to the head inputs.
   void finish() {
     const std::vector<std::string> norm = model_.final_norm();
-    DeviceStage stage(backend_);
-    for (const std::string& name : norm) stage.add(name, path_.load(name));
+    DeviceStage stage(backend_, path_);
+    for (const std::string& name : norm) stage.add(name);
     stage.send(room_.take<char>(stage.size()));
     float *gain = room_.take<float>(hidden_), *bias = room_.take<float>(hidden_);
     for (int p = 0; p < points_; p++) {
@@ -298,61 +277,6 @@ class DeviceForward::Run {
   std::vector<TileView> views_;
 };
 
-DeviceForward::DeviceForward(const Model& model, cuda::Backend& backend, const Path& path, const PackedTexts& texts,
-                             uint64_t budget, uint64_t kept_bytes, size_t tile_tokens)
-    : model_(model), backend_(backend), path_(path), texts_(texts), kept_bytes_(kept_bytes) {
-  plan_.tiles = cut_tiles(model.spec, texts, tile_tokens);
-  backend_.set_longest(longest_text(texts));
-  const uint64_t available = backend_.available();
-  make_plan(budget == 0 ? available : std::min(budget, available));
-}
-
-void DeviceForward::make_plan(uint64_t budget) {
-  const ModelSpec& spec = model_.spec;
-  const uint64_t points = uint64_t(path_.points()) + 2, row = spec.hidden * sizeof(float);
-  const LayerSizes layer = largest_layer(model_, path_);
-  const uint64_t scratch = model_.scratch(backend_.ops(), largest_tile(plan_.tiles), longest_text(texts_)) * sizeof(float);
-  const uint64_t layers = 2 * device_aligned(layer.stage) + layer.turned + layer.point + device_aligned(scratch);
-  const uint64_t fixed = device_aligned(kept_bytes_) + device_aligned(points * texts_.texts() * row) +
-                         device_aligned((3 * texts_.texts() + plan_.tiles.size()) * 4);
-  const EmbeddingPlan embedding = model_.embedding();
-  const auto cost = [&](uint64_t tokens) {
-    const auto table = [&](const std::string& name, uint64_t rows) {
-      if (name.empty()) return uint64_t(0);
-      const uint64_t elements = rows * path_.base().info(name).row_elements();
-      return DeviceStage::bytes(path_, name, elements) + device_aligned(elements * 4);
-    };
-    const uint64_t tables = table(embedding.words, std::min<uint64_t>(tokens, spec.vocabulary)) +
-                            table(embedding.positions, longest_text(texts_)) + table(embedding.types, spec.types) +
-                            table(embedding.gain, spec.hidden) + table(embedding.bias, spec.hidden);
-    return fixed + device_aligned(points * tokens * row) + std::max(layers, 3 * device_aligned(tokens * 4) + tables);
-  };
-  ForwardPlan plan;
-  plan.tiles = plan_.tiles.size();
-  plan.tokens = texts_.offsets.back();
-  plan.flops = double(points) * forward_flops(spec, plan_.tiles);
-  plan.smallest_bytes = cost(largest_tile(plan_.tiles));
-  if (plan.smallest_bytes > budget)
-    throw Error(Kind::kResource, "DEVICE_MEMORY_BUDGET",
-                "this run needs at least " + std::to_string(plan.smallest_bytes) + " bytes of device memory; there are " +
-                    std::to_string(budget),
-                "--device-memory " + std::to_string((plan.smallest_bytes >> 20) + 1) +
-                    "MiB where the device has it; else fewer probes or points, or --device cpu");
-  uint64_t tokens = 0;
-  for (size_t i = 0; i < plan_.tiles.size(); i++) {
-    if (tokens > 0 && cost(tokens + plan_.tiles[i].tokens()) > budget) {
-      plan.chunk_ends.push_back(i);
-      tokens = 0;
-    }
-    tokens += plan_.tiles[i].tokens();
-    plan.peak_bytes = std::max(plan.peak_bytes, cost(tokens));
-  }
-  if (!plan_.tiles.empty()) plan.chunk_ends.push_back(plan_.tiles.size());
-  plan.chunks = plan.chunk_ends.size();
-  plan_.forward = std::move(plan);
-  plan_.staging_bytes = layer.stage;
-}
-
 void DeviceForward::run(Context& context) {
   backend_.bind();
   for (;;) {
@@ -370,10 +294,10 @@ void DeviceForward::run(Context& context) {
   backend_.wait(kTileDone);
 }
 
-Buffer<float> DeviceForward::download() const {
-  Buffer<float> values((size_t(path_.points()) + 2) * texts_.texts() * model_.spec.hidden);
-  backend_.download(values.data(), features_, values.size() * sizeof(float));
-  return values;
+DeviceRoom DeviceForward::room() const {
+  DeviceRoom all(backend_.memory(), plan_.forward.peak_bytes);
+  all.take<float>((size_t(path_.points()) + 2) * texts_.texts() * model_.spec.hidden);
+  return all;
 }
 
 }  // namespace warp

@@ -3,6 +3,7 @@
 // read and uploaded while the layer before computes; θ_k is formed on the device; activations of all points stay
 // there. All device memory is taken before the first layer.
 #include "ops/cuda/backend.h"
+#include "scoring/device_stage.h"
 #include "scoring/forward.h"
 
 namespace warp {
@@ -17,10 +18,10 @@ struct DevicePlan {
 class DeviceForward {
  public:
   // budget: bytes of device memory, at most what is available; 0: all of that. Throws DEVICE_MEMORY_BUDGET, naming the
-  // smallest budget that would do. `kept_bytes`: room() the caller wants beside.
+  // smallest budget that would do. `after_bytes`: what the caller wants of room() after run().
   // Bits depend on tile_tokens, not on the budget.
   DeviceForward(const Model& model, cuda::Backend& backend, const Path& path, const PackedTexts& texts, uint64_t budget,
-                uint64_t kept_bytes, size_t tile_tokens = 16384);
+                uint64_t after_bytes, size_t tile_tokens = 16384);
   const DevicePlan& plan() const { return plan_; }
 
   // Progress: tokens · layers · points. Takes the planned memory first: CUDA_OUT_OF_MEMORY only when not even the
@@ -29,9 +30,8 @@ class DeviceForward {
 
   // (points + 2) × texts × hidden, after run().
   const float* features() const { return features_; }
-  Buffer<float> download() const;
-  // kept_bytes of device memory.
-  char* room() const { return room_; }
+  // The device memory beside them, free after run(): at least after_bytes.
+  DeviceRoom room() const;
 
  private:
   class Run;
@@ -41,10 +41,9 @@ class DeviceForward {
   cuda::Backend& backend_;
   const Path& path_;
   const PackedTexts& texts_;
-  const uint64_t kept_bytes_;
+  const uint64_t after_bytes_;
   DevicePlan plan_;
   float* features_ = nullptr;
-  char* room_ = nullptr;
 };
 
 }  // namespace warp

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <numeric>
 
-#include "scoring/device_stage.h"
-
 namespace warp {
 namespace {
+
+constexpr size_t kParts = 4;  // tensors of a head: weight, bias, pooler's weight and bias
 
 // Samples sorted by domain, and where each domain's begin.
 struct ByDomain {
@@ -20,174 +20,324 @@ struct ByDomain {
   }
 };
 
-// One linear layer's part of the scope: `rows` outputs with a bias each.
-cuda::MimicShape shape_of(size_t rows, const ModelSpec& spec, size_t texts, size_t points, size_t domains) {
-  return {points, texts, domains, rows, spec.hidden + 1, true};
-}
+// What there is to compute. A gradient is [weight | bias] by row: the classifier's rows, then the pooler's.
+struct Sizes {
+  size_t texts, points, domains, hidden, labels;
+  bool pooler, top, gradients;
+
+  explicit Sizes(const HeadJob& job)
+      : texts(job.label.size()), points(size_t(job.path.points())), domains(job.domains), hidden(job.spec.hidden),
+        labels(job.spec.labels), pooler(!head_plan(job.spec).pooler_weight.empty()), top(job.scope == Scope::kTop),
+        gradients(job.gradients) {}
+  size_t head() const { return labels * (hidden + 1); }
+  size_t rest() const { return pooler ? hidden * (hidden + 1) : 0; }
+  size_t elements() const { return head() + rest(); }
+  bool pooler_gradients() const { return pooler && (top || gradients); }
+  cuda::MimicShape shape(size_t rows) const { return {points, texts, domains, rows, hidden + 1, true}; }
+};
+
+struct HeadWeights {
+  float *weight, *bias, *pooler = nullptr, *pooler_bias = nullptr;
+  HeadWeights(DeviceRoom& room, const Sizes& s) : weight(room.take<float>(s.labels * s.hidden)), bias(room.take<float>(s.labels)) {
+    if (!s.pooler) return;
+    pooler = room.take<float>(s.hidden * s.hidden);
+    pooler_bias = room.take<float>(s.hidden);
+  }
+};
+
+// Everything the head needs on the device. k counts the path's points, p these and both ends.
+struct Layout {
+  char* stage;
+  int32_t* label;
+  uint32_t *order, *first;
+  HeadWeights point, reference;
+  cuda::PairStatistics* norms;  // points × kParts
+  double* scale;                // points
+  float *direction, *pooler_direction = nullptr;  // points × head(), points × rest()
+  double* loss;                 // p × texts
+  float *logits, *e;            // p × texts × labels; k, and one more for both ends in turn
+  float *h = nullptr, *a = nullptr;  // like e, × hidden; k × texts × hidden
+  double* scores;               // 2 × texts × points: the classifier's part, the pooler's
+  double *means = nullptr, *mean_squares = nullptr, *weights = nullptr;  // domains × elements(); elements()
+  float *delta = nullptr, *y = nullptr;
+  double *products = nullptr, *per_probe = nullptr;  // 2 × (domains + 1)²; 2 × texts × (domains + 2)
+  char* workspace;
+  size_t workspace_bytes;
+
+  Layout(DeviceRoom& room, const HeadJob& job, const Sizes& s, const ByDomain& by)
+      : stage(room.take<char>(stage_bytes(job))), label(room.take<int32_t>(s.texts)), order(room.take<uint32_t>(s.texts)),
+        first(room.take<uint32_t>(s.domains + 1)), point(room, s), reference(room, s),
+        norms(room.take<cuda::PairStatistics>(s.points * kParts)), scale(room.take<double>(s.points)),
+        direction(room.take<float>(s.points * s.head())), loss(room.take<double>((s.points + 2) * s.texts)),
+        logits(room.take<float>((s.points + 2) * s.texts * s.labels)), e(room.take<float>((s.points + 1) * s.texts * s.labels)),
+        scores(room.take<double>(2 * s.texts * s.points)) {
+    if (s.top) pooler_direction = room.take<float>(s.points * s.rest());
+    if (s.pooler) h = room.take<float>((s.points + 1) * s.texts * s.hidden);
+    if (s.pooler_gradients()) a = room.take<float>(s.points * s.texts * s.hidden);
+    const size_t pooler_part = s.pooler_gradients() ? cuda::mimic_workspace(s.shape(s.hidden), by.first.data()) : 0;
+    workspace_bytes = std::max({s.points * cuda::mimic_workspace(s.shape(s.labels), by.first.data()), pooler_part,
+                                cuda::pair_workspace(s.hidden * std::max(s.hidden, s.labels)),
+                                cuda::products_workspace(s.domains, s.elements())});
+    workspace = room.take<char>(workspace_bytes);
+    if (!s.gradients) return;
+    means = room.take<double>(s.domains * s.elements());
+    mean_squares = room.take<double>(s.elements());
+    weights = room.take<double>(s.elements());
+    delta = room.take<float>(s.elements());
+    y = room.take<float>(s.texts * std::max(s.hidden, s.labels));
+    products = room.take<double>(2 * (s.domains + 1) * (s.domains + 1));
+    per_probe = room.take<double>(2 * s.texts * (s.domains + 2));
+  }
+
+  static size_t stage_bytes(const HeadJob& job) {
+    size_t bytes = 0;
+    const HeadPlan plan = head_plan(job.spec);
+    for (const std::string& name : {plan.weight, plan.bias, plan.pooler_weight, plan.pooler_bias})
+      if (!name.empty()) bytes += DeviceStage::bytes(job.path, name, job.path.base().info(name).elements());
+    return bytes;
+  }
+};
 
 class DeviceHead {
  public:
-  DeviceHead(cuda::Backend& backend, const Head& head, const Path& path, const float* features,
-             const std::vector<int32_t>& label, const std::vector<int32_t>& domain, size_t domains, Scope scope,
-             DeviceRoom room, Context& context)
-      : backend_(backend), head_(head), path_(path), features_(features), label_(label), by_(domain, domains),
-        domains_(domains), top_(scope == Scope::kTop), room_(room), context_(context), texts_(label.size()),
-        points_(size_t(path.points())), h_(head.spec().hidden), labels_(head.spec().labels),
-        reference_(head.point(int(points_))) {}
+  DeviceHead(cuda::Backend& backend, const HeadJob& job, const float* features, DeviceRoom room, Context& context)
+      : backend_(backend), job_(job), features_(features), context_(context), s_(job), by_(job.domain, job.domains),
+        plan_(head_plan(job.spec)), at_(room, job, s_, by_), stage_(backend, job.path) {}
 
-  HeadScores run() {
-    HeadScores out;
-    out.loss.resize(texts_ * (points_ + 2));
-    out.logits.resize(texts_ * (points_ + 2) * labels_);
-    out.alignment.assign(texts_ * points_, 0);
-    allocate();
-    for (size_t p = 0; p < points_ + 2; p++) evaluate(p, out);
-    const size_t kept = room_.used();
-    std::vector<double> scale(points_);
-    for (size_t k = 0; k < points_; k++) scale[k] = 1 / norm(k);
-    project(shape_of(labels_, head_.spec(), texts_, points_, domains_), 0, e_, labels_, pooled(0), scale, out.alignment);
-    room_.back_to(kept);
-    if (top_)
-      project(shape_of(h_, head_.spec(), texts_, points_, domains_), labels_, a_, h_, features_ + texts_ * h_, scale,
-              out.alignment);
+  HeadResult run() {
+    send();
+    for (size_t p = 0; p < s_.points + 2; p++) evaluate(p);
+    HeadResult out;
+    out.scores.loss.resize(s_.texts * (s_.points + 2));
+    out.scores.logits.resize(s_.texts * (s_.points + 2) * s_.labels);
+    take_losses(out.scores);
+    set_scale();
+    align(out.scores);
+    if (s_.gradients)
+      for (bool preconditioned : {false, true}) statistics(preconditioned, out.gradients);
     return out;
   }
 
  private:
   template <class T>
-  T* uploaded(const std::vector<T>& values) {
-    T* to = room_.take<T>(values.size());
+  void upload(T* to, const std::vector<T>& values) {
     backend_.upload(to, values.data(), values.size() * sizeof(T), cuda::Queue::kCompute);
-    return to;
   }
-  void upload(float* to, const Buffer<float>& values) {
-    backend_.upload(to, values.data(), values.size() * sizeof(float), cuda::Queue::kCompute);
+  template <class T>
+  std::vector<T> download(const T* from, size_t count) {
+    std::vector<T> values(count);
+    backend_.download(values.data(), from, count * sizeof(T), cuda::Queue::kCompute);
+    return values;
   }
-
-  void allocate() {
-    labels_there_ = uploaded(label_);
-    order_ = uploaded(by_.order);
-    first_ = uploaded(by_.first);
-    weight_ = room_.take<float>(labels_ * h_);
-    bias_ = room_.take<float>(labels_);
-    loss_ = room_.take<double>(texts_);
-    logits_ = room_.take<float>(texts_ * labels_);
-    // of the path's points, and one more for both ends in turn
-    e_ = room_.take<float>((points_ + 1) * texts_ * labels_);
-    if (!head_.has_pooler()) return;
-    pooler_ = room_.take<float>(h_ * h_);
-    pooler_bias_ = room_.take<float>(h_);
-    h_there_ = room_.take<float>((points_ + 1) * texts_ * h_);
-    if (top_) a_ = room_.take<float>(points_ * texts_ * h_);
-  }
-
-  // The classifier's input at path point `slot`; slot points_: the end that is looked at now.
-  const float* pooled(size_t slot) const {
-    return head_.has_pooler() ? h_there_ + slot * texts_ * h_ : features_ + (slot + 1) * texts_ * h_;
-  }
-
-  void evaluate(size_t p, HeadScores& out) {
+  // Nothing runs far ahead of an abort.
+  void settle() {
     context_.check();
-    const bool on_path = p > 0 && p <= points_;
-    const size_t slot = on_path ? p - 1 : points_;
-    const HeadPoint point = head_.point(int(p) - 1);
-    const float* x = features_ + p * texts_ * h_;
-    const float* h = x;
-    upload(weight_, point.weight);
-    upload(bias_, point.bias);
-    if (head_.has_pooler()) {
-      upload(pooler_, point.pooler);
-      upload(pooler_bias_, point.pooler_bias);
-      float* to = h_there_ + slot * texts_ * h_;
-      backend_.ops().linear(texts_, h_, h_, x, h_, pooler_, pooler_bias_, Activation::kTanh, to, h_, nullptr);
-      h = to;
-    }
-    float* e = e_ + slot * texts_ * labels_;
-    backend_.head_logits(texts_, labels_, h_, h, h_, weight_, bias_, logits_, labels_);
-    backend_.cross_entropy(texts_, labels_, logits_, labels_, labels_there_, loss_, e, labels_);
-    if (on_path && top_) backend_.pooler_residual(texts_, labels_, h_, e, labels_, weight_, h, h_, a_ + slot * texts_ * h_, h_);
-    std::vector<double> loss(texts_);
-    std::vector<float> logits(texts_ * labels_);
-    backend_.download(loss.data(), loss_, texts_ * sizeof(double));
-    backend_.download(logits.data(), logits_, texts_ * labels_ * sizeof(float));
-    for (size_t i = 0; i < texts_; i++) {
-      if (!std::isfinite(loss[i])) throw loss_not_finite(i);
-      out.loss[i * (points_ + 2) + p] = loss[i];
-      std::copy_n(logits.data() + i * labels_, labels_, out.logits.data() + (i * (points_ + 2) + p) * labels_);
-    }
+    backend_.mark(0, cuda::Queue::kCompute);
+    backend_.wait(0);
   }
 
-  double norm(size_t k) {
-    directions_.push_back(head_.direction(head_.point(int(k)), reference_, top_ ? Scope::kTop : Scope::kHead));
-    double sum = 0;
-    for (double d : directions_.back()) sum += d * d;
-    if (sum == 0) throw direction_zero(path_.options().lambdas[k]);
-    return std::sqrt(sum);
+  void send() {
+    for (const std::string& name : {plan_.weight, plan_.bias, plan_.pooler_weight, plan_.pooler_bias})
+      if (!name.empty()) stage_.add(name);
+    stage_.send(at_.stage);
+    upload(at_.label, job_.label);
+    upload(at_.order, by_.order);
+    upload(at_.first, by_.first);
+    if (plan_.bias.empty())
+      for (float* bias : {at_.point.bias, at_.reference.bias}) backend_.clear(bias, s_.labels * sizeof(float));
+    form(int(s_.points), at_.reference);
   }
 
-  // Adds −⟨left rightᵀ, v⟩ / ‖v‖ of the gradient rows [row, row + shape.classes) to the scores.
-  void project(const cuda::MimicShape& shape, size_t row, const float* left, size_t left_width, const float* right,
-               const std::vector<double>& scale, std::vector<double>& scores) {
-    context_.check();
-    const size_t width = h_ + 1, size = shape.classes * width;
-    std::vector<float> direction(points_ * size);
-    for (size_t k = 0; k < points_; k++)
-      for (size_t i = 0; i < size; i++) direction[k * size + i] = float(directions_[k][row * width + i]);
-    const float* direction_there = uploaded(direction);
-    const double* scale_there = uploaded(scale);
-    const cuda::MimicOutput output{room_.take<double>(texts_ * points_), room_.take<double>(domains_ * points_),
-                                   room_.take<double>(domains_ * points_), room_.take<double>(points_ * domains_ * size)};
-    const size_t workspace = cuda::mimic_workspace(shape, by_.first.data());
-    backend_.mimic(shape, by_.first.data(),
-                   {left, left_width, texts_ * left_width, right, h_, texts_ * h_, direction_there, scale_there, order_, first_},
-                   output, room_.take<char>(workspace), workspace);
-    std::vector<double> part(texts_ * points_);
-    backend_.download(part.data(), output.scores, part.size() * sizeof(double));
-    for (size_t i = 0; i < part.size(); i++) scores[i] += part[i];
+  void form(int k, const HeadWeights& to) {
+    const std::pair<const std::string&, float*> parts[] = {
+        {plan_.weight, to.weight}, {plan_.bias, to.bias}, {plan_.pooler_weight, to.pooler}, {plan_.pooler_bias, to.pooler_bias}};
+    for (const auto& [name, where] : parts)
+      if (!name.empty()) stage_.form(name, k, 0, stage_.elements(name), where);
+  }
+
+  // Head inputs and the classifier's inputs at path point k.
+  const float* x(size_t k) const { return features_ + (k + 1) * s_.texts * s_.hidden; }
+  const float* h(size_t k) const { return s_.pooler ? at_.h + k * s_.texts * s_.hidden : x(k); }
+  float* e(size_t k) const { return at_.e + k * s_.texts * s_.labels; }
+  float* a(size_t k) const { return at_.a + k * s_.texts * s_.hidden; }
+
+  void evaluate(size_t p) {
+    const bool on_path = p > 0 && p <= s_.points;
+    const size_t n = s_.texts, width = s_.hidden, slot = on_path ? p - 1 : s_.points;
+    const HeadWeights& w = at_.point;
+    form(int(p) - 1, w);
+    const float* in = features_ + p * n * width;
+    if (s_.pooler) {
+      float* to = at_.h + slot * n * width;
+      backend_.ops().linear(n, width, width, in, width, w.pooler, w.pooler_bias, Activation::kTanh, to, width, nullptr);
+      in = to;
+    }
+    float* logits = at_.logits + p * n * s_.labels;
+    backend_.head_logits(n, s_.labels, width, in, width, w.weight, w.bias, logits, s_.labels);
+    backend_.cross_entropy(n, s_.labels, logits, s_.labels, at_.label, at_.loss + p * n, e(slot), s_.labels);
+    if (on_path) {
+      if (at_.a) backend_.pooler_residual(n, s_.labels, width, e(slot), s_.labels, w.weight, in, width, a(slot), width);
+      point_direction(p - 1);
+    }
+    if (p == 0 && s_.gradients) {
+      to_reference(false, at_.delta);
+      if (s_.pooler) to_reference(true, at_.delta + s_.head());
+    }
+    settle();
+  }
+
+  // reference − point of the classifier, or of the pooler.
+  void to_reference(bool pooler, float* out) {
+    const HeadWeights &w = at_.point, &r = at_.reference;
+    if (pooler) backend_.direction(s_.hidden, s_.hidden, w.pooler, w.pooler_bias, r.pooler, r.pooler_bias, out);
+    else backend_.direction(s_.labels, s_.hidden, w.weight, w.bias, r.weight, r.bias, out);
+  }
+
+  // v_k, and the squares of its parts' norms.
+  void point_direction(size_t k) {
+    const auto norm = [&](size_t part, const float* from, const float* to, size_t count) {
+      backend_.statistics({from, Dtype::kF32}, {to, Dtype::kF32}, nullptr, count, at_.norms + k * kParts + part, at_.workspace,
+                          cuda::Queue::kCompute);
+    };
+    const HeadWeights &w = at_.point, &r = at_.reference;
+    to_reference(false, at_.direction + k * s_.head());
+    norm(0, w.weight, r.weight, s_.labels * s_.hidden);
+    norm(1, w.bias, r.bias, s_.labels);
+    if (!s_.top) return;
+    to_reference(true, at_.pooler_direction + k * s_.rest());
+    norm(2, w.pooler, r.pooler, s_.hidden * s_.hidden);
+    norm(3, w.pooler_bias, r.pooler_bias, s_.hidden);
+  }
+
+  void take_losses(HeadScores& out) {
+    const size_t ends = s_.points + 2, n = s_.texts;
+    const std::vector<double> loss = download(at_.loss, ends * n);
+    const std::vector<float> logits = download(at_.logits, ends * n * s_.labels);
+    for (size_t p = 0; p < ends; p++)
+      for (size_t i = 0; i < n; i++) {
+        if (!std::isfinite(loss[p * n + i])) throw loss_not_finite(i);
+        out.loss[i * ends + p] = loss[p * n + i];
+        std::copy_n(logits.data() + (p * n + i) * s_.labels, s_.labels, out.logits.data() + (i * ends + p) * s_.labels);
+      }
+  }
+
+  void set_scale() {
+    const std::vector<cuda::PairStatistics> norms = download(at_.norms, s_.points * kParts);
+    std::vector<double> scale(s_.points);
+    for (size_t k = 0; k < s_.points; k++) {
+      double norm2 = 0;
+      for (size_t part = 0; part < (s_.top ? 4 : 2); part++) norm2 += norms[k * kParts + part].delta2;
+      if (norm2 == 0) throw direction_zero(job_.path.options().lambdas[k]);
+      scale[k] = 1 / std::sqrt(norm2);
+    }
+    upload(at_.scale, scale);
+  }
+
+  // Scores, and the gradients' means where they are wanted.
+  void align(HeadScores& out) {
+    const size_t n = s_.texts, width = s_.hidden;
+    const auto reduce = [&](size_t rows, const float* left, size_t ldl, const float* right, const float* direction,
+                            double* scores, size_t offset) {
+      const cuda::MimicShape shape = s_.shape(rows);
+      backend_.mimic(shape, by_.first.data(),
+                     {left, ldl, n * ldl, right, width, n * width, direction, at_.scale, at_.order, at_.first},
+                     {scores, nullptr, nullptr, s_.gradients ? at_.means + offset : nullptr, s_.elements(),
+                      s_.gradients ? at_.mean_squares + offset : nullptr},
+                     at_.workspace, at_.workspace_bytes);
+    };
+    reduce(s_.labels, at_.e, s_.labels, h(0), at_.direction, at_.scores, 0);
+    double* second = at_.scores + n * s_.points;
+    if (at_.a) reduce(s_.hidden, at_.a, width, x(0), at_.pooler_direction, s_.top ? second : nullptr, s_.head());
+    settle();
+    out.alignment = download(at_.scores, n * s_.points);
+    if (!s_.top) return;
+    const std::vector<double> more = download(second, n * s_.points);
+    for (size_t i = 0; i < more.size(); i++) out.alignment[i] += more[i];
+  }
+
+  // What gradients.cc computes for one q, of the head and, where there is a pooler, of the top.
+  void statistics(bool preconditioned, std::vector<GradientStatistics>& all) {
+    const double* weights = preconditioned ? at_.weights : nullptr;
+    if (preconditioned) backend_.gradient_weights(s_.elements(), at_.mean_squares, double(s_.domains * s_.points), at_.weights);
+    const auto part = [&](const double* values, size_t offset) { return values ? values + offset : nullptr; };
+    const size_t pairs = (s_.domains + 1) * (s_.domains + 1), rows = s_.texts * (s_.domains + 2);
+    backend_.gradient_products(s_.domains, s_.elements(), s_.head(), at_.means, at_.delta, weights, at_.products, at_.workspace);
+    backend_.clear(at_.per_probe, 2 * rows * sizeof(double));
+    if (s_.pooler)
+      backend_.gradient_products(s_.domains, s_.elements(), s_.rest(), at_.means + s_.head(), at_.delta + s_.head(),
+                                 part(weights, s_.head()), at_.products + pairs, at_.workspace);
+    for (size_t d = 0; d <= s_.domains; d++) probe_products(d, weights);
+    const size_t n = s_.texts, width = s_.hidden, stride = s_.domains + 2;
+    double* norms = at_.per_probe + s_.domains + 1;
+    backend_.gradient_norms({n, s_.points, s_.labels, width}, at_.e, s_.labels, n * s_.labels, h(0), width, n * width, weights, norms, stride);
+    if (s_.pooler)
+      backend_.gradient_norms({n, s_.points, width, width}, at_.a, width, n * width, x(0), width, n * width,
+                              part(weights, s_.head()), norms + rows, stride);
+    settle();
+    std::vector<double> products = download(at_.products, (s_.pooler ? 2 : 1) * pairs);
+    std::vector<double> per_probe = download(at_.per_probe, (s_.pooler ? 2 : 1) * rows);
+    all.push_back(summary(Scope::kHead, preconditioned, products, per_probe));
+    if (!s_.pooler) return;
+    for (size_t i = 0; i < pairs; i++) products[i] += products[pairs + i];
+    for (size_t i = 0; i < rows; i++) per_probe[i] += per_probe[rows + i];
+    all.push_back(summary(Scope::kTop, preconditioned, products, per_probe));
+  }
+
+  // Every probe's ⟨g_i, A_d / u^q⟩, or of the last d ⟨g_i, δ / u^q⟩: the mean over points of e_iᵀ A h_i.
+  void probe_products(size_t d, const double* weights) {
+    HeadWeights along = at_.point;  // nothing reads θ_k any more
+    const size_t n = s_.texts, width = s_.hidden, stride = s_.domains + 2;
+    const auto form_along = [&](size_t rows, size_t offset, float* weight, float* bias) {
+      const double* by = weights ? weights + offset : nullptr;
+      if (d < s_.domains) backend_.mean_along(rows, width, at_.means + d * s_.elements() + offset, by, weight, bias);
+      else backend_.delta_along(rows, width, at_.delta + offset, by, weight, bias);
+    };
+    form_along(s_.labels, 0, along.weight, along.bias);
+    if (s_.pooler) form_along(width, s_.head(), along.pooler, along.pooler_bias);
+    const double share = 1 / double(s_.points);
+    for (size_t k = 0; k < s_.points; k++) {
+      backend_.head_logits(n, s_.labels, width, h(k), width, along.weight, along.bias, at_.y, s_.labels);
+      backend_.add_products(n, s_.labels, e(k), s_.labels, at_.y, s_.labels, share, at_.per_probe + d, stride);
+      if (!s_.pooler) continue;
+      backend_.ops().linear(n, width, width, x(k), width, along.pooler, along.pooler_bias, Activation::kNone, at_.y, width, nullptr);
+      backend_.add_products(n, width, a(k), width, at_.y, width, share, at_.per_probe + n * stride + d, stride);
+    }
+    settle();
+  }
+
+  GradientStatistics summary(Scope scope, bool preconditioned, const std::vector<double>& products,
+                             const std::vector<double>& per_probe) const {
+    const size_t d = s_.domains, width = d + 1;
+    GradientStatistics out{scope, preconditioned ? 1.0 : 0.0, std::vector<double>(d * d), std::vector<double>(d),
+                           products[d * width + d], {per_probe.begin(), per_probe.begin() + s_.texts * (d + 2)}};
+    for (size_t i = 0; i < d; i++) {
+      for (size_t j = 0; j <= i; j++) out.gram[i * d + j] = out.gram[j * d + i] = products[i * width + j];
+      out.displacement[i] = products[d * width + i];
+    }
+    return out;
   }
 
   cuda::Backend& backend_;
-  const Head& head_;
-  const Path& path_;
+  const HeadJob& job_;
   const float* features_;
-  const std::vector<int32_t>& label_;
-  const ByDomain by_;
-  const size_t domains_;
-  const bool top_;
-  DeviceRoom room_;
   Context& context_;
-  const size_t texts_, points_, h_, labels_;
-  const HeadPoint reference_;
-  std::vector<std::vector<double>> directions_;
-  const int32_t* labels_there_ = nullptr;
-  const uint32_t *order_ = nullptr, *first_ = nullptr;
-  double* loss_ = nullptr;
-  float *weight_ = nullptr, *bias_ = nullptr, *logits_ = nullptr, *e_ = nullptr, *pooler_ = nullptr,
-        *pooler_bias_ = nullptr, *h_there_ = nullptr, *a_ = nullptr;
+  const Sizes s_;
+  const ByDomain by_;
+  const HeadPlan plan_;
+  const Layout at_;
+  DeviceStage stage_;
 };
 
 }  // namespace
 
-uint64_t head_room(const ModelSpec& spec, Scope scope, size_t texts, size_t points,
-                   const std::vector<int32_t>& domain, size_t domains) {
-  const ByDomain by(domain, domains);
-  const bool pooler = !head_plan(spec).pooler_weight.empty();
-  const uint64_t h = spec.hidden, labels = spec.labels, n = texts;
-  uint64_t bytes = n * 16 + domains * 4 + labels * (h + 1) * 4 + n * labels * 4 + (points + 1) * n * labels * 4;
-  if (pooler) bytes += h * (h + 1) * 4 + (points + 1) * n * h * 4;
-  if (scope == Scope::kTop) bytes += points * n * h * 4;
-  const auto project = [&](uint64_t rows) {
-    return points * rows * (h + 1) * 4 + points * 8 + n * points * 8 + domains * points * 16 +
-           points * domains * rows * (h + 1) * 8 +
-           cuda::mimic_workspace(shape_of(rows, spec, texts, points, domains), by.first.data());
-  };
-  return bytes + std::max(project(labels), scope == Scope::kTop ? project(h) : 0) + 32 * kDeviceAlignment;
+uint64_t head_room(const HeadJob& job) {
+  DeviceRoom room;
+  const Layout counted(room, job, Sizes(job), ByDomain(job.domain, job.domains));
+  return room.most();
 }
 
-HeadScores score_head_on(cuda::Backend& backend, const Head& head, const Path& path, const float* features,
-                         const std::vector<int32_t>& label, const std::vector<int32_t>& domain, size_t domains,
-                         Scope scope, char* room, uint64_t room_bytes, Context& context) {
-  return DeviceHead(backend, head, path, features, label, domain, domains, scope, DeviceRoom(room, room_bytes), context).run();
+HeadResult score_head_on(cuda::Backend& backend, const HeadJob& job, const float* features, DeviceRoom room, Context& context) {
+  return DeviceHead(backend, job, features, room, context).run();
 }
 
 }  // namespace warp

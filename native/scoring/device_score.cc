@@ -8,15 +8,12 @@
 namespace warp {
 namespace {
 
-// The texts [begin, end) of a job, as one of their own.
+// The texts [begin, end) of a job, as their own.
 struct Share {
   size_t begin, end;
   PackedTexts texts;
-  std::vector<int32_t> label, domain;
 
-  Share(const DeviceJob& job, size_t begin, size_t end)
-      : begin(begin), end(end), label(job.label.begin() + begin, job.label.begin() + end),
-        domain(job.domain.begin() + begin, job.domain.begin() + end) {
+  Share(const DeviceJob& job, size_t begin, size_t end) : begin(begin), end(end) {
     const uint32_t first = job.texts.offsets[begin], last = job.texts.offsets[end];
     texts.ids.assign(job.texts.ids.begin() + first, job.texts.ids.begin() + last);
     if (!job.texts.types.empty()) texts.types.assign(job.texts.types.begin() + first, job.texts.types.begin() + last);
@@ -38,37 +35,41 @@ std::vector<Share> share_out(const DeviceJob& job, size_t devices) {
   return shares;
 }
 
+// Floats of all head inputs.
+size_t feature_count(const DeviceJob& job) {
+  return (size_t(job.path.points()) + 2) * job.texts.texts() * job.model.spec.hidden;
+}
+
+// What the first of `devices` holds once the forward passes are done, beside its own head inputs.
+uint64_t room_after(const DeviceJob& job, size_t devices) {
+  return head_room(job.head()) + (devices > 1 ? device_aligned(feature_count(job) * sizeof(float)) : 0);
+}
+
 // One device with its share, planned.
 struct Worker {
   const DeviceJob& job;
   const Share& share;
-  const uint64_t room;
   const std::unique_ptr<cuda::Backend> backend;
   DeviceForward forward;
 
-  Worker(const DeviceChoice& choice, int index, const DeviceJob& job, const Share& share)
-      : job(job), share(share),
-        room(head_room(job.model.spec, job.scope, share.texts.texts(), size_t(job.path.points()), share.domain, job.domains)),
-        backend(cuda::Backend::open(index, choice.precision)),
-        forward(job.model, *backend, job.path, share.texts, choice.memory, room) {}
-
-  DeviceScored run(Context& context) {
-    forward.run(context);
-    const Head head(job.model.spec, job.path, cpu_ops());
-    DeviceScored out;
-    out.scores = score_head_on(*backend, head, job.path, forward.features(), share.label, share.domain, job.domains,
-                               job.scope, forward.room(), room, context);
-    if (job.features) out.features = forward.download();
-    return out;
-  }
+  Worker(const DeviceChoice& choice, size_t number, const DeviceJob& job, const std::vector<Share>& shares)
+      : job(job), share(shares[number]), backend(cuda::Backend::open(choice.indices[number], choice.precision)),
+        forward(job.model, *backend, job.path, share.texts, choice.memory, number == 0 ? room_after(job, shares.size()) : 0) {}
 };
 
-// Rows of `part`, one per text of the share, into those of the whole.
-template <class T>
-void place(const std::vector<T>& part, const Share& share, std::vector<T>& whole, size_t texts) {
-  const size_t width = part.size() / (share.end - share.begin);
-  whole.resize(texts * width);
-  std::copy(part.begin(), part.end(), whole.begin() + share.begin * width);
+// All devices' head inputs in the memory of the first.
+float* gather(const DeviceJob& job, const std::vector<std::unique_ptr<Worker>>& workers, DeviceRoom& room) {
+  const size_t texts = job.texts.texts(), h = job.model.spec.hidden;
+  float* all = room.take<float>(feature_count(job));
+  workers[0]->backend->bind();
+  for (const auto& worker : workers) {
+    const Share& share = worker->share;
+    const size_t rows = share.end - share.begin;
+    for (size_t p = 0; p < size_t(job.path.points()) + 2; p++)
+      workers[0]->backend->receive(all + (p * texts + share.begin) * h, *worker->backend,
+                                   worker->forward.features() + p * rows * h, rows * h * sizeof(float));
+  }
+  return all;
 }
 
 }  // namespace
@@ -77,7 +78,7 @@ DevicePlan plan_on_devices(const DeviceChoice& choice, const DeviceJob& job) {
   DevicePlan all;
   const std::vector<Share> shares = share_out(job, choice.indices.size());
   for (size_t i = 0; i < shares.size(); i++) {
-    const Worker worker(choice, choice.indices[i], job, shares[i]);
+    const Worker worker(choice, i, job, shares);
     const DevicePlan& plan = worker.forward.plan();
     all.staging_bytes += plan.staging_bytes;
     all.forward.peak_bytes = std::max(all.forward.peak_bytes, plan.forward.peak_bytes);
@@ -92,8 +93,9 @@ DevicePlan plan_on_devices(const DeviceChoice& choice, const DeviceJob& job) {
 
 DeviceScored score_on_devices(const DeviceChoice& choice, const DeviceJob& job, Context& context) {
   const std::vector<Share> shares = share_out(job, choice.indices.size());
-  const size_t texts = job.texts.texts(), points = size_t(job.path.points()) + 2, h = job.model.spec.hidden;
-  std::vector<DeviceScored> parts(shares.size());
+  if (shares.empty()) return {};
+  const size_t points = size_t(job.path.points()) + 2;
+  std::vector<std::unique_ptr<Worker>> workers(shares.size());
   std::mutex mutex;
   std::vector<double> done(shares.size());
   const double total = double(job.texts.offsets.back()) * double(job.model.spec.layers) * double(points);
@@ -111,7 +113,8 @@ DeviceScored score_on_devices(const DeviceChoice& choice, const DeviceJob& job, 
         for (double part : done) sum += part;
         if (context.report) context.report(sum, total);
       };
-      parts[i] = Worker(choice, choice.indices[i], job, shares[i]).run(own);
+      workers[i] = std::make_unique<Worker>(choice, i, job, shares);
+      workers[i]->forward.run(own);
     } catch (...) {
       together.cancel();
       const std::lock_guard<std::mutex> lock(mutex);
@@ -120,24 +123,21 @@ DeviceScored score_on_devices(const DeviceChoice& choice, const DeviceJob& job, 
   };
   std::vector<std::thread> threads;
   for (size_t i = 1; i < shares.size(); i++) threads.emplace_back(work, i);
-  if (!shares.empty()) work(0);
+  work(0);
   for (std::thread& thread : threads) thread.join();
   context.check();
   if (failure) std::rethrow_exception(failure);
 
-  if (parts.size() == 1) return std::move(parts[0]);
-  DeviceScored all;
-  if (job.features) all.features = Buffer<float>(points * texts * h);
-  for (size_t i = 0; i < parts.size(); i++) {
-    const Share& share = shares[i];
-    place(parts[i].scores.loss, share, all.scores.loss, texts);
-    place(parts[i].scores.alignment, share, all.scores.alignment, texts);
-    place(parts[i].scores.logits, share, all.scores.logits, texts);
-    const size_t rows = share.end - share.begin;
-    for (size_t p = 0; job.features && p < points; p++)
-      std::copy_n(parts[i].features.data() + p * rows * h, rows * h, all.features.data() + (p * texts + share.begin) * h);
+  Worker& first = *workers[0];
+  DeviceRoom room = first.forward.room();
+  const float* features = workers.size() == 1 ? first.forward.features() : gather(job, workers, room);
+  HeadResult head = score_head_on(*first.backend, job.head(), features, room, context);
+  DeviceScored out{std::move(head.scores), std::move(head.gradients), {}};
+  if (job.features) {
+    out.features = Buffer<float>(feature_count(job));
+    first.backend->download(out.features.data(), features, out.features.size() * sizeof(float), cuda::Queue::kCompute);
   }
-  return all;
+  return out;
 }
 
 }  // namespace warp

@@ -1,5 +1,6 @@
 #pragma once
-// Everything `score` does on GPUs: forward passes and head. Several GPUs share the texts out among them.
+// Everything `score` does on GPUs. Several share the texts' forward passes out among them; the first does the head, which
+// is little work.
 #include "scoring/device.h"
 #include "scoring/device_head.h"
 
@@ -18,11 +19,15 @@ struct DeviceJob {
   const std::vector<int32_t>&label, &domain;
   size_t domains;
   Scope scope;
-  bool features;  // the head inputs too
+  bool gradients;  // their statistics too
+  bool features;   // the head inputs too
+
+  HeadJob head() const { return {model.spec, path, label, domain, domains, scope, gradients}; }
 };
 
 struct DeviceScored {
   HeadScores scores;
+  std::vector<GradientStatistics> gradients;
   Buffer<float> features;  // when asked for: (points + 2) × texts × hidden
 };
 

@@ -27,5 +27,7 @@ std::unique_ptr<cuda::Backend> cuda::Backend::open(int index, Precision) {
 }
 
 size_t cuda::mimic_workspace(const MimicShape&, const uint32_t*) { return 0; }
+size_t cuda::pair_workspace(size_t) { return 0; }
+size_t cuda::products_workspace(size_t, size_t) { return 0; }
 
 }  // namespace warp

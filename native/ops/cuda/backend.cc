@@ -101,9 +101,16 @@ class CudaBackend : public Backend {
     cuda::upload(static_cast<char*>(to), static_cast<const char*>(from), bytes, stream(queue));
     if (queue == Queue::kCompute) check(cudaStreamSynchronize(compute_), "upload");
   }
-  void download(void* to, const void* from, size_t bytes) override {
-    cuda::download(static_cast<char*>(to), static_cast<const char*>(from), bytes, compute_);
-    compute_.wait();
+  void download(void* to, const void* from, size_t bytes, Queue queue) override {
+    cuda::download(static_cast<char*>(to), static_cast<const char*>(from), bytes, stream(queue));
+    check(cudaStreamSynchronize(stream(queue)), "download");
+  }
+  void receive(void* to, const Backend& other, const void* from, size_t bytes) override {
+    const int there = static_cast<const CudaBackend&>(other).index_;
+    if (bytes) check(cudaMemcpyPeerAsync(to, index_, from, there, bytes, compute_), "between devices");
+  }
+  void clear(void* to, size_t bytes) override {
+    if (bytes) check(cudaMemsetAsync(to, 0, bytes, compute_), "cudaMemset");
   }
   void mark(int number, Queue queue) override { marks_[number].record(stream(queue)); }
   void hold(int number, Queue queue) override { marks_[number].hold(stream(queue)); }
@@ -130,6 +137,51 @@ class CudaBackend : public Backend {
     cuda::mimic(shape, first_host, input, output, workspace, workspace_bytes, compute_);
   }
 
+  void statistics(Stored l, Stored r, const uint8_t* keep, size_t count, PairStatistics* out, void* workspace,
+                  Queue queue) override {
+    pair_statistics(l, r, keep, count, out, workspace, stream(queue));
+  }
+  void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* out, void* workspace, Queue queue) override {
+    cuda::select_first(l, r, count, rank, out, workspace, stream(queue));
+  }
+  void mask_between(Stored l, Stored r, Place place, size_t count, DeviceCut from, DeviceCut to, uint8_t* keep,
+                    Queue queue) override {
+    cuda::mask_between(l, r, place, count, from, to, keep, stream(queue));
+  }
+  void mask_random(const uint32_t* key, Place place, size_t count, double below, uint8_t* keep, Queue queue) override {
+    cuda::mask_random(key, place, count, below, keep, stream(queue));
+  }
+  void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low, double step,
+                   uint8_t* keep, Queue queue) override {
+    cuda::mask_ranked(key, place, l, r, rows, width, low, step, keep, stream(queue));
+  }
+
+  void direction(size_t rows, size_t inputs, const float* from, const float* from_bias, const float* to,
+                 const float* to_bias, float* out) override {
+    cuda::direction(rows, inputs, from, from_bias, to, to_bias, out, compute_);
+  }
+  void gradient_weights(size_t count, const double* mean_squares, double terms, double* weights) override {
+    cuda::gradient_weights(count, mean_squares, terms, weights, compute_);
+  }
+  void gradient_products(size_t domains, size_t stride, size_t count, const double* means, const float* delta,
+                         const double* weights, double* out, void* workspace) override {
+    cuda::gradient_products(domains, stride, count, means, delta, weights, out, workspace, compute_);
+  }
+  void mean_along(size_t rows, size_t inputs, const double* mean, const double* weights, float* weight, float* bias) override {
+    cuda::mean_along(rows, inputs, mean, weights, weight, bias, compute_);
+  }
+  void delta_along(size_t rows, size_t inputs, const float* delta, const double* weights, float* weight, float* bias) override {
+    cuda::delta_along(rows, inputs, delta, weights, weight, bias, compute_);
+  }
+  void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale, double* out,
+                    size_t stride) override {
+    cuda::add_products(rows, size, x, ldx, y, ldy, scale, out, stride, compute_);
+  }
+  void gradient_norms(const GradientShape& shape, const float* left, size_t ldl, size_t left_stride, const float* right,
+                      size_t ldr, size_t right_stride, const double* weights, double* out, size_t stride) override {
+    cuda::gradient_norms(shape, left, ldl, left_stride, right, ldr, right_stride, weights, out, stride, compute_);
+  }
+
  private:
   cudaStream_t stream(Queue queue) const { return queue == Queue::kCompute ? compute_ : copy_; }
 
@@ -143,6 +195,8 @@ class CudaBackend : public Backend {
 };
 
 }  // namespace
+
+size_t pair_workspace(size_t count) { return std::max(statistics_workspace(count), select_workspace(count)); }
 
 std::unique_ptr<Backend> Backend::open(int index, Precision precision) {
   require_cuda(index);

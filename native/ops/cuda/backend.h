@@ -44,16 +44,46 @@ struct MimicInput {
   size_t ld_residual, residual_stride;
   const float* hidden;
   size_t ld_hidden, hidden_stride;
-  const float* direction;  // points × classes × columns: v_k of the scope
+  const float* direction;  // points × classes × columns: v_k of the scope; null, with `scores`: not wanted
   const double* scale;     // points: 1 / ‖v_k‖
   const uint32_t* order;   // samples, sorted by domain
   const uint32_t* first;   // domains + 1: where each domain's samples begin in `order`
 };
 struct MimicOutput {
-  double* scores;     // samples × points: −⟨e hᵀ, v⟩ · scale
-  double* sums;       // domains × points: Σ of scores
-  double* squares;    // domains × points: Σ of squares of scores
-  double* gradients;  // points × domains × classes × columns: Σ of e hᵀ
+  double* scores;   // samples × points: −⟨e hᵀ, v⟩ · scale
+  double* sums;     // domains × points: Σ of scores; null, with `squares`: not wanted
+  double* squares;  // domains × points: Σ of squares of scores
+  // Ḡ_dk: the mean of e hᵀ over the samples of domain d at point k, classes × columns. Null, with `mean_squares`: not wanted.
+  double* means;         // domains, `means_stride` from one to the next: mean over k of Ḡ_dk
+  size_t means_stride;
+  double* mean_squares;  // Σ over d and k of Ḡ_dk², element by element
+};
+
+// Sums over a pair of tensors, in float64.
+struct PairStatistics {
+  double base2, reference2, product;  // Σ l², Σ r², Σ l r
+  double delta2, delta1, kept1;       // Σ (r − l)², Σ |r − l|, and the latter where keep
+  double kept;                        // elements where keep
+  double largest;                     // max |r − l|
+};
+
+// Of magnitudes |r − l| rounded to float32, larger first, equal ones by index, the first elements: those above `key`, and
+// of those at `key` the ones before `index`.
+struct DeviceCut {
+  uint32_t key;
+  uint64_t index;
+};
+
+// Which elements of its tensor an array holds: from `begin` on, or, where rows are given, whole rows of `width`.
+struct Place {
+  uint64_t begin = 0;
+  const uint32_t* rows = nullptr;
+  uint64_t width = 1;
+};
+
+// Mean gradients of a layer's rows, [weight | bias] each: rows × (inputs + 1). See scoring/gradients.h.
+struct GradientShape {
+  size_t samples, points, rows, inputs;
 };
 
 enum class Queue { kCompute, kCopy };
@@ -81,7 +111,11 @@ class Backend {
   // `from` of an upload in the copy queue must be host_memory() and stay as it is until a mark behind it is passed;
   // otherwise it may be reused at once.
   virtual void upload(void* to, const void* from, size_t bytes, Queue queue) = 0;
-  virtual void download(void* to, const void* from, size_t bytes) = 0;  // of the compute queue; waits
+  virtual void download(void* to, const void* from, size_t bytes, Queue queue) = 0;  // waits
+  // From the memory of another device. What is queued there must have been waited for.
+  virtual void receive(void* to, const Backend& other, const void* from, size_t bytes) = 0;
+
+  virtual void clear(void* to, size_t bytes) = 0;  // to zeros
 
   static constexpr int kMarks = 8;
   virtual void mark(int number, Queue queue) = 0;   // behind what is queued now
@@ -102,10 +136,39 @@ class Backend {
   // `first_host`: input.first on the host. See kernels.h.
   virtual void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput& input,
                      const MimicOutput& output, void* workspace, size_t workspace_bytes) = 0;
+
+  // --- what a path must know of a pair of tensors, and masks; workspace: pair_workspace(count) bytes ---
+  virtual void statistics(Stored l, Stored r, const uint8_t* keep, size_t count, PairStatistics* out, void* workspace,
+                          Queue queue) = 0;
+  virtual void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* out, void* workspace,
+                            Queue queue) = 0;
+  virtual void mask_between(Stored l, Stored r, Place place, size_t count, DeviceCut from, DeviceCut to, uint8_t* keep,
+                            Queue queue) = 0;
+  virtual void mask_random(const uint32_t* key, Place place, size_t count, double below, uint8_t* keep, Queue queue) = 0;
+  virtual void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low,
+                           double step, uint8_t* keep, Queue queue) = 0;
+
+  // --- gradients of the head; see kernels.h ---
+  virtual void direction(size_t rows, size_t inputs, const float* from, const float* from_bias, const float* to,
+                         const float* to_bias, float* out) = 0;
+  virtual void gradient_weights(size_t count, const double* mean_squares, double terms, double* weights) = 0;
+  virtual void gradient_products(size_t domains, size_t stride, size_t count, const double* means, const float* delta,
+                                 const double* weights, double* out, void* workspace) = 0;
+  virtual void mean_along(size_t rows, size_t inputs, const double* mean, const double* weights, float* weight,
+                          float* bias) = 0;
+  virtual void delta_along(size_t rows, size_t inputs, const float* delta, const double* weights, float* weight,
+                           float* bias) = 0;
+  virtual void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale,
+                            double* out, size_t stride) = 0;
+  virtual void gradient_norms(const GradientShape& shape, const float* left, size_t ldl, size_t left_stride,
+                              const float* right, size_t ldr, size_t right_stride, const double* weights, double* out,
+                              size_t stride) = 0;
 };
 
 // Bytes mimic() needs for one point; more lets several points go together, with the same results.
 size_t mimic_workspace(const MimicShape& shape, const uint32_t* first_host);
+size_t pair_workspace(size_t count);
+size_t products_workspace(size_t domains, size_t count);  // of gradient_products
 
 }  // namespace cuda
 }  // namespace warp

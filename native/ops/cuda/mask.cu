@@ -27,17 +27,13 @@ __device__ uint32_t random_word(uint32_t key0, uint32_t key1, uint64_t i) {
   return word == 0 ? c0 : word == 1 ? c1 : word == 2 ? c2 : c3;
 }
 
-__global__ void __launch_bounds__(kThreads) random_kernel(uint32_t key0, uint32_t key1, uint64_t begin, size_t count,
+__global__ void __launch_bounds__(kThreads) random_kernel(uint32_t key0, uint32_t key1, Place place, size_t count,
                                                           double below, uint8_t* keep) {
   const size_t i = blockIdx.x * size_t(kThreads) + threadIdx.x;
-  if (i < count) keep[i] = double(random_word(key0, key1, begin + i)) < below;
+  if (i < count) keep[i] = double(random_word(key0, key1, element_of(place, i))) < below;
 }
 
-__device__ __forceinline__ uint32_t key_of(Stored l, Stored r, size_t i) {
-  return __float_as_uint(load_one(r.data, r.dtype, i) - load_one(l.data, l.dtype, i)) & 0x7fffffffu;
-}
-
-__global__ void __launch_bounds__(kThreads) ranked_kernel(uint32_t key0, uint32_t key1, uint64_t begin, Stored l, Stored r,
+__global__ void __launch_bounds__(kThreads) ranked_kernel(uint32_t key0, uint32_t key1, Place place, Stored l, Stored r,
                                                           size_t width, double low, double step, uint8_t* keep) {
   WARP_SHARED(uint32_t, keys, kPart);
   const size_t row = blockIdx.x * width;
@@ -55,21 +51,20 @@ __global__ void __launch_bounds__(kThreads) ranked_kernel(uint32_t key0, uint32_
     }
     if (own < width) {
       const double probability = __dadd_rn(low, __dmul_rn(step, double(rank)));
-      keep[row + own] = double(random_word(key0, key1, begin + row + own)) < probability * 4294967296.0;
+      keep[row + own] = double(random_word(key0, key1, element_of(place, row + own))) < probability * 4294967296.0;
     }
   }
 }
 
 }  // namespace
 
-void mask_random(uint32_t key0, uint32_t key1, uint64_t begin, size_t count, double below, uint8_t* keep,
-                 cudaStream_t stream) {
-  WARP_LAUNCH(random_kernel, blocks_of(count, kThreads), kThreads, 0, stream, key0, key1, begin, count, below, keep);
+void mask_random(const uint32_t* key, Place place, size_t count, double below, uint8_t* keep, cudaStream_t stream) {
+  WARP_LAUNCH(random_kernel, blocks_of(count, kThreads), kThreads, 0, stream, key[0], key[1], place, count, below, keep);
 }
 
-void mask_ranked(uint32_t key0, uint32_t key1, uint64_t begin, Stored l, Stored r, size_t rows, size_t width, double low,
-                 double step, uint8_t* keep, cudaStream_t stream) {
-  WARP_LAUNCH(ranked_kernel, unsigned(rows), kThreads, 0, stream, key0, key1, begin, l, r, width, low, step, keep);
+void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low, double step,
+                 uint8_t* keep, cudaStream_t stream) {
+  WARP_LAUNCH(ranked_kernel, unsigned(rows), kThreads, 0, stream, key[0], key[1], place, l, r, width, low, step, keep);
 }
 
 }  // namespace warp::cuda

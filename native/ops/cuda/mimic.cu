@@ -1,10 +1,10 @@
 // The Mimic reduction of a linear layer's scope: for every point k and sample i with residual e_i and input h_i
 // (a 1 appended for a bias), direction V_k:
-//   score_ik = −Σ_c e_ic ⟨V_k,c , h_i⟩ / ‖V_k‖,  gradient_kdc = Σ_{i ∈ d} e_ic h_i,
-// and Σ, Σ² of the scores by domain. One pass over h:
+//   score_ik = −Σ_c e_ic ⟨V_k,c , h_i⟩ / ‖V_k‖,  Ḡ_dk = mean over i ∈ d of e_i h_iᵀ,
+// of these mean over k and Σ of squares over d and k, and Σ, Σ² of the scores by domain. One pass over h:
 //   1. A block takes a chunk of up to 256 samples of one domain, 4 classes and 1024 columns; a thread owns 4 columns
 //      and adds up e hᵀ over the chunk and Σ e V h over its columns, in float64.
-//   2. Chunks are added in order (gradients), then classes and columns (scores), then samples (sums): fixed trees.
+//   2. Chunks are added in order, then points (gradients); classes and columns (scores); samples (sums): fixed trees.
 #include "ops/cuda/device_math.h"
 #include "ops/cuda/kernels.h"
 
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kThreads) mimic_partial(Arguments a) {
   find_chunk(a, blockIdx.x, begin, count);
   const float* residual = a.in.residual + point * a.in.residual_stride;
   const float* hidden = a.in.hidden + point * a.in.hidden_stride;
-  const float* direction = a.in.direction + point * s.classes * s.columns;
+  const float* direction = a.in.direction ? a.in.direction + point * s.classes * s.columns : nullptr;
   for (size_t i = threadIdx.x; i < count * kClasses; i += kThreads) {
     const size_t c = class0 + i % kClasses;
     e[i] = c < s.classes ? residual[a.in.order[begin + i / kClasses] * a.in.ld_residual + c] : 0.0f;
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kThreads) mimic_partial(Arguments a) {
     for (int j = 0; j < kOwn; j++) {
       const size_t column = column0 + j * kThreads;
       const bool there = class0 + c < s.classes && column < s.columns;
-      v[c][j] = there ? direction[(class0 + c) * s.columns + column] : 0.0f;
+      v[c][j] = there && direction ? direction[(class0 + c) * s.columns + column] : 0.0f;
       sum[c][j] = 0;
     }
   __syncthreads();
@@ -111,16 +111,24 @@ __global__ void __launch_bounds__(kThreads) mimic_partial(Arguments a) {
   }
 }
 
-__global__ void mimic_gradients(Arguments a) {
+// A thread owns an element; a launch goes on from where the one before, of earlier points, left off.
+__global__ void mimic_gradients(Arguments a, size_t points) {
   const size_t size = a.shape.classes * a.shape.columns, item = blockIdx.x * size_t(kThreads) + threadIdx.x;
-  if (item >= a.shape.domains * size) return;
-  const size_t domain = item / size;
-  size_t chunk = 0;
-  for (size_t d = 0; d < domain; d++) chunk += chunks_of(a.in.first[d], a.in.first[d + 1]);
-  const size_t end = chunk + chunks_of(a.in.first[domain], a.in.first[domain + 1]);
-  double total = 0;
-  for (; chunk < end; chunk++) total += a.partial[(blockIdx.y * a.p.chunks + chunk) * size + item % size];
-  a.out.gradients[(a.point + blockIdx.y) * a.shape.domains * size + item] = total;
+  if (item >= size) return;
+  double squares = a.point ? a.out.mean_squares[item] : 0;
+  for (size_t k = 0; k < points; k++) {
+    const double* partial = a.partial + k * a.p.chunks * size + item;
+    for (size_t domain = 0; domain < a.shape.domains; domain++) {
+      const uint32_t begin = a.in.first[domain], end = a.in.first[domain + 1];
+      double total = 0;
+      for (size_t chunk = chunks_of(begin, end); chunk > 0; chunk--, partial += size) total += *partial;
+      const double mean = end > begin ? total / double(end - begin) : 0;
+      double& over_points = a.out.means[domain * a.out.means_stride + item];
+      over_points = (a.point + k ? over_points : 0) + mean / double(a.shape.points);
+      squares += mean * mean;
+    }
+  }
+  a.out.mean_squares[item] = squares;
 }
 
 __global__ void mimic_scores(Arguments a) {
@@ -162,14 +170,15 @@ void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput
   const size_t one = mimic_workspace(shape, first_host), fit = one ? workspace_bytes / one : shape.points;
   if (fit == 0) throw internal_error("mimic: too small a workspace");
   Arguments a{shape, input, output, partition_of(shape, first_host), 0, static_cast<double*>(workspace), nullptr};
-  const size_t most = fit < 65535 ? fit : 65535, gradient = shape.domains * shape.classes * shape.columns;
+  const size_t most = fit < 65535 ? fit : 65535;
   for (; a.point < shape.points; a.point += most) {
     const unsigned points = unsigned(shape.points - a.point < most ? shape.points - a.point : most);
     a.score_parts = a.partial + points * a.p.chunks * shape.classes * shape.columns;
     WARP_LAUNCH(mimic_partial, dim3(unsigned(a.p.chunks), unsigned(a.p.parts()), points), kThreads, 0, stream, a);
-    WARP_LAUNCH(mimic_gradients, dim3(blocks_of(gradient, kThreads), points), kThreads, 0, stream, a);
-    WARP_LAUNCH(mimic_scores, dim3(blocks_of(shape.samples, kThreads), points), kThreads, 0, stream, a);
-    WARP_LAUNCH(mimic_sums, dim3(unsigned(shape.domains), points), kThreads, 0, stream, a);
+    if (output.means)
+      WARP_LAUNCH(mimic_gradients, blocks_of(shape.classes * shape.columns, kThreads), kThreads, 0, stream, a, size_t(points));
+    if (output.scores) WARP_LAUNCH(mimic_scores, dim3(blocks_of(shape.samples, kThreads), points), kThreads, 0, stream, a);
+    if (output.sums) WARP_LAUNCH(mimic_sums, dim3(unsigned(shape.domains), points), kThreads, 0, stream, a);
   }
 }
 

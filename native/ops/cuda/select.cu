@@ -19,10 +19,6 @@ struct Search {
   uint64_t rest;         // rank among the elements that share them, from 1
 };
 
-__device__ __forceinline__ uint32_t key_of(Stored l, Stored r, size_t i) {
-  return __float_as_uint(load_one(r.data, r.dtype, i) - load_one(l.data, l.dtype, i)) & 0x7fffffffu;
-}
-
 __global__ void begin_search(Search* s, uint64_t rank) {
   s->counts[threadIdx.x] = 0;
   if (threadIdx.x != 0) return;
@@ -87,13 +83,14 @@ __global__ void find_index(Stored l, Stored r, size_t count, const Search* s, co
 
 __global__ void set_cut(DeviceCut* out, DeviceCut value) { *out = value; }
 
-__global__ void __launch_bounds__(kThreads) mask_kernel(Stored l, Stored r, size_t count, const DeviceCut* from,
-                                                        const DeviceCut* to, uint8_t* keep) {
+__global__ void __launch_bounds__(kThreads) mask_kernel(Stored l, Stored r, Place place, size_t count, DeviceCut from,
+                                                        DeviceCut to, uint8_t* keep) {
   const size_t i = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (i >= count) return;
   const uint32_t key = key_of(l, r, i);
-  const auto before = [&](const DeviceCut& cut) { return key > cut.key || (key == cut.key && i < cut.index); };
-  keep[i] = before(*to) && !(from && before(*from));
+  const uint64_t at = element_of(place, i);
+  const auto before = [&](const DeviceCut& cut) { return key > cut.key || (key == cut.key && at < cut.index); };
+  keep[i] = before(to) && !before(from);
 }
 
 }  // namespace
@@ -118,9 +115,9 @@ void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* ou
   WARP_LAUNCH(find_index, 1, 32, 0, stream, l, r, count, search, ties, out);
 }
 
-void mask_between(Stored l, Stored r, size_t count, const DeviceCut* from, const DeviceCut* to, uint8_t* keep,
+void mask_between(Stored l, Stored r, Place place, size_t count, DeviceCut from, DeviceCut to, uint8_t* keep,
                   cudaStream_t stream) {
-  WARP_LAUNCH(mask_kernel, blocks_of(count, kThreads), kThreads, 0, stream, l, r, count, from, to, keep);
+  WARP_LAUNCH(mask_kernel, blocks_of(count, kThreads), kThreads, 0, stream, l, r, place, count, from, to, keep);
 }
 
 }  // namespace warp::cuda

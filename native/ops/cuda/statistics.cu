@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr size_t kChunk = 16384;
-constexpr int kSums = 6;  // of PairStatistics, before `largest`
+constexpr int kSums = 7;  // of PairStatistics, before `largest`
 
 __device__ __forceinline__ void collect(double* sum, double& largest, float left, float right, bool keep) {
   const double l = left, r = right, d = r - l, size = fabs(d);
@@ -19,6 +19,7 @@ __device__ __forceinline__ void collect(double* sum, double& largest, float left
   sum[3] += d * d;
   sum[4] += size;
   sum[5] += keep ? size : 0.0;
+  sum[6] += keep ? 1.0 : 0.0;
   largest = size > largest ? size : largest;
 }
 
@@ -35,7 +36,7 @@ __device__ void reduce_block(const double* sum, double largest, PairStatistics* 
   __syncthreads();
   if (threadIdx.x != 0) return;
   for (int warp = 0; warp < kThreads / 32; warp++) largest = fmax(largest, room[warp]);
-  *out = {total[0], total[1], total[2], total[3], total[4], total[5], largest};
+  *out = {total[0], total[1], total[2], total[3], total[4], total[5], total[6], largest};
 }
 
 __global__ void __launch_bounds__(kThreads) statistics_chunk(Stored l, Stored r, const uint8_t* keep, size_t count,
@@ -61,7 +62,7 @@ __global__ void __launch_bounds__(kThreads) statistics_total(const PairStatistic
   double sum[kSums] = {}, largest = 0;
   for (size_t i = threadIdx.x; i < count; i += kThreads) {
     const PairStatistics& p = parts[i];
-    const double part[kSums] = {p.base2, p.reference2, p.product, p.delta2, p.delta1, p.kept1};
+    const double part[kSums] = {p.base2, p.reference2, p.product, p.delta2, p.delta1, p.kept1, p.kept};
     for (int j = 0; j < kSums; j++) sum[j] += part[j];
     largest = fmax(largest, p.largest);
   }

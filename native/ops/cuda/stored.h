@@ -2,6 +2,7 @@
 // Device functions that read and write stored elements (F64, F32, F16, BF16) as float32, with the bits of
 // core/dtype.cc. The dtype is looked at while running: all threads agree on it, and memory is what takes the time.
 #include "core/dtype.h"
+#include "ops/cuda/backend.h"
 #include "ops/cuda/runtime.h"
 
 namespace warp::cuda {
@@ -43,6 +44,15 @@ __device__ __forceinline__ void store_one(void* to, Dtype dtype, size_t i, float
     case Dtype::kF16: static_cast<uint16_t*>(to)[i] = to_half(value); return;
     default: static_cast<uint16_t*>(to)[i] = to_bfloat(value); return;
   }
+}
+
+// |r − l| rounded to float32, as bits: ordered as the magnitudes are.
+__device__ __forceinline__ uint32_t key_of(Stored l, Stored r, size_t i) {
+  return __float_as_uint(load_one(r.data, r.dtype, i) - load_one(l.data, l.dtype, i)) & 0x7fffffffu;
+}
+
+__device__ __forceinline__ uint64_t element_of(const Place& place, size_t i) {
+  return place.rows ? place.rows[i / place.width] * place.width + i % place.width : place.begin + i;
 }
 
 constexpr int kLot = 8;  // elements a thread takes at once: 16 bytes of a 16-bit dtype, twice 16 of float32

@@ -52,20 +52,21 @@ TEST(statistics_agree) {
           const Held<char> l(pair.left, offset * dtype_size(dtype)), r(pair.right, offset * dtype_size(dtype));
           const Held<uint8_t> keep(mask);
           const auto found = twice([&] {
-            const Held<double> out(std::vector<double>(7, NAN));
+            const Held<double> out(std::vector<double>(8, NAN));
             const Array<char> workspace(cuda::statistics_workspace(count));
             cuda::pair_statistics({l.data(), dtype}, {r.data(), dtype}, with_mask ? keep.data() : nullptr, count,
                                   reinterpret_cast<cuda::PairStatistics*>(out.data()), workspace.data(), stream());
             return out.get();
           });
-          std::vector<long double> expected(7);
+          std::vector<long double> expected(8);
           for (size_t i = 0; i < count; i++) {
             const double a = pair.l[i], b = pair.r[i], d = std::fabs(b - a);
-            const double add[] = {a * a, b * b, a * b, d * d, d, with_mask && !mask[i] ? 0 : d};
-            for (int j = 0; j < 6; j++) expected[j] += add[j];
-            expected[6] = std::max<long double>(expected[6], d);
+            const bool kept = !with_mask || mask[i];
+            const double add[] = {a * a, b * b, a * b, d * d, d, kept ? d : 0, kept ? 1.0 : 0};
+            for (int j = 0; j < 7; j++) expected[j] += add[j];
+            expected[7] = std::max<long double>(expected[7], d);
           }
-          CHECK(found[6] == expected[6]);
+          CHECK(found[6] == expected[6] && found[7] == expected[7]);
           // a term passes through at most 8 · 8 additions of its thread and 30 of the trees, of partial sums ≤ Σ ≤ 4 count
           check_near(found, expected, 100 * 0x1p-53 * 4 * double(count), "statistics");
         }
@@ -89,7 +90,9 @@ TEST(selection_and_its_mask_have_the_bits_of_the_cpu) {
             cuda::select_first(left, right, count, rank, cut, workspace.data(), stream());
             cuda::select_first(left, right, count, rank / 2, cut + 1, workspace.data(), stream());
             const Held<uint8_t> mask(std::vector<uint8_t>(count + 4, 99));
-            cuda::mask_between(left, right, count, cut + 1, cut, mask.data(), stream());
+            std::vector<cuda::DeviceCut> there(2);
+            std::memcpy(there.data(), cuts.get().data(), 2 * sizeof there[0]);
+            cuda::mask_between(left, right, {}, count, there[1], there[0], mask.data(), stream());
             return mask.get();
           });
           PathOptions options;
@@ -119,7 +122,7 @@ TEST(random_masks_have_the_bits_of_the_cpu) {
       paths::fill_mask(pair.source(1), options, TensorConstants(), begin, count, pair.l.data(), pair.r.data(), expected.data());
       const auto keep = twice([&] {
         const Held<uint8_t> mask(std::vector<uint8_t>(count + 3, 99));
-        cuda::mask_random(random.key()[0], random.key()[1], begin, count, options.density * 0x1p32, mask.data(), stream());
+        cuda::mask_random(random.key().data(), {begin}, count, options.density * 0x1p32, mask.data(), stream());
         return mask.get();
       });
       CHECK(keep == expected);
@@ -142,12 +145,46 @@ TEST(ranked_masks_have_the_bits_of_the_cpu) {
       const double step = width > 1 ? 2 * options.epsilon / double(width - 1) : 0;
       const auto keep = twice([&] {
         const Held<uint8_t> mask(std::vector<uint8_t>(rows * width + 3, 99));
-        cuda::mask_ranked(random.key()[0], random.key()[1], 0, {l.data(), pair.dtype}, {r.data(), pair.dtype}, rows, width,
-                          low, step, mask.data(), stream());
+        cuda::mask_ranked(random.key().data(), {}, {l.data(), pair.dtype}, {r.data(), pair.dtype}, rows, width, low, step,
+                          mask.data(), stream());
         return mask.get();
       });
       CHECK(keep == expected);
     }
+}
+
+// Rows in any order, more than once or not at all, have the mask that they have in the whole tensor.
+TEST(masks_of_rows_are_those_of_the_whole) {
+  constexpr size_t kRows = 9, kWidth = 37;
+  const std::vector<uint32_t> chosen = {8, 0, 3, 4, 3};
+  const Pair pair(Dtype::kF16, kRows * kWidth, true);
+  std::vector<char> left, right;
+  for (uint32_t row : chosen) {
+    const size_t bytes = kWidth * 2, at = row * bytes;
+    left.insert(left.end(), pair.left.begin() + at, pair.left.begin() + at + bytes);
+    right.insert(right.end(), pair.right.begin() + at, pair.right.begin() + at + bytes);
+  }
+  const Held<char> l(pair.left), r(pair.right), some_l(left), some_r(right);
+  const Held<uint32_t> rows(chosen);
+  const Random random(3, "mask tensor");
+  const auto masks = [&](const Held<char>& base, const Held<char>& reference, cuda::Place place, size_t count) {
+    const cuda::Stored a{base.data(), Dtype::kF16}, b{reference.data(), Dtype::kF16};
+    std::vector<std::vector<uint8_t>> all;
+    for (int which = 0; which < 3; which++) {
+      const Held<uint8_t> keep(std::vector<uint8_t>(count, 99));
+      // of the three magnitudes 0, .5 and 1 the middle one is cut in two
+      if (which == 0) cuda::mask_between(a, b, place, count, {0x3f800000u, 5}, {0x3f000000u, 150}, keep.data(), stream());
+      if (which == 1) cuda::mask_random(random.key().data(), place, count, 0.6 * 0x1p32, keep.data(), stream());
+      if (which == 2)
+        cuda::mask_ranked(random.key().data(), place, a, b, count / kWidth, kWidth, 0.2, 0.6 / (kWidth - 1), keep.data(), stream());
+      all.push_back(keep.get());
+    }
+    return all;
+  };
+  const auto whole = masks(l, r, {}, kRows * kWidth), some = masks(some_l, some_r, {0, rows.data(), kWidth}, chosen.size() * kWidth);
+  for (int which = 0; which < 3; which++)
+    for (size_t i = 0; i < chosen.size() * kWidth; i++)
+      CHECK(some[which][i] == whole[which][chosen[i / kWidth] * kWidth + i % kWidth]);
 }
 
 TEST_MAIN

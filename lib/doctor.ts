@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { reasonForCpu } from './footprint/device.js'
+import { automatic } from './footprint/device.js'
 import { addon, addonFile } from './native/load.js'
 import type { CublasInfo, CudaInfo } from './native/types.js'
 
@@ -66,6 +66,6 @@ export function listDevices(): Doctor {
     schema: 'warp.doctor/1', version: version(), node: process.versions.node, platform: `${process.platform}-${process.arch}`,
     processors: { count: os.availableParallelism(), model: os.cpus()[0]?.model ?? '' }, memoryBytes: os.totalmem(), cpu: native.cpuName(), cuda,
     cublas: cuda.available ? native.cublasInfo() : null,
-    auto: { device: 'cpu', reason: reasonForCpu() },
+    auto: automatic(),
   }
 }

@@ -1,4 +1,4 @@
-import { domainsOf, openSession, scoreProbes, statisticsOf, Stopwatch, type FootprintOptions, type Session } from './footprint/index.js'
+import { domainsOf, openSession, scoreSession, statisticsOf, Stopwatch, type FootprintOptions, type Session } from './footprint/index.js'
 import { toolOf } from './doctor.js'
 import { inputError, usageError } from './errors.js'
 import { measureRate } from './footprint/rate.js'
@@ -112,7 +112,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       throw inputError('READOUT_NOT_APPLICABLE', `the readout trace does not apply: ${traced.summary.reason}`, { readout: 'trace' },
         'leave it out of the readouts')
     }
-    const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
+    const scores = await scoreSession(session)
     watch.lap('score')
     const stats = statisticsOf(session, scores)
     const read = await readMixtures(stats, {

@@ -1,3 +1,4 @@
+import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
 import { openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
@@ -7,6 +8,13 @@ export type { FootprintOptions, InputRecord, Scope, Session } from './session.js
 export { openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
 export { scoreProbes } from './score.js'
+
+/** The session's forward passes and what follows from them. What is known only then joins its notes. */
+export async function scoreSession(session: Session): Promise<ScoreResult> {
+  const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
+  if (!session.prepared) session.notes.push(...recordNotes(session.path, scores.record))
+  return scores
+}
 
 /** What the forward passes gave, in the terms of the readouts. */
 export function statisticsOf(session: Session, scores: ScoreResult): FootprintStatistics {
@@ -52,7 +60,7 @@ export async function footprint(options: FootprintOptions): Promise<FootprintRes
   const session = await openSession(options, false)
   try {
     const watch = new Stopwatch()
-    const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
+    const scores = await scoreSession(session)
     watch.lap('score')
     return {
       schema: 'warp.footprint/1', domains: domainsOf(session), lambdas: session.path.lambdas, scope: session.score.scope,

@@ -1,7 +1,7 @@
 import type { Architecture } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
-import { callNative, runTask, type RunOptions } from '../native/task.js'
+import { runTask, type RunOptions } from '../native/task.js'
 import type { DeviceRequest, Handle, ModelRequest, ScorePlan, ScoreRequest, ScoreResult } from '../native/types.js'
 import type { PackedProbes } from '../text/index.js'
 
@@ -43,9 +43,12 @@ function request(path: Handle, model: ModelRequest, probes: PackedProbes, domain
   return { path, model, ids, typeIds, offsets, label, domain, domains, scope, gradients, threads, memory, ...(device && { device }) }
 }
 
-/** What `scoreProbes` would hold and do. @throws WarpError (resource) MEMORY_BUDGET */
-export function planProbes(path: Handle, model: ModelRequest, probes: PackedProbes, domains: number, options: ScoreOptions): ScorePlan {
-  return callNative(() => addon().planScore(request(path, model, probes, domains, options)))
+/**
+ * What `scoreProbes` would hold and do.
+ * @throws WarpError (resource) MEMORY_BUDGET; on GPUs DEVICE_MEMORY_BUDGET, DEVICE_HEAD_SIZE and what keeps one from being used
+ */
+export function planProbes(path: Handle, model: ModelRequest, probes: PackedProbes, domains: number, options: ScoreOptions): Promise<ScorePlan> {
+  return runTask(() => addon().planScore(request(path, model, probes, domains, options)), 'plan', 'tokens', { signal: options.signal })
 }
 
 /**

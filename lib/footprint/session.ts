@@ -8,7 +8,7 @@ import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from 
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import { packProbes, readLabelMap, readProbes, type PackedProbes, type ProbeOptions, type ProbeSet } from '../text/index.js'
 import { loadTokenizer } from '../text/tokenizer/index.js'
-import { chooseDevice, type Device, type DeviceOptions } from './device.js'
+import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
 import { modelRequest, planProbes, type ScoreOptions } from './score.js'
 
 export type Scope = 'head' | 'top'
@@ -52,6 +52,8 @@ export interface Session {
   model: ModelRequest
   path: PathRequest
   pathHandle: Handle
+  /** the path's constants are known, and noted */
+  prepared: boolean
   survey: TensorSurvey[]
   score: ScoreOptions
   plan: ScorePlan
@@ -86,7 +88,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   signal?.throwIfAborted()
   checkNumbers(options)
   const watch = new Stopwatch()
-  const device = chooseDevice(options)
+  const chosen = await chooseDevice(options, { signal })
   parsePathOptions(options)
   const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead })
   const model = modelRequest(pair.reference.architecture)
@@ -112,17 +114,21 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     const survey = await runTask((report) => addon().survey(base, other, report), 'survey', 'elements', { signal, onProgress })
     checkSurvey(survey, pair)
     watch.lap('survey')
-    const path = await openPairPath(pair, { ...options, forward: true })
+    const prepared = !chosen.request // on a GPU the path's constants are found there
+    const path = await openPairPath(pair, { ...options, forward: true, prepare: prepared })
     closePath = path.close
     watch.lap('path')
     const score: ScoreOptions = {
-      scope, gradients, threads: options.threads ?? os.availableParallelism(), memory: options.memory ?? 2 ** 31, device: device.request, signal, onProgress,
+      scope, gradients, threads: options.threads ?? os.availableParallelism(), memory: options.memory ?? 2 ** 31, device: chosen.request, signal, onProgress,
     }
-    const plan = planProbes(path.handle, model, packed, probes.domains.length, score)
+    const { device, result: plan } = await attemptOn(chosen, options, (request) => {
+      score.device = request
+      return planProbes(path.handle, model, packed, probes.domains.length, score)
+    })
     const inputs = await hashInputs(pair, probes, options)
     watch.lap('hash')
     const notes = [...path.notes, ...probes.notes, ...truncationNotes(probes, packed, maxLength), ...device.notes]
-    return { pair, probes, packed, model, path: path.request, pathHandle: path.handle, survey, score, plan, seed, maxLength, device, inputs, notes, timings: watch.timings, close }
+    return { pair, probes, packed, model, path: path.request, pathHandle: path.handle, prepared, survey, score, plan, seed, maxLength, device, inputs, notes, timings: watch.timings, close }
   } catch (error) {
     close()
     throw error

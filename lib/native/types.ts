@@ -186,6 +186,8 @@ export interface ScoreResult {
   /** (K + 2) × N × H, when asked for: BERT's first token before the pooler, GPT-2's last, normalised */
   headInputs?: Float32Array
   gradients: NativeGradientStatistics[]
+  /** of the tensors that were read; on a GPU the path's constants are found there, and known only now */
+  record: PathRecord[]
   plan: ScorePlan
 }
 
@@ -286,7 +288,9 @@ export interface Addon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
   cublasInfo(): CublasInfo
-  /** throws why CUDA device `index` cannot be used */
+  /** names of CUDA devices and the library that multiplies; rejects with why one of them cannot be used */
+  checkDevices(indices: number[]): NativeTask<{ names: string[]; library: string }>
+  /** the same at once: throws why CUDA device `index` cannot be used */
   requireCuda(index: number): void
   openWeights(files: string[], tensors: (StoredTensor | GeneratedTensor)[]): Handle
   openPath(base: Handle, reference: Handle, path: PathRequest): Handle
@@ -301,7 +305,7 @@ export interface Addon {
   /** Every tensor of the same name and shape, read once; progress counts elements. */
   survey(base: Handle, reference: Handle, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
   /** what score would hold and do; the same errors */
-  planScore(request: ScoreRequest): ScorePlan
+  planScore(request: ScoreRequest): NativeTask<ScorePlan>
   /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */
   score(request: ScoreRequest, onProgress: NativeProgress): NativeTask<ScoreResult>
   /** best rate of `repeats` runs of the linear layer on every thread at once, multiply-adds ×2 per second */

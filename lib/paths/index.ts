@@ -1,4 +1,4 @@
-export { openPairPath, openPath, type OpenPathOptions, type OpenedPath } from './open.js'
+export { openPairPath, openPath, recordNotes, type OpenPathOptions, type OpenedPath } from './open.js'
 export {
   fixedTensors,
   lambdaGrid,

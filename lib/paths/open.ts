@@ -21,6 +21,8 @@ export interface OpenPathOptions extends PathOptions, RunOptions {
   threads?: number
   /** true: every tensor the forward pass reads is checked too; default false, any architecture */
   forward?: boolean
+  /** false: the constants are found by whoever uses the path, and the record is empty; default true */
+  prepare?: boolean
 }
 
 /** A path whose constants are known. Close it when done. */
@@ -75,7 +77,7 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
     const between = checkpoints.map((checkpoint) => hold(nativeWeights(checkpoint.base)))
     const native = between.length > 0 ? { ...request, checkpoints: between } : request
     const handle = hold(callNative(() => addon().openPath(base, reference, native)))
-    const record = await runTask(
+    const record = options.prepare === false ? [] : await runTask(
       (report) => addon().preparePath(handle, options.threads ?? availableParallelism(), report),
       'path',
       'bytes',
@@ -129,7 +131,7 @@ function checkTensor(pair: ModelPair, name: string, lambda: number): void {
 }
 
 /** One line per branch that is not the family's own. */
-function recordNotes(request: PathRequest, record: readonly PathRecord[]): string[] {
+export function recordNotes(request: PathRequest, record: readonly PathRecord[]): string[] {
   if (request.family === 'linear' || request.family === 'quadratic') return []
   const branches = new Map<string, string[]>()
   for (const { name, branch } of record) {

@@ -35,6 +35,38 @@ Napi::Value cublas(const Napi::CallbackInfo& call) {
   return result;
 }
 
+// checkDevices(indices) → task of {names, library}; rejects with why one cannot be used
+Napi::Value check(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    struct Found {
+      std::vector<std::string> names;
+      size_t version = 0;
+    };
+    const Napi::Array given = call[0].As<Napi::Array>();
+    std::vector<int> indices;
+    for (uint32_t i = 0; i < given.Length(); i++) indices.push_back(given.Get(i).As<Napi::Number>().Int32Value());
+    const auto found = std::make_shared<Found>();
+    return start_task(
+        call.Env(), call.Env().Undefined(),
+        [=](Context& context) {
+          for (int index : indices) {
+            context.check();
+            require_cuda(index);
+            found->names.push_back(cuda_name(index));
+          }
+          found->version = cublas_info().version;
+        },
+        [=](Napi::Env env) -> Napi::Value {
+          Napi::Object result = Napi::Object::New(env);
+          Napi::Array names = Napi::Array::New(env);
+          for (uint32_t i = 0; i < found->names.size(); i++) names.Set(i, found->names[i]);
+          result.Set("names", names);
+          result.Set("library", "cuBLASLt " + std::to_string(found->version));
+          return result;
+        });
+  });
+}
+
 // requireCuda(index): throws why the device cannot be used
 Napi::Value require(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
@@ -48,6 +80,7 @@ Napi::Value require(const Napi::CallbackInfo& call) {
 void register_devices(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New(env, info));
   exports.Set("cublasInfo", Napi::Function::New(env, cublas));
+  exports.Set("checkDevices", Napi::Function::New(env, check));
   exports.Set("requireCuda", Napi::Function::New(env, require));
 }
 

@@ -42,6 +42,8 @@ std::shared_ptr<T> unbox(const Napi::Value& handle, const napi_type_tag& tag, co
 
 std::shared_ptr<Weights> weights_of(const Napi::Value& handle);
 std::shared_ptr<Path> path_of(const Napi::Value& handle);
+// What the path did with each tensor that it was asked for: PathRecord[].
+Napi::Value record_to_js(Napi::Env env, const Path& path);
 
 std::string get_string(const Napi::Object& object, const char* key);
 double get_number(const Napi::Object& object, const char* key);

@@ -49,7 +49,10 @@ Napi::Value open_path(const Napi::CallbackInfo& call) {
   });
 }
 
-Napi::Value to_js(Napi::Env env, const std::vector<TensorRecord>& records) {
+}  // namespace
+
+Napi::Value record_to_js(Napi::Env env, const Path& path) {
+  const std::vector<TensorRecord> records = path.record();
   Napi::Array array = Napi::Array::New(env, records.size());
   for (size_t i = 0; i < records.size(); i++) {
     Napi::Object entry = Napi::Object::New(env);
@@ -64,6 +67,8 @@ Napi::Value to_js(Napi::Env env, const std::vector<TensorRecord>& records) {
   return array;
 }
 
+namespace {
+
 // preparePath(path, threads, onProgress)
 Napi::Value prepare_path(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
@@ -75,7 +80,7 @@ Napi::Value prepare_path(const Napi::CallbackInfo& call) {
           Threads threads(count);
           path->prepare(threads, context);
         },
-        [=](Napi::Env env) { return to_js(env, path->record()); });
+        [=](Napi::Env env) { return record_to_js(env, *path); });
   });
 }
 

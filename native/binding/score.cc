@@ -178,7 +178,7 @@ Napi::Value score(const Napi::CallbackInfo& call) {
     const auto results = std::make_shared<Results>();
     return start_task(
         call.Env(), call[1], [request, results](Context& context) { run(*request, *results, context); },
-        [results](Napi::Env env) -> Napi::Value {
+        [request, results](Napi::Env env) -> Napi::Value {
           Napi::Object o = Napi::Object::New(env);
           o.Set("loss", to_float64_array(env, results->scores.loss));
           o.Set("alignment", to_float64_array(env, results->scores.alignment));
@@ -188,6 +188,7 @@ Napi::Value score(const Napi::CallbackInfo& call) {
           for (uint32_t i = 0; i < results->gradients.size(); i++)
             gradients.Set(i, statistics_to_js(env, results->gradients[i]));
           o.Set("gradients", gradients);
+          o.Set("record", record_to_js(env, *request->path));
           o.Set("plan", plan_to_js(env, results->plan));
           return o;
         });
@@ -198,7 +199,10 @@ Napi::Value plan_score(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto request = parse_request(call[0].As<Napi::Object>());
     check_request(*request);
-    return plan_to_js(call.Env(), make_plan(*request));
+    const auto plan = std::make_shared<Plan>();
+    return start_task(
+        call.Env(), call.Env().Undefined(), [request, plan](Context&) { *plan = make_plan(*request); },
+        [plan](Napi::Env env) -> Napi::Value { return plan_to_js(env, *plan); });
   });
 }
 

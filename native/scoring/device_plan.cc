@@ -42,6 +42,11 @@ std::vector<std::string> tables_of(const Model& model) {
 DeviceForward::DeviceForward(const Model& model, cuda::Backend& backend, const Path& path, const PackedTexts& texts,
                              uint64_t budget, uint64_t after_bytes, size_t tile_tokens)
     : model_(model), backend_(backend), path_(path), texts_(texts), after_bytes_(after_bytes) {
+  if (model.spec.head_size() > cuda::kMaxHeadSize)
+    throw Error(Kind::kResource, "DEVICE_HEAD_SIZE",
+                "attention heads of " + std::to_string(model.spec.head_size()) + ", on a GPU " +
+                    std::to_string(cuda::kMaxHeadSize) + " at most",
+                "--device cpu");
   plan_.tiles = cut_tiles(model.spec, texts, tile_tokens);
   backend_.set_longest(longest_text(texts));
   const uint64_t available = backend_.available();

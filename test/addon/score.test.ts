@@ -104,8 +104,8 @@ describe.each(['bert', 'gpt2'])('%s', (kind) => {
 
   test('bits do not depend on threads or memory', async () => {
     const want = await score(s.request(lambdas, { gradients: true }))
-    const smallest = (threads: number) => addon().planScore(s.request(lambdas, { gradients: true, threads })).smallestBytes
-    for (const extra of [{ threads: 2 }, { threads: 3, memory: smallest(3) }, { memory: smallest(1) }]) {
+    const smallest = async (threads: number) => (await addon().planScore(s.request(lambdas, { gradients: true, threads })).promise).smallestBytes
+    for (const extra of [{ threads: 2 }, { threads: 3, memory: await smallest(3) }, { memory: await smallest(1) }]) {
       const got = await score(s.request(lambdas, { gradients: true, ...extra }))
       expect(got.loss).toEqual(want.loss)
       expect(got.alignment).toEqual(want.alignment)
@@ -114,7 +114,7 @@ describe.each(['bert', 'gpt2'])('%s', (kind) => {
   })
 
   test('a budget that is too small is refused with the one that would do', async () => {
-    const { smallestBytes } = addon().planScore(s.request(lambdas))
+    const { smallestBytes } = await addon().planScore(s.request(lambdas)).promise
     await expect(score(s.request(lambdas, { memory: smallestBytes - 1 }))).rejects.toMatchObject({ code: 'MEMORY_BUDGET', kind: 'resource' })
     expect((await score(s.request(lambdas, { memory: smallestBytes }))).plan.peakBytes).toBeLessThanOrEqual(smallestBytes)
   })

@@ -16,6 +16,8 @@ CublasInfo cublas_info() {
   return info;
 }
 
+std::string cuda_name(int) { return ""; }
+
 void require_cuda(int) {
   throw Error(Kind::kResource, "CUDA_NOT_COMPILED", "this build of the addon has no CUDA backend",
               "rebuild with nvcc: CUDA_HOME=/usr/local/cuda npm rebuild warp-recover; or use --device cpu");

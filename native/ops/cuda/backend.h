@@ -88,6 +88,8 @@ struct GradientShape {
 
 enum class Queue { kCompute, kCopy };
 
+constexpr size_t kMaxHeadSize = 256;  // of attention
+
 class Backend {
  public:
   // Throws as require_cuda() does.

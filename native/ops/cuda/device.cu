@@ -58,6 +58,11 @@ Error to_error(cudaError_t status, const char* what) {
 
 }  // namespace cuda
 
+std::string cuda_name(int index) {
+  cudaDeviceProp properties{};
+  return cudaGetDeviceProperties(&properties, index) == cudaSuccess ? properties.name : "";
+}
+
 CudaInfo cuda_info() {
   CudaInfo info;
   info.compiled = true;
@@ -71,8 +76,7 @@ CudaInfo cuda_info() {
     cudaGetLastError();  // the runtime remembers it for the next caller otherwise
     return info;
   }
-  cudaDeviceProp properties{};
-  if (info.devices > 0 && cudaGetDeviceProperties(&properties, 0) == cudaSuccess) info.name = properties.name;
+  if (info.devices > 0) info.name = cuda_name(0);
   info.available = info.devices > 0;
   if (!info.available) info.error = "no CUDA device";
   return info;

@@ -27,6 +27,9 @@ CudaInfo cuda_info();
 // Loads cuBLAS and cuBLASLt: about 0.1 s and 150 MB, so only when it is asked for.
 CublasInfo cublas_info();
 
+// Of a device that is there.
+std::string cuda_name(int index);
+
 // Throws the reason why device `index` cannot be used: CUDA_NOT_COMPILED, CUDA_DRIVER_TOO_OLD, CUDA_NO_DEVICE,
 // CUDA_ARCH or CUBLAS_MISSING, each a resource error with its own hint.
 void require_cuda(int index);

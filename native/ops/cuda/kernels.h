@@ -54,7 +54,6 @@ void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t
 void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy, cudaStream_t stream);
 
 // --- attention.cu: as in ops.h; longest: tokens of the longest text; head_size ≤ kMaxHeadSize ---
-constexpr size_t kMaxHeadSize = 256;
 void attention(size_t texts, size_t longest, const uint32_t* offsets, size_t heads, size_t head_size, bool causal,
                const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v, size_t ldkv,
                float* out, size_t ldo, cudaStream_t stream);

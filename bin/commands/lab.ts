@@ -74,20 +74,22 @@ function planText(made: LabPlan, folder: string): string {
   ].join('\n')
 }
 
-type RunFlags = FrameOptions & Omit<LabRunOptions, 'lab' | 'executor'>
+type RunFlags = FrameOptions & Omit<LabRunOptions, 'lab' | 'executor'> & { executor: 'local' | 'slurm' }
 
 function run(command: Command): void {
   framed(command.description('fine-tunes and footprints the trials that are not done; may be stopped and repeated at any time')
     .argument('<folder>', 'of a plan'))
-    .option('--workers <n>', 'trials at a time (default: one per core)', integer(1))
-    .option('--threads <n>', 'of each (default: cores / workers)', integer(1))
+    .addOption(new Option('--executor <name>', 'local: processes of this machine; slurm: one job array, options from SBATCH_…').choices(['local', 'slurm']).default('local'))
+    .option('--workers <n>', 'trials at a time (default: one per core; slurm: any number)', integer(1))
+    .option('--threads <n>', 'of each (default: cores / workers; slurm: 1)', integer(1))
     .option('--memory <size>', 'budget for one trial\'s footprint (default: 2GiB)', bytes)
     .option('--only <i,j,...>', 'these trials', (value: string) => list(value).map(integer(0)))
-    .action(async (folder: string, { json, quiet, verbose, ...options }: RunFlags) => {
+    .action(async (folder: string, { json, quiet, verbose, executor, ...options }: RunFlags) => {
       await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
-        const { runLab } = await import('../../lib/lab/index.js')
+        const { runLab, SlurmExecutor } = await import('../../lib/lab/index.js')
         signal.addEventListener('abort', () => note(`stopping; warp lab run ${folder} goes on from here`), { once: true })
-        const result = await runLab({ ...options, lab: folder, signal, onProgress })
+        const slurm = executor === 'slurm' ? { executor: new SlurmExecutor(options.workers), threads: options.threads ?? 1 } : {}
+        const result = await runLab({ ...options, ...slurm, lab: folder, signal, onProgress })
         return { json: result, text: runText(result), exitCode: result.failed.length > 0 ? 3 : 0 }
       })
     })

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import path from 'node:path'
 
 /** How one task of a lab ended. */
@@ -17,7 +16,7 @@ export interface ExecutorRun {
   threads: number
   memory?: number
   signal?: AbortSignal
-  /** share of a running task that is done, in [0, 1] */
+  /** share of a running task that is done, in [0, 1]; an executor that cannot know does not call it */
   onFraction(index: number, fraction: number): void
   /** called once a task; a task is over only when its trial.json is there */
   onEnd(end: TaskEnd): void
@@ -26,65 +25,31 @@ export interface ExecutorRun {
 /**
  * Where the tasks of a lab run. An executor starts `taskCommand` for every task and reports how each ended; it decides
  * when and where. A task is idempotent: what is done stays done, what was stopped goes on, and a task that somebody
- * else is at ends with the code TRIAL_LOCKED.
+ * else is at ends with the code TRIAL_LOCKED. A task whose process dies without a word ends with TRIAL_PROCESS_DIED;
+ * `runLab` gives a task that failed once more, and waits for those of others. On abort an executor stops its tasks and
+ * returns. To add one: implement this, pass it to `runLab` as `executor`, and give it a name in bin/commands/lab.ts.
  */
 export interface Executor {
   name: string
   run(run: ExecutorRun): Promise<void>
 }
 
-/** The command of one task: `node worker.js LAB INDEX THREADS [MEMORY]`; exit code 0: its trial.json is there. */
-export function taskCommand({ lab, threads, memory }: Pick<ExecutorRun, 'lab' | 'threads' | 'memory'>, index: number): string[] {
+/**
+ * The command of one task: `node worker.js LAB INDEX THREADS [MEMORY]`; exit code 0: its trial.json is there. Without a
+ * channel to a parent, the last line on stdout is {"done":true} or {"error":{"code","message"}}.
+ */
+export function taskCommand({ lab, threads, memory }: Pick<ExecutorRun, 'lab' | 'threads' | 'memory'>, index: number | string): string[] {
   const worker = path.join(__dirname, 'worker.js')
   return [process.execPath, worker, path.resolve(lab), String(index), String(threads), ...(memory === undefined ? [] : [String(memory)])]
 }
 
-/** So many child processes at a time on this machine. */
-export class LocalExecutor implements Executor {
-  readonly name = 'local'
-  constructor(readonly workers: number) {}
-
-  async run(run: ExecutorRun): Promise<void> {
-    const queue = [...run.tasks]
-    const serve = async (): Promise<void> => {
-      for (let index = queue.shift(); index !== undefined && !run.signal?.aborted; index = queue.shift()) {
-        run.onEnd(await runChild(run, index))
-      }
-    }
-    await Promise.all(Array.from({ length: Math.min(this.workers, queue.length) }, serve))
-  }
+/** For any BLAS a task may load: it keeps to the task's own threads. */
+export function taskEnvironment({ threads }: Pick<ExecutorRun, 'threads'>): NodeJS.ProcessEnv {
+  const count = String(threads)
+  return { ...process.env, OMP_NUM_THREADS: count, OPENBLAS_NUM_THREADS: count, MKL_NUM_THREADS: count }
 }
 
-interface WorkerMessage {
-  fraction?: number
-  error?: { code: string; message: string }
-  done?: boolean
-}
-
-/** One task in a child process, which ends with this one: its channel closes. */
-function runChild(run: ExecutorRun, index: number): Promise<TaskEnd> {
-  return new Promise((resolve) => {
-    const [command, ...args] = taskCommand(run, index)
-    // one thread for any BLAS a task may load: the tasks themselves fill the machine
-    const env = { ...process.env, OMP_NUM_THREADS: String(run.threads), OPENBLAS_NUM_THREADS: String(run.threads), MKL_NUM_THREADS: String(run.threads) }
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], env })
-    const stop = (): void => void child.kill('SIGTERM')
-    run.signal?.addEventListener('abort', stop, { once: true })
-    let error: TaskEnd['error']
-    let done = false
-    let complaint = ''
-    child.on('message', (said: WorkerMessage) => {
-      if (said.fraction !== undefined) run.onFraction(index, said.fraction)
-      error = said.error ?? error
-      done ||= said.done === true
-    })
-    child.stderr!.setEncoding('utf8').on('data', (text: string) => complaint = (complaint + text).slice(-2000))
-    const finish = (how: string): void => {
-      run.signal?.removeEventListener('abort', stop)
-      if (done) return resolve({ index })
-      resolve({ index, error: error ?? { code: 'TRIAL_PROCESS_DIED', message: `the process of trial ${index} ended (${how}) ${complaint.trim()}`.trim() } })
-    }
-    child.on('error', (cause) => finish(cause.message))
-    child.on('close', (code, signal) => finish(signal ?? `exit ${code}`))
-  })
+/** The end of a task whose process said nothing. */
+export function died(index: number, how: string): TaskEnd {
+  return { index, error: { code: 'TRIAL_PROCESS_DIED', message: `the process of trial ${index} ended (${how})` } }
 }

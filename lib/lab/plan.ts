@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
-import { fileSha256, openModel, writeFileAtomic, type BaseHead, type WeightDtype } from '../checkpoint/index.js'
+import { fileSha256, openModel, trustHash, writeFileAtomic, type BaseHead, type ModelDirectory, type WeightDtype } from '../checkpoint/index.js'
 import { inputError, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
@@ -50,7 +50,7 @@ const loose = z.record(z.string(), z.unknown())
 
 const planSchema = z.strictObject({
   schema: z.literal('warp.lab.plan/1'),
-  base: z.strictObject({ path: z.string(), sha256: z.array(z.string()) }),
+  base: z.strictObject({ path: z.string(), files: z.array(z.strictObject({ path: z.string(), size: count, mtimeMs: z.number(), sha256: z.string() })) }),
   data: z.strictObject({ files: z.array(z.string()), reading: loose, sha256: z.string(), texts: count }),
   labels: z.array(z.string()).min(2),
   domains: z.array(z.string()).min(2),
@@ -112,7 +112,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   const needsHead = !base.hasHead || base.architecture.labels.join('\n') !== labels.join('\n')
   const plan = withDigest({
     schema: 'warp.lab.plan/1',
-    base: { path: path.resolve(dir), sha256: await Promise.all(base.files.map((file) => fileSha256(file.path, { signal }))) },
+    base: { path: path.resolve(dir), files: await baseFiles(base, { signal }) },
     data: { files: data.map((file) => path.resolve(file)), reading: { ...reading }, sha256: textsSha256(all), texts: all.texts.length },
     labels, domains, counts: members.map((rows) => rows.length), pool, replace, probes, recipe: { ...recipe }, paths: paths.map((p) => ({ ...p })), scope,
     baseHead: needsHead ? options.baseHead ?? 'zeros' : null, dtype, keep, sampler, seed, trials: planned,
@@ -185,6 +185,25 @@ export async function readPlanData({ data, labels }: LabPlan, control: RunOption
       'restore the files, or plan again')
   }
   return all
+}
+
+async function baseFiles({ files }: Pick<ModelDirectory, 'files'>, { signal }: RunOptions): Promise<LabPlan['base']['files']> {
+  return Promise.all(files.map(async ({ path: file, size, mtimeMs }) => ({ path: path.resolve(file), size, mtimeMs, sha256: await fileSha256(file, { signal }) })))
+}
+
+/**
+ * Refuses weights that are not those of the plan.
+ * @param trust believes a file of the planned size and time, here and wherever else this process needs its hash
+ * @throws WarpError BASE_CHANGED
+ */
+export async function checkBase({ base }: LabPlan, { trust = false, signal }: RunOptions & { trust?: boolean } = {}): Promise<void> {
+  if (trust) base.files.forEach(trustHash)
+  const { files } = await openModel(base.path)
+  for (const [i, { path: file }] of files.entries()) {
+    const expected = base.files[i]?.sha256
+    if (await fileSha256(file, { signal }) === expected) continue
+    throw inputError('BASE_CHANGED', `${file}: not the weights the plan was made with`, { file, expected: expected ?? null }, 'restore the file, or plan again')
+  }
 }
 
 export function checkIndex(plan: LabPlan, index: number): LabPlan['trials'][number] {

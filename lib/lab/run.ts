@@ -1,10 +1,11 @@
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { usageError } from '../errors.js'
+import { resourceError, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
-import { LocalExecutor, type Executor, type TaskEnd } from './executor.js'
-import { readPlan, readPlanData, trialsFolder } from './plan.js'
+import type { Executor, TaskEnd } from './executor.js'
+import { LocalExecutor } from './executor-local.js'
+import { checkBase, checkIndex, readPlan, readPlanData, trialsFolder, type LabPlan } from './plan.js'
 import { recordFailure } from './task.js'
 import { readTrials } from './trial.js'
 
@@ -37,64 +38,90 @@ export interface LabRunResult {
 /**
  * Runs the trials of a plan that are not there yet; earlier failures are tried again. A trial that fails is tried once
  * more, then recorded with its error. May run any number of times, also at the same time.
- * @throws WarpError of plans; DATA_CHANGED, before any trial; the signal's reason
+ * @throws WarpError of plans; DATA_CHANGED, BASE_CHANGED, before any trial; DISK_FULL; the signal's reason
  */
 export async function runLab(options: LabRunOptions): Promise<LabRunResult> {
-  const { lab, signal, onProgress, memory, only } = options
-  const plan = await readPlan(lab)
-  await readPlanData(plan, { signal })
-  const cores = os.availableParallelism()
-  const workers = options.workers ?? Math.max(1, Math.min(cores, plan.trials.length))
-  if (!Number.isInteger(workers) || workers < 1) throw usageError('OPTION_RANGE', `workers must be a whole number of at least 1, not ${workers}`, { found: workers }, '--workers 2')
-  const threads = options.threads ?? Math.max(1, Math.floor(cores / workers))
-  const executor = options.executor ?? new LocalExecutor(workers)
+  const { lab, signal, onProgress, memory } = options
+  const { plan, wanted, finished, executor, threads } = await prepareRun(options)
   const started = performance.now()
-  const finished = await finishedTrials(lab)
-  const wanted = plan.trials.map(({ index }) => index).filter((index) => only === undefined || only.includes(index))
   const fractions = new Map<number, number>(wanted.filter((index) => finished.has(index)).map((index) => [index, 1]))
   const earlier = fractions.size
   const report = (): void => onProgress?.({ phase: 'trials', done: [...fractions.values()].reduce((a, b) => a + b, 0), total: wanted.length, unit: 'trials' })
   report()
-  const failures = new Map<number, NonNullable<TaskEnd['error']>>()
-  const once = async (tasks: number[]): Promise<void> => executor.run({
-    lab, tasks, threads, memory, signal,
-    onFraction: (index, fraction) => {
-      fractions.set(index, Math.max(fractions.get(index) ?? 0, fraction * 0.999))
-      report()
-    },
-    onEnd: ({ index, error }) => {
-      if (error) failures.set(index, error)
-      else {
-        failures.delete(index)
-        fractions.set(index, 1)
-      }
-      report()
-    },
-  })
-  await once(wanted.filter((index) => !finished.has(index)))
-  signal?.throwIfAborted()
-  await waitForOthers(lab, failures, once, signal)
-  await once([...failures.keys()])
-  signal?.throwIfAborted()
-  for (const [index, error] of failures) await recordFailure(lab, plan, index, error)
-  const failed = [...failures].map(([index, error]) => ({ index, ...error }))
+  const failures: Failures = new Map()
+  const full = new AbortController()
+  const stop = signal ? AbortSignal.any([signal, full.signal]) : full.signal
+  for (let tasks = wanted.filter((index) => !finished.has(index)); tasks.length > 0; tasks = await tasksAgain(lab, failures, signal)) {
+    await executor.run({
+      lab, tasks, threads, memory, signal: stop,
+      onFraction: (index, fraction) => {
+        fractions.set(index, Math.max(fractions.get(index) ?? 0, fraction * 0.999))
+        report()
+      },
+      onEnd: ({ index, error }) => {
+        if (error) failures.set(index, { ...error, times: (failures.get(index)?.times ?? 0) + Number(error.code !== locked) })
+        else {
+          failures.delete(index)
+          fractions.set(index, 1)
+        }
+        if (error?.code === 'DISK_FULL') full.abort(diskFull(lab, error.message))
+        report()
+      },
+    })
+    stop.throwIfAborted()
+  }
+  for (const [index, error] of failures) {
+    if (await recordFailure(lab, plan, index, error)) failures.delete(index)
+  }
+  const failed = [...failures].map(([index, { code, message }]) => ({ index, code, message }))
   return {
     schema: 'warp.lab.run/1', lab: path.resolve(lab), trials: wanted.length, earlier, done: wanted.length - earlier - failed.length, failed,
     seconds: (performance.now() - started) / 1000,
   }
 }
 
-/** Trials that another runner is at: waits for them, takes them over when that runner dies. */
-async function waitForOthers(lab: string, failures: Map<number, { code: string }>, once: (tasks: number[]) => Promise<void>, signal?: AbortSignal): Promise<void> {
-  for (;;) {
-    const locked = [...failures].filter(([, { code }]) => code === 'TRIAL_LOCKED').map(([index]) => index)
-    if (locked.length === 0) return
-    await sleep(1000, undefined, { signal }).catch(() => signal?.throwIfAborted())
-    const finished = await finishedTrials(lab)
-    for (const index of locked) if (finished.has(index)) failures.delete(index)
-    await once(locked.filter((index) => failures.has(index)))
-    signal?.throwIfAborted()
+interface PreparedRun {
+  plan: LabPlan
+  wanted: number[]
+  finished: Set<number>
+  executor: Executor
+  threads: number
+}
+
+/** Checks everything that can be before a trial starts. */
+async function prepareRun({ lab, signal, only, ...options }: LabRunOptions): Promise<PreparedRun> {
+  const plan = await readPlan(lab)
+  only?.forEach((index) => checkIndex(plan, index))
+  await readPlanData(plan, { signal })
+  await checkBase(plan, { signal })
+  const cores = os.availableParallelism()
+  const workers = options.workers ?? Math.max(1, Math.min(cores, plan.trials.length))
+  if (!Number.isInteger(workers) || workers < 1) throw usageError('OPTION_RANGE', `workers must be a whole number of at least 1, not ${workers}`, { found: workers }, 'leave it out for one per core')
+  return {
+    plan, wanted: plan.trials.map(({ index }) => index).filter((index) => only === undefined || only.includes(index)),
+    finished: await finishedTrials(lab), executor: options.executor ?? new LocalExecutor(workers),
+    threads: options.threads ?? Math.max(1, Math.floor(cores / workers)),
   }
+}
+
+const locked = 'TRIAL_LOCKED'
+
+/** By trial: the last error, and how often it failed by itself. */
+type Failures = Map<number, NonNullable<TaskEnd['error']> & { times: number }>
+
+/** The tasks to give once more: those that failed once, and those another runner is at, until it is done or dead. */
+async function tasksAgain(lab: string, failures: Failures, signal?: AbortSignal): Promise<number[]> {
+  const again = [...failures].filter(([, { code, times }]) => code === locked || times < 2).map(([index]) => index)
+  if (again.length > 0 && again.every((index) => failures.get(index)!.code === locked)) {
+    await sleep(1000, undefined, { signal }).catch(() => signal?.throwIfAborted())
+  }
+  const finished = await finishedTrials(lab)
+  for (const index of again) if (finished.has(index)) failures.delete(index)
+  return again.filter((index) => failures.has(index))
+}
+
+function diskFull(lab: string, message: string): Error {
+  return resourceError('DISK_FULL', message, { file: lab }, `free some space; warp lab run ${lab} goes on from here`)
 }
 
 async function finishedTrials(lab: string): Promise<Set<number>> {

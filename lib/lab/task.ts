@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { fileSha256, openModel, writeFileAtomic } from '../checkpoint/index.js'
-import { inputError } from '../errors.js'
+import { openModel, writeFileAtomic } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
 import { Random } from '../random.js'
 import { parseRecipe, pick, trainOn } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
+import { takeLock } from './lock.js'
 import { drawTexts } from './mixtures.js'
-import { checkIndex, membersOf, poolOf, probeLines, probesFile, readPlan, readPlanData, trialsFolder, type LabPlan } from './plan.js'
-import { failedTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts } from './trial.js'
+import { checkBase, checkIndex, membersOf, poolOf, probeLines, probesFile, readPlan, readPlanData, trialsFolder, type LabPlan } from './plan.js'
+import { failedTrial, readTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts } from './trial.js'
 
 export interface TrialOptions extends RunOptions {
   threads?: number
@@ -37,7 +37,7 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
     return result
   }
   const all = await timed('read', () => readPlanData(plan, { signal }))
-  await checkBase(plan)
+  await checkBase(plan, { trust: true, signal })
   const rows = drawTexts(poolOf(membersOf(all), plan.probes, plan.pool), counts, plan.domains, new Random(seed, 'lab/texts'), plan.replace)
   const recipe = parseRecipe({ ...plan.recipe, seed })
   const output = path.join(folder, modelFolder)
@@ -55,20 +55,21 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   return trial
 }
 
-/** Writes the record of a trial that failed, unless it succeeded meanwhile. */
-export async function recordFailure(lab: string, plan: LabPlan, index: number, error: { code?: string; message: string }): Promise<void> {
+/** Writes the record of a trial that failed, unless somebody is at it. @returns whether it succeeded meanwhile */
+export async function recordFailure(lab: string, plan: LabPlan, index: number, error: { code?: string; message: string }): Promise<boolean> {
   const { counts, seed } = checkIndex(plan, index)
   const file = path.join(lab, trialsFolder, trialFile(index))
   await mkdir(path.dirname(file), { recursive: true })
-  const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: plan.recipe, timings: {} }
-  await writeFileAtomic(file, `${JSON.stringify(failedTrial(facts, error))}\n`, { force: true })
-}
-
-async function checkBase({ base }: LabPlan): Promise<void> {
-  const { files } = await openModel(base.path)
-  for (const [i, file] of files.entries()) {
-    if (await fileSha256(file.path) === base.sha256[i]) continue
-    throw inputError('BASE_CHANGED', `${file.path}: not the weights the plan was made with`, { file: file.path, expected: base.sha256[i] ?? null }, 'restore the file, or plan again')
+  const lock = takeLock(path.join(path.dirname(file), 'lock'))
+  if (!lock) return false
+  try {
+    const there = await readTrial(file).catch(() => undefined)
+    if (there && !there.error) return true
+    const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: plan.recipe, timings: {} }
+    await writeFileAtomic(file, `${JSON.stringify(failedTrial(facts, error))}\n`, { force: true })
+    return false
+  } finally {
+    lock.close()
   }
 }
 

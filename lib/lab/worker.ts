@@ -1,13 +1,15 @@
-// One task of a lab in a process of its own: node worker.js LAB INDEX THREADS [MEMORY]. Where it was started with a
-// channel, it says on it how far it is ({fraction}), and at the end {done: true} or {error: {code, message}}, and it
-// stops when the channel closes. The exit code is 0 when the trial is done.
+// One task of a lab in a process of its own: node worker.js LAB INDEX THREADS [MEMORY]. It says {fraction} while it
+// runs, and at the end {done: true} or {error: {code, message}}: on the channel it was started with, where it also
+// stops when that closes; else the end alone, as the last line on stdout. The exit code is 0 when the trial is done.
 import { access, mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import type { Handle } from '../native/types.js'
 import { takeLock } from './lock.js'
 import { trialsFolder } from './plan.js'
 import { runTrial } from './task.js'
 import { readTrial, trialFile } from './trial.js'
 
+const channel = process.send !== undefined
 const say = (message: object): void => void (process.connected && process.send!(message))
 
 // Training takes most of a trial's time; the rest is scoring.
@@ -16,20 +18,16 @@ const shares: Record<string, [begin: number, share: number]> = { train: [0, 0.8]
 async function main([lab, number, threads, memory]: string[]): Promise<void> {
   const index = Number(number)
   const file = path.join(lab, trialsFolder, trialFile(index))
-  await mkdir(path.dirname(file), { recursive: true })
   const controller = new AbortController()
   const stop = (): void => controller.abort(new Error('stopped'))
-  process.on('SIGTERM', stop)
-  process.on('SIGINT', stop)
-  process.on('disconnect', stop)
-  const lock = await takeLock(path.join(path.dirname(file), 'lock'))
-  if (!lock) {
-    say({ error: { code: 'TRIAL_LOCKED', message: `another process is at trial ${index}` } })
-    process.exitCode = 1
-    return process.disconnect?.()
-  }
+  for (const event of ['SIGTERM', 'SIGINT', 'disconnect']) process.on(event, stop)
   let last = 0
+  let lock: Handle | null = null
+  let end: object = { done: true }
   try {
+    await mkdir(path.dirname(file), { recursive: true })
+    lock = takeLock(path.join(path.dirname(file), 'lock'))
+    if (!lock) throw Object.assign(new Error(`another process is at trial ${index}`), { code: 'TRIAL_LOCKED' })
     const finished = await access(file).then(() => readTrial(file), () => undefined)
     if (!finished || finished.error) {
       await runTrial(lab, index, {
@@ -42,15 +40,16 @@ async function main([lab, number, threads, memory]: string[]): Promise<void> {
         },
       })
     }
-    say({ done: true })
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
-    say({ error: { code: controller.signal.aborted ? 'TRIAL_STOPPED' : code ?? 'INTERNAL', message } })
+    end = { error: { code: controller.signal.aborted ? 'TRIAL_STOPPED' : code === 'ENOSPC' ? 'DISK_FULL' : code ?? 'INTERNAL', message } }
     process.exitCode = 1
   } finally {
-    await lock.release()
-    if (process.connected) process.disconnect()
+    lock?.close()
   }
+  if (!channel) process.stdout.write(`${JSON.stringify(end)}\n`)
+  say(end)
+  if (process.connected) process.disconnect()
 }
 
 void main(process.argv.slice(2))

@@ -312,6 +312,8 @@ export interface Addon {
   measureProduct(rows: number, outputs: number, inputs: number, repeats: number, threads: number): number
   /** kernels in use: cpu/avx512, cpu/avx2 or cpu/portable */
   cpuName(): string
+  /** An exclusive lock on a file, made where there is none, until close() or the end of the process; null when held. */
+  lockFile(file: string): Handle | null
   /** bytes native buffers hold now */
   memoryUsed(): number
   /** Reads all of a model into memory for training. */

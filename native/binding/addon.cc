@@ -14,6 +14,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_score(env, exports);
   warp::register_train(env, exports);
   warp::register_trace(env, exports);
+  warp::register_lock(env, exports);
   return exports;
 }
 

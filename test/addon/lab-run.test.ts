@@ -1,10 +1,9 @@
 // A small lab from plan to report: what a plan holds, that trials survive kills and each other, what is refused.
 import { spawn } from 'node:child_process'
 import { appendFileSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fitProjectors, planLab, readPlan, readTrials, reportTable, runLab, runTrial, taskCommand, type LabPlanOptions } from '../../lib/lab/index.js'
+import { fitProjectors, planLab, readPlan, readTrials, reportTable, runLab, runTrial, type LabPlanOptions } from '../../lib/lab/index.js'
 import { takeLock } from '../../lib/lab/lock.js'
 import { membersOf, poolOf } from '../../lib/lab/plan.js'
 import { readLabelledTexts } from '../../lib/train/index.js'
@@ -101,18 +100,21 @@ test('an aborted run stops its children and goes on later', async () => {
   expect(left.earlier + left.done).toBe(6)
 })
 
-test('locks: one holder, taken over from the dead', async () => {
+test('locks: one holder, given back by whoever dies', async () => {
   const file = join(temporaryDirectory(), 'lock')
-  const lock = await takeLock(file)
-  expect(await takeLock(file)).toBeUndefined()
-  await lock!.release()
-  const child = spawn(process.execPath, ['-e', ''], { stdio: 'ignore' })
-  await new Promise((resolve) => child.on('exit', resolve))
-  writeFileSync(file, JSON.stringify({ host: hostname(), pid: child.pid }))
-  const taken = await takeLock(file)
-  expect(taken).toBeDefined()
-  await taken!.release()
-  expect(taskCommand({ lab: '.', threads: 2 }, 7).slice(-3)).toEqual([process.cwd(), '7', '2'])
+  const take = `const lock = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/lab/lock.js'))}).takeLock(${JSON.stringify(file)}); console.log(lock !== null);`
+  const holder = spawn(process.execPath, ['-e', `${take} setInterval(() => lock, 1000)`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const over = new Promise((resolve) => holder.on('exit', resolve))
+  expect(String(await new Promise((resolve) => holder.stdout.once('data', resolve)))).toBe('true\n')
+  expect(takeLock(file)).toBeNull()
+  holder.kill('SIGKILL')
+  await over
+  const lock = takeLock(file)
+  expect(lock).not.toBeNull()
+  expect(takeLock(file)).toBeNull()
+  lock!.close()
+  takeLock(file)!.close()
+  expect(() => takeLock(join(file, 'x'))).toThrow(expect.objectContaining({ code: 'FILE_NOT_LOCKABLE', exitCode: 4 }))
 })
 
 describe('refusals', () => {

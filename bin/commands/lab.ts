@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { Option, type Command } from 'commander'
-import type { LabPlan, LabPlanOptions, LabRunOptions, LabRunResult } from '../../lib/lab/index.js'
+import type { LabPlan, LabPlanOptions, LabRunOptions, LabRunPlan, LabRunResult } from '../../lib/lab/index.js'
 import type { PathOptions } from '../../lib/paths/options.js'
 import type { RecipeOptions } from '../../lib/train/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
@@ -50,6 +50,7 @@ function plan(command: Command): void {
     .addOption(new Option('--keep <what>', 'of a trial').choices(['footprints', 'weights']).default('footprints'))
     .option('--seed <n>', 'of everything that is drawn', integer(0), 0)
     .option('--force', 'replace a plan')
+    .option('-n, --dry-run', 'print the plan and its cost, write nothing')
     .action(planCommand)
 }
 
@@ -60,21 +61,30 @@ async function planCommand({ json, quiet, verbose, sampler, alpha, path: familie
     const recipe = { epochs, batch, accumulate, optimizer, learningRate, weightDecay, beta1, beta2, epsilon, clip, schedule, warmup, dropout, layers, freeze, maxLength }
     const paths = families.map((family): PathOptions => ({ path: family, ...(lambdas ? { lambdas } : { points: points ?? 5 }) }))
     const made = await planLab({ ...options, recipe, paths, sampler: sampler === 'paper' ? 'paper' : { dirichlet: alpha ?? 1 }, signal, onProgress })
-    return { json: made, text: planText(made, options.output) }
+    return { json: made, text: planText(made, options) }
   })
 }
 
-function planText(made: LabPlan, folder: string): string {
+function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'output' | 'dryRun'>): string {
   const width = Math.max(...made.domains.map((name) => name.length))
   const each = made.trials[0].counts.reduce((a, b) => a + b, 0)
+  const { pilot, trial, seconds, bytes: { kept, running } } = made.estimate
+  const megabytes = (n: number): string => `${(n / 1e6).toPrecision(3)} MB`
   return [
-    `${made.trials.length} trials of ${each} texts, ${made.probes.length} probes, paths ${made.paths.map(({ path: family }) => family).join(', ')}`,
+    `${made.trials.length} trials of ${each} texts, ${made.probes.length} probes, paths ${made.paths.map(({ path: family }) => family ?? 'linear').join(', ')}`,
     ...made.domains.map((name, d) => `  ${name.padEnd(width)}  ${made.counts[d]} texts; trained on ${Math.min(...made.trials.map(({ counts }) => counts[d]))} to ${Math.max(...made.trials.map(({ counts }) => counts[d]))}`),
-    `run it: warp lab run ${folder}`,
+    `  time  about ${duration(seconds)} on the ${pilot.threads} cores here: ${trial.trainSeconds.toFixed(1)} s of training a trial, ${trial.footprintSeconds.toFixed(1)} s of footprints`,
+    `  disk  ${megabytes(kept)} stay; ${megabytes(running)} more for each trial that runs`,
+    `  (a pilot of ${pilot.steps} steps, ${pilot.secondsPerStep.toPrecision(3)} s each, and ${pilot.probes} probes, ${pilot.scoreSeconds.toPrecision(3)} s)`,
+    dryRun ? 'nothing was written' : `run it: warp lab run ${output}`,
   ].join('\n')
 }
 
-type RunFlags = FrameOptions & Omit<LabRunOptions, 'lab' | 'executor'> & { executor: 'local' | 'slurm' }
+function duration(seconds: number): string {
+  return seconds < 100 ? `${Math.ceil(seconds)} s` : seconds < 6000 ? `${Math.ceil(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`
+}
+
+type RunFlags = FrameOptions & Omit<LabRunOptions, 'lab' | 'executor'> & { executor: 'local' | 'slurm'; dryRun?: boolean }
 
 function run(command: Command): void {
   framed(command.description('fine-tunes and footprints the trials that are not done; may be stopped and repeated at any time')
@@ -84,15 +94,28 @@ function run(command: Command): void {
     .option('--threads <n>', 'of each (default: cores / workers; slurm: 1)', integer(1))
     .option('--memory <size>', 'budget for one trial\'s footprint (default: 2GiB)', bytes)
     .option('--only <i,j,...>', 'these trials', (value: string) => list(value).map(integer(0)))
-    .action(async (folder: string, { json, quiet, verbose, executor, ...options }: RunFlags) => {
+    .option('-n, --dry-run', 'check everything and say what would run')
+    .action(async (folder: string, { json, quiet, verbose, executor, dryRun, ...options }: RunFlags) => {
       await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
-        const { runLab, SlurmExecutor } = await import('../../lib/lab/index.js')
-        signal.addEventListener('abort', () => note(`stopping; warp lab run ${folder} goes on from here`), { once: true })
+        const { planRun, runLab, SlurmExecutor } = await import('../../lib/lab/index.js')
         const slurm = executor === 'slurm' ? { executor: new SlurmExecutor(options.workers), threads: options.threads ?? 1 } : {}
-        const result = await runLab({ ...options, ...slurm, lab: folder, signal, onProgress })
+        const all = { ...options, ...slurm, lab: folder, signal, onProgress }
+        if (dryRun) {
+          const planned = await planRun(all)
+          return { json: planned, text: runPlanText(planned) }
+        }
+        signal.addEventListener('abort', () => note(`stopping; warp lab run ${folder} goes on from here`), { once: true })
+        const result = await runLab(all)
         return { json: result, text: runText(result), exitCode: result.failed.length > 0 ? 3 : 0 }
       })
     })
+}
+
+function runPlanText({ executor, threads, earlier, tasks, seconds }: LabRunPlan): string {
+  return [
+    `${tasks.length} trials to run (${executor}, ${threads} ${threads === 1 ? 'thread' : 'threads'} each)${earlier.length > 0 ? `; ${earlier.length} are there` : ''}`,
+    ...(tasks.length > 0 ? [`  trials ${tasks.join(', ')}`, `  about ${duration(seconds)} at the speed of the machine that planned`] : []),
+  ].join('\n')
 }
 
 function runText({ lab, trials, earlier, done, failed, seconds }: LabRunResult): string {

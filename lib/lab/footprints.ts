@@ -27,6 +27,8 @@ export interface Footprints {
   footprints: TrialFootprint[]
   /** losses of the probes and of all texts trained on */
   pool: PoolLosses
+  /** that the forward passes took */
+  scoreSeconds: number
 }
 
 type Planned = Pick<LabPlan, 'paths' | 'base' | 'baseHead' | 'scope' | 'recipe'>
@@ -35,17 +37,24 @@ type Planned = Pick<LabPlan, 'paths' | 'base' | 'baseHead' | 'scope' | 'recipe'>
 export async function footprintsOf(plan: Planned, options: FootprintsOptions): Promise<Footprints> {
   const footprints: TrialFootprint[] = []
   let pool: PoolLosses | undefined
+  let scoreSeconds = 0
+  const timed = async <T>(work: Promise<T>): Promise<T> => {
+    const start = performance.now()
+    const result = await work
+    scoreSeconds += (performance.now() - start) / 1000
+    return result
+  }
   for (const family of plan.paths) {
     const session = await openSession(await sessionOptions(plan, family, options), true)
     try {
-      const statistics = statisticsOf(session, await scoresOf(session))
+      const statistics = statisticsOf(session, await timed(scoresOf(session)))
       footprints.push({ statistics, scope: plan.scope })
-      pool ??= await withTrained(poolScoresOf(statistics), options.trained, session)
+      pool ??= await timed(withTrained(poolScoresOf(statistics), options.trained, session))
     } finally {
       session.close()
     }
   }
-  return { footprints, pool: pool! }
+  return { footprints, pool: pool!, scoreSeconds }
 }
 
 async function sessionOptions(plan: Planned, { points, ...family }: Planned['paths'][number], options: FootprintsOptions): Promise<FootprintOptions> {

@@ -80,6 +80,29 @@ export async function runLab(options: LabRunOptions): Promise<LabRunResult> {
   }
 }
 
+/** What `runLab` would do: the answer of `--dry-run`. */
+export interface LabRunPlan {
+  schema: 'warp.lab.run-plan/1'
+  lab: string
+  executor: string
+  threads: number
+  /** indices of trials that are done, and of those to run */
+  earlier: number[]
+  tasks: number[]
+  /** those at the speed of the machine that made the plan, on all its cores */
+  seconds: number
+}
+
+/** Checks everything that can be before a trial starts. @throws as `runLab` does then */
+export async function planRun(options: LabRunOptions): Promise<LabRunPlan> {
+  const { plan, wanted, finished, executor, threads } = await prepareRun(options)
+  const tasks = wanted.filter((index) => !finished.has(index))
+  return {
+    schema: 'warp.lab.run-plan/1', lab: path.resolve(options.lab), executor: executor.name, threads,
+    earlier: wanted.filter((index) => finished.has(index)), tasks, seconds: plan.estimate.seconds * tasks.length / plan.trials.length,
+  }
+}
+
 interface PreparedRun {
   plan: LabPlan
   wanted: number[]
@@ -88,7 +111,6 @@ interface PreparedRun {
   threads: number
 }
 
-/** Checks everything that can be before a trial starts. */
 async function prepareRun({ lab, signal, only, ...options }: LabRunOptions): Promise<PreparedRun> {
   const plan = await readPlan(lab)
   only?.forEach((index) => checkIndex(plan, index))

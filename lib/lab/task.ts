@@ -3,12 +3,10 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { openModel, writeFileAtomic } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
-import { Random } from '../random.js'
 import { parseRecipe, pick, trainOn } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
 import { takeLock } from './lock.js'
-import { drawTexts } from './mixtures.js'
-import { checkBase, checkIndex, membersOf, poolOf, probeLines, probesFile, readPlan, readPlanData, trialsFolder, type LabPlan } from './plan.js'
+import { checkBase, checkIndex, probeLines, probesFile, readPlan, readPlanData, trialRows, trialsFolder, type LabPlan } from './plan.js'
 import { failedTrial, readTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts } from './trial.js'
 
 export interface TrialOptions extends RunOptions {
@@ -38,7 +36,7 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   }
   const all = await timed('read', () => readPlanData(plan, { signal }))
   await checkBase(plan, { trust: true, signal })
-  const rows = drawTexts(poolOf(membersOf(all), plan.probes, plan.pool), counts, plan.domains, new Random(seed, 'lab/texts'), plan.replace)
+  const rows = trialRows(plan, all, index)
   const recipe = parseRecipe({ ...plan.recipe, seed })
   const output = path.join(folder, modelFolder)
   await mkdir(folder, { recursive: true })

@@ -1,12 +1,13 @@
 // A small lab from plan to report: what a plan holds, that trials survive kills and each other, what is refused.
-import { spawn } from 'node:child_process'
-import { appendFileSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fitProjectors, planLab, readPlan, readTrials, reportTable, runLab, runTrial, type LabPlanOptions } from '../../lib/lab/index.js'
 import { takeLock } from '../../lib/lab/lock.js'
 import { membersOf, poolOf } from '../../lib/lab/plan.js'
 import { readLabelledTexts } from '../../lib/train/index.js'
+import { warp } from '../command.js'
 import { temporaryDirectory } from '../models.js'
 import { repositoryRoot } from '../shared.js'
 import { domainFile, trainableModel } from '../training.js'
@@ -25,7 +26,7 @@ const resultOf = (lab: string, index: number): unknown => ({ ...JSON.parse(readF
 test('a plan is the same for the same options, keeps probes out of training, says what is drawn', async () => {
   const lab = await plan()
   const made = await readPlan(lab)
-  expect(readFileSync(join(await plan(), 'plan.json'))).toEqual(readFileSync(join(lab, 'plan.json')))
+  expect({ ...await readPlan(await plan()), estimate: null }).toEqual({ ...made, estimate: null })
   expect(made.trials).toHaveLength(6)
   for (const { counts, mixture } of made.trials) {
     expect(counts.reduce((a, b) => a + b)).toBe(24)
@@ -36,6 +37,25 @@ test('a plan is the same for the same options, keeps probes out of training, say
   expect(poolOf(members, made.probes, 'disjoint').flat().some((row) => made.probes.includes(row))).toBe(false)
   expect(poolOf(members, made.probes, 'shared').flat()).toHaveLength(180)
   expect(new Set(made.trials.map(({ seed }) => seed)).size).toBe(6)
+})
+
+test('a plan estimates what its trials take, after a pilot that leaves nothing', async () => {
+  const lab = await plan({ recipe: { epochs: 5, batch: 4, accumulate: 2 }, paths: [{ points: 3 }, { path: 'trajectory', points: 2 }], keep: 'weights' })
+  const { estimate: { pilot, trial, seconds, bytes } } = await readPlan(lab)
+  expect(readdirSync(lab).sort()).toEqual(['plan.json', 'probes.jsonl'])
+  expect([pilot.steps, pilot.probes]).toEqual([3, 24])
+  expect(trial.steps).toBe(15)
+  expect(trial.trainSeconds).toBeCloseTo(15 * pilot.secondsPerStep, 9)
+  // of ten probes a domain the pilot took eight
+  expect(trial.footprintSeconds).toBeCloseTo(pilot.openSeconds + pilot.scoreSeconds * 10 / 8, 9)
+  expect(seconds).toBeCloseTo(6 * (trial.trainSeconds + trial.footprintSeconds), 9)
+  await runTrial(lab, 0, { threads: 1 })
+  const size = (folder: string): number => readdirSync(folder, { withFileTypes: true, recursive: true })
+    .reduce((sum, entry) => sum + (entry.isFile() ? statSync(join(entry.parentPath, entry.name)).size : 0), 0)
+  // the same files, but for the lengths of numbers in records
+  expect(bytes.kept / 6 / size(join(trialsOf(lab), '0000'))).toBeCloseTo(1, 1)
+  expect(await planLab({ base, data: [data], output: join(lab, 'none'), texts: 24, probesPerDomain: 10, dryRun: true })).toMatchObject({ seed: 0 })
+  expect(existsSync(join(lab, 'none'))).toBe(false)
 })
 
 test('plan, run, fit, report', async () => {
@@ -84,10 +104,14 @@ test('weights are kept on request; footprints along several paths', async () => 
 })
 
 test('a trial that fails is tried once more, recorded with its error, and the rest goes on', async () => {
-  const lab = await plan({ recipe: { epochs: 2, batch: 8, learningRate: 1e30 }, trials: 2 })
+  const lab = await plan({ trials: 3 })
+  mkdirSync(join(trialsOf(lab), '0000'), { recursive: true })
+  writeFileSync(join(trialsOf(lab), '0000', 'model'), 'in the way')
   const result = await runLab({ lab, workers: 1, threads: 1 })
-  expect(result.failed.map(({ index, code }) => [index, code])).toEqual([[0, 'TRAINING_DIVERGED'], [1, 'TRAINING_DIVERGED']])
-  expect((await readTrials(trialsOf(lab))).map(({ error }) => error?.code)).toEqual(['TRAINING_DIVERGED', 'TRAINING_DIVERGED'])
+  expect(result).toMatchObject({ done: 2, failed: [{ index: 0, code: 'OUTPUT_NOT_WRITABLE' }] })
+  expect((await readTrials(trialsOf(lab))).map(({ error }) => error?.code)).toEqual(['OUTPUT_NOT_WRITABLE', undefined, undefined])
+  rmSync(join(trialsOf(lab), '0000', 'model'))
+  expect(await runLab({ lab, workers: 1, threads: 1 })).toMatchObject({ earlier: 2, done: 1, failed: [] })
 })
 
 test('an aborted run stops its children and goes on later', async () => {
@@ -117,16 +141,41 @@ test('locks: one holder, given back by whoever dies', async () => {
   expect(() => takeLock(join(file, 'x'))).toThrow(expect.objectContaining({ code: 'FILE_NOT_LOCKABLE', exitCode: 4 }))
 })
 
+test('the command line: what would be planned and run, and the run', async () => {
+  const folder = join(temporaryDirectory(), 'lab')
+  const args = ['--base', base, '--data', data, '--trials', '3', '--texts', '24', '--probes-per-domain', '10', '--epochs', '1', '-q', '-o', folder]
+  const dry = await warp(['lab', 'plan', ...args, '-n'])
+  expect(dry.stdout).toMatch(/3 trials of 24 texts, 30 probes[^]*time {2}about[^]*disk[^]*pilot of 1 steps[^]*nothing was written\n$/)
+  expect(existsSync(folder)).toBe(false)
+  expect((await warp(['lab', 'plan', ...args])).stdout).toMatch(/run it: warp lab run /)
+  const planned = await warp(['lab', 'run', folder, '--only', '0,2', '--threads', '1', '-n', '--json', '-q'])
+  expect(JSON.parse(planned.stdout)).toMatchObject({ schema: 'warp.lab.run-plan/1', executor: 'local', threads: 1, earlier: [], tasks: [0, 2] })
+  expect(existsSync(trialsOf(folder))).toBe(false)
+  expect(await warp(['lab', 'run', folder, '--only', '0,2', '--threads', '1', '-q'])).toMatchObject({ code: 0, stdout: expect.stringContaining('2 of 2 trials done') })
+  expect((await warp(['lab', 'run', folder, '-n', '-q'])).stdout).toMatch(/^1 trials to run[^]*; 2 are there\n {2}trials 1\n/)
+  const few = await warp(['lab', 'report', folder, '--json', '-q'])
+  expect([few.code, JSON.parse(few.stdout).error]).toEqual([3, expect.objectContaining({ code: 'TRIALS_FEW', details: { expected: 10, found: 2 } })])
+})
+
 describe('refusals', () => {
   test('a mixture that asks for more than there is', () =>
     expect(plan({ texts: 160 })).rejects.toMatchObject({ code: 'MIXTURE_POOL_SMALL', exitCode: 3, details: { found: 50 } }))
   test('unknown keys of a recipe', () =>
     expect(plan({ recipe: { rate: 1 } as object })).rejects.toMatchObject({ code: 'RECIPE_INVALID', message: expect.stringContaining('rate') }))
+  test('a rate that diverges, before there is a plan', async () => {
+    const output = temporaryDirectory()
+    await expect(plan({ recipe: { batch: 8, learningRate: 1e30 } }, output)).rejects.toMatchObject({ code: 'TRAINING_DIVERGED' })
+    expect(readdirSync(output)).toEqual([])
+  })
   test('more probes than texts', () => expect(plan({ probesPerDomain: 60 })).rejects.toMatchObject({ code: 'PROBES_TOO_MANY' }))
   test('a plan that is there', async () => {
     const lab = await plan()
     await expect(plan({}, lab)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
-    await plan({ force: true }, lab)
+    await plan({ force: true, seed: 4 }, lab)
+    await runLab({ lab, only: [0] })
+    await plan({ force: true, seed: 4 }, lab)
+    await expect(plan({ force: true, seed: 5 }, lab)).rejects.toMatchObject({ code: 'PLAN_HAS_TRIALS', exitCode: 3 })
+    await expect(runLab({ lab, only: [6] })).rejects.toMatchObject({ code: 'TRIAL_INDEX' })
   })
   test('no plan, another version, an edited one', async () => {
     await expect(readPlan(temporaryDirectory())).rejects.toMatchObject({ code: 'PLAN_MISSING', exitCode: 3 })
@@ -145,4 +194,37 @@ describe('refusals', () => {
     await expect(runLab({ lab })).rejects.toMatchObject({ code: 'DATA_CHANGED', exitCode: 3 })
     expect(existsSync(trialsOf(lab))).toBe(false)
   })
+  test('a base that changed, before any trial', async () => {
+    const own = trainableModel()
+    const lab = await plan({ base: own })
+    const file = join(own, 'model.safetensors')
+    const bytes = readFileSync(file)
+    bytes[bytes.length - 1] ^= 1
+    writeFileSync(file, bytes)
+    await expect(runLab({ lab })).rejects.toMatchObject({ code: 'BASE_CHANGED', exitCode: 3, details: { file } })
+    expect(existsSync(trialsOf(lab))).toBe(false)
+  })
+})
+
+const mounted = process.platform === 'linux' && process.getuid?.() === 0
+if (!mounted) process.stderr.write('skipped: a full disk: only root can mount one\n')
+const onSmallDisk = mounted ? test : test.skip
+onSmallDisk('a disk that fills up: its own code, earlier trials intact, goes on when there is space', async () => {
+  const lab = temporaryDirectory()
+  const { estimate: { bytes } } = await plan({ keep: 'weights' }).then(readPlan)
+  const mount = (...args: string[]): void => void execFileSync('mount', args)
+  // room for three trials and a half
+  mount('-t', 'tmpfs', '-o', `size=${Math.ceil(bytes.kept / 6 * 3.5 / 4096) * 4}k`, 'tmpfs', lab)
+  try {
+    await plan({ keep: 'weights' }, lab)
+    await expect(runLab({ lab, workers: 1, threads: 1 })).rejects.toMatchObject({ code: 'DISK_FULL', exitCode: 4 })
+    const there = await readTrials(trialsOf(lab))
+    expect(there.length).toBeGreaterThanOrEqual(2)
+    expect(there.every(({ error }) => !error)).toBe(true)
+    mount('-o', `remount,size=${bytes.kept * 2}`, lab)
+    expect(await runLab({ lab, workers: 1, threads: 1 })).toMatchObject({ earlier: there.length, done: 6 - there.length, failed: [] })
+    for (const { index } of there) expect(existsSync(join(trialsOf(lab), `000${index}`, 'model', 'model.safetensors'))).toBe(true)
+  } finally {
+    execFileSync('umount', ['-l', lab])
+  }
 })

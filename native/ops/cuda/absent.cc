@@ -23,7 +23,7 @@ void require_cuda(int) {
               "rebuild with nvcc: CUDA_HOME=/usr/local/cuda npm rebuild warp-recover; or use --device cpu");
 }
 
-std::unique_ptr<cuda::Backend> cuda::Backend::open(int index, Precision) {
+std::unique_ptr<cuda::Backend> cuda::Backend::open(int index, Precision, bool) {
   require_cuda(index);
   return nullptr;
 }

@@ -1,7 +1,8 @@
 #include "ops/cuda/backend.h"
 
 #include <algorithm>
-#include <limits>
+#include <list>
+#include <tuple>
 #include <vector>
 
 #include "ops/cuda/device.h"
@@ -71,7 +72,8 @@ struct Bound {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(int index, Precision precision) : index_(index), bound_(index), ops_(precision, compute_) {}
+  CudaBackend(int index, Precision precision, bool timed)
+      : index_(index), bound_(index), timed_(timed), ops_(precision, compute_) {}
   ~CudaBackend() override {
     cudaSetDevice(index_);
     cudaStreamSynchronize(copy_);  // what fails here has failed before, and been reported
@@ -98,6 +100,7 @@ class CudaBackend : public Backend {
   char* host_memory() const override { return host_.data(); }
 
   void upload(void* to, const void* from, size_t bytes, Queue queue) override {
+    const Timed timed(*this, queue == Queue::kCopy ? &uploads_ : nullptr, queue);
     cuda::upload(static_cast<char*>(to), static_cast<const char*>(from), bytes, stream(queue));
     if (queue == Queue::kCompute) check(cudaStreamSynchronize(compute_), "upload");
   }
@@ -113,8 +116,19 @@ class CudaBackend : public Backend {
     if (bytes) check(cudaMemsetAsync(to, 0, bytes, compute_), "cudaMemset");
   }
   void mark(int number, Queue queue) override { marks_[number].record(stream(queue)); }
-  void hold(int number, Queue queue) override { marks_[number].hold(stream(queue)); }
+  void hold(int number, Queue queue) override {
+    const Timed timed(*this, queue == Queue::kCompute ? &stalls_ : nullptr, queue);
+    marks_[number].hold(stream(queue));
+  }
   void wait(int number) override { marks_[number].wait(); }
+  Timeline timeline() const override {
+    compute_.wait();
+    copy_.wait();
+    Timeline t;
+    for (const auto& [begin, end] : uploads_) t.uploads += begin.until(end);
+    for (const auto& [begin, end] : stalls_) t.stalls += begin.until(end);
+    return t;
+  }
 
   void merge(const Merge& m, size_t count, void* out, Dtype dtype) override { cuda::merge(m, count, out, dtype, compute_); }
   void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy) override {
@@ -185,22 +199,43 @@ class CudaBackend : public Backend {
  private:
   cudaStream_t stream(Queue queue) const { return queue == Queue::kCompute ? compute_ : copy_; }
 
+  // Two events around what is queued while it lives, where anyone asks for them.
+  using Spans = std::list<std::pair<Event, Event>>;
+  class Timed {
+   public:
+    Timed(CudaBackend& backend, Spans* spans, Queue queue) : stream_(backend.stream(queue)) {
+      if (!backend.timed_ || !spans) return;
+      spans->emplace_back(std::piecewise_construct, std::forward_as_tuple(true), std::forward_as_tuple(true));
+      span_ = &spans->back();
+      span_->first.record(stream_);
+    }
+    ~Timed() {
+      if (span_) cudaEventRecord(span_->second, stream_);
+    }
+
+   private:
+    const cudaStream_t stream_;
+    Spans::value_type* span_ = nullptr;
+  };
+
   const int index_;
   const Bound bound_;
+  const bool timed_;
   Stream compute_, copy_;
   CudaOps ops_;
   Array<char> memory_;
   Pinned<char> host_;
   Event marks_[kMarks];
+  Spans uploads_, stalls_;  // the former is the copying thread's, the latter the computing one's
 };
 
 }  // namespace
 
 size_t pair_workspace(size_t count) { return std::max(statistics_workspace(count), select_workspace(count)); }
 
-std::unique_ptr<Backend> Backend::open(int index, Precision precision) {
+std::unique_ptr<Backend> Backend::open(int index, Precision precision, bool timed) {
   require_cuda(index);
-  return std::make_unique<CudaBackend>(index, precision);
+  return std::make_unique<CudaBackend>(index, precision, timed);
 }
 
 }  // namespace warp::cuda

@@ -88,12 +88,18 @@ struct GradientShape {
 
 enum class Queue { kCompute, kCopy };
 
+// Seconds by the device's own clock.
+struct Timeline {
+  double uploads = 0;  // that the copy queue uploaded
+  double stalls = 0;   // that the compute queue stood still for a mark of the copy queue
+};
+
 constexpr size_t kMaxHeadSize = 256;  // of attention
 
 class Backend {
  public:
   // Throws as require_cuda() does.
-  static std::unique_ptr<Backend> open(int index, Precision precision);
+  static std::unique_ptr<Backend> open(int index, Precision precision, bool timed = false);
   virtual ~Backend() = default;  // waits for what is queued
 
   // Every thread that calls anything below calls this first.
@@ -123,6 +129,8 @@ class Backend {
   virtual void mark(int number, Queue queue) = 0;   // behind what is queued now
   virtual void hold(int number, Queue queue) = 0;   // what is queued from now on waits for the mark
   virtual void wait(int number) = 0;                // waits until the mark is passed
+  // Of all so far, where the backend was opened to be timed; waits.
+  virtual Timeline timeline() const = 0;
 
   virtual void merge(const Merge& m, size_t count, void* out, Dtype dtype) = 0;
   virtual void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy) = 0;

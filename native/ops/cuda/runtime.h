@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -81,6 +83,12 @@ class Event {
   void record(cudaStream_t stream) const { check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
   void hold(cudaStream_t stream) const { check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
   void wait() const { check(cudaEventSynchronize(event_), "the device"); }
+  // Seconds until `later`; both timed and passed.
+  double until(const Event& later) const {
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, event_, later.event_), "cudaEventElapsedTime");
+    return double(milliseconds) / 1e3;
+  }
   operator cudaEvent_t() const { return event_; }
 
  private:
@@ -116,30 +124,40 @@ class Array {
   size_t size_ = 0;
 };
 
-// Page-locked host memory: the only kind that copies while kernels run.
+// Page-locked host memory: the only kind that copies while kernels run. Where the system gives none, ordinary memory:
+// copies then wait for kernels, and nothing else changes.
 template <class T>
 class Pinned {
  public:
   Pinned() = default;
   explicit Pinned(size_t count) : size_(count) {
-    if (count) check(cudaMallocHost(reinterpret_cast<void**>(&data_), count * sizeof(T)), "cudaMallocHost");
+    if (count == 0) return;
+    const cudaError_t status = cudaMallocHost(reinterpret_cast<void**>(&data_), count * sizeof(T));
+    locked_ = status == cudaSuccess;
+    if (locked_) return;
+    if (status != cudaErrorMemoryAllocation) throw to_error(status, "cudaMallocHost");
+    cudaGetLastError();  // the runtime remembers it for the next caller otherwise
+    data_ = static_cast<T*>(std::malloc(count * sizeof(T)));
+    if (!data_) throw std::bad_alloc();
   }
   ~Pinned() {
-    if (data_) cudaFreeHost(data_);
+    if (locked_) cudaFreeHost(data_);
+    else std::free(data_);
   }
-  Pinned(Pinned&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Pinned(Pinned&& other) noexcept { *this = std::move(other); }
   Pinned& operator=(Pinned&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(locked_, other.locked_);
     return *this;
   }
   T* data() const { return data_; }
   size_t size() const { return size_; }
-  T& operator[](size_t i) const { return data_[i]; }
 
  private:
   T* data_ = nullptr;
   size_t size_ = 0;
+  bool locked_ = false;
 };
 
 template <class T>

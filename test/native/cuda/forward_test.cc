@@ -121,6 +121,49 @@ TEST(memory_that_others_took_since_the_plan_makes_smaller_chunks) {
   shim::machine().memory = machine;
 }
 
+// Whatever the streams' timing: only waits that are asked for hold, staging is read late, memory is written early.
+TEST(layers_are_uploaded_beside_the_computation_in_any_timing) {
+  for (const char* kind : {"bert", "gpt2"})
+    for (const char* name : {"linear", "slerp", "ties", "dare"}) {
+      PathOptions options = family(name, {0.3, 0.6});
+      if (options.family == "dare") options.rescale = "l1";
+      std::vector<float> expected;
+      for (shim::Late late : {shim::Late::kNone, shim::Late::kAll, shim::Late::kFirst, shim::Late::kSecond}) {
+        const Case c = make_case(kind, Dtype::kF32, options);
+        shim::late_streams(late);
+        shim::copies() = {};
+        const auto found = on_device(c, 0, 40);
+        shim::late_streams(shim::Late::kNone);
+        if (expected.empty()) expected = found;
+        CHECK(found == expected);
+        CHECK(shim::copies().pinned >= 2 * 12);  // two layers of at least twelve tensors
+      }
+    }
+  CHECK(shim::memory_in_use() == 0 && shim::handles() == 0);
+}
+
+TEST(without_page_locked_memory_everything_still_works) {
+  const auto run = [] { return on_device(make_case("bert", Dtype::kF32, family("linear")), 0, 40); };
+  const auto expected = run();
+  shim::machine().pinning = false;
+  shim::copies() = {};
+  CHECK(run() == expected && shim::copies().pinned == 0);
+  shim::machine().pinning = true;
+}
+
+TEST(a_timed_backend_counts_uploads_and_stalls) {
+  const Case c = make_case("gpt2", Dtype::kF32, family("linear"));
+  for (bool timed : {false, true}) {
+    const auto backend = cuda::Backend::open(0, Precision::kF32, timed);
+    DeviceForward forward(*c.model, *backend, *c.path, c.texts, 0, 0);
+    Context context;
+    forward.run(context);
+    const cuda::Timeline t = backend->timeline();  // every span takes a millisecond here
+    CHECK(timed ? t.uploads >= 2 * 12e-3 && t.stalls == 2e-3 : t.uploads == 0 && t.stalls == 0);
+  }
+  CHECK(shim::handles() == 0);
+}
+
 TEST(progress_is_monotonic_and_complete_and_an_abort_frees_everything) {
   const Case c = make_case("gpt2", Dtype::kF32, family("linear"));
   double last = 0, all = 0;

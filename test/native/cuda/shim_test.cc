@@ -142,6 +142,34 @@ TEST(a_warp_that_runs_ahead_of_another_shows) {
   CHECK(shown);
 }
 
+static void write_one(float value, float* out) { *out = value; }
+TEST(late_streams_do_only_what_they_must) {
+  using shim::Late;
+  for (Late late : {Late::kNone, Late::kAll, Late::kFirst, Late::kSecond}) {
+    shim::late_streams(late);
+    const Stream first, second;
+    const Event event;
+    const Array<float> there(2);
+    const Pinned<float> here(1);
+    here.data()[0] = 1;
+    upload(there.data(), here.data(), 1, first);
+    event.record(first);
+    WARP_LAUNCH(write_one, 1, 1, 0, second, 2.0f, there.data());  // without waiting: a race
+    here.data()[0] = 3;                                           // while it may still be read: another
+    first.wait();
+    second.wait();
+    const float raced = *there.data();
+    CHECK(raced == (late == Late::kSecond ? 2 : late == Late::kNone ? 2 : late == Late::kFirst ? 3 : 2));
+    upload(there.data() + 1, here.data(), 1, first);
+    event.record(first);
+    event.hold(second);
+    WARP_LAUNCH(write_one, 1, 1, 0, second, 4.0f, there.data() + 1);
+    second.wait();
+    CHECK(there.data()[1] == 4);
+  }
+  shim::late_streams(Late::kNone);
+}
+
 TEST(device_memory_is_counted_poisoned_and_bounded) {
   const size_t before = shim::memory_in_use();
   {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ops/cuda/cublas.h"
+#include "shim/streams.h"
 
 namespace {
 
@@ -67,10 +68,10 @@ Status heuristic(Handle, Desc desc, Layout, Layout, Layout, Layout, Preference, 
 
 Status matmul(Handle, Desc desc, const void* alpha, const void* a, Layout layoutA, const void* b, Layout layoutB,
               const void* beta, const void* c, Layout, void* d, Layout layoutD, const Algorithm*, void*, size_t,
-              CudaStream) {
+              CudaStream stream) {
   multiplied++;
-  const auto& how = *static_cast<Description*>(desc);
-  const auto &la = *static_cast<Shape*>(layoutA), &lb = *static_cast<Shape*>(layoutB), &ld = *static_cast<Shape*>(layoutD);
+  const auto how = *static_cast<Description*>(desc);
+  const auto la = *static_cast<Shape*>(layoutA), lb = *static_cast<Shape*>(layoutB), ld = *static_cast<Shape*>(layoutD);
   const uint64_t inner = how.transA ? la.rows : la.columns;
   if ((how.transA ? la.columns : la.rows) != ld.rows || (how.transB ? lb.columns : lb.rows) != inner ||
       (how.transB ? lb.rows : lb.columns) != ld.columns || la.ld < int64_t(la.rows) || lb.ld < int64_t(lb.rows) ||
@@ -78,17 +79,19 @@ Status matmul(Handle, Desc desc, const void* alpha, const void* a, Layout layout
     return Status(7);  // invalid value
   const auto *x = static_cast<const float*>(a), *y = static_cast<const float*>(b), *from = static_cast<const float*>(c);
   const float times = *static_cast<const float*>(alpha), keep = *static_cast<const float*>(beta);
-  for (uint64_t j = 0; j < ld.columns; j++)
-    for (uint64_t i = 0; i < ld.rows; i++) {
-      double sum = 0;
-      for (uint64_t k = 0; k < inner; k++)
-        sum += double(how.transA ? x[k + i * la.ld] : x[i + k * la.ld]) * (how.transB ? y[j + k * lb.ld] : y[k + j * lb.ld]);
-      sum *= times;
-      if (keep != 0) sum += keep * double(from[i + j * ld.ld]);
-      if (how.epilogue == kEpilogueBias || how.epilogue == kEpilogueGeluBias) sum += how.bias[i];
-      if (how.epilogue == kEpilogueGeluBias) sum = gelu_tanh(sum);
-      static_cast<float*>(d)[i + j * ld.ld] = float(sum);
-    }
+  shim::queue(stream, [=] {
+    for (uint64_t j = 0; j < ld.columns; j++)
+      for (uint64_t i = 0; i < ld.rows; i++) {
+        double sum = 0;
+        for (uint64_t k = 0; k < inner; k++)
+          sum += double(how.transA ? x[k + i * la.ld] : x[i + k * la.ld]) * (how.transB ? y[j + k * lb.ld] : y[k + j * lb.ld]);
+        sum *= times;
+        if (keep != 0) sum += keep * double(from[i + j * ld.ld]);
+        if (how.epilogue == kEpilogueBias || how.epilogue == kEpilogueGeluBias) sum += how.bias[i];
+        if (how.epilogue == kEpilogueGeluBias) sum = gelu_tanh(sum);
+        static_cast<float*>(d)[i + j * ld.ld] = float(sum);
+      }
+  });
   return kSuccess;
 }
 

@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <tuple>
 
 #include "fibers.h"
+#include "streams.h"
 
 #define __global__
 #define __device__
@@ -16,11 +18,14 @@
 
 #define WARP_LAUNCH(kernel, grid, block, bytes, stream, ...)                                       \
   do {                                                                                             \
-    (void)(stream);                                                                                \
-    const dim3 launch_grid = (grid);                                                               \
+    const dim3 launch_grid = (grid), launch_block = (block);                                       \
+    const size_t launch_bytes = (bytes);                                                           \
     if (launch_grid.x && launch_grid.y && launch_grid.z) {                                         \
       ::warp::cuda::check(cudaGetLastError(), #kernel);                                            \
-      shim::launch(launch_grid, (block), (bytes), [&] { kernel(__VA_ARGS__); });                   \
+      shim::queue(stream, [=, values = std::make_tuple(__VA_ARGS__)] {                             \
+        shim::launch(launch_grid, launch_block, launch_bytes,                                      \
+                     [&] { std::apply([](auto... each) { kernel(each...); }, values); });          \
+      });                                                                                          \
     }                                                                                              \
   } while (0)
 #define WARP_SHARED(type, name, count) \
@@ -128,6 +133,7 @@ struct Machine {
   int devices = 1, driver = 13000, runtime = 13000;
   size_t memory = size_t(1) << 30;  // of a device
   cudaError_t counting = cudaSuccess;
+  bool pinning = true;  // whether page-locked memory is to be had
   int calls_until_failure = -1;  // of copies and synchronisations and launches; −1: never
   cudaError_t failure = cudaErrorLaunchFailure;  // sticky from then on
 };
@@ -162,3 +168,4 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to);  // one for everything

@@ -1,10 +1,11 @@
-// The runtime of the pretended device: everything happens at once, on the host. Memory is filled with NaNs and
+// The runtime of the pretended device, on the host; when things happen is up to streams.h. Memory is filled with NaNs and
 // guarded; a guard that was touched is reported when the memory is freed.
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "cuda_runtime.h"
 
@@ -60,6 +61,15 @@ void release(std::map<void*, size_t>& table, void* pointer) {
 
 }  // namespace
 
+// Whether it lies in memory of cudaMallocHost.
+bool is_pinned(const void* pointer) {
+  const std::lock_guard<std::mutex> lock(state().mutex);
+  const auto* at = static_cast<const char*>(pointer);
+  for (const auto& [begin, bytes] : state().host)
+    if (at >= static_cast<const char*>(begin) && at < static_cast<const char*>(begin) + bytes) return true;
+  return false;
+}
+
 Machine& machine() { return state().machine; }
 size_t memory_in_use() { return state().used; }
 size_t handles() { return state().handles; }
@@ -114,55 +124,91 @@ cudaError_t cudaMalloc(void** pointer, size_t bytes) {
 }
 cudaError_t cudaFree(void* pointer) {
   if (!pointer) return cudaSuccess;
+  shim::finish_all();
   const std::lock_guard<std::mutex> lock(state().mutex);
   state().used -= state().device.at(pointer);
   shim::release(state().device, pointer);
   return cudaSuccess;
 }
 cudaError_t cudaMallocHost(void** pointer, size_t bytes) {
+  if (!shim::machine().pinning) return cudaErrorMemoryAllocation;
   const std::lock_guard<std::mutex> lock(state().mutex);
   *pointer = shim::allocate(state().host, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* pointer) {
   if (!pointer) return cudaSuccess;
+  shim::finish_all();
   const std::lock_guard<std::mutex> lock(state().mutex);
   shim::release(state().host, pointer);
   return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+// Page-locked memory is read when the copy happens; other memory before the call returns, or written before it does.
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   if (const cudaError_t failure = shim::tick()) return failure;
-  std::memcpy(to, from, bytes);
+  if (kind == cudaMemcpyHostToDevice && stream) {
+    const bool pinned = shim::is_pinned(from);
+    (pinned ? shim::copies().pinned : shim::copies().pageable)++;
+    if (!pinned) {
+      const auto* bytes_of = static_cast<const unsigned char*>(from);
+      const std::vector<unsigned char> held(bytes_of, bytes_of + bytes);
+      shim::queue(stream, [=] { std::memcpy(to, held.data(), bytes); });
+      return cudaSuccess;
+    }
+  }
+  shim::queue(stream, [=] { std::memcpy(to, from, bytes); });
+  if (kind == cudaMemcpyDeviceToHost && !shim::is_pinned(to)) shim::finish(stream);
   return cudaSuccess;
 }
 cudaError_t cudaMemcpyPeerAsync(void* to, int, const void* from, int, size_t bytes, cudaStream_t stream) {
   return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
 }
-cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
   if (const cudaError_t failure = shim::tick()) return failure;
-  std::memset(to, value, bytes);
+  shim::queue(stream, [=] { std::memset(to, value, bytes); });
   return cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   state().handles++;
-  *stream = nullptr;
+  *stream = shim::make_stream();
   return cudaSuccess;
 }
-cudaError_t cudaStreamDestroy(cudaStream_t) {
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   state().handles--;
+  shim::drop_stream(stream);
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return shim::tick(); }
-cudaError_t cudaDeviceSynchronize() { return shim::tick(); }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  shim::finish(stream);
+  return shim::tick();
+}
+cudaError_t cudaDeviceSynchronize() {
+  shim::finish_all();
+  return shim::tick();
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  shim::hold(stream, event);
+  return cudaSuccess;
+}
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   state().handles++;
-  *event = nullptr;
+  *event = shim::make_event();
   return cudaSuccess;
 }
-cudaError_t cudaEventDestroy(cudaEvent_t) {
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
   state().handles--;
+  shim::drop_event(event);
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return shim::tick(); }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  shim::record(event, stream);
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  shim::finish(event);
+  return shim::tick();
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t, cudaEvent_t) {
+  *milliseconds = 1;
+  return cudaSuccess;
+}

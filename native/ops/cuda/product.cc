@@ -26,9 +26,10 @@ cublas::Compute compute_type(Precision precision) {
   }
 }
 
-// Bytes, a power of two up to 256, that the address is a multiple of.
+// Bytes, a power of two, that the address is a multiple of: up to the 16 of the widest load. A choice of algorithm must
+// not depend on more, which chunks would change.
 size_t alignment(const void* pointer) {
-  const auto address = reinterpret_cast<uintptr_t>(pointer) | 256;
+  const auto address = reinterpret_cast<uintptr_t>(pointer) | 16;
   return size_t(address & (~address + 1));
 }
 

@@ -1,6 +1,6 @@
-// Element-wise loops and selection of the paths against the copy bandwidth measured in the same run: gigabytes per second
-// of what is read and written by one thread, in the thread's own time, so that others on the machine disturb little.
-// Prints one JSON object; see cases/paths.mjs.
+// Element-wise loops of the paths as shares of the copy bandwidth measured in the same run (what is read and written by one
+// thread, in the thread's own time, so that others on the machine disturb little), and the selection of ties as a multiple
+// of one linear pass. Prints one JSON object; see cases/paths.mjs.
 #include <time.h>
 
 #include <cstdio>
@@ -54,23 +54,30 @@ Sides sides_of(Dtype dtype) {
   return sides;
 }
 
-// θ of every element into the same dtype, as merge and the forward pass form it: by blocks.
-template <class Form>
-void form(Threads& threads, Sides& s, Form body) {
+// Seconds for θ of every element into the same dtype, as `warp merge` forms it.
+double form(Threads& threads, Sides& s, int rounds, const paths::Formula& formula, const uint8_t* keep) {
+  const paths::Kernels& k = paths::kernels();
   const size_t width = dtype_size(s.dtype);
-  threads.parallel(kCount / kTask, [&](size_t task, int) {
-    float left[paths::kBlock], right[paths::kBlock], scratch[paths::kBlock];
-    const bool plain = s.dtype == Dtype::kF32;  // as PathTensor and merge do: no detour through scratch
-    const auto values = [&](Buffer<char>& side, size_t at, float* decoded) -> const float* {
-      if (plain) return reinterpret_cast<const float*>(side.data()) + at;
-      paths::kernels().decode(s.dtype, side.data() + at * width, paths::kBlock, decoded);
-      return decoded;
-    };
-    for (size_t at = task * kTask; at < (task + 1) * kTask; at += paths::kBlock) {
-      float* out = plain ? reinterpret_cast<float*>(s.out.data()) + at : scratch;
-      body(values(s.l, at, left), values(s.r, at, right), out);
-      paths::kernels().encode(s.dtype, out, paths::kBlock, s.out.data() + at * width);
-    }
+  return best(rounds, [&] {
+    threads.parallel(kCount / kTask, [&](size_t task, int) {
+      const size_t begin = task * kTask;
+      char *l = s.l.data() + begin * width, *r = s.r.data() + begin * width, *out = s.out.data() + begin * width;
+      if (width == 2) {
+        k.merge(s.dtype, formula, l, r, keep + begin, kTask, out);
+        return;
+      }
+      const float *left = reinterpret_cast<const float*>(l), *right = reinterpret_cast<const float*>(r);
+      float* to = reinterpret_cast<float*>(out);
+      for (size_t at = 0; at < kTask; at += paths::kBlock) {
+        switch (formula.family) {
+          case paths::Formula::kBlend: k.blend(left + at, right + at, formula.a, formula.b, paths::kBlock, to + at); break;
+          case paths::Formula::kClip: k.clip(left + at, right + at, formula.a, paths::kBlock, to + at); break;
+          case paths::Formula::kMasked: k.masked(left + at, right + at, keep + begin + at, formula.a, paths::kBlock, to + at); break;
+          default: k.lerp(left + at, right + at, formula.a, paths::kBlock, to + at);
+        }
+        k.encode(s.dtype, to + at, paths::kBlock, out + at * width);  // finds what is not finite
+      }
+    });
   });
 }
 
@@ -78,15 +85,12 @@ void measure(Threads& threads, Dtype dtype, int rounds, double copy) {
   Sides s = sides_of(dtype);
   const double bytes = double(kCount) * double(dtype_size(dtype)) * 3;
   const paths::Kernels& k = paths::kernels();
-  const double lerp = best(rounds, [&] {
-    form(threads, s, [&](const float* l, const float* r, float* out) { k.lerp(l, r, 0.3, paths::kBlock, out); });
-  });
-  const double blend = best(rounds, [&] {
-    form(threads, s, [&](const float* l, const float* r, float* out) { k.blend(l, r, 0.7, 0.4, paths::kBlock, out); });
-  });
-  const double clip = best(rounds, [&] {
-    form(threads, s, [&](const float* l, const float* r, float* out) { k.clip(l, r, 1e-3, paths::kBlock, out); });
-  });
+  std::vector<uint8_t> keep(kCount);
+  for (size_t i = 0; i < kCount; i++) keep[i] = i * 2654435761u % 10 != 0;
+  const double lerp = form(threads, s, rounds, {paths::Formula::kLerp, 0.3, 0}, keep.data());
+  const double masked = form(threads, s, rounds, {paths::Formula::kMasked, 0.3, 0}, keep.data());
+  const double blend = form(threads, s, rounds, {paths::Formula::kBlend, 0.7, 0.4}, keep.data());
+  const double clip = form(threads, s, rounds, {paths::Formula::kClip, 1e-3, 0}, keep.data());
   PathOptions options;
   options.family = "ties";
   paths::PairSource pair;
@@ -103,9 +107,9 @@ void measure(Threads& threads, Dtype dtype, int rounds, double copy) {
     threads.parallel(tasks, [&](size_t task, int) { body(task); });
   };
   const double ties = best(rounds, [&] { paths::find_constants(pair, options, run); });
-  std::printf(",\"%s\":{\"lerp\":%.3g,\"blend\":%.3g,\"clip\":%.3g,\"lerpOfCopy\":%.3g,\"selectionOfLerp\":%.3g}",
-              dtype_name(dtype), bytes / lerp / 1e9, bytes / blend / 1e9, bytes / clip / 1e9, bytes / lerp / 1e9 / copy,
-              ties / lerp);
+  const auto share = [&](double seconds, double more) { return (bytes + more) / seconds / 1e9 / copy; };
+  std::printf(",\"%s\":{\"lerp\":%.3g,\"masked\":%.3g,\"blend\":%.3g,\"clip\":%.3g,\"selectionOfLerp\":%.3g}",
+              dtype_name(dtype), share(lerp, 0), share(masked, kCount), share(blend, 0), share(clip, 0), ties / lerp);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ const Kernels& pick() {
   const std::string name = asked ? asked : "";
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool has2 = __builtin_cpu_supports("avx2");
+  const bool has2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
   const bool has512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (has512 && (name.empty() || name == "avx512")) return avx512_kernels;

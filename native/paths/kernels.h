@@ -1,6 +1,7 @@
 #pragma once
-// The element-wise loops of the path families, compiled once per instruction set. All of them compute in double
-// precision without contraction and round once to float32, so every instruction set gives the same bits.
+// The element-wise loops of the path families, compiled once per instruction set. They compute in double precision and
+// round once to float32 (merge, between 16-bit dtypes, in float32), all without contraction: every instruction set gives
+// the same bits.
 #include <cstddef>
 #include <cstdint>
 
@@ -12,6 +13,20 @@ constexpr size_t kBlock = 2048;  // elements that stay in the first-level cache 
 
 struct Sums {  // of one block: reductions in double, in a fixed order
   double ll = 0, rr = 0, lr = 0;
+};
+
+// How θ comes from base l and reference r.
+struct Formula {
+  enum Family {
+    kBase,       // l
+    kReference,  // r
+    kLerp,       // l + a (r − l)
+    kBlend,      // a l + b r
+    kMasked,     // l + a (r − l) where kept, else l
+    kClip,       // r within [l − a, l + a]
+    kCheckpoint,  // number a of a trajectory's
+  } family;
+  double a, b;
 };
 
 struct Kernels {
@@ -26,6 +41,11 @@ struct Kernels {
   void (*masked)(const float* l, const float* r, const uint8_t* keep, double w, size_t count, float* out);
   // r where |r − l| ≤ t, else l ± t towards r
   void (*clip)(const float* l, const float* r, double t, size_t count, float* out);
+  // kLerp, kBlend, kMasked or kClip between elements that are F16 or BF16 on both sides, to the same dtype, to nearest
+  // even of the value in float32; any alignment. `keep` of kMasked. Returns the first element that is not finite
+  // afterwards, or count.
+  size_t (*merge)(Dtype dtype, const Formula& formula, const void* l, const void* r, const uint8_t* keep, size_t count,
+                  void* out);
   // Bits of |r − l| rounded to float32: ordered as the magnitudes are.
   void (*magnitudes)(const float* l, const float* r, size_t count, uint32_t* keys);
   // keep[i] = keys[i] > key, or keys[i] == key and first + i < index

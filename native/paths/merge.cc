@@ -74,25 +74,12 @@ class ShardWriter {
     const uint64_t offset = range.tensor->offset + range.begin * width;
     for (size_t i = 0; i < files_.size(); i++) {
       const size_t slot = (start + i) % files_.size();
-      form(tensor, range, shard_.targets[slot].point, out.data());
+      const int k = shard_.targets[slot].point;
+      const size_t bad = tensor.write(k, 0, count, dtype, out.data());
+      if (bad < count) refuse(tensor, path_, range, k, bad);
       files_[slot]->write(offset, out.data(), out.size());
       report(out.size());
     }
-  }
-
-  void form(const PathTensor& tensor, const Range& range, int k, char* out) {
-    const Dtype dtype = range.tensor->dtype;
-    const size_t width = dtype_size(dtype), count = size_t(range.count);
-    float scratch[paths::kBlock];
-    for (size_t at = 0; at < count; at += paths::kBlock) {
-      const size_t size = std::min(paths::kBlock, count - at);
-      float* values = dtype == Dtype::kF32 ? reinterpret_cast<float*>(out) + at : scratch;  // then checked in place
-      tensor.point(k, at, size, values);
-      const size_t bad = paths::kernels().encode(dtype, values, size, out + at * width);
-      if (bad < size) refuse(tensor, path_, range, k, at + bad);
-    }
-    // F64 and the payload of what was stored pass through float32 above, but not from here
-    if (const char* stored = tensor.stored(k, dtype)) std::copy_n(stored, count * width, out);
   }
 
   void copy_bytes(const MergeShard::Copy& copy) {

@@ -280,25 +280,23 @@ const PathTensor::Side* PathTensor::exact(int k) const {
   return k >= path_->points() ? &reference_ : exact(path_->options_.lambdas[size_t(k)]);
 }
 
-const char* PathTensor::stored(int k, Dtype dtype) const {
-  const Side* side = exact(k);
-  return side && side->dtype == dtype ? side->bytes.data() : nullptr;
-}
-
-PathTensor::Formula PathTensor::formula(int k) const {
-  if (const Side* side = exact(k))
-    return {side == &base_ ? Formula::kBase : side == &reference_ ? Formula::kReference : Formula::kCheckpoint,
-            side == &base_ || side == &reference_ ? 0 : double(side - checkpoints_.data()), 0};
-  const double lambda = path_->options_.lambdas[size_t(k)], weight = path_->weight(lambda);
+PathTensor::Formula PathTensor::formula_at(double lambda) const {
   switch (constants_.branch) {
     case Branch::kAngle: {
       const double angle = constants_.angle, sine = std::sin(angle);
       return {Formula::kBlend, std::sin((1 - lambda) * angle) / sine, std::sin(lambda * angle) / sine};
     }
     case Branch::kClip: return {Formula::kClip, lambda * constants_.largest, 0};
-    case Branch::kMask: return {Formula::kMasked, weight * constants_.scale, 0};
-    default: return {Formula::kLerp, weight, 0};
+    case Branch::kMask: return {Formula::kMasked, path_->weight(lambda) * constants_.scale, 0};
+    default: return {Formula::kLerp, path_->weight(lambda), 0};
   }
+}
+
+PathTensor::Formula PathTensor::formula(int k) const {
+  if (const Side* side = exact(k))
+    return {side == &base_ ? Formula::kBase : side == &reference_ ? Formula::kReference : Formula::kCheckpoint,
+            side == &base_ || side == &reference_ ? 0 : double(side - checkpoints_.data()), 0};
+  return formula_at(path_->options_.lambdas[size_t(k)]);
 }
 
 void PathTensor::point(int k, size_t begin, size_t count, float* out) const {
@@ -312,23 +310,38 @@ void PathTensor::at(double lambda, size_t begin, size_t count, float* out) const
 }
 
 void PathTensor::form(double lambda, size_t begin, size_t count, float* out) const {
-  const Branch branch = constants_.branch;
-  const double weight = path_->weight(lambda), angle = constants_.angle, sine = std::sin(angle);
-  const double a = std::sin((1 - lambda) * angle) / sine, b = std::sin(lambda * angle) / sine;
+  const Formula f = formula_at(lambda);
   const paths::Kernels& kernels = paths::kernels();
   float left[paths::kBlock], right[paths::kBlock];
   for (size_t done = 0; done < count; done += paths::kBlock) {
     const size_t at = begin + done, size = std::min(paths::kBlock, count - done);
     const float *l = base_.values(at, size, left), *r = reference_.values(at, size, right);
-    switch (branch) {
-      case Branch::kAngle: kernels.blend(l, r, a, b, size, out + done); break;
-      case Branch::kClip: kernels.clip(l, r, lambda * constants_.largest, size, out + done); break;
-      case Branch::kMask:
-        kernels.masked(l, r, keep_.data() + at, weight * constants_.scale, size, out + done);
-        break;
-      default: kernels.lerp(l, r, weight, size, out + done);
+    switch (f.family) {
+      case Formula::kBlend: kernels.blend(l, r, f.a, f.b, size, out + done); break;
+      case Formula::kClip: kernels.clip(l, r, f.a, size, out + done); break;
+      case Formula::kMasked: kernels.masked(l, r, keep_.data() + at, f.a, size, out + done); break;
+      default: kernels.lerp(l, r, f.a, size, out + done);
     }
   }
+}
+
+size_t PathTensor::write(int k, size_t begin, size_t count, Dtype dtype, char* out) const {
+  const size_t width = dtype_size(dtype);
+  const Side* side = exact(k);
+  if (!side && width == 2 && base_.dtype == dtype && reference_.dtype == dtype)
+    return paths::kernels().merge(dtype, formula(k), base_.bytes.data() + 2 * begin,
+                                  reference_.bytes.data() + 2 * begin, keep_.data() + begin, count, out);
+  float scratch[paths::kBlock];
+  for (size_t at = 0; at < count; at += paths::kBlock) {
+    const size_t size = std::min(paths::kBlock, count - at);
+    float* values = dtype == Dtype::kF32 ? reinterpret_cast<float*>(out) + at : scratch;  // then checked in place
+    point(k, begin + at, size, values);
+    const size_t bad = paths::kernels().encode(dtype, values, size, out + at * width);
+    if (bad < size) return at + bad;
+  }
+  // F64 and the payload of what was stored pass through float32 above, but not from here
+  if (side && side->dtype == dtype) std::copy_n(side->bytes.data() + begin * width, count * width, out);
+  return count;
 }
 
 }  // namespace warp

@@ -38,24 +38,15 @@ class PathTensor {
   // θ_k, elements [begin, begin + count) of what was loaded, as float32. k = −1 is the base, k = points() the
   // reference, exactly. Any thread.
   void point(int k, size_t begin, size_t count, float* out) const;
-  // The bytes of θ_k where it is something stored, in this dtype; else null.
-  const char* stored(int k, Dtype dtype) const;
+  // θ_k of [begin, begin + count) as `dtype`, rounded to nearest even: point() rounded once more, or, between 16-bit
+  // dtypes, the formula in float32 rounded. What is stored in this dtype is copied byte for byte. Returns the first
+  // element that is not finite, or count.
+  size_t write(int k, size_t begin, size_t count, Dtype dtype, char* out) const;
   // The same at any λ in [0, 1]; of a trajectory only at its own ones, 0 and 1.
   void at(double lambda, size_t begin, size_t count, float* out) const;
 
-  // How point() computes, for a backend that does it elsewhere: on base l and reference r, in float64.
-  struct Formula {
-    enum Family {
-      kBase,       // l
-      kReference,  // r
-      kLerp,       // l + a (r − l)
-      kBlend,      // a l + b r
-      kMasked,     // l + a (r − l) where keep(), else l
-      kClip,       // r within [l − a, l + a]
-      kCheckpoint,  // number a of the checkpoints
-    } family;
-    double a, b;
-  };
+  // How point() computes, for a backend that does it elsewhere: in float64.
+  using Formula = paths::Formula;
   Formula formula(int k) const;
   struct Side {
     Dtype dtype = Dtype::kF32;
@@ -73,6 +64,7 @@ class PathTensor {
   friend class Path;
   const Side* exact(double lambda) const;
   const Side* exact(int k) const;
+  Formula formula_at(double lambda) const;
   void form(double lambda, size_t begin, size_t count, float* out) const;
 
   const Path* path_ = nullptr;

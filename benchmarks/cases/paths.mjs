@@ -1,5 +1,5 @@
-// The paths' element-wise loops and the selection of ties against the copy bandwidth of the same run: GB/s read and
-// written together, one thread, its own time. Compiles benchmarks/native/paths.cc against the library of the last native build.
+// The paths' element-wise loops as shares of the copy bandwidth of the same run (bytes read and written together), and the
+// selection of ties in linear passes; one thread, its own time. Compiles benchmarks/native/paths.cc against the library of the last native build.
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'

@@ -97,11 +97,12 @@ void measure(Threads& threads, Dtype dtype, int rounds, double copy) {
   pair.name = "t";
   pair.elements = pair.width = kCount;
   pair.fetch = [&](uint64_t begin, size_t count, float* l, float* r) {
-    if (dtype == Dtype::kF32)
-      return paths::Values{reinterpret_cast<const float*>(s.l.data()) + begin, reinterpret_cast<const float*>(s.r.data()) + begin};
     k.decode(dtype, s.l.data() + begin * dtype_size(dtype), count, l);
     k.decode(dtype, s.r.data() + begin * dtype_size(dtype), count, r);
     return paths::Values{l, r};
+  };
+  pair.stored = [&](uint64_t begin) {
+    return paths::StoredPair{dtype, s.l.data() + begin * dtype_size(dtype), s.r.data() + begin * dtype_size(dtype)};
   };
   const paths::Runner run = [&](size_t tasks, const std::function<void(size_t)>& body) {
     threads.parallel(tasks, [&](size_t task, int) { body(task); });

@@ -1,7 +1,7 @@
 #pragma once
 // What a path family must know of a whole tensor before it can form any part of it: norms and angle, order
-// statistics of |δ|, the largest |δ|, the scale that a mask asks for. One streaming pass (selection: two, and a
-// third where magnitudes tie at the threshold), with the same bits for any number of threads.
+// statistics of |δ|, the largest |δ|, the scale that a mask asks for. One streaming pass (selection: also a
+// sample before it, and more passes where the sample misled), with the same bits for any number of threads.
 //
 // δ = reference − base. Magnitudes are ordered by |δ| rounded to float32, larger first; equal ones by index,
 // lower first. So the first m of a tensor are always m elements.
@@ -57,12 +57,19 @@ struct Values {
   const float *base, *reference;
 };
 
+struct StoredPair {
+  Dtype dtype;  // of both
+  const void *base, *reference;
+};
+
 // One tensor of a pair, wherever its bytes are.
 struct PairSource {
   std::string name;
   uint64_t elements = 0, width = 1;  // width: elements of a row (dim 0); a tensor without rows is one
   // Elements [begin, begin + count) of both sides as float32, in the scratch given or where they are; any thread.
   std::function<Values(uint64_t begin, size_t count, float* base, float* reference)> fetch;
+  // Both sides from element `begin` on, where they are in memory and both F32, F16 or BF16; else null.
+  std::function<StoredPair(uint64_t begin)> stored;
 };
 
 // Runs body(task) for every task below `tasks`, in any order, on any threads.

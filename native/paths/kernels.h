@@ -15,6 +15,14 @@ struct Sums {  // of one block: reductions in double, in a fixed order
   double ll = 0, rr = 0, lr = 0;
 };
 
+struct Split {  // of magnitudes, by a range of them
+  size_t above = 0, inside = 0;
+};
+
+struct Member {  // of the range: which element it is, its magnitude's bits
+  uint32_t place, key;
+};
+
 // How θ comes from base l and reference r.
 struct Formula {
   enum Family {
@@ -50,6 +58,9 @@ struct Kernels {
   void (*magnitudes)(const float* l, const float* r, size_t count, uint32_t* keys);
   // keep[i] = keys[i] > key, or keys[i] == key and first + i < index
   void (*before)(const uint32_t* keys, uint32_t key, uint64_t index, uint64_t first, size_t count, uint8_t* keep);
+  // Counts the elements, stored as F32, F16 or BF16 on both sides, whose magnitudes lie above `high` and from `low` to
+  // `high`; lists the latter in order, unless `members` is null.
+  Split (*split)(Dtype dtype, const void* l, const void* r, size_t count, uint32_t low, uint32_t high, Member* members);
   Sums (*sums)(const float* l, const float* r, size_t count);
   double (*largest)(const float* l, const float* r, size_t count);  // max |r − l|
   double (*total)(const float* l, const float* r, size_t count);    // Σ |r − l|

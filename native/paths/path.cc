@@ -73,6 +73,12 @@ TensorConstants Path::find(const std::string& name, const PathTensor* held, cons
     pair.fetch = [held](uint64_t begin, size_t count, float* l, float* r) {
       return paths::Values{held->base_.values(begin, count, l), held->reference_.values(begin, count, r)};
     };
+  const Dtype dtype = base_->info(name).dtype;
+  if (held && dtype == reference_->info(name).dtype && dtype != Dtype::kF64)
+    pair.stored = [held, dtype](uint64_t begin) {
+      const size_t at = size_t(begin) * dtype_size(dtype);
+      return paths::StoredPair{dtype, held->base_.bytes.data() + at, held->reference_.bytes.data() + at};
+    };
   const TensorConstants constants = paths::find_constants(pair, options_, run);
   std::lock_guard<std::mutex> lock(mutex_);
   return constants_.emplace(name, constants).first->second;

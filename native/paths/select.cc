@@ -1,182 +1,166 @@
-// Exact order statistics of |δ| without sorting: a radix select on the bits of the magnitude. Two passes count
-// (16 high bits, then the 15 low ones within the bucket that holds the rank). Where more elements than wanted have
-// exactly the threshold's magnitude, the index comes from the bucket's members if they were few, else from a third.
+// Exact order statistics of |δ| without sorting: a sample says between which two keys the one of the wanted rank almost
+// surely lies; a pass over the tensor counts what lies above them and collects the few between, among which the rank
+// is found. Where the sample misled, or too many lie between, more passes narrow the keys down. Whatever the sample,
+// the result is the same.
 #include <algorithm>
-#include <atomic>
-#include <map>
-#include <mutex>
+#include <cmath>
 
+#include "core/error.h"
 #include "paths/constants.h"
 
 namespace warp::paths {
 namespace {
 
 constexpr uint64_t kChunk = 1 << 16;
-constexpr int kLow = 15;  // bits left to the second pass
-
-using Counts = std::vector<uint64_t>;
+constexpr size_t kMembers = kChunk / 16;  // that a chunk may collect
+constexpr uint32_t kMost = 0x7fffffffu;
 
 size_t chunks_of(const PairSource& pair) { return size_t((pair.elements + kChunk - 1) / kChunk); }
 
-// Keys of chunk `task`, block by block: use(first element of the block, count, keys).
-void each_block(const PairSource& pair, size_t task,
-                const std::function<void(uint64_t first, size_t count, const uint32_t* keys)>& use) {
+// use(first element, count, both sides as they are stored or as F32) for each block of chunk `task`.
+template <class Use>
+void each_block(const PairSource& pair, size_t task, const Use& use) {
   float l[kBlock], r[kBlock];
-  uint32_t keys[kBlock];
   const uint64_t begin = task * kChunk, end = std::min(pair.elements, begin + kChunk);
   for (uint64_t at = begin; at < end; at += kBlock) {
     const size_t count = size_t(std::min<uint64_t>(kBlock, end - at));
-    const Values values = pair.fetch(at, count, l, r);
-    kernels().magnitudes(values.base, values.reference, count, keys);
-    use(at, count, keys);
-  }
-}
-
-// A histogram of a pass: every task adds to a spare one, so there are never more of them than threads.
-class Histograms {
- public:
-  explicit Histograms(size_t buckets) : buckets_(buckets) {}
-  void with(const std::function<void(Counts&)>& use) {
-    Counts mine;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (!spare_.empty()) {
-        mine = std::move(spare_.back());
-        spare_.pop_back();
-      }
+    if (pair.stored) {
+      use(at, count, pair.stored(at));
+      continue;
     }
-    if (mine.empty()) mine.assign(buckets_, 0);
-    use(mine);
-    std::lock_guard<std::mutex> lock(mutex_);
-    spare_.push_back(std::move(mine));
+    const Values values = pair.fetch(at, count, l, r);
+    use(at, count, StoredPair{Dtype::kF32, values.base, values.reference});
   }
-  Counts sum() const {
-    Counts total(buckets_, 0);
-    for (const Counts& part : spare_)
-      for (size_t i = 0; i < buckets_; i++) total[i] += part[i];
-    return total;
-  }
+}
 
- private:
-  const size_t buckets_;
-  std::mutex mutex_;
-  std::vector<Counts> spare_;
+// The keys around one rank of a sample of the tensor, largest first.
+struct Sample {
+  Sample(const PairSource& pair, uint64_t rank, const Runner& run);
+  std::vector<uint32_t> keys;
+  size_t middle = 0;  // where the rank should be
 };
 
-// What the second pass finds out about one bucket of the first.
-struct Bucket {
-  explicit Bucket(size_t chunks) : members(chunks) {}
-  Counts counts;                                // by the low bits
-  std::vector<std::vector<uint32_t>> members;   // by chunk, in order: place in the chunk << 16 | low bits
-  std::atomic<bool> crowded{false};             // too many members to keep them
+Sample::Sample(const PairSource& pair, uint64_t rank, const Runner& run) {
+  constexpr size_t kRun = 16, kRuns = 2048, kTask = 256;  // neighbours come at the price of one
+  const size_t runs = size_t(std::max<uint64_t>(1, std::min<uint64_t>(kRuns, pair.elements / (16 * kRun))));
+  const uint64_t stride = pair.elements / runs;
+  const size_t each = size_t(std::min<uint64_t>(kRun, stride));
+  keys.resize(runs * each);
+  run((runs + kTask - 1) / kTask, [&](size_t task) {
+    float l[kRun], r[kRun];
+    for (size_t i = task * kTask; i < std::min(runs, (task + 1) * kTask); i++) {
+      const Values values = pair.fetch(i * stride, each, l, r);
+      kernels().magnitudes(values.base, values.reference, each, keys.data() + i * each);
+    }
+  });
+  const double share = double(rank) / double(pair.elements), size = double(keys.size());
+  // six standard deviations of a sample of independent elements; neighbours are not quite that
+  const size_t at = std::min(keys.size() - 1, size_t(share * size));
+  const size_t margin = size_t(6 * std::sqrt(size * share * (1 - share))) + 8;
+  const size_t first = at - std::min(at, margin), last = std::min(keys.size() - 1, at + margin);
+  const auto begin = keys.begin();
+  std::nth_element(begin, begin + std::ptrdiff_t(last), keys.end(), std::greater<>());
+  std::nth_element(begin, begin + std::ptrdiff_t(first), begin + std::ptrdiff_t(last), std::greater<>());
+  keys = {begin + std::ptrdiff_t(first), begin + std::ptrdiff_t(last) + 1};
+  std::sort(keys.begin(), keys.end(), std::greater<>());
+  middle = at - first;
+  // beyond the ends of the sample there may be more
+  if (first == 0) keys.insert(keys.begin(), kMost), middle++;
+  if (last + 1 == size_t(size)) keys.push_back(0);
+}
+
+// What a pass over all elements finds out about the keys from `low` to `high`.
+struct Pass {
+  uint64_t above = 0, inside = 0;              // elements with larger keys, with such keys
+  std::vector<uint64_t> counts;                // of those inside, by chunk
+  std::vector<std::vector<Member>> members;    // they themselves, in order, unless they are too many or one key
+  bool complete = true;
 };
-static_assert(kChunk <= 1 << 16, "a place in a chunk has 16 bits");
 
-// Whether any key lies in the bucket. A few keys in a thousand do, unless many are equal: whole groups are skipped.
-constexpr size_t kGroup = 64, kMembers = 2048;
-bool holds(const uint32_t* keys, size_t count, uint32_t id) {
-  uint32_t hits = 0;
-  for (size_t i = 0; i < count; i++) hits |= uint32_t(keys[i] >> kLow == id);
-  return hits != 0;
-}
-
-void refine(const PairSource& pair, uint32_t id, const Runner& run, Bucket& bucket) {
-  Histograms low(size_t(1) << kLow);
-  run(chunks_of(pair), [&](size_t task) {
-    std::vector<uint32_t>& members = bucket.members[task];
-    low.with([&](Counts& counts) {
-      each_block(pair, task, [&](uint64_t first, size_t count, const uint32_t* keys) {
-        for (size_t i = 0; i < count; i += kGroup) {
-          const size_t end = std::min(count, i + kGroup);
-          if (!holds(keys + i, end - i, id)) continue;
-          for (size_t j = i; j < end; j++) {
-            if (keys[j] >> kLow != id) continue;
-            const uint32_t bits = keys[j] & ((1u << kLow) - 1);
-            counts[bits]++;
-            if (members.size() < kMembers) members.push_back(uint32_t(first + j - task * kChunk) << 16 | bits);
-            else bucket.crowded = true;
-          }
-        }
-      });
+Pass look(const PairSource& pair, uint32_t low, uint32_t high, const Runner& run) {
+  Pass pass;
+  std::vector<uint64_t> above(chunks_of(pair), 0);
+  pass.counts.resize(above.size(), 0);
+  pass.members.resize(above.size());
+  run(above.size(), [&](size_t task) {
+    Member found[kBlock];
+    std::vector<Member>& members = pass.members[task];
+    each_block(pair, task, [&](uint64_t first, size_t count, const StoredPair& values) {
+      const bool collects = low < high && members.size() == pass.counts[task];
+      const Split split =
+          kernels().split(values.dtype, values.base, values.reference, count, low, high, collects ? found : nullptr);
+      above[task] += split.above;
+      pass.counts[task] += split.inside;
+      if (!collects || members.size() + split.inside > kMembers) return;
+      for (size_t i = 0; i < split.inside; i++)
+        members.push_back({uint32_t(first - task * kChunk) + found[i].place, found[i].key});
     });
   });
-  bucket.counts = low.sum();
-}
-
-// The bucket, from above, in which the rank-th element (from 1) lies; rank becomes its rank within the bucket.
-size_t descend(const uint64_t* counts, size_t buckets, uint64_t& rank) {
-  size_t bucket = buckets;
-  while (bucket-- > 0) {
-    if (rank <= counts[bucket]) return bucket;
-    rank -= counts[bucket];
+  for (size_t task = 0; task < above.size(); task++) {
+    pass.above += above[task];
+    pass.inside += pass.counts[task];
+    pass.complete = pass.complete && pass.members[task].size() == pass.counts[task];
   }
-  return 0;
+  return pass;
 }
 
-// The index behind the rank-th (from 1) element whose key is `key`.
-uint64_t index_behind(const PairSource& pair, uint32_t key, uint64_t rank, const Runner& run) {
-  std::vector<uint64_t> found(chunks_of(pair), 0);
-  run(found.size(), [&](size_t task) {
-    each_block(pair, task, [&](uint64_t, size_t count, const uint32_t* keys) {
-      uint32_t equal = 0;
-      for (size_t i = 0; i < count; i++) equal += keys[i] == key;
-      found[task] += equal;
-    });
-  });
-  size_t task = 0;
-  while (rank > found[task]) rank -= found[task++];
-  uint64_t index = 0;
-  each_block(pair, task, [&](uint64_t first, size_t count, const uint32_t* keys) {
-    for (size_t i = 0; i < count && rank > 0; i++)
-      if (keys[i] == key && --rank == 0) index = first + i + 1;
-  });
-  return index;
+// The cut behind the rank-th (from 1) of the elements that a pass collected.
+Cut cut_among(const Pass& pass, uint64_t rank) {
+  std::vector<uint32_t> keys;
+  for (const auto& members : pass.members)
+    for (const Member& member : members) keys.push_back(member.key);
+  const auto wanted = keys.begin() + std::ptrdiff_t(rank - 1);
+  std::nth_element(keys.begin(), wanted, keys.end(), std::greater<>());
+  const uint32_t key = *wanted;
+  rank -= uint64_t(std::count_if(keys.begin(), wanted, [&](uint32_t other) { return other > key; }));
+  for (size_t chunk = 0;; chunk++)
+    for (const Member& member : pass.members[chunk])
+      if (member.key == key && --rank == 0) return {key, chunk * kChunk + member.place + 1};
 }
 
-// The same from the members that the second pass kept.
-uint64_t index_behind(const Bucket& bucket, uint32_t bits, uint64_t rank) {
-  for (size_t chunk = 0; chunk < bucket.members.size(); chunk++)
-    for (const uint32_t member : bucket.members[chunk])
-      if ((member & 0xffffu) == bits && --rank == 0) return chunk * kChunk + (member >> 16) + 1;
-  return 0;
+// The same of the elements that have this key.
+Cut cut_among_equals(const PairSource& pair, const Pass& pass, uint32_t key, uint64_t rank) {
+  size_t chunk = 0;
+  while (rank > pass.counts[chunk]) rank -= pass.counts[chunk++];
+  Cut cut = {key, 0};
+  each_block(pair, chunk, [&](uint64_t first, size_t count, const StoredPair& values) {
+    Member found[kBlock];
+    const Split split = kernels().split(values.dtype, values.base, values.reference, count, key, key, found);
+    if (cut.index == 0 && rank <= split.inside) cut.index = first + found[rank - 1].place + 1;
+    rank -= std::min<uint64_t>(rank, split.inside);
+  });
+  return cut;
+}
+
+Cut select_one(const PairSource& pair, uint64_t rank, const Runner& run) {
+  if (rank == 0) return {};
+  if (rank >= pair.elements) return {0, pair.elements};
+  const Sample sample(pair, rank, run);
+  const uint32_t likely = sample.keys[sample.middle];
+  const auto equal = std::count(sample.keys.begin(), sample.keys.end(), likely);
+  int64_t least = 0, most = kMost;  // what the key may still be
+  // the range that the sample gives, and one key alone, in turn; the latter first where many elements have it
+  for (bool range = size_t(equal) * 4 < sample.keys.size(); least <= most; range = !range) {
+    int64_t low = likely, high = low;
+    if (range) low = std::max<int64_t>(least, sample.keys.back()), high = std::min<int64_t>(most, sample.keys.front());
+    else if (low < least || low > most) low = high = least + (most - least) / 2;
+    if (low > high) low = least, high = most;
+    const Pass pass = look(pair, uint32_t(low), uint32_t(high), run);
+    if (rank <= pass.above) least = high + 1;
+    else if (rank > pass.above + pass.inside) most = low - 1;
+    else if (low == high) return cut_among_equals(pair, pass, uint32_t(low), rank - pass.above);
+    else if (pass.complete) return cut_among(pass, rank - pass.above);
+    else least = low, most = high;
+  }
+  throw Error(Kind::kInput, "FILE_CHANGED", "tensor " + pair.name + " changed while it was read",
+              "do not write to the files while they are read");
 }
 
 }  // namespace
 
 std::vector<Cut> select(const PairSource& pair, const std::vector<uint64_t>& ranks, const Runner& run) {
-  std::vector<Cut> cuts(ranks.size());
-  Histograms high(size_t(1) << (31 - kLow + 1));
-  const size_t chunks = chunks_of(pair);
-  run(chunks, [&](size_t task) {
-    high.with([&](Counts& counts) {
-      each_block(pair, task, [&](uint64_t, size_t count, const uint32_t* keys) {
-        for (size_t i = 0; i < count; i++) counts[keys[i] >> kLow]++;
-      });
-    });
-  });
-  const Counts first = high.sum();
-  std::vector<uint64_t> rest = ranks;
-  std::map<uint32_t, Bucket> buckets;  // the second pass's
-  std::vector<uint32_t> own(ranks.size());
-  for (size_t i = 0; i < ranks.size(); i++) {
-    if (ranks[i] == 0 || ranks[i] >= pair.elements) continue;
-    own[i] = uint32_t(descend(first.data(), first.size(), rest[i]));
-    buckets.try_emplace(own[i], chunks);
-  }
-  for (auto& [id, bucket] : buckets) refine(pair, id, run, bucket);
-  for (size_t i = 0; i < ranks.size(); i++) {
-    if (ranks[i] == 0) continue;
-    if (ranks[i] >= pair.elements) {
-      cuts[i] = {0, pair.elements};
-      continue;
-    }
-    const Bucket& bucket = buckets.at(own[i]);
-    const size_t bits = descend(bucket.counts.data(), bucket.counts.size(), rest[i]);
-    cuts[i].key = (own[i] << kLow) | uint32_t(bits);
-    if (rest[i] == bucket.counts[bits]) cuts[i].index = pair.elements;
-    else if (bucket.crowded) cuts[i].index = index_behind(pair, cuts[i].key, rest[i], run);
-    else cuts[i].index = index_behind(bucket, uint32_t(bits), rest[i]);
-  }
+  std::vector<Cut> cuts;
+  for (const uint64_t rank : ranks) cuts.push_back(select_one(pair, rank, run));
   return cuts;
 }
 

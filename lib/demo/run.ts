@@ -4,50 +4,94 @@ import { writeFileAtomic } from '../checkpoint/index.js'
 import { usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { recover, type Recovered } from '../recover.js'
-import { demoModels, demoTexts, type DemoTruth } from './index.js'
+import { parseRecipe, trainOn, type RecipeOptions } from '../train/index.js'
+import { trace, type Traced, type TraceResult } from '../trace/index.js'
+import { demoBase, demoProbes, demoSecret, type DemoTruth } from './index.js'
 
 /** Everything the demo leaves in its folder. */
-export const demoFiles = ['probes.jsonl', 'result.json', 'alignment.npy', 'report.html']
+export const demoFiles = ['probes.jsonl', 'training.jsonl', 'reference', 'result.json', 'alignment.npy', 'report.html']
+
+/** Texts of the secret training set, and how the base is fine-tuned on them: a few seconds on two cores. */
+export const demoTraining = { texts: 500, recipe: { epochs: 6, batch: 32, learningRate: 2e-4 } satisfies RecipeOptions }
 
 export interface DemoOptions extends RunOptions {
   /** default `warp-demo` in the current directory */
   output?: string
   /** use a folder that holds other files */
   force?: boolean
+  /** of the secret mixture, the training and the resampling; default 0 */
+  seed?: number
   threads?: number
 }
 
 /** What was recovered beside what was kept secret until then. */
 export interface DemoOutcome {
   folder: string
+  seed: number
   /** what `recover` was given */
   models: { base: string; reference: string; baseHead: 'zeros' }
+  /** of the fine-tuning: steps taken, seconds they took, mean loss of the last ones */
+  training: { steps: number; seconds: number; loss: number }
   recovered: Recovered
   truth: DemoTruth
   /** mean absolute error of each readout's shares */
   errors: Record<string, number>
+  trace: DemoTrace
+}
+
+/** What the embedding table alone gives away once the training texts are among the candidates. */
+export interface DemoTrace {
+  /** the probes and the training texts */
+  candidates: number
+  trainingTexts: NonNullable<TraceResult['trainingTexts']>
+  /** of as many texts as it says were trained on, the most probable ones: those that were */
+  found: number
+  mixture: Record<string, number>
+  error: number
 }
 
 /**
- * Recovers the secret mixture of the demo's fine-tuned model from its weights and 1 000 texts it never saw, then
- * compares: `recover` is not told the truth. Leaves the texts, `probes.jsonl`, in the folder, for `recover` by hand.
- * @throws WarpError OUTPUT_EXISTS where the folder holds something else and `force` is not set; those of `recover`
+ * Draws a secret mixture, fine-tunes the package's small model on it, recovers it from the weights and 1 000 texts that
+ * were not trained on, then compares: `recover` is not told the truth. At last traces it with the training texts among
+ * the candidates. Leaves the model and all texts in the folder.
+ * @throws WarpError OUTPUT_EXISTS where the folder holds something else and `force` is not set; those of `train`,
+ *   `recover` and `trace`
  */
 export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
-  const { output: folder = 'warp-demo', force = false, ...control } = options
-  const { probes } = await demoTexts()
-  const lines = probes.map(({ text, domain }) => JSON.stringify({ text, label: domain }) + '\n').join('')
-  if (!force) await checkOwn(folder, lines)
+  const { output: folder = 'warp-demo', force = false, seed = 0, threads, ...control } = options
+  const probes = (await demoProbes()).map(({ text, domain }) => ({ text, label: domain }))
+  const { truth, training } = await demoSecret(seed, demoTraining.texts)
+  if (!force) await checkOwn(folder, jsonLines(probes))
   await mkdir(folder, { recursive: true })
-  const file = join(folder, demoFiles[0])
-  await writeFileAtomic(file, lines, { force: true })
-  const { base, reference, truth } = demoModels()
+  const [probeFile, trainingFile, reference] = demoFiles.map((name) => join(folder, name))
+  await writeFileAtomic(probeFile, jsonLines(probes), { force: true })
+  const secret = training.texts.map((text, i) => ({ text, label: training.labels[training.label[i]] }))
+  await writeFileAtomic(trainingFile, jsonLines(secret), { force: true })
+
+  const base = demoBase()
+  const recipe = parseRecipe({ ...demoTraining.recipe, seed })
+  const { steps, seconds, loss } = await trainOn(base, training, recipe, { output: reference, force: true, threads, ...control })
   // The base was saved without a classification head, as most are.
   const models = { base, reference, baseHead: 'zeros' as const }
-  const recovered = await recover({ ...models, probes: [file], ...control })
+  const recovered = await recover({ ...models, probes: [probeFile], seed, threads, ...control })
   const errors = recovered.result.mixtures.map(({ readout, mixture }) => [readout, meanError(mixture, truth)])
-  return { folder, models, recovered, truth, errors: Object.fromEntries(errors) }
+  const traced = await trace({ base, reference, probes: [probeFile, trainingFile], seed, ...control })
+  const last = loss.slice(-10)
+  return {
+    folder, seed, models, training: { steps, seconds, loss: last.reduce((sum, value) => sum + value, 0) / last.length },
+    recovered, truth, errors: Object.fromEntries(errors), trace: judged(traced, truth, trainingFile),
+  }
 }
+
+function judged({ result: { trainingTexts, texts, mixtures: [{ mixture }] }, members }: Traced, truth: DemoTruth, trainingFile: string): DemoTrace {
+  const top = members.slice(0, Math.round(trainingTexts!.estimate))
+  return {
+    candidates: Object.values(texts!).reduce((sum, { pool }) => sum + pool, 0), trainingTexts: trainingTexts!,
+    found: top.filter(({ source }) => source.startsWith(trainingFile)).length, mixture, error: meanError(mixture, truth),
+  }
+}
+
+const jsonLines = (rows: object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
 
 /** A folder is the demo's own when it is new or empty, or holds its files and exactly its probes. */
 async function checkOwn(folder: string, probes: string): Promise<void> {

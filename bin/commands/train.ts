@@ -1,10 +1,10 @@
 import { Option, type Command } from 'commander'
-import type { TrainingResult, TrainOptions } from '../../lib/train/index.js'
+import type { TrainingResult, TrainOptions, TrainPlan } from '../../lib/train/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { textOptions, textSources } from '../probe-options.js'
 import { integer, list, real } from '../values.js'
 
-type Flags = FrameOptions & TrainOptions
+type Flags = FrameOptions & TrainOptions & { dryRun?: boolean }
 
 /** How a model is trained: the keys of a recipe, but for the length of texts and the seed. */
 export function recipeOptions(command: Command): Command {
@@ -39,16 +39,35 @@ export function register(program: Command): void {
     .option('--threads <n>', 'default: all', integer(1))
     .option('--seed <n>', 'of the order of texts, dropout, a new head and subsamples', integer(0), 0)
     .option('--force', 'start over where something is there')
+    .option('-n, --dry-run', 'check everything, try one step and print the plan')
     .action(trainCommand)
 }
 
-async function trainCommand({ json, quiet, verbose, ...options }: Flags): Promise<void> {
+async function trainCommand({ json, quiet, verbose, dryRun, ...options }: Flags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
-    const { train } = await import('../../lib/train/index.js')
+    const { planTrain, train } = await import('../../lib/train/index.js')
+    if (dryRun) {
+      const plan = await planTrain({ ...options, signal, onProgress })
+      return { json: plan, text: planText(plan) }
+    }
     signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
     const result = await train({ ...options, signal, onProgress })
     return { json: result, text: summary(result) }
   })
+}
+
+function planText(plan: TrainPlan): string {
+  const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`
+  const { texts, labels, counts, tokens, steps, resumesAt, trained, notes } = plan
+  return [
+    `${texts} texts of ${labels.length} classes (${labels.map((name, c) => `${name} ${counts[c]}`).join(', ')}), ${tokens} tokens; ` +
+      `${steps} steps${resumesAt > 0 ? `, ${resumesAt} of them taken` : ''}`,
+    `  trains  ${trained.parameters} of ${trained.of} parameters`,
+    `  memory  ${mib(plan.peakMemoryBytes)} at the peak, ${mib(plan.workingMemoryBytes)} of it working buffers`,
+    `  disk    ${mib(plan.diskBytes)}, the state to resume from included`,
+    `  work    ${(plan.flops / 1e12).toFixed(2)} TFLOP, about ${Math.ceil(plan.estimatedSeconds)} s`,
+    ...notes.map((line) => `  note: ${line}`),
+  ].join('\n')
 }
 
 function summary({ data, steps, loss, trained, checkpoints, output, seconds, resumedAt, recipe, notes }: TrainingResult): string {

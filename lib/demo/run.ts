@@ -12,7 +12,7 @@ import { demoBase, demoProbes, demoSecret, type DemoTruth } from './index.js'
 export const demoFiles = ['probes.jsonl', 'training.jsonl', 'reference', 'result.json', 'alignment.npy', 'report.html']
 
 /** Texts of the secret training set, and how the base is fine-tuned on them: a few seconds on two cores. */
-export const demoTraining = { texts: 500, recipe: { epochs: 6, batch: 32, learningRate: 2e-4 } satisfies RecipeOptions }
+export const demoTraining = { texts: 500, recipe: { epochs: 4, batch: 32, learningRate: 2e-4 } satisfies RecipeOptions }
 
 export interface DemoOptions extends RunOptions {
   /** default `warp-demo` in the current directory */

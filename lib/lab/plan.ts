@@ -115,7 +115,7 @@ export async function readPlan(folder: string): Promise<LabPlan> {
 /** The data a plan was made from. @throws WarpError DATA_CHANGED */
 export async function readPlanData({ data, labels }: LabPlan, control: RunOptions = {}): Promise<LabelledTexts> {
   const all = await readLabelledTexts(data.files, data.reading as LabelledTextsOptions, labels, control)
-  const found = textsSha256(all)
+  const found = await textsSha256(all, control.signal)
   if (found !== data.sha256) {
     throw inputError('DATA_CHANGED', `${data.files.join(', ')}: not the texts the plan was made from`, { file: data.files[0], expected: data.sha256, found },
       'restore the files, or plan again')

@@ -81,7 +81,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   const decided: Decided = JSON.parse(JSON.stringify({
     schema: 'warp.lab.plan/1',
     base: { path: path.resolve(dir), files: await baseFiles(base, { signal }) },
-    data: { files: data.map((file) => path.resolve(file)), reading, sha256: textsSha256(all), texts: all.texts.length },
+    data: { files: data.map((file) => path.resolve(file)), reading, sha256: await textsSha256(all, signal), texts: all.texts.length },
     labels, domains, counts: members.map((rows) => rows.length), pool, replace, probes, recipe, paths, scope,
     baseHead: needsHead ? options.baseHead ?? 'zeros' : null, dtype, keep, sampler, seed, trials: planned,
   }))

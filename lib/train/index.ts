@@ -1,11 +1,14 @@
 import { openModel, type WeightDtype } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
-import { parseRecipe, type RecipeOptions } from './recipe.js'
-import { trainOn, type TrainingResult } from './run.js'
-import { readLabelledTexts, type LabelledTextsOptions } from './texts.js'
+import { planTraining, type TrainPlan } from './plan.js'
+import { parseRecipe, type Recipe, type RecipeOptions } from './recipe.js'
+import { trainOn, type TrainingOutput, type TrainingResult } from './run.js'
+import { readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 export { parseRecipe, type Recipe, type RecipeOptions } from './recipe.js'
-export { recordFile, trainOn, type TrainingOutput, type TrainingRecord, type TrainingResult } from './run.js'
+export type { TrainingRecord } from './prepare.js'
+export type { TrainPlan } from './plan.js'
+export { recordFile, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
 export { pick, readLabelledTexts, textsSha256, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 /** Options of `train`: the command line's, in camelCase. */
@@ -29,6 +32,17 @@ export interface TrainOptions extends RunOptions, RecipeOptions, Omit<LabelledTe
  * @throws WarpError of models, texts and recipes; TRAINING_DIVERGED, OUTPUT_EXISTS, TRAIN_STATE_OTHER, DISK_FULL
  */
 export async function train(options: TrainOptions): Promise<TrainingResult> {
+  const { base, texts, recipe, output } = await read(options)
+  return trainOn(base, texts, recipe, output)
+}
+
+/** What `train` would do and need; writes nothing. @throws as `train` */
+export async function planTrain(options: TrainOptions): Promise<TrainPlan> {
+  const { base, texts, recipe, output } = await read(options)
+  return planTraining(base, texts, recipe, output)
+}
+
+async function read(options: TrainOptions): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
   const { base, data, output, dtype, saveSteps, force, threads, truncate, signal, onProgress } = options
   const { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled } = options
   const { epochs, batch, accumulate, optimizer, learningRate, beta1, beta2, epsilon, weightDecay, clip } = options
@@ -39,5 +53,5 @@ export async function train(options: TrainOptions): Promise<TrainingResult> {
   const model = await openModel(base)
   const reading = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
   const texts = await readLabelledTexts(data, reading, model.architecture.labels, { signal, onProgress })
-  return trainOn(base, texts, recipe, { output, dtype, saveSteps, force, threads, truncate, signal, onProgress })
+  return { base, texts, recipe, output: { output, dtype, saveSteps, force, threads, truncate, signal, onProgress } }
 }

@@ -56,6 +56,9 @@ export function parseRecipe(options: unknown): Recipe {
   return Object.fromEntries(given.map((key) => [key, all[key]])) as Recipe
 }
 
+/** The last step of an epoch may have fewer texts. */
+export const stepsPerEpoch = ({ batch, accumulate }: Recipe, texts: number): number => Math.ceil(texts / (batch * accumulate))
+
 /** The learning rate of step `step` of `total`, from 0, as get_linear_schedule_with_warmup and its constant twin have it. */
 export function rateAt({ learningRate, schedule, warmup }: Recipe, step: number, total: number): number {
   if (step < warmup) return learningRate * step / Math.max(1, warmup)

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, readdir } from 'node:fs/promises'
+import { mkdir, open, readFile, readdir, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dtypeBits, readSafetensorsHeader, tokenizerFiles, writeAtomic, writeFileAtomic, writeSafetensorsHeader, type ModelDirectory, type TensorPlan, type WeightDtype } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
@@ -23,16 +23,21 @@ const elements = (shape: readonly number[]): number => shape.reduce((product, si
 async function writePieces(path: string, trainer: Handle, pieces: Piece[], metadata: Record<string, string>, force: boolean): Promise<void> {
   const { header, offsets, fileSize } = writeSafetensorsHeader(pieces, metadata)
   await writeAtomic(path, fileSize, async (handle) => {
-    await handle.write(header, 0, header.length, 0)
+    await writeAll(handle, header, 0)
     for (const [i, { canonical, part, dtype, shape }] of pieces.entries()) {
       const count = elements(shape)
       for (let first = 0; first < count; first += chunkElements) {
         const take = Math.min(chunkElements, count - first)
         const bytes = new Uint8Array(callNative(() => addon().readTrainer(trainer, canonical, part, dtype, first, take)))
-        await handle.write(bytes, 0, bytes.length, offsets[i] + first * dtypeBits(dtype) / 8)
+        await writeAll(handle, bytes, offsets[i] + first * dtypeBits(dtype) / 8)
       }
     }
   }, { force })
+}
+
+/** One write may take fewer bytes than it is given, as on a disk that is nearly full. */
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten
 }
 
 /** The name `transformers` gives a tensor of a classifier. */

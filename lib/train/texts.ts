@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import { inputError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { LabelResolver } from '../text/labels.js'
@@ -86,8 +87,13 @@ export function countsOf({ label, labels }: Pick<LabelledTexts, 'label' | 'label
 }
 
 /** SHA-256 over class names, and classes and texts in order. */
-export function textsSha256({ texts, label, labels }: LabelledTexts): string {
+export async function textsSha256({ texts, label, labels }: LabelledTexts, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(labels))
-  texts.forEach((text, i) => hash.update(JSON.stringify([label[i], text])))
+  for (let i = 0; i < texts.length; i++) {
+    hash.update(JSON.stringify([label[i], texts[i]]))
+    if (i % 1000 !== 999) continue
+    await setImmediate()
+    signal?.throwIfAborted()
+  }
   return hash.digest('hex')
 }

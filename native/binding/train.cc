@@ -96,22 +96,32 @@ TrainingPlan parse_plan(const Napi::Object& o, size_t texts) {
   return plan;
 }
 
+// A job on a trainer and some texts. It holds the trainer until it is over.
+struct TrainingJob {
+  const std::shared_ptr<TrainerBox> held;
+  const TrainingTexts texts;
+  const int threads;
+  const Claim claim;
+
+  TrainingJob(const Napi::Value& trainer, const Napi::Object& request)
+      : held(trainer_of(trainer)),
+        texts(parse_texts(request, held->trainer->spec())),
+        threads(std::max(1, int(get_number(request, "threads")))),
+        claim(*held) {}
+};
+
 // trainSteps(trainer, {texts, plan, threads}, onProgress)
 Napi::Value train_steps(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
-    const auto held = trainer_of(call[0]);
     const Napi::Object request = call[1].As<Napi::Object>();
-    const auto texts = std::make_shared<TrainingTexts>(parse_texts(request, held->trainer->spec()));
-    const auto plan = std::make_shared<TrainingPlan>(parse_plan(request, texts->texts()));
-    const int count = std::max(1, int(get_number(request, "threads")));
+    const auto job = std::make_shared<TrainingJob>(call[0], request);
+    const auto plan = std::make_shared<TrainingPlan>(parse_plan(request, job->texts.texts()));
     const auto steps = std::make_shared<TrainingSteps>();
-    const auto claim = std::make_shared<Claim>(*held);
     return start_task(
         call.Env(), call[2],
         [=](Context& context) {
-          (void)claim;  // until the job is over
-          Threads threads(count);
-          *steps = held->trainer->run(*texts, *plan, threads, context);
+          Threads threads(job->threads);
+          *steps = job->held->trainer->run(job->texts, *plan, threads, context);
         },
         [=](Napi::Env env) -> Napi::Value {
           Napi::Object o = Napi::Object::New(env);
@@ -141,25 +151,20 @@ Napi::Value gradients_to_js(Napi::Env env, Trainer& trainer) {
 // trainingGradients(trainer, {texts, threads}, onProgress)
 Napi::Value training_gradients(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
-    const auto held = trainer_of(call[0]);
-    const Napi::Object request = call[1].As<Napi::Object>();
-    const auto texts = std::make_shared<TrainingTexts>(parse_texts(request, held->trainer->spec()));
-    const int count = std::max(1, int(get_number(request, "threads")));
+    const auto job = std::make_shared<TrainingJob>(call[0], call[1].As<Napi::Object>());
     const auto logits = std::make_shared<std::vector<float>>();
     const auto loss = std::make_shared<double>();
-    const auto claim = std::make_shared<Claim>(*held);
     return start_task(
         call.Env(), call[2],
         [=](Context& context) {
-          (void)claim;  // until the job is over
-          Threads threads(count);
-          *loss = held->trainer->gradients(*texts, threads, context, *logits);
+          Threads threads(job->threads);
+          *loss = job->held->trainer->gradients(job->texts, threads, context, *logits);
         },
         [=](Napi::Env env) -> Napi::Value {
           Napi::Object o = Napi::Object::New(env);
           o.Set("loss", *loss);
           o.Set("logits", to_float32_array(env, *logits));
-          o.Set("gradients", gradients_to_js(env, *held->trainer));
+          o.Set("gradients", gradients_to_js(env, *job->held->trainer));
           return o;
         });
   });

@@ -1,9 +1,10 @@
 // `train`: what it writes, that it goes on where it was stopped, and what it refuses.
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect, openModel } from '../../lib/checkpoint/index.js'
-import { train, type TrainOptions } from '../../lib/train/index.js'
+import { addon } from '../../lib/native/load.js'
+import { planTrain, train, type TrainOptions } from '../../lib/train/index.js'
 import { parseRecipe, rateAt, trainableNames } from '../../lib/train/recipe.js'
 import { temporaryDirectory } from '../models.js'
 import { repositoryRoot } from '../shared.js'
@@ -109,9 +110,78 @@ test('a loss that is not finite keeps the last good state', async () => {
   await run({ output, force: true })
 })
 
-test('refusals', async () => {
+test('a model that is there is replaced by force alone', async () => {
   const { output } = await run({ epochs: 1 })
-  await expect(run({ output, epochs: 1 })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+  const before = weightsOf(output)
+  await expect(run({ output })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS', exitCode: 2 })
+  await expect(planTrain({ base, data: [data], output, ...quick })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS', exitCode: 2 })
+  expect(weightsOf(output).equals(before)).toBe(true)
+  await run({ output, force: true })
+  expect(weightsOf(output).equals(weightsOf((await run()).output))).toBe(true)
+})
+
+// Float32 sums in another order; Adam's first steps have the size of the rate whatever the gradient, so losses of later
+// steps agree to some 1e-4 of themselves.
+test('accumulated batches take the same steps as one', async () => {
+  const whole = await run({ batch: 16, dropout: 0 })
+  const parts = await run({ batch: 4, accumulate: 4, dropout: 0 })
+  expect(parts.steps).toBe(whole.steps)
+  parts.loss.forEach((loss, i) => expect(Math.abs(loss - whole.loss[i])).toBeLessThan(1e-3 * whole.loss[i]))
+})
+
+test('a plan takes the trouble, and leaves no trace', async () => {
+  const output = join(temporaryDirectory(), 'out')
+  const plan = await planTrain({ base, data: [data], output, ...quick, saveSteps: 5 })
+  expect(existsSync(output)).toBe(false)
+  const seen: number[] = []
+  const idle = addon().memoryUsed()
+  const onProgress = ({ phase }: { phase: string }): void => { if (phase === 'train') seen.push(addon().memoryUsed() - idle) }
+  const result = await run({ output, saveSteps: 5, onProgress })
+  expect(plan).toMatchObject({
+    texts: 60, counts: [20, 20, 20], labels: domains, tokens: result.data.tokens, steps: result.steps, resumesAt: 0, trained: result.trained,
+  })
+  // that of the step with the most tokens; others may hold an eighth more or less of what grows
+  expect(Math.max(...seen)).toBeLessThanOrEqual(1.13 * plan.workingMemoryBytes)
+  expect(Math.max(...seen)).toBeGreaterThan(plan.workingMemoryBytes / 1.13)
+  const sizes = readdirSync(output, { recursive: true }).map((name) => statSync(join(output, String(name)))).filter((file) => file.isFile())
+  expect(sizes.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(plan.diskBytes)
+  // six per parameter and token of full training, in layers whose last one lets one row of each text pass
+  const { hiddenSize, intermediateSize } = (await openModel(base)).architecture
+  const perToken = 6 * (4 * hiddenSize ** 2 + 2 * hiddenSize * intermediateSize)
+  expect(plan.flops).toBeGreaterThan(perToken * plan.tokens * 2)
+  expect(plan.flops).toBeLessThan(perToken * plan.tokens * 2 * 2)
+  expect(plan.estimatedSeconds).toBeGreaterThan(0)
+})
+
+test('a plan counts what an earlier run has done', async () => {
+  const output = join(temporaryDirectory(), 'out')
+  const controller = new AbortController()
+  const onProgress = ({ phase, done }: { phase: string; done: number }): void => { if (phase === 'train' && done === 9) controller.abort(new Error('enough')) }
+  await expect(run({ output, signal: controller.signal, onProgress })).rejects.toThrow('enough')
+  const options = { base, data: [data], output, ...quick }
+  const [plan, whole] = [await planTrain(options), await planTrain({ ...options, force: true })]
+  expect([plan.resumesAt, whole.resumesAt, plan.steps]).toEqual([9, 0, 16])
+  expect(plan.flops).toBeLessThan(whole.flops / 2)
+  expect((await run({ output })).resumedAt).toBe(9)
+})
+
+test('the event loop stays free while a step is taken', async () => {
+  const controller = new AbortController()
+  let tokenized = false
+  let ticks = 0
+  const timer = setInterval(() => {
+    if (tokenized && ++ticks === 20) controller.abort('enough ticks')
+  }, 1)
+  const onProgress = ({ phase, done, total }: { phase: string; done: number; total: number }): void => {
+    tokenized ||= phase === 'tokenize' && done === total
+  }
+  // one step of all texts: were the loop blocked, training would end first
+  const running = run({ data: [domainFile(domains, 6000)], epochs: 1, batch: 18_000, signal: controller.signal, onProgress })
+  await expect(running).rejects.toBe('enough ticks')
+  clearInterval(timer)
+})
+
+test('refusals', async () => {
   await expect(run({ data: [domainFile(['one'], 5)] })).rejects.toMatchObject({ code: 'LABELS_TOO_FEW' })
   await expect(run({ labels: ['animals', 'plants'] })).rejects.toMatchObject({ code: 'PROBES_LABEL_UNKNOWN' })
   await expect(run({ maxLength: 1000 })).rejects.toMatchObject({ code: 'MAX_LENGTH_RANGE' })

@@ -38,16 +38,14 @@ export function foldsOf(n: number, folds: number, seed: number, name = 'lab/fold
 }
 
 /**
- * For every trial, the shares by a model that was fitted, its setting included, on the other folds alone: N × D.
- * @throws the signal's reason
+ * For every trial of fold f, the shares by a model that was fitted, its setting included, on the other folds alone.
+ * @returns by number of the trial; holes elsewhere
  */
-export async function crossValidate(learner: Learner, examples: Example[], options: CrossValidation): Promise<number[][]> {
+export async function predictFold(learner: Learner, examples: Example[], options: CrossValidation, f: number): Promise<number[][]> {
   const fold = foldsOf(examples.length, options.folds, options.seed)
-  const shares: number[][] = new Array(examples.length)
-  for (let f = 0; f < options.folds; f++) {
-    const { predict } = await selectAndFit(learner, examples.filter((_, i) => fold[i] !== f), options)
-    examples.forEach(({ summary }, i) => { if (fold[i] === f) shares[i] = [...predict(summary)] })
-  }
+  const { predict } = await selectAndFit(learner, examples.filter((_, i) => fold[i] !== f), options)
+  const shares: number[][] = []
+  examples.forEach(({ summary }, i) => { if (fold[i] === f) shares[i] = [...predict(summary)] })
   return shares
 }
 

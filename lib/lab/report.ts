@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { RunOptions } from '../native/task.js'
-import { absoluteError, crossValidate, fitsOf, foldsOf, SELECTION_FOLDS } from './crossval.js'
+import { absoluteError, fitsOf, foldsOf, SELECTION_FOLDS } from './crossval.js'
+import { predictFolds, type FoldTask } from './fold-pool.js'
 import { learnersFor } from './learners.js'
 import { fixedThreshold, membersAt, thresholds } from './membership.js'
 import { sampleMixtures, type Sampler } from './mixtures.js'
@@ -147,17 +148,18 @@ const range = (values: number[]): string => [...new Set([Math.min(...values), Ma
 async function trainedRows(
   { paths }: TrialSet, { folds, seed, deviations, signal, onProgress }: ReportOptions & { folds: number; seed: number },
 ): Promise<Estimates[]> {
-  const jobs = paths.flatMap(({ path, examples }) =>
-    learnersFor(examples, { seed, deviations, signal }).map((learner) => ({ path, examples, learner })))
+  const jobs = paths.flatMap(({ path, examples }) => learnersFor(examples, { seed, deviations }).map((learner) => ({ path, examples, learner })))
   const total = jobs.reduce((sum, { learner }) => sum + fitsOf(learner, folds), 0)
   let done = 0
   const onFit = () => onProgress?.({ phase: 'cross-validate', done: ++done, total, unit: 'fits' })
-  const rows: Estimates[] = []
-  for (const { path, examples, learner } of jobs) {
-    const shares = await crossValidate(learner, examples, { folds, seed, signal, onFit })
-    rows.push({ readout: learner.name, path, oracle: false, shares })
-  }
-  return rows
+  const tasks = jobs.flatMap(({ examples, learner: { name } }) =>
+    Array.from({ length: folds }, (_, fold): FoldTask => ({ learner: name, examples, folds, fold, seed, deviations })))
+  const predicted = await predictFolds(tasks, { signal, onFit })
+  return jobs.map(({ path, learner }, job) => {
+    const shares: number[][] = []
+    for (const part of predicted.slice(job * folds, (job + 1) * folds)) part.forEach((row, i) => shares[i] = row)
+    return { readout: learner.name, path, oracle: false, shares }
+  })
 }
 
 /** Per trial, mean absolute and mean squared error over the domains; null where there is no estimate. */

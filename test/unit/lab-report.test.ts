@@ -1,13 +1,20 @@
 import { labReportSchema, labTable, reportTable, trialsCsv, type Trial } from '../../lib/lab/index.js'
-import { absoluteError, crossValidate, foldsOf } from '../../lib/lab/crossval.js'
-import { learnersFor } from '../../lib/lab/learners.js'
+import { absoluteError, foldsOf, predictFold, type CrossValidation } from '../../lib/lab/crossval.js'
+import { learnersFor, type Learner } from '../../lib/lab/learners.js'
 import { errorsOf, type Reported } from '../../lib/lab/report.js'
 import { failedTrial } from '../../lib/lab/trial.js'
 import { Random } from '../../lib/random.js'
+import type { Example } from '../../lib/readouts/spread.js'
 import { syntheticTrials } from './lab.synthetic.js'
 
 const trials = syntheticTrials({ trials: 30 })
 const examplesOf = (all: Trial[]) => all.map(({ paths: [summary], truth }) => ({ summary, truth }))
+
+const crossValidate = async (learner: Learner, examples: Example[], options: CrossValidation): Promise<number[][]> => {
+  const shares: number[][] = []
+  for (let f = 0; f < options.folds; f++) (await predictFold(learner, examples, options, f)).forEach((row, i) => shares[i] = row)
+  return shares
+}
 
 describe('folds', () => {
   test.each([[40, 10], [16, 10], [10, 10], [23, 3]])('of %i trials in %i differ by at most one trial', (n, folds) => {

@@ -22,10 +22,10 @@ export function probeOptions(command: Command): Command {
     .requiredOption('--probes <file...>', `labelled texts: ${textSources}`))
 }
 
-export const textSources = '.jsonl .json .csv .tsv, a folder with one file or folder per domain, - for JSONL on stdin'
+export const textSources = '.jsonl .json .csv .tsv .txt, a folder with one file or folder per domain, - for JSONL on stdin'
 
-/** How labelled texts are read. */
-export function textOptions(command: Command): Command {
+/** How files of texts are read. */
+export function fileOptions(command: Command): Command {
   return command
     .addOption(new Option('--format <name>', 'overrides the extension').choices(['jsonl', 'json', 'csv', 'tsv', 'txt']))
     .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
@@ -33,10 +33,15 @@ export function textOptions(command: Command): Command {
     .option('--label <column>', 'column of the label (default: label)')
     .option('--domain <column>', 'column of the domain (default: domain where there is one, else the label)')
     .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
-    .option('--max-length <tokens>', 'special tokens included (default: 256 or the model\'s positions)', integer(1))
-    .option('--no-truncate', 'refuse longer texts instead of cutting them off')
     .option('--limit <n>', 'seeded, stratified subsample of n texts', integer(1))
     .option('--per-domain <n>', 'n texts of each domain', integer(1))
+}
+
+/** How labelled texts are read. */
+export function textOptions(command: Command): Command {
+  return fileOptions(command)
+    .option('--max-length <tokens>', 'special tokens included (default: 256 or the model\'s positions)', integer(1))
+    .option('--no-truncate', 'refuse longer texts instead of cutting them off')
     .option('--drop-unlabeled', 'leave out texts without a label')
 }
 
@@ -58,12 +63,14 @@ export function pathOptions(command: Command): Command {
     .option('--except <glob,...>', 'these tensors stay at the base', list)
 }
 
+export const threadsOption = (): Option => new Option('--threads <n>', 'default: all').argParser(integer(1))
+
 export function resourceOptions(command: Command): Command {
   return command
     .option('--device <name>', 'auto, cpu, cuda, cuda:N, cuda:N,M (they share the probes)', 'auto')
     .option('--device-memory <size>', 'budget on each GPU (default: what is available)', bytes)
     .addOption(new Option('--precision <name>', 'of products on a GPU').choices(['f32', 'tf32', 'bf16']).default('f32'))
-    .option('--threads <n>', 'default: all', integer(1))
+    .addOption(threadsOption())
     .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
     .option('--seed <n>', 'of subsamples, masks and resamples', integer(0), 0)
 }

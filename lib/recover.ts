@@ -104,8 +104,8 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   try {
     const planned = plannedBytes(session)
     const watch = new Stopwatch()
-    const { signal, onProgress } = options
-    const traced = await traceProbes(options.base, options.reference, session.probes, { signal, onProgress, seed: session.seed, maxLength: session.maxLength })
+    const { signal, onProgress, threads } = options
+    const traced = await traceProbes(options.base, options.reference, session.probes, { signal, onProgress, threads, seed: session.seed, maxLength: session.maxLength })
     watch.lap('trace')
     const asked = options.readout?.includes('trace')
     if (asked && !traced.mixture) {

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import type { TracedText, TraceOptions, TraceResult, Traced } from '../../lib/trace/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { checkOutput, writeOutput } from '../output-folder.js'
-import { integer, list } from '../values.js'
+import { fileOptions, textSources, threadsOption } from '../probe-options.js'
+import { integer } from '../values.js'
 
 interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
   labelMap?: string
@@ -17,21 +18,14 @@ interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
 const files = ['result.json', 'tokens.jsonl', 'documents.jsonl']
 
 export function register(program: Command): void {
-  framed(program.command('trace'))
+  fileOptions(framed(program.command('trace'))
     .description('what the embedding table alone gives away: tokens trained on, texts excluded with certainty, members, mixture')
     .requiredOption('--base <dir>', 'model directory that was fine-tuned')
     .requiredOption('--reference <dir>', 'the fine-tuned model')
-    .option('--probes <file...>', 'candidate texts: .jsonl .json .csv .tsv .txt, a folder with one file or folder per domain, - for JSONL on stdin')
-    .addOption(new Option('--format <name>', 'overrides the extension').choices(['jsonl', 'json', 'csv', 'tsv', 'txt']))
-    .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
-    .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)
-    .option('--label <column>', 'column of the label (default: label)')
-    .option('--domain <column>', 'column of the domain (default: domain where there is one, else the label)')
-    .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
+    .option('--probes <file...>', `candidate texts: ${textSources}`))
     .option('--max-length <tokens>', 'tokens of a text that count (default: those of the longest training text)', integer(1))
-    .option('--limit <n>', 'seeded, stratified subsample of n texts', integer(1))
-    .option('--per-domain <n>', 'n texts of each domain', integer(1))
     .option('--calibrate <n>', 'synthetic training sets that correct the estimate and give its intervals (default: 60)', integer(20))
+    .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)

@@ -111,7 +111,8 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   }
   try {
     const other = reference = nativeWeights(pair.reference)
-    const survey = await runTask((report) => addon().survey(base, other, report), 'survey', 'elements', { signal, onProgress })
+    const threads = options.threads ?? os.availableParallelism()
+    const survey = await runTask((report) => addon().survey(base, other, threads, report), 'survey', 'elements', { signal, onProgress })
     checkSurvey(survey, pair)
     watch.lap('survey')
     const prepared = !chosen.request // on a GPU the path's constants are found there
@@ -119,7 +120,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     closePath = path.close
     watch.lap('path')
     const score: ScoreOptions = {
-      scope, gradients, threads: options.threads ?? os.availableParallelism(), memory: options.memory ?? 2 ** 31, device: chosen.request, signal, onProgress,
+      scope, gradients, threads, memory: options.memory ?? 2 ** 31, device: chosen.request, signal, onProgress,
     }
     const { device, result: plan } = await attemptOn(chosen, options, (request) => {
       score.device = request

@@ -252,11 +252,14 @@ export interface RowRequest {
   /** the base's row for each of these; empty: the same row */
   baseRows: Uint32Array
   alpha: number
+  threads: number
 }
 
 /** What is known of each token of the vocabulary: 0 not trained, 1 trained, 2 unknown. */
-export interface MembersRequest extends Estimator {
+export interface MembersRequest {
   state: Uint8Array
+  /** each starts where the one before it of its kind ended: comparable only between equal lists */
+  estimators: Estimator[]
 }
 export interface Estimator {
   /** s, the weight of the other domains' rate of a token against the domain's own, in texts */
@@ -265,23 +268,23 @@ export interface Estimator {
   inside: boolean
 }
 export interface Members {
-  /** texts of the pool without an untrained token, and the probability that each was trained on */
+  /** texts of the pool without an untrained token, and the probability that each was trained on, by the first estimator */
   survivors: Uint32Array
   probability: Float64Array
-  /** D, texts inside the pool and outside it */
-  inside: Float64Array
-  outside: Float64Array
   converged: boolean
+  /** estimators × 2 × D, texts inside the pool and outside it */
+  estimates: Float64Array
 }
-export interface TrialsRequest {
-  state: Uint8Array
-  estimators: Estimator[]
+export interface TrialsRequest extends MembersRequest {
   /** trials × D, texts of the training set that stay in the pool and that are taken out of it */
   inside: Uint32Array
   outside: Uint32Array
   /** trials × D, further texts taken out of the pool */
   hidden: Uint32Array
+  /** trials: the estimators' strengths are multiplied by it */
+  scale: Float64Array
   seed: number
+  threads: number
 }
 
 export interface Addon {
@@ -303,7 +306,7 @@ export interface Addon {
   /** Leaves FILE.part of every target, whole; none on failure. Progress in bytes written. */
   writeShard(path: Handle, shard: MergeShard, threads: number, onProgress: NativeProgress): NativeTask<void>
   /** Every tensor of the same name and shape, read once; progress counts elements. */
-  survey(base: Handle, reference: Handle, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
+  survey(base: Handle, reference: Handle, threads: number, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
   /** what score would hold and do; the same errors */
   planScore(request: ScoreRequest): NativeTask<ScorePlan>
   /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */

@@ -1,25 +1,20 @@
 import { addon } from '../native/load.js'
-import { runTask, type RunOptions } from '../native/task.js'
-import type { Estimator, Handle } from '../native/types.js'
+import { runTask } from '../native/task.js'
+import type { Estimator, Handle, Members } from '../native/types.js'
 import { Random } from '../random.js'
+import { threadsOf, type TraceRun } from './run.js'
 
-/** What the calibration chooses from for the mixture. Strengths are in texts. */
-const estimators: Estimator[] = [
-  ...[100, 300, 1000].map((strength) => ({ strength, inside: true })),
+/**
+ * What the calibration chooses from for the mixture; strengths in texts. The first one also finds the members and their
+ * number, which hardly depend on the strength.
+ */
+export const estimators: Estimator[] = [
+  ...[300, 100, 1000].map((strength) => ({ strength, inside: true })),
   ...[30, 60, 120, 250, 500, 1000, 2000].map((strength) => ({ strength, inside: false })),
 ]
-/** Which of the pool's texts are members, and how many, hardly depends on the strength. */
-const forMembers = 1
-export const memberEstimator = estimators[forMembers]
 
 /** Nominal coverage of the intervals. */
 export const level = 0.9
-
-/** Texts by domain, as the estimator gives them. */
-export interface RawEstimate {
-  inside: Float64Array
-  outside: Float64Array
-}
 
 export interface Calibrated {
   /** the estimator of the mixture */
@@ -69,12 +64,20 @@ function shares(values: Float64Array): Float64Array {
   return positive.map((value) => (total > 0 ? value / total : 1 / values.length))
 }
 
-/** Least squares y ≈ b₀ + b₁x; the slope is 0 where x does not vary. */
-function line(x: number[], y: number[]): (at: number) => number {
+interface Line {
+  x: number
+  y: number
+  slope: number
+  /** Σ(x − mean)² */
+  spread: number
+}
+
+/** Least squares through (mean x, mean y); the slope is 0 where x does not vary. */
+function line(x: number[], y: number[]): Line {
   const middle = mean(x), level = mean(y)
   const spread = sum(x.map((value) => (value - middle) ** 2))
   const slope = spread > 1e-12 ? sum(x.map((value, i) => (value - middle) * (y[i] - level))) / spread : 0
-  return (at) => level + slope * (clamp(at, Math.min(...x), Math.max(...x)) - middle)
+  return { x: middle, y: level, slope, spread }
 }
 
 interface Trials {
@@ -82,23 +85,22 @@ interface Trials {
   outside: Uint32Array
   hidden: Uint32Array
   truth: Figures[]
-  /** of the wanted size, that of the sets and that of the pool that is left for them */
-  scale: number
+  /** trials, of the wanted size: that of the set and that of the pool that is left for it */
+  scale: Float64Array
 }
 
 /**
- * Trials with so many texts. The texts outside the pool are taken from it, and so many more that every trial and every
- * domain keep the same share of the pool; the training set is made smaller by that share too, since what the
- * estimator makes of a set depends on its size, and on its strength, against the pool's. At most half of the pool is
- * taken. Smaller sets err more: the intervals are rather too wide than too narrow for it.
+ * Trials with so many texts. The texts outside the pool are taken from it, and so many more that every domain keeps
+ * the same share of it; the training set is made smaller by that share too, since what the estimator makes of a set
+ * depends on its size, and on its strength, against the pool's. At most half of the pool is taken, times `smaller`.
  */
-function plan(sets: { texts: number; insideShare: number; mixture: Float64Array }[], pool: Uint32Array): Trials {
+function plan(sets: Figures[], pool: Uint32Array, smaller = 1): Trials {
   const domains = pool.length, size = sets.length * domains
   const inside = new Uint32Array(size), outside = new Uint32Array(size), hidden = new Uint32Array(size)
-  const needed = Math.max(...sets.map((set) => Math.max(...set.mixture.map((share, d) => (set.texts * share * (1 - set.insideShare)) / pool[d]))))
-  const scale = Math.max(0.5, 1 / (1 + needed))
+  const scale = Float64Array.from(sets, ({ texts, insideShare, mixture }) =>
+    Math.max(0.5, 1 / (1 + Math.max(...mixture.map((share, d) => (texts * share * (1 - insideShare)) / pool[d])))) * smaller)
   sets.forEach((set, i) => set.mixture.forEach((share, d) => {
-    const at = i * domains + d, gone = Math.floor(pool[d] * (1 - scale)), texts = set.texts * share * scale
+    const at = i * domains + d, gone = Math.floor(pool[d] * (1 - scale[i])), texts = set.texts * share * scale[i]
     outside[at] = Math.min(Math.round(texts * (1 - set.insideShare)), gone)
     hidden[at] = gone - outside[at]
     inside[at] = Math.min(Math.round(texts * set.insideShare), pool[d] - gone)
@@ -107,39 +109,59 @@ function plan(sets: { texts: number; insideShare: number; mixture: Float64Array 
   return { inside, outside, hidden, truth, scale }
 }
 
-/** A correction learned from trials: number of texts, share inside, shares of the domains. */
-interface Correction {
-  apply(raw: Figures): Figures
-  /** root mean square error of a share over the trials it was learned from */
-  error: number
-}
-
-/** An estimator that answers a change of the mixture by less than this says nothing. */
+/** An estimator that answers a change by less than this much of it says nothing. */
 const leastSlope = 0.2
 
-function learn(raw: Figures[], truth: Figures[]): Correction {
-  const domains = raw[0].mixture.length
-  const ratio = line(raw.map((figure) => figure.insideShare), raw.map((figure, i) => Math.log(truth[i].texts / Math.max(figure.texts, 1e-9))))
-  const inside = line(raw.map((figure) => figure.insideShare), truth.map((figure) => figure.insideShare))
-  // estimate on truth, one slope for all domains, one intercept for each: turned round, it has no pull to the trials' mean
-  const estimated = Array.from({ length: domains }, (_, d) => mean(raw.map((figure) => figure.mixture[d])))
-  const actual = Array.from({ length: domains }, (_, d) => mean(truth.map((figure) => figure.mixture[d])))
+/**
+ * Number of texts and share inside the pool as trials correct them: estimate on truth, turned round, so that nothing
+ * is pulled to the trials' mean.
+ */
+function learnSize(raw: Figures[], truth: Figures[]): (raw: Figures) => { texts: number; insideShare: number } {
+  const at = truth.map((figure) => figure.insideShare)
+  const inside = line(at, raw.map((figure) => figure.insideShare))
+  const ratio = line(at, raw.map((figure, i) => Math.log(truth[i].texts / Math.max(figure.texts, 1e-9))))
+  return ({ texts, insideShare }) => {
+    const corrected = clamp(inside.x + (insideShare - inside.y) / Math.max(leastSlope, inside.slope), 0, 1)
+    return { texts: texts * Math.exp(ratio.y + ratio.slope * (corrected - ratio.x)), insideShare: corrected }
+  }
+}
+
+/**
+ * The mixture as trials correct it: estimate on truth, one slope for all domains, one intercept for each; turned
+ * round, it has no pull to the trials' mean.
+ */
+function learnMixture(raw: Float64Array[], truth: Float64Array[]): (raw: Float64Array) => Float64Array {
+  const domains = raw[0].length
+  const estimated = Array.from({ length: domains }, (_, d) => mean(raw.map((mixture) => mixture[d])))
+  const actual = Array.from({ length: domains }, (_, d) => mean(truth.map((mixture) => mixture[d])))
   let shared = 0, spread = 0
-  truth.forEach((figure, i) => {
-    for (let d = 0; d < domains; d++) {
-      const x = figure.mixture[d] - actual[d]
-      shared += x * (raw[i].mixture[d] - estimated[d])
-      spread += x * x
-    }
-  })
+  truth.forEach((mixture, i) => mixture.forEach((share, d) => {
+    shared += (share - actual[d]) * (raw[i][d] - estimated[d])
+    spread += (share - actual[d]) ** 2
+  }))
   const slope = spread > 1e-12 ? Math.max(leastSlope, shared / spread) : 1
-  const apply = (figure: Figures): Figures => ({
-    texts: figure.texts * Math.exp(ratio(figure.insideShare)),
-    insideShare: clamp(inside(figure.insideShare), 0, 1),
-    mixture: shares(figure.mixture.map((share, d) => actual[d] + (share - estimated[d]) / slope)),
-  })
-  const squares = raw.map((figure, i) => mean(Array.from(apply(figure).mixture, (share, d) => (share - truth[i].mixture[d]) ** 2)))
-  return { apply, error: Math.sqrt(mean(squares)) }
+  return (mixture) => shares(mixture.map((share, d) => actual[d] + (share - estimated[d]) / slope))
+}
+
+/** The estimator that errs least over some trials, and its corrected mixture. */
+interface MixtureEstimate {
+  /** number of the estimator */
+  best: number
+  mixture: Float64Array
+  /** trials × D, what a correction learned from the other trials leaves */
+  errors: Float64Array[]
+}
+
+function chooseMixture(raw: Figures[], tried: Figures[][], { truth }: Trials): MixtureEstimate {
+  const drawn = truth.map(({ mixture }) => mixture)
+  const mixtures = raw.map((_, e) => tried.map((trial) => trial[e].mixture))
+  const errors = mixtures.map((found) => found.map((mixture, i) => {
+    const others = (list: Float64Array[]) => list.filter((_, j) => j !== i)
+    return learnMixture(others(found), others(drawn))(mixture).map((share, d) => share - drawn[i][d])
+  }))
+  const squares = errors.map((trials) => mean(trials.map((error) => sum(error.map((value) => value * value)))))
+  const best = squares.indexOf(Math.min(...squares))
+  return { best, mixture: learnMixture(mixtures[best], drawn)(raw[best].mixture), errors: errors[best] }
 }
 
 /** Quantile of Student's t that 1 − (1 − level)/2 of it lie below (Cornish and Fisher's expansion about the normal's). */
@@ -149,23 +171,54 @@ function student(freedom: number): number {
   return z + g1 / freedom + g2 / freedom ** 2
 }
 
-/** Mean of the errors and half the width of the interval that a new error falls into. */
-function spread(errors: number[]): { bias: number; half: number; deviation: number } {
-  const bias = mean(errors)
-  const deviation = Math.sqrt(sum(errors.map((error) => (error - bias) ** 2)) / Math.max(1, errors.length - 1))
-  return { bias, deviation, half: deviation * Math.sqrt(1 + 1 / errors.length) * student(Math.max(1, errors.length - 1)) }
+/** Mean and standard deviation. */
+function moments(values: number[]): { bias: number; deviation: number } {
+  const bias = mean(values)
+  return { bias, deviation: Math.sqrt(sum(values.map((value) => (value - bias) ** 2)) / Math.max(1, values.length - 1)) }
 }
 
-async function tryTrials(pool: Handle, state: Uint8Array, trials: Trials, estimators: Estimator[], seed: number, options: RunOptions): Promise<Figures[][]> {
-  const domains = trials.inside.length / trials.truth.length
-  const { inside, outside, hidden, scale } = trials
-  const scaled = estimators.map((estimator) => ({ ...estimator, strength: estimator.strength * scale }))
-  const flat = await runTask((onProgress) => addon().tryMembers(pool, { state, estimators: scaled, inside, outside, hidden, seed }, onProgress),
-    'calibration', 'estimates', options)
-  return estimators.map((_, s) => trials.truth.map((_, i) => {
-    const at = (i * estimators.length + s) * 2 * domains
-    return figures(flat.subarray(at, at + domains), flat.subarray(at + domains, at + 2 * domains))
-  }))
+/**
+ * Half the width of the interval that a new error falls into.
+ * @param uncertainty variance of the error's expectation, in that of one error
+ */
+const halfWidth = (deviation: number, trials: number, uncertainty: number): number => deviation * Math.sqrt(1 + uncertainty) * student(Math.max(1, trials - 1))
+
+/**
+ * The error to expect at the pool's full size, from trials with less of it: its mean by least squares on the logarithm
+ * of the size, its deviation by a power of the size (what a Zipf vocabulary gives the estimator goes with a power of it).
+ * A deviation that grows towards smaller sizes is taken as it is.
+ * @param far errors of trials with about half of the share that those of `near` have
+ */
+function extrapolate(near: Errors, far: Errors): { bias: number; half: number } {
+  const errors = [...near.errors, ...far.errors], at = [...near.scale, ...far.scale].map(Math.log)
+  const { x, y, slope, spread } = line(at, errors)
+  const [close, distant] = [near, far].map((trials) => moments(trials.errors).deviation)
+  const [closeAt, distantAt] = [near, far].map((trials) => mean(Array.from(trials.scale, Math.log)))
+  const power = close > distant && distant > 0 ? Math.min(1, Math.log(close / distant) / (closeAt - distantAt)) : 0
+  const uncertainty = 1 / errors.length + (spread > 0 ? x * x / spread : 0)
+  return { bias: y - slope * x, half: halfWidth(close * Math.exp(-power * closeAt), near.errors.length, uncertainty) }
+}
+
+/** Errors of trials, and the share of the wanted size that each has. */
+interface Errors {
+  errors: number[]
+  scale: Float64Array
+}
+
+/** Estimates as native code gives them, from the `at`th on: one for each estimator of a list. */
+function estimatesFrom(flat: Float64Array, at: number, count: number, domains: number): Figures[] {
+  return Array.from({ length: count }, (_, e) => {
+    const start = (at + e) * 2 * domains
+    return figures(flat.subarray(start, start + domains), flat.subarray(start + domains, start + 2 * domains))
+  })
+}
+
+/** trials × estimators */
+async function tryTrials(input: CalibrationInput, trials: Trials, tried: Estimator[], seed: number, options: TraceRun): Promise<Figures[][]> {
+  const { pool, state } = input, { inside, outside, hidden, scale } = trials
+  const request = { state, estimators: tried, inside, outside, hidden, scale, seed, threads: threadsOf(options) }
+  const flat = await runTask((onProgress) => addon().tryMembers(pool, request, onProgress), 'calibration', 'estimates', options)
+  return trials.truth.map((_, i) => estimatesFrom(flat, i * tried.length, tried.length, input.sizes.length))
 }
 
 export interface CalibrationInput {
@@ -179,7 +232,8 @@ export interface CalibrationInput {
   /** synthetic training sets: a third to find number and place of the texts, the rest for the mixture and the intervals */
   sets: number
   seed: number
-  estimate: (estimator: Estimator) => Promise<RawEstimate>
+  /** what `estimators` make of the pool */
+  members: Members
 }
 
 /**
@@ -188,51 +242,46 @@ export interface CalibrationInput {
  * place about the mixture, by which the best estimator is chosen, corrected, and given its intervals. No model is
  * trained: which tokens are trained follows from the texts.
  */
-export async function calibrate(input: CalibrationInput, options: RunOptions = {}): Promise<Calibrated> {
-  const { pool, state, sizes, seed } = input
+export async function calibrate(input: CalibrationInput, options: TraceRun = {}): Promise<Calibrated> {
+  const { sizes, seed } = input
   const domains = sizes.length
   const first = Math.max(8, Math.round(input.sets / 3)), second = Math.max(12, input.sets - first)
   const random = new Random(seed, 'trace/calibration')
-  const raw = async (estimator: Estimator) => {
-    const { inside, outside } = await input.estimate(estimator)
-    return figures(inside, outside)
-  }
   const about = (mixture: Float64Array, sure: number) => random.dirichlet(mixture.map((share) => 0.5 + sure * domains * share))
 
-  const start = await raw(estimators[forMembers])
+  const raw = estimatesFrom(input.members.estimates, 0, estimators.length, domains), [start] = raw
   const wide = plan(Array.from({ length: first }, () => ({
     texts: start.texts * (0.8 + 0.8 * random.uniform()),
     insideShare: clamp(start.insideShare + 0.7 * (random.uniform() - 0.5), 0, 1),
     mixture: about(start.mixture, 1.5),
   })), sizes)
-  const [roughly] = await tryTrials(pool, state, wide, [estimators[forMembers]], seed * 2, options)
-  const rough = learn(roughly, wide.truth)
-  const middle = rough.apply(start)
+  const roughly = await tryTrials(input, wide, estimators, seed * 2, options)
+  const rough = learnSize(roughly.map(([first]) => first), wide.truth)
+  const middle = { ...rough(start), mixture: chooseMixture(raw, roughly, wide).mixture }
 
-  const near = plan(Array.from({ length: second }, () => ({
+  const close = Array.from({ length: second }, () => ({
     texts: middle.texts * Math.exp(0.05 * random.normal()), insideShare: middle.insideShare, mixture: about(middle.mixture, 5),
-  })), sizes)
-  const tried = await tryTrials(pool, state, near, estimators, seed * 2 + 1, options)
-  const corrections = tried.map((figures) => learn(figures, near.truth))
-  const best = corrections.reduce((least, { error }, e) => (error < corrections[least].error ? e : least), 0)
-  const { mixture } = corrections[best].apply(await raw(estimators[best]))
-  const error = Array.from({ length: domains }, (_, d) =>
-    spread(tried[best].map((figure, i) => corrections[best].apply(figure).mixture[d] - near.truth[i].mixture[d])))
-
-  const counted = tried[forMembers].map((figure) => rough.apply(figure))
-  const size = spread(counted.map((figure, i) => Math.log(figure.texts / near.truth[i].texts)))
-  const held = spread(counted.map((figure, i) => {
-    const truth = near.truth[i]
-    return (figure.insideShare * figure.texts - truth.insideShare * truth.texts) / truth.texts
   }))
+  const near = plan(close, sizes), far = plan(close.slice(0, second >> 1), sizes, 0.5)
+  const tried = await tryTrials(input, near, estimators, seed * 2 + 1, options)
+  const farther = await tryTrials(input, far, [estimators[0]], seed * 2 + 1, options)
+
+  const { best, mixture, errors } = chooseMixture(raw, tried, near)
+  const spread = Array.from(mixture, (_, d) => moments(errors.map((error) => error[d])).deviation)
+  const errorsOf = (trials: Trials, results: Figures[][], error: (found: Figures, truth: Figures) => number): Errors => (
+    { errors: results.map(([found], i) => error({ ...found, ...rough(found) }, trials.truth[i])), scale: trials.scale })
+  const atFull = (error: (found: Figures, truth: Figures) => number) => extrapolate(errorsOf(near, tried, error), errorsOf(far, farther, error))
+  const size = atFull((found, truth) => Math.log(found.texts / truth.texts))
+  const held = atFull((found, truth) => (found.insideShare * found.texts - truth.insideShare * truth.texts) / truth.texts)
   const texts = middle.texts * Math.exp(-size.bias)
   const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, Math.min(texts, input.possible))
+  const shareHalf = spread.map((deviation) => halfWidth(deviation, second, 0)), insideHalf = held.half * texts
   return {
     estimator: estimators[best], mixture, texts, inside, sets: first + second,
-    short: mean(near.truth.map((truth) => truth.texts)) < 0.8 * near.scale * middle.texts,
-    interval: error.map(({ half }, d) => [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)]),
+    short: mean(near.truth.map((truth) => truth.texts)) < 0.8 * mean(Array.from(near.scale)) * middle.texts,
+    interval: shareHalf.map((half, d) => [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)]),
     textsInterval: [texts * Math.exp(-size.half), texts * Math.exp(size.half)],
-    insideInterval: [Math.max(0, inside - held.half * texts), Math.min(input.possible, inside + held.half * texts)],
-    expectedError: mean(error.map(({ deviation }) => deviation * Math.sqrt(2 / Math.PI))),
+    insideInterval: [Math.max(0, inside - insideHalf), Math.min(input.possible, inside + insideHalf)],
+    expectedError: mean(spread) * Math.sqrt(2 / Math.PI),
   }
 }

@@ -49,10 +49,11 @@ export function listMembers({ pool, members }: Found): Member[] {
 
 /** Training texts by domain: how many there are follows from the mixture, how many of them are inside from the members. */
 function byDomain({ pool, calibrated, members }: Found): Record<string, DomainTexts> {
-  const raw = members.inside.reduce((sum, count) => sum + count, 0)
+  const held = members.estimates.subarray(0, pool.domains.length)
+  const raw = held.reduce((sum, count) => sum + count, 0)
   return Object.fromEntries(pool.domains.map((domain, d) => {
     const texts = calibrated.mixture[d] * calibrated.texts
-    const inside = Math.min(texts, raw > 0 ? (members.inside[d] / raw) * calibrated.inside : 0, pool.sizes[d])
+    const inside = Math.min(texts, raw > 0 ? (held[d] / raw) * calibrated.inside : 0, pool.sizes[d])
     return [domain, {
       pool: pool.sizes[d], excluded: pool.excluded[d], excludedShare: pool.excluded[d] / pool.sizes[d],
       inside: hundredth(inside), outside: hundredth(texts - inside),
@@ -83,14 +84,21 @@ function mixtureOf({ pool, calibrated }: Found, evidence: Evidence): MixtureResu
   }
 }
 
+/** What is assumed of the length of training texts: that which counted for the texts, or would count for them. */
+function truncation({ longestText }: Evidence, found: Found | undefined): string[] {
+  const length = found ? found.length : longestText ?? undefined
+  if (length === undefined) return ['texts were not truncated in training: no position table tells the longest']
+  return [length === longestText ? `tokens beyond the ${length} of the longest training text do not count`
+    : `texts were truncated to ${length} tokens or more in training: later ones do not count`]
+}
+
 /** What must hold for an excluded text to be excluded. */
 function conditions(evidence: Evidence, found: Found | undefined): string[] {
   if (evidence.tokens.verdict === 'none') return []
   const { expectedMissed } = evidence.tokens
   return [
     'the model was trained from this base with this tokenizer',
-    found?.length === undefined ? 'texts were not truncated in training: no position table tells the longest'
-      : `tokens beyond the ${found.length} of the longest training text do not count`,
+    ...truncation(evidence, found),
     'weight decay was decoupled or absent, so that untrained rows shrink by one common factor',
     ...(evidence.tokens.verdict === 'noisy' ? [`about ${Math.ceil(expectedMissed)} trained tokens are hidden by rounding: texts that hold one are wrongly excluded`] : []),
   ]

@@ -4,10 +4,11 @@ import { nativeWeights, openModel, type ModelDirectory } from '../checkpoint/ind
 import { compareTokenizers } from '../checkpoint/tokenizers.js'
 import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
-import { runTask, type RunOptions } from '../native/task.js'
+import { runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { trained, undecided, type RowJudgement } from './rows.js'
+import { threadsOf, type TraceRun } from './run.js'
 import { judgeTable, type TableRequest } from './table.js'
 import { matchRows } from './vocabulary.js'
 
@@ -78,7 +79,7 @@ function sharedTable(base: ModelDirectory, reference: ModelDirectory, names: str
 }
 
 /** Reads the tables of two model directories, and every other tensor once. @throws WarpError (input) TRACE_…, PAIR_…, and those of `openModel` */
-export async function readEvidence(baseDir: string, referenceDir: string, options: RunOptions = {}): Promise<Evidence> {
+export async function readEvidence(baseDir: string, referenceDir: string, options: TraceRun = {}): Promise<Evidence> {
   const base = await openModel(baseDir, { forward: false }), reference = await openModel(referenceDir, { forward: false })
   checkPair(base, reference)
   const notes = [...base.notes, ...reference.notes]
@@ -126,11 +127,11 @@ function explain(tokens: RowJudgement, { tie, inputEmbedding }: ModelDirectory):
 type Handles = { base: Handle; reference: Handle }
 
 async function smallTables(
-  base: ModelDirectory, reference: ModelDirectory, handles: Handles, tokens: RowJudgement, dtypes: TableRequest['dtypes'], options: RunOptions,
+  base: ModelDirectory, reference: ModelDirectory, handles: Handles, tokens: RowJudgement, dtypes: TableRequest['dtypes'], options: TraceRun,
 ): Promise<Pick<Evidence, 'longestText' | 'positions' | 'tokenTypes'>> {
   const known = (table: Omit<TableRequest, 'base' | 'reference'>): TableRequest['known'] =>
     tokens.verdict !== 'none' && table.dtypes.base === dtypes.base && table.dtypes.reference === dtypes.reference ? tokens : undefined
-  const quiet = { signal: options.signal }
+  const quiet = { ...options, onProgress: undefined }
   const positionTable = sharedTable(base, reference, positionNames), typeTable = sharedTable(base, reference, typeNames)
   let positions: Evidence['positions'] = null, longestText: number | null = null
   if (positionTable) {
@@ -146,12 +147,12 @@ async function smallTables(
 }
 
 /** Every tensor but the embedding table, which has been read already. */
-async function frozenTensors(base: ModelDirectory, reference: ModelDirectory, tokens: RowJudgement, options: RunOptions): Promise<Pick<Evidence, 'frozen' | 'compared'>> {
+async function frozenTensors(base: ModelDirectory, reference: ModelDirectory, tokens: RowJudgement, options: TraceRun): Promise<Pick<Evidence, 'frozen' | 'compared'>> {
   const name = reference.inputEmbedding
   const without = (model: ModelDirectory): Handle => nativeWeights({ ...model, tensors: new Map([...model.tensors].filter(([key]) => key !== name)) })
   const handles = { base: without(base), reference: without(reference) }
   try {
-    const survey = await runTask((onProgress) => addon().survey(handles.base, handles.reference, onProgress), 'tensors', 'elements', options)
+    const survey = await runTask((onProgress) => addon().survey(handles.base, handles.reference, threadsOf(options), onProgress), 'tensors', 'elements', options)
     const bad = survey.find((tensor) => tensor.nonFinite)
     if (bad) {
       const { side, index } = bad.nonFinite!

@@ -1,12 +1,12 @@
 import { inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
-import { runTask, type RunOptions } from '../native/task.js'
-import type { Estimator, Members } from '../native/types.js'
+import { runTask } from '../native/task.js'
 import { readRecords, type ProbeOptions, type TextRecord } from '../text/index.js'
-import { calibrate, memberEstimator } from './calibrate.js'
+import { calibrate, estimators } from './calibrate.js'
 import { describe, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, type Evidence } from './evidence.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
+import type { TraceRun } from './run.js'
 import { TextTracer, type TracedText } from './texts.js'
 
 export { readEvidence, type Evidence } from './evidence.js'
@@ -18,7 +18,7 @@ export type { TracedText } from './texts.js'
 /** Synthetic training sets of the calibration unless said otherwise. */
 export const defaultSets = 60
 
-export interface TraceOptions extends ProbeOptions, RunOptions {
+export interface TraceOptions extends ProbeOptions, TraceRun {
   base: string
   reference: string
   /** files or folders of candidate texts; without them only the tables are traced */
@@ -53,7 +53,11 @@ export async function trace(options: TraceOptions): Promise<Traced> {
     throw usageError('CALIBRATE_INVALID', `--calibrate is ${sets}; it must be a whole number of at least 20`, { found: sets },
       'leave it out for the default')
   }
-  const run: RunOptions = { signal: options.signal, onProgress: options.onProgress }
+  const { signal, onProgress, threads } = options
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1 && threads <= 1024)) {
+    throw usageError('OPTION_RANGE', `threads must be a whole number from 1 to 1024, not ${threads}`, { expected: [1, 1024], found: threads })
+  }
+  const run: TraceRun = { signal, onProgress, threads }
   const evidence = await readEvidence(options.base, options.reference, run)
   if (!options.probes?.length) return traced(options, evidence, undefined)
   const records = readRecords(options.probes, options, run)
@@ -69,25 +73,19 @@ export async function traceRecords(
     throw inputError('TRACE_NO_TOKENIZER', `${evidence.reference.dir}: no tokenizer.json, so texts cannot be set against tokens`,
       { file: evidence.reference.dir }, 'Put the model\'s tokenizer.json into its folder.')
   }
-  const run: RunOptions = { signal: options.signal, onProgress: options.onProgress }
+  const run: TraceRun = { signal: options.signal, onProgress: options.onProgress, threads: options.threads }
   const length = textLength(evidence, options.maxLength)
   const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, length)
   const { pool } = tracer
   try {
     for await (const text of tracer.trace(records, options.signal)) await options.onText?.(text)
     const seed = options.seed ?? 0
-    const estimates = new Map<Estimator, Members>()
-    const estimate = async (estimator: Estimator): Promise<Members> => {
-      const members = estimates.get(estimator) ?? await runTask(
-        (onProgress) => addon().findMembers(pool.handle, { state: evidence.tokens.state, ...estimator }, onProgress), 'members', 'rounds', run)
-      estimates.set(estimator, members)
-      return members
-    }
+    const state = evidence.tokens.state
+    const members = await runTask((onProgress) => addon().findMembers(pool.handle, { state, estimators }, onProgress), 'members', 'rounds', run)
     const calibrated = await calibrate({
-      pool: pool.handle, state: evidence.tokens.state, sizes: pool.sizes, possible: pool.possible.size,
-      sets: options.calibrate ?? defaultSets, seed, estimate,
+      pool: pool.handle, state, sizes: pool.sizes, possible: pool.possible.size, sets: options.calibrate ?? defaultSets, seed, members,
     }, run)
-    return traced(options, evidence, { pool, calibrated, members: await estimate(memberEstimator), length })
+    return traced(options, evidence, { pool, calibrated, members, length })
   } finally {
     pool.handle.close()
   }

@@ -1,7 +1,7 @@
-import type { RunOptions } from '../native/task.js'
 import type { ProbeSet, TextRecord } from '../text/index.js'
 import { readEvidence, traceMixture, traceRecords } from './index.js'
 import type { MixtureResult } from '../readouts/index.js'
+import type { TraceRun } from './run.js'
 import type { TraceResult } from './result.js'
 
 /** What `recover` says of the trace. */
@@ -26,11 +26,11 @@ export interface ProbesTraced {
 
 /** The trace of a pair with the probes as its pool. @throws as `trace` */
 export async function traceProbes(
-  base: string, reference: string, probes: ProbeSet, options: RunOptions & { seed: number; maxLength: number },
+  base: string, reference: string, probes: ProbeSet, options: TraceRun & { seed: number; maxLength: number },
 ): Promise<ProbesTraced> {
-  const { signal, onProgress, seed, maxLength } = options
-  const evidence = await readEvidence(base, reference, { signal, onProgress })
-  const { result } = await traceRecords(evidence, records(probes), { signal, onProgress, seed, maxLength })
+  const { signal, onProgress, threads, seed, maxLength } = options
+  const evidence = await readEvidence(base, reference, { signal, onProgress, threads })
+  const { result } = await traceRecords(evidence, records(probes), { signal, onProgress, threads, seed, maxLength })
   const { verdict, reason, decay, trainedTokens: { count, undecided }, longestText, trainingTexts } = result
   return {
     summary: { verdict, reason, decay, trainedTokens: { count, undecided }, longestText, trainingTexts },

@@ -1,9 +1,10 @@
 import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
-import { runTask, type RunOptions } from '../native/task.js'
+import { runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { nonFinite, pilotDecay, stride, type Dtypes, type FoundNoise } from './noise.js'
 import { judgeRows, type RowJudgement } from './rows.js'
+import { threadsOf, type TraceRun } from './run.js'
 
 export interface TableRequest {
   base: Handle
@@ -24,11 +25,11 @@ const none = new Uint32Array(0)
 const pilotRows = 1024
 
 /** Judges the rows of one table: both tables are read once, and a few rows twice. @throws WarpError NOT_FINITE */
-export async function judgeTable(request: TableRequest, options: RunOptions = {}): Promise<RowJudgement> {
+export async function judgeTable(request: TableRequest, options: TraceRun = {}): Promise<RowJudgement> {
   const { base, reference, name, columns, dtypes, pairs, known } = request
   const count = pairs?.rows.length ?? request.rows
-  const sums = async (alpha: number, rows: Uint32Array, baseRows: Uint32Array, run: RunOptions): Promise<Float64Array> => {
-    const found = await runTask((onProgress) => addon().rowSums(base, reference, { base: name, reference: name, rows, baseRows, alpha }, onProgress),
+  const sums = async (alpha: number, rows: Uint32Array, baseRows: Uint32Array, run: TraceRun): Promise<Float64Array> => {
+    const found = await runTask((onProgress) => addon().rowSums(base, reference, { base: name, reference: name, rows, baseRows, alpha, threads: threadsOf(run) }, onProgress),
       'tables', 'rows', run)
     refuseNonFinite(found, name, rows, baseRows)
     return found
@@ -37,7 +38,7 @@ export async function judgeTable(request: TableRequest, options: RunOptions = {}
   if (!known) {
     const sample = Uint32Array.from({ length: Math.min(count, pilotRows) }, (_, i) => Math.floor((i * count) / Math.min(count, pilotRows)))
     const chosen = sample.map((i) => pairs?.rows[i] ?? i), partners = sample.map((i) => pairs?.baseRows[i] ?? i)
-    alpha = pilotDecay(await sums(0, chosen, partners, { signal: options.signal }))
+    alpha = pilotDecay(await sums(0, chosen, partners, { ...options, onProgress: undefined }))
   }
   return judgeRows(await sums(alpha, pairs?.rows ?? none, pairs?.baseRows ?? none, options), columns, alpha, dtypes, known)
 }

@@ -33,15 +33,16 @@ Napi::Value to_js(Napi::Env env, const std::vector<TensorSurvey>& tensors) {
   return array;
 }
 
-// survey(base, reference, onProgress)
+// survey(base, reference, threads, onProgress)
 Napi::Value start_survey(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto base = weights_of(call[0]), reference = weights_of(call[1]);
+    const int count = std::max(1, int(call[2].As<Napi::Number>().Int32Value()));
     const auto tensors = std::make_shared<std::vector<TensorSurvey>>();
     return start_task(
-        call.Env(), call[2],
+        call.Env(), call[3],
         [=](Context& context) {
-          Threads threads(int(std::max(1u, std::thread::hardware_concurrency())));
+          Threads threads(count);
           *tensors = survey(*base, *reference, threads, context);
         },
         [=](Napi::Env env) { return to_js(env, *tensors); });

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include "binding/handles.h"
 #include "binding/task.h"
@@ -13,9 +12,9 @@
 namespace warp {
 namespace {
 
-int cores() { return int(std::max(1u, std::thread::hardware_concurrency())); }
+int threads_of(const Napi::Object& request) { return std::max(1, int(get_number(request, "threads"))); }
 
-// rowSums(base, reference, {base, reference, rows, baseRows, alpha}, onProgress)
+// rowSums(base, reference, {base, reference, rows, baseRows, alpha, threads}, onProgress)
 Napi::Value start_row_sums(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto base = weights_of(call[0]), reference = weights_of(call[1]);
@@ -26,11 +25,12 @@ Napi::Value start_row_sums(const Napi::CallbackInfo& call) {
     request.rows = get_uint32s(object, "rows");
     request.base_rows = get_uint32s(object, "baseRows");
     request.alpha = get_number(object, "alpha");
+    const int count = threads_of(object);
     const auto sums = std::make_shared<std::vector<RowSums>>();
     return start_task(
         call.Env(), call[3],
         [=](Context& context) {
-          Threads threads(cores());
+          Threads threads(count);
           *sums = row_sums(*base, *reference, request, threads, context);
         },
         [=](Napi::Env env) -> Napi::Value {
@@ -71,47 +71,62 @@ std::vector<uint8_t> state_of(const Napi::Object& request, const Pool& pool) {
   return state;
 }
 
+std::vector<Estimator> estimators_of(const Napi::Object& request) {
+  std::vector<Estimator> estimators;
+  const Napi::Array list = request.Get("estimators").As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const Napi::Object entry = list.Get(i).As<Napi::Object>();
+    estimators.push_back({get_number(entry, "strength"), get_bool(entry, "inside")});
+  }
+  return estimators;
+}
+
+// estimates × 2 × D: inside, outside
+std::vector<double> flat(const std::vector<Estimate>& estimates) {
+  std::vector<double> values;
+  for (const Estimate& estimate : estimates) {
+    values.insert(values.end(), estimate.inside.begin(), estimate.inside.end());
+    values.insert(values.end(), estimate.outside.begin(), estimate.outside.end());
+  }
+  return values;
+}
+
 Napi::Value to_js(Napi::Env env, const Members& members) {
   Napi::Object result = Napi::Object::New(env);
   Napi::Uint32Array survivors = Napi::Uint32Array::New(env, members.survivors.size());
   std::copy(members.survivors.begin(), members.survivors.end(), survivors.Data());
   result.Set("survivors", survivors);
   result.Set("probability", to_float64_array(env, members.probability));
-  result.Set("inside", to_float64_array(env, members.inside));
-  result.Set("outside", to_float64_array(env, members.outside));
   result.Set("converged", members.converged);
+  result.Set("estimates", to_float64_array(env, flat(members.estimates)));
   return result;
 }
 
-// findMembers(pool, {state, strength, inside}, onProgress)
+// findMembers(pool, {state, estimators: [{strength, inside}]}, onProgress)
 Napi::Value start_find_members(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto pool = pool_of(call[0]);
     const Napi::Object request = call[1].As<Napi::Object>();
     const auto state = state_of(request, *pool);
-    const Estimator estimator = {get_number(request, "strength"), get_bool(request, "inside")};
+    const std::vector<Estimator> estimators = estimators_of(request);
     const auto members = std::make_shared<Members>();
     return start_task(
         call.Env(), call[2],
-        [=](Context& context) { *members = find_members(*pool, state, estimator, context); },
+        [=](Context& context) { *members = find_members(*pool, state, estimators, context); },
         [=](Napi::Env env) { return to_js(env, *members); });
   });
 }
 
-// tryMembers(pool, {state, estimators: [{strength, inside}], inside, outside, hidden, seed}, onProgress)
+// tryMembers(pool, {state, estimators: [{strength, inside}], inside, outside, hidden, scale, seed, threads}, onProgress)
 Napi::Value start_try_members(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto pool = pool_of(call[0]);
     const Napi::Object request = call[1].As<Napi::Object>();
     const auto state = state_of(request, *pool);
-    std::vector<Estimator> estimators;
-    const Napi::Array list = request.Get("estimators").As<Napi::Array>();
-    for (uint32_t i = 0; i < list.Length(); i++) {
-      const Napi::Object entry = list.Get(i).As<Napi::Object>();
-      estimators.push_back({get_number(entry, "strength"), get_bool(entry, "inside")});
-    }
+    const std::vector<Estimator> estimators = estimators_of(request);
     const auto inside = get_uint32s(request, "inside"), outside = get_uint32s(request, "outside"),
                hidden = get_uint32s(request, "hidden");
+    const auto scale = get_doubles(request, "scale");
     const uint64_t seed = uint64_t(get_number(request, "seed"));
     const uint32_t domains = pool->domains();
     std::vector<Trial> trials(inside.size() / domains);
@@ -119,19 +134,18 @@ Napi::Value start_try_members(const Napi::CallbackInfo& call) {
       trials[i].inside.assign(inside.begin() + i * domains, inside.begin() + (i + 1) * domains);
       trials[i].outside.assign(outside.begin() + i * domains, outside.begin() + (i + 1) * domains);
       trials[i].hidden.assign(hidden.begin() + i * domains, hidden.begin() + (i + 1) * domains);
+      trials[i].scale = scale.at(i);
       trials[i].seed = seed + i;
     }
-    const auto flat = std::make_shared<std::vector<double>>();
+    const int count = threads_of(request);
+    const auto estimates = std::make_shared<std::vector<Estimate>>();
     return start_task(
         call.Env(), call[2],
         [=](Context& context) {
-          Threads threads(cores());
-          for (const TrialResult& result : try_members(*pool, state, trials, estimators, threads, context)) {
-            flat->insert(flat->end(), result.inside.begin(), result.inside.end());
-            flat->insert(flat->end(), result.outside.begin(), result.outside.end());
-          }
+          Threads threads(count);
+          *estimates = try_members(*pool, state, trials, estimators, threads, context);
         },
-        [=](Napi::Env env) { return to_float64_array(env, *flat); });
+        [=](Napi::Env env) { return to_float64_array(env, flat(*estimates)); });
   });
 }
 

@@ -103,31 +103,33 @@ std::vector<uint32_t> survivors_of(const Pool& pool, const std::vector<uint32_t>
   return survivors;
 }
 
-}  // namespace
+// Where an estimator ended.
+struct Fit {
+  Estimate estimate;
+  std::vector<double> probability, phi;
+  bool converged = false;
+};
 
-Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, const Counts& counts,
-                     const std::vector<uint8_t>& state, Estimator estimator, const Members* start, Context& context) {
-  Members found;
-  if (start) found.survivors = start->survivors;
-  else found.survivors = survivors_of(pool, visible, state);
+Fit fit(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& survivors, const std::vector<uint8_t>& state,
+        Estimator estimator, const Fit* start, Context& context) {
+  Fit found;
   Outside outside(counts, state, estimator.strength);
-  MeanField field(pool, counts, found.survivors, state);
+  MeanField field(pool, counts, survivors, state);
   if (start) {
     outside.phi = start->phi;
     field.start(start->probability);
   }
   double total = 0;
-  while (found.rounds < kMostRounds && !found.converged) {
+  for (int round = 0; round < kMostRounds && !found.converged; round++) {
     context.check();
-    found.rounds++;
     outside.maximise(field.explained);
     if (estimator.inside) field.round(outside, kSweeps);
-    found.inside = field.inside();
+    found.estimate.inside = field.inside();
+    found.estimate.outside.clear();
     double now = 0;
-    found.outside.clear();
     for (uint32_t d = 0; d < pool.domains(); d++) {
-      found.outside.push_back(outside.texts(d));
-      now += found.inside[d] + found.outside[d];
+      found.estimate.outside.push_back(outside.texts(d));
+      now += found.estimate.inside[d] + found.estimate.outside[d];
     }
     found.converged = std::fabs(now - total) <= kTolerance * now;
     total = now;
@@ -137,10 +139,29 @@ Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, con
   return found;
 }
 
-Members find_members(const Pool& pool, const std::vector<uint8_t>& state, Estimator estimator, Context& context) {
+}  // namespace
+
+Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, const Counts& counts,
+                     const std::vector<uint8_t>& state, const std::vector<Estimator>& estimators, Context& context) {
+  Members found;
+  found.survivors = survivors_of(pool, visible, state);
+  Fit last;
+  for (size_t i = 0; i < estimators.size(); i++) {
+    const bool follows = i > 0 && estimators[i].inside == estimators[i - 1].inside;
+    last = fit(pool, counts, found.survivors, state, estimators[i], follows ? &last : nullptr, context);
+    found.estimates.push_back(last.estimate);
+    if (i > 0) continue;
+    found.probability = last.probability;
+    found.converged = last.converged;
+  }
+  return found;
+}
+
+Members find_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Estimator>& estimators,
+                     Context& context) {
   std::vector<uint32_t> everything(pool.texts());
   std::iota(everything.begin(), everything.end(), 0u);
-  return find_members(pool, everything, Counts(pool, everything), state, estimator, nullptr, context);
+  return find_members(pool, everything, Counts(pool, everything), state, estimators, context);
 }
 
 namespace {
@@ -155,14 +176,14 @@ std::vector<uint32_t> shuffled(std::vector<uint32_t> texts, uint64_t seed, uint3
 
 }  // namespace
 
-std::vector<TrialResult> try_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Trial>& trials,
-                                     const std::vector<Estimator>& estimators, Threads& threads, Context& context) {
+std::vector<Estimate> try_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Trial>& trials,
+                                  const std::vector<Estimator>& estimators, Threads& threads, Context& context) {
   std::vector<std::vector<uint32_t>> by_domain(pool.domains());
   std::vector<uint32_t> everything(pool.texts());
   std::iota(everything.begin(), everything.end(), 0u);
   for (uint32_t text : everything) by_domain[pool.domain(text)].push_back(text);
   const Counts whole(pool, everything);
-  std::vector<TrialResult> results(trials.size() * estimators.size());
+  std::vector<Estimate> results(trials.size() * estimators.size());
   std::atomic<size_t> done{0};
   threads.parallel(trials.size(), [&](size_t task, int) {
     const Trial& trial = trials[task];
@@ -183,13 +204,11 @@ std::vector<TrialResult> try_members(const Pool& pool, const std::vector<uint8_t
           if (trained[*v] == Outside::kUntrained) trained[*v] = Outside::kTrained;
       }
     }
-    Members last;  // of the same kind: a start for the next strength
-    for (size_t i = 0; i < estimators.size(); i++) {
-      const bool follows = i > 0 && estimators[i].inside == estimators[i - 1].inside;
-      last = find_members(pool, visible, counts, trained, estimators[i], follows ? &last : nullptr, context);
-      results[task * estimators.size() + i] = {last.inside, last.outside};
-      context.progress(double(++done), double(results.size()));
-    }
+    std::vector<Estimator> scaled = estimators;
+    for (Estimator& estimator : scaled) estimator.strength *= trial.scale;
+    Members found = find_members(pool, visible, counts, trained, scaled, context);
+    std::move(found.estimates.begin(), found.estimates.end(), results.begin() + ptrdiff_t(task * estimators.size()));
+    context.progress(double(done += estimators.size()), double(results.size()));
   });
   return results;
 }

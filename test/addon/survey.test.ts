@@ -29,7 +29,7 @@ function open(name: string, tensors: Values): Handle {
   return addon().openWeights([file], table)
 }
 const survey = (base: Handle, reference: Handle) =>
-  runTask((onProgress) => addon().survey(base, reference, onProgress), 'survey', 'elements')
+  runTask((onProgress) => addon().survey(base, reference, 2, onProgress), 'survey', 'elements')
 
 /** Small multiples of 1/64: exact in BF16 as well. */
 const numbers = (count: number, step: number) => Float32Array.from({ length: count }, (_, i) => ((i * step) % 97 - 48) / 64)
@@ -84,6 +84,6 @@ test('stops when asked to', async () => {
   const handle = open('f', { w: { shape: [70_000], values: numbers(70_000, 3) } })
   const controller = new AbortController()
   controller.abort(new Error('enough'))
-  await expect(runTask((onProgress) => addon().survey(handle, handle, onProgress), 'survey', 'elements', { signal: controller.signal }))
+  await expect(runTask((onProgress) => addon().survey(handle, handle, 2, onProgress), 'survey', 'elements', { signal: controller.signal }))
     .rejects.toThrow('enough')
 })

@@ -1,6 +1,6 @@
 import { addon } from '../../lib/native/load.js'
 import { Random } from '../../lib/random.js'
-import { calibrate, level } from '../../lib/trace/calibrate.js'
+import { calibrate, estimators, level } from '../../lib/trace/calibrate.js'
 
 /** A corpus drawn from the model: every domain has its own order of Zipf's words, a text is a bag of independent words. */
 interface Corpus {
@@ -67,10 +67,8 @@ async function estimate(corpus: Corpus, seed: number, sets: number) {
   for (const { d } of texts) sizes[d]++
   const possible = texts.filter((text) => text.ids.every((id) => state[id] === 1)).length
   try {
-    const found = await calibrate({
-      pool, state, sizes, possible, sets, seed,
-      estimate: (estimator) => addon().findMembers(pool, { state, ...estimator }, undefined).promise,
-    })
+    const members = await addon().findMembers(pool, { state, estimators }, undefined).promise
+    const found = await calibrate({ pool, state, sizes, possible, sets, seed, members })
     const errors = truth.map((share, d) => found.mixture[d] - share)
     const covered = truth.filter((share, d) => share >= found.interval[d][0] && share <= found.interval[d][1]).length / truth.length
     return {

@@ -28,7 +28,7 @@ describe('row sums', () => {
   const sums = async (left: string, right: string, alpha: number, rows = none, baseRows = none) => {
     const [a, b] = await Promise.all([left, right].map(async (dir) => nativeWeights(await openModel(dir, { forward: false }))))
     const name = 'embeddings.word_embeddings.weight'
-    return addon().rowSums(a, b, { base: name, reference: name, rows, baseRows, alpha }, undefined).promise
+    return addon().rowSums(a, b, { base: name, reference: name, rows, baseRows, alpha, threads: 2 }, undefined).promise
   }
 
   test.each(['F32', 'F16', 'BF16'] as const)('are their definition, stored as %s', async (dtype) => {

@@ -148,7 +148,7 @@ TEST(a_text_with_a_token_of_its_own_is_a_member_and_one_with_an_untrained_token_
   for (uint32_t i = 0; i < 30; i += 3)
     for (uint32_t v : texts[i].tokens) state[v] = 1;
   Context context;
-  const Members found = find_members(pool, state, {30, true}, context);
+  const Members found = find_members(pool, state, {{30, true}}, context);
   CHECK(found.survivors.size() == 10);
   double inside = 0;
   for (size_t j = 0; j < found.survivors.size(); j++) {
@@ -156,14 +156,14 @@ TEST(a_text_with_a_token_of_its_own_is_a_member_and_one_with_an_untrained_token_
     CHECK(found.probability[j] > 0.5);
     inside += found.probability[j];
   }
-  CHECK_NEAR(inside, found.inside[0] + found.inside[1], 1e-9);
+  CHECK_NEAR(inside, found.estimates[0].inside[0] + found.estimates[0].inside[1], 1e-9);
 }
 
 TEST(unknown_tokens_neither_exclude_nor_speak) {
   const std::vector<Text> texts = {{{0, 1}, 0}, {{0, 2}, 0}, {{0, 3}, 1}};
   const Pool pool = pool_of(texts, 4);
   Context context;
-  const Members found = find_members(pool, {1, 2, 0, 2}, {30, true}, context);
+  const Members found = find_members(pool, {1, 2, 0, 2}, {{30, true}}, context);
   CHECK((found.survivors == std::vector<uint32_t>{0, 2}));
 }
 
@@ -171,7 +171,7 @@ TEST(trials_do_not_depend_on_the_number_of_threads) {
   const std::vector<Text> texts = random_texts(400, 4, 300, 5);
   const Pool pool = pool_of(texts, 300);
   std::vector<Trial> trials(6);
-  for (size_t i = 0; i < trials.size(); i++) trials[i] = {{5, 10, 15, 0}, {10, 5, 0, 15}, {5, 10, 15, 0}, i};
+  for (size_t i = 0; i < trials.size(); i++) trials[i] = {{5, 10, 15, 0}, {10, 5, 0, 15}, {5, 10, 15, 0}, 0.5, i};
   const std::vector<uint8_t> state(300, 0);
   Context context;
   Threads one(1), three(3);
@@ -189,7 +189,7 @@ TEST(work_stops_when_asked_to) {
   context.cancel();
   bool stopped = false;
   try {
-    find_members(pool, std::vector<uint8_t>(60, 1), {30, true}, context);
+    find_members(pool, std::vector<uint8_t>(60, 1), {{30, true}}, context);
   } catch (const Cancelled&) {
     stopped = true;
   }

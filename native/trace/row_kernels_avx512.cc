@@ -1,0 +1,2 @@
+#define WARP_ISA avx512
+#include "trace/row_kernels.inc"

@@ -1,0 +1,2 @@
+#define WARP_ISA portable
+#include "trace/row_kernels.inc"

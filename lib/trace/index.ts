@@ -55,7 +55,8 @@ export async function trace(options: TraceOptions): Promise<Traced> {
   }
   const { signal, onProgress, threads } = options
   if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1 && threads <= 1024)) {
-    throw usageError('OPTION_RANGE', `threads must be a whole number from 1 to 1024, not ${threads}`, { expected: [1, 1024], found: threads })
+    throw usageError('OPTION_RANGE', `threads must be a whole number from 1 to 1024, not ${threads}`, { expected: [1, 1024], found: threads },
+      'a number from 1 on; leave it out for the default')
   }
   const run: TraceRun = { signal, onProgress, threads }
   const evidence = await readEvidence(options.base, options.reference, run)

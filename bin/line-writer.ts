@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { resourceError, usageError } from '../lib/errors.js'
-import { makeFolders } from './output-folder.js'
+import { makeFolders } from '../lib/folders.js'
 
 const blockBytes = 1 << 20
 

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
-import { access, mkdir, readdir, rmdir, stat, unlink } from 'node:fs/promises'
+import { access, readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { writeFileAtomic } from '../lib/checkpoint/atomic.js'
-import { resourceError, usageError } from '../lib/errors.js'
+import { usageError } from '../lib/errors.js'
+import { makeFolders, missingFolders, notWritable } from '../lib/folders.js'
 
 /** Refuses, before any work, a folder that cannot be written, or already holds one of the files, unless `force`. */
 export async function checkOutput(folder: string, files: string[], force = false): Promise<void> {
@@ -28,29 +29,4 @@ export async function writeOutput(folder: string, files: Record<string, string |
     for (const undo of made.reverse()) await undo().catch(() => undefined)
     throw error
   }
-}
-
-/** Makes a folder and those it lies in; gives those that were new, outermost first. */
-export async function makeFolders(folder: string): Promise<string[]> {
-  const [, missing] = await missingFolders(folder)
-  for (const one of missing) await mkdir(one).catch((cause: unknown) => { throw notWritable(folder, cause) })
-  return missing
-}
-
-/** The nearest folder that is there, and those to be made, outermost first (mkdir's own recursion never ends on /proc). */
-async function missingFolders(folder: string): Promise<[nearest: string, missing: string[]]> {
-  const missing: string[] = []
-  for (let at = path.resolve(folder); ; at = path.dirname(at)) {
-    const found = await stat(at).catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code !== 'ENOENT') throw notWritable(folder, cause)
-    })
-    if (found?.isDirectory()) return [at, missing]
-    if (found) throw notWritable(folder, { code: 'ENOTDIR' })
-    missing.unshift(at)
-  }
-}
-
-function notWritable(folder: string, cause: unknown): Error {
-  const { code } = cause as NodeJS.ErrnoException
-  return resourceError('OUTPUT_NOT_WRITABLE', `${folder}: cannot be written (${code})`, { file: folder, found: code }, 'a folder that you may write to')
 }

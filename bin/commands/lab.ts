@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { Option, type Command } from 'commander'
+import { makeFolders } from '../../lib/folders.js'
 import type { LabPlan, LabPlanOptions, LabRunOptions, LabRunPlan, LabRunResult } from '../../lib/lab/index.js'
 import type { PathOptions } from '../../lib/paths/options.js'
 import type { RecipeOptions } from '../../lib/train/index.js'
@@ -141,7 +141,7 @@ function fit(command: Command): void {
         const output = flags.output ?? path.join(folder, 'projectors')
         const fitted = await fitProjectors(await readTrials(trialsOf(folder)), { seed: flags.seed, deviations: flags.deviations, signal, onProgress })
         await checkOutput(output, fitted.map(projectorFile), flags.force)
-        await mkdir(output, { recursive: true })
+        await makeFolders(output)
         for (const document of fitted) await saveProjector(path.join(output, projectorFile(document)), document, flags.force)
         const lines = fitted.map((document) => `  ${projectorFile(document).padEnd(28)} mean absolute error ${document.training.error.toFixed(4)} on folds left out`)
         return { json: fitted, text: [`${fitted.length} projectors from ${fitted[0].training.trials} trials in ${output}`, ...lines].join('\n') }

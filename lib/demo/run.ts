@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../checkpoint/index.js'
 import { usageError } from '../errors.js'
+import { makeFolders } from '../folders.js'
 import type { RunOptions } from '../native/task.js'
 import { recover, type Recovered } from '../recover.js'
 import { parseRecipe, trainOn, type RecipeOptions } from '../train/index.js'
@@ -62,7 +63,7 @@ export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
   const probes = (await demoProbes()).map(({ text, domain }) => ({ text, label: domain }))
   const { truth, training } = await demoSecret(seed, demoTraining.texts)
   if (!force) await checkOwn(folder, jsonLines(probes))
-  await mkdir(folder, { recursive: true })
+  await makeFolders(folder)
   const [probeFile, trainingFile, reference] = demoFiles.map((name) => join(folder, name))
   await writeFileAtomic(probeFile, jsonLines(probes), { force: true })
   const secret = training.texts.map((text, i) => ({ text, label: training.labels[training.label[i]] }))

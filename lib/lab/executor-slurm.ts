@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { resourceError } from '../errors.js'
+import { makeFolders } from '../folders.js'
 import { died, taskCommand, taskEnvironment, type Executor, type ExecutorRun, type TaskEnd } from './executor.js'
 
 /**
@@ -19,7 +20,7 @@ export class SlurmExecutor implements Executor {
   async run(run: ExecutorRun): Promise<void> {
     if (run.tasks.length === 0) return
     const logs = path.resolve(run.lab, 'slurm')
-    await mkdir(logs, { recursive: true })
+    await makeFolders(logs)
     const job = await this.#submit(run, logs)
     const open = new Set(run.tasks)
     while (open.size > 0) {

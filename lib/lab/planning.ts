@@ -1,8 +1,9 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { fileSha256, openModel, writeFileAtomic, type BaseHead, type ModelDirectory, type WeightDtype } from '../checkpoint/index.js'
 import { inputError, usageError } from '../errors.js'
+import { makeFolders } from '../folders.js'
 import type { RunOptions } from '../native/task.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
@@ -97,7 +98,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
 
 /** Makes the lab's folder. @throws OUTPUT_EXISTS, PLAN_HAS_TRIALS */
 async function claimFolder(output: string, digest: string, force = false): Promise<void> {
-  await mkdir(output, { recursive: true })
+  await makeFolders(output)
   const file = path.join(output, planFile)
   const there = await readFile(file, 'utf8').catch(() => undefined)
   if (there === undefined) return

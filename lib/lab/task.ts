@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { openModel, writeFileAtomic } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
@@ -8,6 +8,7 @@ import { footprintsOf } from './footprints.js'
 import { takeLock } from './lock.js'
 import { checkBase, checkIndex, probeLines, probesFile, readPlan, readPlanData, trialRows, trialsFolder, type LabPlan } from './plan.js'
 import { failedTrial, readTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts } from './trial.js'
+import { makeFolders } from '../folders.js'
 
 export interface TrialOptions extends RunOptions {
   threads?: number
@@ -39,7 +40,7 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   const rows = trialRows(plan, all, index)
   const recipe = parseRecipe({ ...plan.recipe, seed })
   const output = path.join(folder, modelFolder)
-  await mkdir(folder, { recursive: true })
+  await makeFolders(folder)
   await timed('train', () => trainOnce(plan.base.path, output, () => trainOn(plan.base.path, pick(all, rows), recipe,
     { output, dtype: plan.dtype, threads: options.threads, saveSteps: saveStepsOf(plan), signal, onProgress })))
   const probes = await probesOf(lab, plan, () => probeLines(plan, all))
@@ -57,7 +58,7 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
 export async function recordFailure(lab: string, plan: LabPlan, index: number, error: { code?: string; message: string }): Promise<boolean> {
   const { counts, seed } = checkIndex(plan, index)
   const file = path.join(lab, trialsFolder, trialFile(index))
-  await mkdir(path.dirname(file), { recursive: true })
+  await makeFolders(path.dirname(file))
   const lock = takeLock(path.join(path.dirname(file), 'lock'))
   if (!lock) return false
   try {

@@ -1,8 +1,9 @@
 // One task of a lab in a process of its own: node worker.js LAB INDEX THREADS [MEMORY]. It says {fraction} while it
 // runs, and at the end {done: true} or {error: {code, message}}: on the channel it was started with, where it also
 // stops when that closes; else the end alone, as the last line on stdout. The exit code is 0 when the trial is done.
-import { access, mkdir } from 'node:fs/promises'
+import { access } from 'node:fs/promises'
 import path from 'node:path'
+import { makeFolders } from '../folders.js'
 import type { Handle } from '../native/types.js'
 import { takeLock } from './lock.js'
 import { trialsFolder } from './plan.js'
@@ -25,7 +26,7 @@ async function main([lab, number, threads, memory]: string[]): Promise<void> {
   let lock: Handle | null = null
   let end: object = { done: true }
   try {
-    await mkdir(path.dirname(file), { recursive: true })
+    await makeFolders(path.dirname(file))
     lock = takeLock(path.join(path.dirname(file), 'lock'))
     if (!lock) throw Object.assign(new Error(`another process is at trial ${index}`), { code: 'TRIAL_LOCKED' })
     const finished = await access(file).then(() => readTrial(file), () => undefined)

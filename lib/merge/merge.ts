@@ -5,6 +5,7 @@ import { basename, join, normalize, resolve } from 'node:path'
 import { fileSha256, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
 import { version } from '../doctor.js'
 import { inputError, usageError } from '../errors.js'
+import { makeFolders } from '../folders.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { PathRecord, PathRequest } from '../native/types.js'
@@ -16,7 +17,6 @@ import {
   finishOutput,
   freeSpace,
   isComplete,
-  makeFolder,
   prepareOutput,
   publish,
   publishCopy,
@@ -232,7 +232,7 @@ async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
     const kept = finished
     const total = todo.reduce((sum, { shard, targets }) => sum + shard.size * targets.length, 0)
     await checkSpace(output, total)
-    for (const folder of folders) await makeFolder(folder)
+    for (const folder of folders) await makeFolders(folder)
     let before = 0
     for (const { shard, targets } of todo) {
       if (targets.length === 0) continue

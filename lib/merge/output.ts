@@ -1,7 +1,6 @@
 import {
   copyFile,
   lstat,
-  mkdir,
   readFile,
   readdir,
   realpath,
@@ -14,6 +13,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { resourceError, usageError } from '../errors.js'
+import { makeFolders } from '../folders.js'
 
 /** While it is there, the folder is unfinished: it holds what was asked for. */
 const journal = 'warp.merge.part'
@@ -106,7 +106,7 @@ export async function prepareOutput(
     for (const entry of entries.filter((name) => own.some((pattern) => pattern.test(name))))
       await guarded(output, () => rm(join(output, entry), { recursive: true, force: true }))
   }
-  await guarded(output, () => mkdir(output, { recursive: true }))
+  await makeFolders(output)
   await publish(join(output, journal), plan)
   return { resumed: false, created: !found }
 }
@@ -179,10 +179,6 @@ export async function publishCopy(from: string, file: string): Promise<void> {
 /** FILE.part, written and closed by native code, gets its name. */
 export async function publishPart(file: string): Promise<void> {
   await guarded(file, () => rename(`${file}.part`, file))
-}
-
-export async function makeFolder(folder: string): Promise<void> {
-  await guarded(dirname(resolve(folder)), () => mkdir(folder, { recursive: true }))
 }
 
 export async function removeParts(folders: readonly string[], files: readonly string[]): Promise<void> {

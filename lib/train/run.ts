@@ -1,7 +1,8 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
 import { inputError, resourceError, usageError, type WarpError } from '../errors.js'
+import { makeFolders } from '../folders.js'
 import type { RunOptions } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { keyOf, openTrainer, prepare, type Prepared, type TrainingRecord } from './prepare.js'
@@ -47,7 +48,7 @@ export async function trainOn(baseDir: string, texts: LabelledTexts, recipe: Rec
   const { output, dtype = 'F32', force = false } = options
   const prepared = await prepare(baseDir, texts, recipe, options)
   const { base, labels, shapes, trainable, record } = prepared
-  await mkdir(output, { recursive: true }).catch((cause: NodeJS.ErrnoException) => { throw notWritable(output, cause) })
+  await makeFolders(output)
   const state = force ? await discard(output) : await findState(output, keyOf(record))
   const trainer = await openTrainer(prepared)
   const started = performance.now()

@@ -1,7 +1,8 @@
-import { mkdir, open, readFile, readdir, type FileHandle } from 'node:fs/promises'
+import { open, readFile, readdir, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dtypeBits, readSafetensorsHeader, tokenizerFiles, writeAtomic, writeFileAtomic, writeSafetensorsHeader, type ModelDirectory, type TensorPlan, type WeightDtype } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
+import { makeFolders } from '../folders.js'
 import { addon } from '../native/load.js'
 import { callNative } from '../native/task.js'
 import type { Handle, TrainerPart } from '../native/types.js'
@@ -53,7 +54,7 @@ function storedName(kind: string, canonical: string): string {
 export async function saveModel(
   folder: string, trainer: Handle, base: ModelDirectory, shapes: Shapes, labels: string[], dtype: WeightDtype, force: boolean,
 ): Promise<void> {
-  await mkdir(folder, { recursive: true })
+  await makeFolders(folder)
   const { kind } = base.architecture
   await writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(configOf(base, labels, dtype), null, 2)}\n`, { force })
   const there = await readdir(base.dir)

@@ -136,6 +136,7 @@ describe('refuses', () => {
       code: 'OUTPUT_NOT_WRITABLE',
       exitCode: 4,
     })
+    await expect(run({ output: '/proc/warp-none' })).rejects.toMatchObject({ code: 'OUTPUT_NOT_WRITABLE' })
     const { output } = await run({ output: join(dir, 'new') })
     await expect(run({ output })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
     writeFileSync(join(output, 'README.md'), 'mine')

@@ -90,7 +90,7 @@ function run(command: Command): void {
   framed(command.description('fine-tunes and footprints the trials that are not done; may be stopped and repeated at any time')
     .argument('<folder>', 'of a plan'))
     .addOption(new Option('--executor <name>', 'local: processes of this machine; slurm: one job array, options from SBATCH_…').choices(['local', 'slurm']).default('local'))
-    .option('--workers <n>', 'trials at a time (default: one per core; slurm: any number)', integer(1))
+    .option('--workers <n>', 'trials at a time (default: one per core that memory allows; slurm: any number)', integer(1))
     .option('--threads <n>', 'of each (default: cores / workers; slurm: 1)', integer(1))
     .option('--memory <size>', 'budget for one trial\'s footprint (default: 2GiB)', bytes)
     .option('--only <i,j,...>', 'these trials', (value: string) => list(value).map(integer(0)))

@@ -52,6 +52,7 @@ export async function estimate(plan: Decided, all: LabelledTexts, rows: Int32Arr
         kept: plan.trials.length * (record + (plan.keep === 'weights' ? model : 0)),
         // beside the model, the state to go on from: weights and two moments in F32
         running: record + model + 12 * training.trained.parameters,
+        memory: 1024 * process.resourceUsage().maxRSS,
       },
     }
   } finally {

@@ -22,8 +22,8 @@ const estimateSchema = z.strictObject({
   /** seconds of one trial on those cores, of all trials */
   trial: z.strictObject({ steps: amount, trainSeconds: amount, footprintSeconds: amount }),
   seconds: amount,
-  /** what stays of all trials, and what a trial needs while it runs */
-  bytes: z.strictObject({ kept: amount, running: amount }),
+  /** on disk: what stays of all trials, and what a trial needs while it runs; the largest resident set of the pilot */
+  bytes: z.strictObject({ kept: amount, running: amount, memory: amount }),
 })
 
 const planSchema = z.strictObject({

@@ -12,7 +12,7 @@ import { readTrials } from './trial.js'
 export interface LabRunOptions extends RunOptions {
   /** folder with a plan */
   lab: string
-  /** child processes at a time; default: one per core */
+  /** child processes at a time; default: one per core, as far as memory allows */
   workers?: number
   /** threads of each; default: cores / workers */
   threads?: number
@@ -117,13 +117,18 @@ async function prepareRun({ lab, signal, only, ...options }: LabRunOptions): Pro
   await readPlanData(plan, { signal })
   await checkBase(plan, { signal })
   const cores = os.availableParallelism()
-  const workers = options.workers ?? Math.max(1, Math.min(cores, plan.trials.length))
+  const workers = options.workers ?? workersThatFit(plan.trials.length, cores, process.availableMemory(), plan.estimate.bytes.memory)
   if (!Number.isInteger(workers) || workers < 1) throw usageError('OPTION_RANGE', `workers must be a whole number of at least 1, not ${workers}`, { found: workers }, 'leave it out for one per core')
   return {
     plan, wanted: plan.trials.map(({ index }) => index).filter((index) => only === undefined || only.includes(index)),
     finished: await finishedTrials(lab), executor: options.executor ?? new LocalExecutor(workers),
     threads: options.threads ?? Math.max(1, Math.floor(cores / workers)),
   }
+}
+
+/** Trials at a time, each of so many bytes of memory; at least one. */
+export function workersThatFit(trials: number, cores: number, available: number, each: number): number {
+  return Math.max(1, Math.min(trials, cores, Math.floor(available / each)))
 }
 
 const locked = 'TRIAL_LOCKED'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { usageError } from '../errors.js'
+import { inputError, usageError } from '../errors.js'
 
 const positive = z.number().positive()
 const count = z.int().positive()
@@ -40,13 +40,13 @@ const schema = z.strictObject({
 export type RecipeOptions = z.input<typeof schema>
 export type Recipe = z.output<typeof schema> & { weightDecay: number }
 
-/** Fills in the defaults. @throws WarpError (usage) RECIPE_INVALID, naming the key */
+/** Fills in the defaults. @throws WarpError (input) RECIPE_INVALID, naming the key */
 export function parseRecipe(options: unknown): Recipe {
   const parsed = schema.safeParse(options)
   if (!parsed.success) {
     const [issue] = parsed.error.issues
     const key = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.')
-    throw usageError('RECIPE_INVALID', `recipe: ${key === '' ? '' : `${key}: `}${issue.message}`, { field: key },
+    throw inputError('RECIPE_INVALID', `recipe: ${key === '' ? '' : `${key}: `}${issue.message}`, { field: key },
       `the keys are ${Object.keys(schema.shape).join(', ')}`)
   }
   const { weightDecay = parsed.data.optimizer === 'adamw' ? 0.01 : 0 } = parsed.data

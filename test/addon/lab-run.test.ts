@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fitProjectors, planLab, readPlan, readTrials, reportTable, runLab, runTrial, type LabPlanOptions } from '../../lib/lab/index.js'
 import { takeLock } from '../../lib/lab/lock.js'
 import { membersOf, poolOf } from '../../lib/lab/plan.js'
+import { workersThatFit } from '../../lib/lab/run.js'
 import { readLabelledTexts } from '../../lib/train/index.js'
 import { warp } from '../command.js'
 import { temporaryDirectory } from '../models.js'
@@ -48,6 +49,7 @@ test('a plan estimates what its trials take, after a pilot that leaves nothing',
   expect(trial.trainSeconds).toBeCloseTo(15 * pilot.secondsPerStep, 9)
   // of ten probes a domain the pilot took eight
   expect(trial.footprintSeconds).toBeCloseTo(pilot.openSeconds + pilot.scoreSeconds * 10 / 8, 9)
+  expect(bytes.memory).toBeGreaterThan(1e7)
   expect(seconds).toBeCloseTo(6 * (trial.trainSeconds + trial.footprintSeconds), 9)
   await runTrial(lab, 0, { threads: 1 })
   const size = (folder: string): number => readdirSync(folder, { withFileTypes: true, recursive: true })
@@ -124,6 +126,10 @@ test('an aborted run stops its children and goes on later', async () => {
   expect(left.earlier + left.done).toBe(6)
 })
 
+test.each([[8, 4, 100, 1, 4], [3, 4, 100, 1, 3], [8, 4, 2.5, 1, 2], [8, 4, 0.5, 1, 1]])(
+  '%i trials, %i cores, %d GB free, %d GB each: %i at a time', (trials, cores, available, each, workers) =>
+    expect(workersThatFit(trials, cores, available, each)).toBe(workers))
+
 test('locks: one holder, given back by whoever dies', async () => {
   const file = join(temporaryDirectory(), 'lock')
   const take = `const lock = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/lab/lock.js'))}).takeLock(${JSON.stringify(file)}); console.log(lock !== null);`
@@ -161,7 +167,7 @@ describe('refusals', () => {
   test('a mixture that asks for more than there is', () =>
     expect(plan({ texts: 160 })).rejects.toMatchObject({ code: 'MIXTURE_POOL_SMALL', exitCode: 3, details: { found: 50 } }))
   test('unknown keys of a recipe', () =>
-    expect(plan({ recipe: { rate: 1 } as object })).rejects.toMatchObject({ code: 'RECIPE_INVALID', message: expect.stringContaining('rate') }))
+    expect(plan({ recipe: { rate: 1 } as object })).rejects.toMatchObject({ code: 'RECIPE_INVALID', exitCode: 3, message: expect.stringContaining('rate') }))
   test('a rate that diverges, before there is a plan', async () => {
     const output = temporaryDirectory()
     await expect(plan({ recipe: { batch: 8, learningRate: 1e30 } }, output)).rejects.toMatchObject({ code: 'TRAINING_DIVERGED' })

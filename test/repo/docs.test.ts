@@ -1,5 +1,6 @@
 // The commands and the program of README.md run as they stand, in a folder where their inputs lie: `warp` lines of
-// `sh` blocks (`recover` as a dry run: the forward passes are tested elsewhere), the `js` block whole.
+// `sh` blocks, in their order (`recover` as a dry run: the forward passes are tested elsewhere; the lab with fewer and
+// smaller trials), the `js` block whole.
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,6 +13,12 @@ const readme = readFileSync(join(repositoryRoot, 'README.md'), 'utf8')
 const blocks = (language: string): string[] => [...readme.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, text]) => text)
 const commands = blocks('sh').flatMap((text) => text.replaceAll('\\\n', ' ').split('\n')).filter((line) => line.startsWith('warp '))
 const words = (line: string): string[] => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare)
+
+const smaller: [start: string, added: string[]][] = [
+  ['recover', ['--dry-run']],
+  ['lab plan', ['--trials', '5', '--texts', '16', '--probes-per-domain', '2', '--points', '1']],
+  ['lab report', ['--folds', '4']],
+]
 
 let folder: string
 beforeAll(() => {
@@ -30,12 +37,13 @@ test('there are commands, a program and files to look at', () => {
   for (const [, place] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) expect([place, existsSync(join(repositoryRoot, place))]).toEqual([place, true])
 })
 
-const present = whenPresent(modelDir('minilm-l6'), modelDir('expert-ag'), dataFile('ag_news_test.csv'))
+const present = whenPresent(modelDir('minilm-l6'), modelDir('expert-ag'), dataFile('ag_news_test.csv'), dataFile('clinc_domains.jsonl'))
 
 for (const line of commands) {
   present(line, async () => {
     const args = words(line).slice(1)
-    await run(process.execPath, [join(repositoryRoot, 'dist/bin/warp.js'), ...args, ...(args[0] === 'recover' ? ['--dry-run'] : [])], { cwd: folder, maxBuffer: 1 << 26 })
+    const [, added = []] = smaller.find(([start]) => args.join(' ').startsWith(start)) ?? []
+    await run(process.execPath, [join(repositoryRoot, 'dist/bin/warp.js'), ...args, ...added], { cwd: folder, maxBuffer: 1 << 26 })
   }, 300_000)
 }
 

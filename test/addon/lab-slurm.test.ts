@@ -1,6 +1,7 @@
 // A lab as a Slurm job array on a cluster of one node, which fails in the middle.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { planLab, runLab, SlurmExecutor } from '../../lib/lab/index.js'
@@ -9,7 +10,7 @@ import { temporaryDirectory } from '../models.js'
 import { repositoryRoot } from '../shared.js'
 import { domainFile, trainableModel } from '../training.js'
 
-const folder = temporaryDirectory()
+const folder = mkdtempSync(join(tmpdir(), 'warp-slurm-')) // not one that is removed before its daemons are stopped
 const slurm = (action: string) => spawnSync(join(repositoryRoot, 'test/slurm'), [action, folder], { encoding: 'utf8' })
 const missing = (): string | undefined => {
   if (process.getuid?.() !== 0) return 'not root'
@@ -25,6 +26,7 @@ const environment = { ...process.env }
 beforeAll(() => { process.env.SLURM_CONF = join(folder, 'slurm.conf') })
 afterAll(() => {
   slurm('stop')
+  rmSync(folder, { recursive: true, force: true })
   process.env = environment
 })
 

@@ -7,7 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { median, models, need, python, root, round, run, shared } from '../common.mjs'
 
-const warmUp = 2 // steps of each run that do not count
+const warmUp = 1 // step of each run that does not count
 
 async function readTexts(file, count) {
   const { readRecords } = createRequire(import.meta.url)(path.join(root, 'dist/lib/index.js'))
@@ -19,7 +19,7 @@ async function readTexts(file, count) {
 const mixed = (rows) => rows.map(({ text, label }, i) =>
   ({ text: i % 3 === 0 ? text : i % 3 === 1 ? text.split(' ').slice(0, 8).join(' ') : [0, 1, 2].map((k) => rows[(i + k) % rows.length].text).join(' '), label }))
 
-export default async function ({ rounds, texts = '384', threads = '1,2', sets = 'plain,mixed' }) {
+export default async function ({ rounds, texts = '160', threads = '1,2', sets = 'plain,mixed' }) {
   const [base, data] = [path.join(models, 'minilm-l6'), path.join(shared, 'data/ag_news_test.csv')]
   need(base, data, path.join(root, 'dist/bin/warp.js'))
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'warp-bench-'))

@@ -1,8 +1,8 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
-import { inputError, resourceError, usageError, type WarpError } from '../errors.js'
-import { makeFolders } from '../folders.js'
+import { inputError, usageError } from '../errors.js'
+import { makeFolders, notWritable } from '../folders.js'
 import type { RunOptions } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { keyOf, openTrainer, prepare, type Prepared, type TrainingRecord } from './prepare.js'
@@ -67,9 +67,6 @@ export async function trainOn(baseDir: string, texts: LabelledTexts, recipe: Rec
     trainer.close()
   }
 }
-
-const notWritable = (output: string, { code }: NodeJS.ErrnoException): WarpError =>
-  resourceError('OUTPUT_NOT_WRITABLE', `${output}: cannot be written (${code})`, { file: output, found: code }, 'another folder')
 
 async function discard(output: string): Promise<undefined> {
   for (const name of [stateFile, recordFile]) await rm(join(output, name), { force: true })

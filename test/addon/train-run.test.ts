@@ -182,6 +182,9 @@ test('the event loop stays free while a step is taken', async () => {
 })
 
 test('refusals', async () => {
+  const file = join(temporaryDirectory(), 'file')
+  writeFileSync(file, '')
+  await expect(run({ output: join(file, 'out') })).rejects.toMatchObject({ code: 'OUTPUT_NOT_WRITABLE', exitCode: 4 })
   await expect(run({ data: [domainFile(['one'], 5)] })).rejects.toMatchObject({ code: 'LABELS_TOO_FEW' })
   await expect(run({ labels: ['animals', 'plants'] })).rejects.toMatchObject({ code: 'PROBES_LABEL_UNKNOWN' })
   await expect(run({ maxLength: 1000 })).rejects.toMatchObject({ code: 'MAX_LENGTH_RANGE' })

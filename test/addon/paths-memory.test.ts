@@ -1,4 +1,5 @@
-// A 12 GB pair of sharded checkpoints, mostly holes, merged and footprinted within 2 GiB and the largest tensor.
+// A 12 GB pair of sharded checkpoints, mostly holes, merged and footprinted within 2 GiB and the largest tensor: a limit
+// that the kernel holds the process to (what it may allocate: `prlimit --data`), and the resident peak.
 // Minutes and 12 GB of disk: only with WARP_SLOW=1 (WARP_TMP says where, default the system's temporary folder).
 import { spawnSync } from 'node:child_process'
 import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
@@ -143,13 +144,13 @@ function writeModel(dir: string, value: number): number {
   return total
 }
 
-/** Runs a call of the library in a process of its own; gives its peak resident bytes. */
-function peak(call: string, options: object): number {
+/** Runs a call of the library in a process of its own, which cannot allocate more than `limit`; gives its peak resident bytes. */
+function peak(call: string, options: object, limit: number): number {
   const script = `const w = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/index.js'))})
     const end = () => console.log(process.resourceUsage().maxRSS * 1024)
     w.${call}(${JSON.stringify(options)}).then(end, (error) => { console.error(error); process.exit(1) })`
-  const done = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' })
-  if (done.status !== 0) throw new Error(done.stderr)
+  const done = spawnSync('prlimit', [`--data=${limit}`, process.execPath, '-e', script], { encoding: 'utf8' })
+  if (done.status !== 0) throw new Error(done.stderr ?? String(done.error))
   return Number(done.stdout)
 }
 
@@ -165,7 +166,7 @@ slow(
       const limit = 2 ** 31 + inner * hidden * 2
       const figures: Record<string, number> = {}
       for (const path of ['linear', 'ties']) {
-        figures[`merge ${path}`] = peak('merge', { base, reference, path, lambda: 0.5, output: join(dir, 'out') })
+        figures[`merge ${path}`] = peak('merge', { base, reference, path, lambda: 0.5, output: join(dir, 'out') }, limit)
         rmSync(join(dir, 'out'), { recursive: true })
       }
       const probes = join(dir, 'probes.jsonl')
@@ -173,7 +174,7 @@ slow(
         probes,
         ['a b', 'c d'].map((text, i) => JSON.stringify({ text, label: ['no', 'yes'][i] })).join('\n'),
       )
-      figures['footprint linear'] = peak('footprint', { base, reference, probes: [probes], points: 1 })
+      figures['footprint linear'] = peak('footprint', { base, reference, probes: [probes], points: 1 }, limit)
       process.stderr.write(
         `peak memory of a ${(bytes / 1e9).toFixed(1)} GB pair: ${JSON.stringify(figures)}, limit ${limit}\n`,
       )

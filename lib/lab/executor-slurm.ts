@@ -54,9 +54,9 @@ export class SlurmExecutor implements Executor {
 async function queuedTasks(job: string): Promise<Set<number> | undefined> {
   const { code, stdout, stderr } = await call('squeue', ['--noheader', '--array', '--format=%K %r', `--jobs=${job}`])
   if (code !== 0) return /invalid job id/i.test(stderr) ? new Set() : undefined // it forgets jobs that are over
-  const tasks = stdout.split('\n').filter(Boolean).map((line) => line.trim().split(' '))
+  const tasks = [...stdout.matchAll(/^\s*(\d+) (.*)$/gm)].map(([, index, reason]) => [index, reason])
   // Slurm holds what a node failed to start until somebody releases it: as good as dead
-  const held = tasks.filter(([, reason]) => /held/i.test(reason)).map(([index]) => index)
+  const held = tasks.filter(([, reason]) => /requeued.held/i.test(reason)).map(([index]) => index)
   if (held.length > 0) await call('scancel', held.map((index) => `${job}_${index}`))
   return new Set(tasks.filter(([index]) => !held.includes(index)).map(([index]) => Number(index)))
 }

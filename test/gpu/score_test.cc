@@ -12,7 +12,9 @@ struct Case {
   PackedTexts texts;
   std::vector<int32_t> label, domain;
 
-  DeviceJob job(Scope scope) const { return {*model, *path, texts, label, domain, 3, scope, true}; }
+  DeviceJob job(Scope scope, bool gradients = false) const {
+    return {*model, *path, texts, label, domain, 3, scope, gradients, false};
+  }
 };
 
 static Case make_case(const std::string& kind, const std::string& family, Dtype dtype, size_t count, size_t hidden = 96) {
@@ -21,7 +23,10 @@ static Case make_case(const std::string& kind, const std::string& family, Dtype 
   PathOptions options;
   options.family = family;
   options.lambdas = {0.05, 0.35, 0.65, 0.95};
-  c.path = std::make_unique<Path>(small::weights(*c.model, dtype, 1, 0), small::weights(*c.model, dtype, 2, 0.2), options);
+  std::vector<std::shared_ptr<const Weights>> checkpoints;
+  for (size_t i = 0; family == "trajectory" && i < options.lambdas.size(); i++)
+    checkpoints.push_back(small::weights(*c.model, dtype, 3 + i, 0.1));
+  c.path = std::make_unique<Path>(small::weights(*c.model, dtype, 1, 0), small::weights(*c.model, dtype, 2, 0.2), options, checkpoints);
   std::vector<uint32_t> lengths;
   for (size_t i = 0; i < count; i++) {
     lengths.push_back(uint32_t(1 + i * 37 % 90));
@@ -32,13 +37,19 @@ static Case make_case(const std::string& kind, const std::string& family, Dtype 
   return c;
 }
 
-static HeadScores on_cpu(const Case& c, Scope scope) {
+static double largest(const std::vector<double>& values) {
+  double most = 0;
+  for (double v : values) most = std::max(most, std::fabs(v));
+  return most;
+}
+static HeadScores on_cpu(const Case& c, Scope scope, std::vector<GradientStatistics>* gradients = nullptr) {
   Threads threads(4);
   Context context;
   const auto tiles = cut_tiles(c.model->spec, c.texts);
   const ForwardPlan plan = plan_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, 4, uint64_t(4) << 30, 0, 0);
   const Buffer<float> x = run_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, plan, threads, context);
   const Head head(c.model->spec, *c.path, cpu_ops());
+  if (gradients) *gradients = gradient_statistics(head, *c.path, x, c.texts.texts(), c.label, c.domain, 3, threads, context);
   return score_head(head, *c.path, x, c.texts.texts(), c.label, scope, threads, context);
 }
 static HeadScores on_gpu(const Case& c, Scope scope, Precision precision = Precision::kF32, uint64_t memory = 0) {
@@ -46,23 +57,38 @@ static HeadScores on_gpu(const Case& c, Scope scope, Precision precision = Preci
   return score_on_devices({{0}, precision, memory}, c.job(scope), context).scores;
 }
 
-static double largest(const std::vector<double>& values) {
-  double most = 0;
-  for (double v : values) most = std::max(most, std::fabs(v));
-  return most;
-}
 static void check_close(const HeadScores& a, const HeadScores& b, double loss, double alignment, const std::string& what) {
   device::check_near(a.loss, b.loss, loss * (1 + largest(b.loss)), what + ": loss");
   device::check_near(a.alignment, b.alignment, alignment * largest(b.alignment), what + ": alignment");
 }
 
+// Inner products of gradients are of two factors that differ by 1e-4 of their size at most; preconditioned ones are
+// multiplied by weights that are large where a mean is near zero.
+TEST(gradient_statistics_agree_with_the_cpu) {
+  for (const char* kind : {"bert", "gpt2"}) {
+    const Case c = make_case(kind, "linear", Dtype::kF32, 40);
+    std::vector<GradientStatistics> expected;
+    on_cpu(c, Scope::kHead, &expected);
+    Context context;
+    const auto found = score_on_devices({{0}, Precision::kF32, 0}, c.job(Scope::kHead, true), context).gradients;
+    CHECK(found.size() == expected.size());
+    for (size_t i = 0; i < expected.size(); i++) {
+      const double tolerance = expected[i].q == 0 ? 5e-4 : 5e-3;
+      const std::string what = std::string(kind) + ", statistics " + std::to_string(i);
+      device::check_near(found[i].gram, expected[i].gram, tolerance * largest(expected[i].gram), what + ": gram");
+      device::check_near(found[i].displacement, expected[i].displacement, tolerance * largest(expected[i].displacement), what + ": displacement");
+      device::check_near(found[i].per_probe, expected[i].per_probe, tolerance * largest(expected[i].per_probe), what + ": probes");
+    }
+  }
+}
+
 TEST(float32_agrees_with_the_cpu) {
   for (const char* kind : {"bert", "gpt2"})
-    for (const char* family : {"linear", "slerp", "ties", "dare", "della", "nearswap"})
+    for (const char* family : {"linear", "quadratic", "slerp", "ties", "dare", "della", "breadcrumbs", "nearswap", "trajectory"})
       for (Dtype dtype : {Dtype::kF32, Dtype::kBF16}) {
-        const Case c = make_case(kind, family, dtype, 40);
+        const Case c = make_case(kind, family, dtype, 40), same = make_case(kind, family, dtype, 40);
         const Scope scope = std::string(kind) == "bert" ? Scope::kTop : Scope::kHead;
-        check_close(on_gpu(c, scope), on_cpu(c, scope), 1e-5, 1e-4, std::string(kind) + " " + family);
+        check_close(on_gpu(c, scope), on_cpu(same, scope), 1e-5, 1e-4, std::string(kind) + " " + family);
       }
 }
 

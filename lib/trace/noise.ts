@@ -97,8 +97,8 @@ function noiseBelow(score: Float64Array, sums: Float64Array, limit: number): Noi
   return { mean, bound, variance: Math.max(0, (bound - mean) * mean), rows: rows.length, spread }
 }
 
-/** The noise of untrained rows, grown from the quietest rows until nothing joins, and its threshold. */
-export function findNoise(score: Float64Array, sums: Float64Array, columns: number): FoundNoise {
+/** The noise of untrained rows, grown from the quietest rows until nothing joins, and its threshold; yields between rounds. */
+export function* findNoise(score: Float64Array, sums: Float64Array, columns: number): Generator<void, FoundNoise> {
   const rows = score.length
   const quiet = score.filter((value, v) => !Number.isNaN(value) && sums[v * stride + scale2] > 0).sort()
   const least = bernstein(rounding, columns, rows)
@@ -108,6 +108,7 @@ export function findNoise(score: Float64Array, sums: Float64Array, columns: numb
     const next = Math.max(least, threshold, bernstein(noise, columns, rows))
     if (next === threshold) break
     threshold = next
+    yield
   }
   return { ...noiseBelow(score, sums, threshold), threshold }
 }

@@ -55,18 +55,28 @@ function refine(sums: Float64Array, score: Float64Array, threshold: number): num
  * @param columns H
  * @param known decay and noise of another table of the same training and dtypes, for tables too small to find their own
  */
-export function judgeRows(
+export function judgeRows(...request: Parameters<typeof judging>): RowJudgement {
+  const steps = judging(...request)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
+
+/** The same in steps that take some milliseconds each, for callers that have other things to do. */
+export function* judging(
   sums: Float64Array, columns: number, alpha: number, dtypes: Dtypes, known?: { decay: number; noise: FoundNoise },
-): RowJudgement {
+): Generator<void, RowJudgement> {
   let shift = (known?.decay ?? commonDecay(sums, alpha)) - alpha
   let score = squares(sums, columns, shift)
-  let noise = known?.noise ?? findNoise(score, sums, columns)
+  yield
+  let noise = known?.noise ?? (yield* findNoise(score, sums, columns))
   for (let round = 0; round < 5 && !known; round++) {
     const next = refine(sums, score, noise.threshold) ?? shift
     if (next === shift) break
     shift = next
     score = squares(sums, columns, shift)
-    noise = findNoise(score, sums, columns)
+    noise = yield* findNoise(score, sums, columns)
   }
   const rows = score.length
   const judgement: RowJudgement = {

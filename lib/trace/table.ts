@@ -1,9 +1,10 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { nonFinite, pilotDecay, stride, type Dtypes, type FoundNoise } from './noise.js'
-import { judgeRows, type RowJudgement } from './rows.js'
+import { judging, type RowJudgement } from './rows.js'
 import { threadsOf, type TraceRun } from './run.js'
 
 export interface TableRequest {
@@ -40,7 +41,13 @@ export async function judgeTable(request: TableRequest, options: TraceRun = {}):
     const chosen = sample.map((i) => pairs?.rows[i] ?? i), partners = sample.map((i) => pairs?.baseRows[i] ?? i)
     alpha = pilotDecay(await sums(0, chosen, partners, { ...options, onProgress: undefined }))
   }
-  return judgeRows(await sums(alpha, pairs?.rows ?? none, pairs?.baseRows ?? none, options), columns, alpha, dtypes, known)
+  const steps = judging(await sums(alpha, pairs?.rows ?? none, pairs?.baseRows ?? none, options), columns, alpha, dtypes, known)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+    await nextTurn()
+    options.signal?.throwIfAborted()
+  }
 }
 
 function refuseNonFinite(sums: Float64Array, name: string, rows: Uint32Array, baseRows: Uint32Array): void {

@@ -1,5 +1,5 @@
 import { bernstein, falsePositives, pilotDecay } from '../../lib/trace/noise.js'
-import { judgeRows, trained, undecided, type RowJudgement } from '../../lib/trace/rows.js'
+import { judgeRows, judging, trained, undecided, type RowJudgement } from '../../lib/trace/rows.js'
 import { Random } from '../../lib/random.js'
 import { baseValues, hidden, naiveSums, positions, stored, trainedTables, trainings, vocabulary } from '../trace-tables.js'
 
@@ -113,4 +113,13 @@ test('the threshold keeps its promise for rounding noise', () => {
   expect(falsePositives).toBe(1e-3)
   expect(above).toBe(0)
   expect(loose).toBeGreaterThan(0) // three standard deviations would not do
+})
+
+test('a table whose every row moved is judged in many steps', () => {
+  const random = new Random(11, 'steps')
+  const reference = base.map((value) => value + 1e-4 * random.normal())
+  const steps = judging(naiveSums(base, reference, hidden, 0, 'F32'), hidden, 0, { base: 'F32', reference: 'F32' })
+  let turns = 0
+  for (let step = steps.next(); !step.done; step = steps.next()) turns++
+  expect(turns).toBeGreaterThan(2)
 })

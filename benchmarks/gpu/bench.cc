@@ -102,7 +102,7 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
     domain.push_back(int32_t(i % 4));
   }
   const PackedTexts texts = small::texts(model->spec, lengths);
-  const DeviceJob job{*model, path, texts, label, domain, 4, Scope::kHead, false, false};
+  const DeviceJob job{*model, texts, {model->spec, path, label, domain, 4, Scope::kHead, false}, false};
   std::vector<double> rounds;
   for (int round = 0; round < 4; round++) {
     Context context;

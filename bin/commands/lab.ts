@@ -57,11 +57,11 @@ function plan(command: Command): void {
 async function planCommand({ json, quiet, verbose, sampler, alpha, path: families, points, lambdas, ...flags }: PlanFlags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { planLab } = await import('../../lib/lab/index.js')
-    const { epochs, batch, accumulate, optimizer, learningRate, weightDecay, beta1, beta2, epsilon, clip, schedule, warmup, dropout, layers, freeze, maxLength, ...options } = flags
-    const recipe = { epochs, batch, accumulate, optimizer, learningRate, weightDecay, beta1, beta2, epsilon, clip, schedule, warmup, dropout, layers, freeze, maxLength }
+    const { recipeOf } = await import('../../lib/train/index.js')
+    const { seed: _seed, ...recipe } = recipeOf(flags) // that of a recipe is the trial's own
     const paths = families.map((family): PathOptions => ({ path: family, ...(lambdas ? { lambdas } : { points: points ?? 5 }) }))
-    const made = await planLab({ ...options, recipe, paths, sampler: sampler === 'paper' ? 'paper' : { dirichlet: alpha ?? 1 }, signal, onProgress })
-    return { json: made, text: planText(made, options) }
+    const made = await planLab({ ...flags, recipe, paths, sampler: sampler === 'paper' ? 'paper' : { dirichlet: alpha ?? 1 }, signal, onProgress })
+    return { json: made, text: planText(made, flags) }
   })
 }
 

@@ -16,8 +16,8 @@ const textsOf = (all: DemoText[], domain: string, wanted: DemoText['part']): str
   all.filter((text) => text.domain === domain && text.part === wanted).map(({ text }) => text)
 
 /** Real texts of public-domain books that no demo model was trained on: 200 per domain. */
-export async function demoProbes(): Promise<{ text: string; domain: string }[]> {
-  const all = await splitTexts()
+export async function demoProbes(texts?: DemoText[]): Promise<{ text: string; domain: string }[]> {
+  const all = texts ?? await splitTexts()
   return demoDomains.flatMap((domain) => textsOf(all, domain, 'probe').slice(0, probesPerDomain).map((text) => ({ text, domain })))
 }
 
@@ -33,8 +33,8 @@ export interface DemoTruth {
  * A training set of `count` texts, none of them a probe, whose mixture is drawn from the seed: flat over all mixtures
  * (Dirichlet(1)) that give every domain 3 %, are not close to equal shares and ask for no more texts than there are.
  */
-export async function demoSecret(seed: number, count: number): Promise<{ truth: DemoTruth; training: LabelledTexts }> {
-  const all = await splitTexts()
+export async function demoSecret(seed: number, count: number, texts?: DemoText[]): Promise<{ truth: DemoTruth; training: LabelledTexts }> {
+  const all = texts ?? await splitTexts()
   const pools = demoDomains.map((domain) => textsOf(all, domain, 'training'))
   const drawn = sampleMixtures({ sampler: { dirichlet: 1 }, domains: pools.length, trials: 1000, seed, name: 'demo/mixture' })
   const fits = (shares: number[]): boolean => unevenness(shares) >= leastUnevenness &&

@@ -8,6 +8,7 @@ import { recover, type Recovered } from '../recover.js'
 import { parseRecipe, trainOn, type RecipeOptions } from '../train/index.js'
 import { trace, type Traced, type TraceResult } from '../trace/index.js'
 import { demoBase, demoProbes, demoSecret, type DemoTruth } from './index.js'
+import { splitTexts } from './texts.js'
 
 /** Everything the demo leaves in its folder. */
 export const demoFiles = ['probes.jsonl', 'training.jsonl', 'reference', 'result.json', 'alignment.npy', 'report.html']
@@ -60,8 +61,9 @@ export interface DemoTrace {
  */
 export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
   const { output: folder = 'warp-demo', force = false, seed = 0, threads, ...control } = options
-  const probes = (await demoProbes()).map(({ text, domain }) => ({ text, label: domain }))
-  const { truth, training } = await demoSecret(seed, demoTraining.texts)
+  const texts = await splitTexts()
+  const probes = (await demoProbes(texts)).map(({ text, domain }) => ({ text, label: domain }))
+  const { truth, training } = await demoSecret(seed, demoTraining.texts, texts)
   if (!force) await checkOwn(folder, jsonLines(probes))
   await makeFolders(folder)
   const [probeFile, trainingFile, reference] = demoFiles.map((name) => join(folder, name))
@@ -76,7 +78,7 @@ export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
   const models = { base, reference, baseHead: 'zeros' as const }
   const recovered = await recover({ ...models, probes: [probeFile], seed, threads, ...control })
   const errors = recovered.result.mixtures.map(({ readout, mixture }) => [readout, meanError(mixture, truth)])
-  const traced = await trace({ base, reference, probes: [probeFile, trainingFile], seed, ...control })
+  const traced = await trace({ base, reference, probes: [probeFile, trainingFile], seed, threads, ...control })
   const last = loss.slice(-10)
   return {
     folder, seed, models, training: { steps, seconds, loss: last.reduce((sum, value) => sum + value, 0) / last.length },

@@ -7,7 +7,7 @@ import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import { packProbes, readLabelMap, readProbes, type PackedProbes, type ProbeOptions, type ProbeSet } from '../text/index.js'
-import { loadTokenizer } from '../text/tokenizer/index.js'
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
 import { modelRequest, planProbes, type ScoreOptions } from './score.js'
 
@@ -47,6 +47,7 @@ export interface InputRecord {
 /** Everything opened and checked, before the first forward pass. */
 export interface Session {
   pair: ModelPair
+  tokenizer: Tokenizer
   probes: ProbeSet
   packed: PackedProbes
   model: ModelRequest
@@ -129,7 +130,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     const inputs = await hashInputs(pair, probes, options)
     watch.lap('hash')
     const notes = [...path.notes, ...probes.notes, ...truncationNotes(probes, packed, maxLength), ...device.notes]
-    return { pair, probes, packed, model, path: path.request, pathHandle: path.handle, prepared, survey, score, plan, seed, maxLength, device, inputs, notes, timings: watch.timings, close }
+    return { pair, tokenizer, probes, packed, model, path: path.request, pathHandle: path.handle, prepared, survey, score, plan, seed, maxLength, device, inputs, notes, timings: watch.timings, close }
   } catch (error) {
     close()
     throw error

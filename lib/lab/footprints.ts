@@ -1,10 +1,9 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
-import { openSession, scoreProbes, statisticsOf, type FootprintOptions, type Session } from '../footprint/index.js'
+import { openSession, scoreProbes, scoreSession, statisticsOf, type FootprintOptions, type Session } from '../footprint/index.js'
 import type { RunOptions } from '../native/task.js'
 import { openPairPath } from '../paths/index.js'
 import { packProbes } from '../text/index.js'
-import { loadTokenizer } from '../text/tokenizer/index.js'
 import { parseRecipe, type LabelledTexts } from '../train/index.js'
 import { asProbes } from '../train/texts.js'
 import { poolScoresOf, type PoolLosses } from './membership.js'
@@ -47,7 +46,7 @@ export async function footprintsOf(plan: Planned, options: FootprintsOptions): P
   for (const family of plan.paths) {
     const session = await openSession(await sessionOptions(plan, family, options), true)
     try {
-      const statistics = statisticsOf(session, await timed(scoresOf(session)))
+      const statistics = statisticsOf(session, await timed(scoreSession(session)))
       footprints.push({ statistics, scope: plan.scope })
       pool ??= await timed(withTrained(poolScoresOf(statistics), options.trained, session))
     } finally {
@@ -67,9 +66,6 @@ async function sessionOptions(plan: Planned, { points, ...family }: Planned['pat
   }
 }
 
-const scoresOf = ({ pathHandle, model, packed, probes, score }: Session) =>
-  scoreProbes(pathHandle, model, packed, probes.domains.length, score)
-
 /** The checkpoints a training left behind, in order. */
 async function checkpointsOf(model: string): Promise<string[]> {
   const steps = (await readdir(model)).map((name) => Number(/^checkpoint-(\d+)$/.exec(name)?.[1])).filter((step) => step > 0)
@@ -79,10 +75,9 @@ async function checkpointsOf(model: string): Promise<string[]> {
 /** The pool with the texts trained on: their losses at the two ends come with a path of one point. */
 async function withTrained(pool: PoolLosses, trained: LabelledTexts, session: Session): Promise<PoolLosses> {
   if (trained.texts.length === 0) return pool
-  const { pair, model, maxLength, score } = session
+  const { pair, tokenizer, model, maxLength, score } = session
   const { texts, domain } = trained
-  const packed = await packProbes(asProbes(trained), await loadTokenizer(pair.reference.dir),
-    { maxLength, truncate: true, vocabularySize: model.vocabularySize }, score)
+  const packed = await packProbes(asProbes(trained), tokenizer, { maxLength, truncate: true, vocabularySize: model.vocabularySize }, score)
   const ends = await openPairPath(pair, { path: 'linear', points: 1, forward: true })
   try {
     // all as one domain: some may have no text

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import type { RunOptions } from '../native/task.js'
-import { parseRecipe, pick, trainOn, type LabelledTexts } from '../train/index.js'
+import { parseRecipe, pick, stepsOf, trainOn, type LabelledTexts } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
 import { probeLines, type Decided, type LabPlan } from './plan.js'
 import { statisticsToTrial } from './trial.js'
@@ -43,7 +43,7 @@ export async function estimate(plan: Decided, all: LabelledTexts, rows: Int32Arr
     const facts = { index: 0, seed: 0, domains: plan.domains, counts: plan.trials[0].counts, recipe: { ...recipe }, timings: {} }
     const record = JSON.stringify(statisticsToTrial(facts, footprints, { containsTraining: true, pool })).length
     const model = await bytesOf(output)
-    const steps = parseRecipe(plan.recipe).epochs * Math.ceil(rows.length / step)
+    const steps = stepsOf(parseRecipe(plan.recipe), rows.length)
     const trial = { steps, trainSeconds: steps * secondsPerStep, footprintSeconds: openSeconds + scoreSeconds / share }
     return {
       pilot: { threads, steps: training.steps, secondsPerStep, probes: probes.count, openSeconds, scoreSeconds }, trial,

@@ -7,7 +7,7 @@ import { makeFolders } from '../folders.js'
 import type { RunOptions } from '../native/task.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
-import { parseRecipe, readLabelledTexts, textsSha256, type LabelledTextsOptions, type RecipeOptions } from '../train/index.js'
+import { needsHead, parseRecipe, readLabelledTexts, textsSha256, type LabelledTextsOptions, type RecipeOptions } from '../train/index.js'
 import { checkPool, realisedCounts, sampleMixtures, type Sampler } from './mixtures.js'
 import { estimate } from './pilot.js'
 import { digestOf, membersOf, planFile, poolOf, probeLines, probesFile, trialRows, trialsFolder, type Decided, type LabPlan } from './plan.js'
@@ -78,13 +78,12 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
     checkPool(counts, room, domains, replace)
     return { index, seed: seeds.uint32(), mixture: [...mixture], counts }
   })
-  const needsHead = !base.hasHead || base.architecture.labels.join('\n') !== labels.join('\n')
   const decided: Decided = JSON.parse(JSON.stringify({
     schema: 'warp.lab.plan/1',
     base: { path: path.resolve(dir), files: await baseFiles(base, { signal }) },
     data: { files: data.map((file) => path.resolve(file)), reading, sha256: await textsSha256(all, signal), texts: all.texts.length },
     labels, domains, counts: members.map((rows) => rows.length), pool, replace, probes, recipe, paths, scope,
-    baseHead: needsHead ? options.baseHead ?? 'zeros' : null, dtype, keep, sampler, seed, trials: planned,
+    baseHead: needsHead(base, labels) ? options.baseHead ?? 'zeros' : null, dtype, keep, sampler, seed, trials: planned,
   }))
   const digest = digestOf(decided)
   if (!options.dryRun) await claimFolder(output, digest, force)

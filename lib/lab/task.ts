@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { openModel, writeFileAtomic } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
-import { parseRecipe, pick, trainOn } from '../train/index.js'
+import { parseRecipe, pick, stepsOf, trainOn } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
 import { takeLock } from './lock.js'
 import { checkBase, checkIndex, probeLines, probesFile, readPlan, readPlanData, trialRows, trialsFolder, type LabPlan } from './plan.js'
@@ -86,17 +85,15 @@ async function trainOnce(base: string, output: string, work: () => Promise<unkno
 function saveStepsOf({ paths, recipe, trials }: LabPlan): number | undefined {
   const trajectory = paths.find(({ path: family }) => family === 'trajectory')
   if (!trajectory) return undefined
-  const { epochs, batch, accumulate } = parseRecipe(recipe)
   const texts = trials[0].counts.reduce((a, b) => a + b, 0)
-  const steps = epochs * Math.ceil(texts / (batch * accumulate))
+  const steps = stepsOf(parseRecipe(recipe), texts)
   return Math.max(1, Math.floor(steps / (Number(trajectory.points ?? 5) + 1)))
 }
 
 async function probesOf(lab: string, plan: LabPlan, lines: () => string): Promise<string> {
   const file = path.join(lab, probesFile)
   const want = lines()
-  const hash = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex')
-  const there = await readFile(file).catch(() => undefined)
-  if (!there || hash(there) !== hash(want)) await writeFileAtomic(file, want, { force: true })
+  const there = await readFile(file, 'utf8').catch(() => undefined)
+  if (there !== want) await writeFileAtomic(file, want, { force: true })
   return file
 }

@@ -1,12 +1,12 @@
 import { openModel, type WeightDtype } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
 import { planTraining, type TrainPlan } from './plan.js'
-import { parseRecipe, type Recipe, type RecipeOptions } from './recipe.js'
+import { parseRecipe, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
 import { trainOn, type TrainingOutput, type TrainingResult } from './run.js'
 import { readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
-export { parseRecipe, type Recipe, type RecipeOptions } from './recipe.js'
-export type { TrainingRecord } from './prepare.js'
+export { parseRecipe, recipeOf, stepsOf, type Recipe, type RecipeOptions } from './recipe.js'
+export { needsHead, type TrainingRecord } from './prepare.js'
 export type { TrainPlan } from './plan.js'
 export { recordFile, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
 export { pick, readLabelledTexts, textsSha256, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
@@ -44,12 +44,8 @@ export async function planTrain(options: TrainOptions): Promise<TrainPlan> {
 
 async function read(options: TrainOptions): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
   const { base, data, output, dtype, saveSteps, force, threads, truncate, signal, onProgress } = options
-  const { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled } = options
-  const { epochs, batch, accumulate, optimizer, learningRate, beta1, beta2, epsilon, weightDecay, clip } = options
-  const { schedule, warmup, dropout, layers, freeze, maxLength, seed } = options
-  const recipe = parseRecipe({
-    epochs, batch, accumulate, optimizer, learningRate, beta1, beta2, epsilon, weightDecay, clip, schedule, warmup, dropout, layers, freeze, maxLength, seed,
-  })
+  const { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed } = options
+  const recipe = parseRecipe(recipeOf(options))
   const model = await openModel(base)
   const reading = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
   const texts = await readLabelledTexts(data, reading, model.architecture.labels, { signal, onProgress })

@@ -7,7 +7,7 @@ import { runTask, type RunOptions } from '../native/task.js'
 import type { GeneratedTensor, Handle, TrainerRequest } from '../native/types.js'
 import { packProbes, type PackedProbes } from '../text/index.js'
 import { loadTokenizer } from '../text/tokenizer/index.js'
-import { stepsPerEpoch, trainableNames, type Recipe } from './recipe.js'
+import { stepsOf, trainableNames, type Recipe } from './recipe.js'
 import { padToken, type Shapes } from './save.js'
 import { asProbes, countsOf, textsSha256, type LabelledTexts } from './texts.js'
 
@@ -62,10 +62,14 @@ export async function prepare(baseDir: string, texts: LabelledTexts, recipe: Rec
     base: { architecture: base.architectureName, files, newHead: generated.length > 0 },
     data: { texts: texts.texts.length, sha256: await textsSha256(texts, signal), labels, counts: countsOf(texts), tokens: packed.ids.length, truncated },
     recipe, trained: { tensors: trainable.length, parameters: size(trainable), of: size(shapes.keys()) },
-    steps: recipe.epochs * stepsPerEpoch(recipe, texts.texts.length), loss: [], norm: [], checkpoints: [], notes,
+    steps: stepsOf(recipe, texts.texts.length), loss: [], norm: [], checkpoints: [], notes,
   }
   return { base, labels, generated, shapes, trainable, packed, record, notes }
 }
+
+/** Whether the base has no head for exactly these labels. */
+export const needsHead = (base: ModelDirectory, labels: string[]): boolean =>
+  !base.hasHead || base.architecture.labels.join('\n') !== labels.join('\n')
 
 /** The tensors a base lacks: a head for these labels as `transformers` draws it, a pooler. */
 function headFor(base: ModelDirectory, labels: string[], seed: number): { generated: GeneratedTensor[]; notes: string[] } {
@@ -77,7 +81,7 @@ function headFor(base: ModelDirectory, labels: string[], seed: number): { genera
   const generated: GeneratedTensor[] = []
   const notes = [...base.notes]
   if (kind === 'bert' && !pooler) generated.push(normal('pooler.dense.weight', hiddenSize), zeros('pooler.dense.bias', hiddenSize))
-  if (!base.hasHead || own.join('\n') !== labels.join('\n')) {
+  if (needsHead(base, labels)) {
     if (base.hasHead) notes.push(`the base's head for ${own.join(', ')} was set aside`)
     generated.push(...(kind === 'bert' ? [normal('classifier.weight', labels.length), zeros('classifier.bias', labels.length)] : [normal('score.weight', labels.length)]))
   }

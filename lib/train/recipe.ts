@@ -56,8 +56,15 @@ export function parseRecipe(options: unknown): Recipe {
   return Object.fromEntries(given.map((key) => [key, all[key]])) as Recipe
 }
 
+/** What among other options is a recipe's. */
+export const recipeOf = (options: RecipeOptions): RecipeOptions =>
+  Object.fromEntries(Object.entries(options).filter(([key, value]) => key in schema.shape && value !== undefined))
+
 /** The last step of an epoch may have fewer texts. */
 export const stepsPerEpoch = ({ batch, accumulate }: Recipe, texts: number): number => Math.ceil(texts / (batch * accumulate))
+
+/** Of a whole training. */
+export const stepsOf = (recipe: Recipe, texts: number): number => recipe.epochs * stepsPerEpoch(recipe, texts)
 
 /** The learning rate of step `step` of `total`, from 0, as get_linear_schedule_with_warmup and its constant twin have it. */
 export function rateAt({ learningRate, schedule, warmup }: Recipe, step: number, total: number): number {

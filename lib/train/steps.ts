@@ -41,7 +41,6 @@ function subset({ ids, typeIds, offsets, label }: PackedProbes, chosen: Uint32Ar
   return part
 }
 
-
 /** One step of a trainer on the texts whose turn it is, at a rate; loss before the update, norm of its gradient. */
 export async function takeStep(
   trainer: Handle, { packed, record: { recipe } }: Prepared, chosen: Uint32Array, rate: number, { threads = os.availableParallelism(), signal }: StepOptions,

@@ -26,7 +26,7 @@ struct Request {
   DeviceChoice device;  // no indices: the CPU
 
   bool on_device() const { return !device.indices.empty(); }
-  DeviceJob job() const { return {*model, *path, texts, label, domain, domains, scope, gradients, head_inputs}; }
+  DeviceJob job() const { return {*model, texts, {model->spec, *path, label, domain, domains, scope, gradients}, head_inputs}; }
 };
 
 DeviceChoice parse_device(const Napi::Object& o) {

@@ -37,12 +37,12 @@ std::vector<Share> share_out(const DeviceJob& job, size_t devices) {
 
 // Floats of all head inputs.
 size_t feature_count(const DeviceJob& job) {
-  return (size_t(job.path.points()) + 2) * job.texts.texts() * job.model.spec.hidden;
+  return (size_t(job.head.path.points()) + 2) * job.texts.texts() * job.model.spec.hidden;
 }
 
 // What the first of `devices` holds once the forward passes are done, beside its own head inputs.
 uint64_t room_after(const DeviceJob& job, size_t devices) {
-  return head_room(job.head()) + (devices > 1 ? device_aligned(feature_count(job) * sizeof(float)) : 0);
+  return head_room(job.head) + (devices > 1 ? device_aligned(feature_count(job) * sizeof(float)) : 0);
 }
 
 // One device with its share, planned.
@@ -54,7 +54,7 @@ struct Worker {
 
   Worker(const DeviceChoice& choice, size_t number, const DeviceJob& job, const std::vector<Share>& shares)
       : job(job), share(shares[number]), backend(cuda::Backend::open(choice.indices[number], choice.precision)),
-        forward(job.model, *backend, job.path, share.texts, choice.memory, number == 0 ? room_after(job, shares.size()) : 0) {}
+        forward(job.model, *backend, job.head.path, share.texts, choice.memory, number == 0 ? room_after(job, shares.size()) : 0) {}
 };
 
 // All devices' head inputs in the memory of the first.
@@ -65,7 +65,7 @@ float* gather(const DeviceJob& job, const std::vector<std::unique_ptr<Worker>>& 
   for (const auto& worker : workers) {
     const Share& share = worker->share;
     const size_t rows = share.end - share.begin;
-    for (size_t p = 0; p < size_t(job.path.points()) + 2; p++)
+    for (size_t p = 0; p < size_t(job.head.path.points()) + 2; p++)
       workers[0]->backend->receive(all + (p * texts + share.begin) * h, *worker->backend,
                                    worker->forward.features() + p * rows * h, rows * h * sizeof(float));
   }
@@ -94,7 +94,7 @@ DevicePlan plan_on_devices(const DeviceChoice& choice, const DeviceJob& job) {
 DeviceScored score_on_devices(const DeviceChoice& choice, const DeviceJob& job, Context& context) {
   const std::vector<Share> shares = share_out(job, choice.indices.size());
   if (shares.empty()) return {};
-  const size_t points = size_t(job.path.points()) + 2;
+  const size_t points = size_t(job.head.path.points()) + 2;
   std::vector<std::unique_ptr<Worker>> workers(shares.size());
   std::mutex mutex;
   std::vector<double> done(shares.size());
@@ -131,7 +131,7 @@ DeviceScored score_on_devices(const DeviceChoice& choice, const DeviceJob& job, 
   Worker& first = *workers[0];
   DeviceRoom room = first.forward.room();
   const float* features = workers.size() == 1 ? first.forward.features() : gather(job, workers, room);
-  HeadResult head = score_head_on(*first.backend, job.head(), features, room, context);
+  HeadResult head = score_head_on(*first.backend, job.head, features, room, context);
   DeviceScored out{std::move(head.scores), std::move(head.gradients), {}};
   if (job.features) {
     out.features = Buffer<float>(feature_count(job));

@@ -14,15 +14,9 @@ struct DeviceChoice {
 
 struct DeviceJob {
   const Model& model;
-  const Path& path;
   const PackedTexts& texts;
-  const std::vector<int32_t>&label, &domain;
-  size_t domains;
-  Scope scope;
-  bool gradients;  // their statistics too
-  bool features;   // the head inputs too
-
-  HeadJob head() const { return {model.spec, path, label, domain, domains, scope, gradients}; }
+  HeadJob head;
+  bool features;  // the head inputs too
 };
 
 struct DeviceScored {

@@ -6,6 +6,7 @@ import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeSafetensorsHeader, type TensorPlan } from '../../lib/checkpoint/index.js'
+import { bertConfig } from '../models.js'
 import { repositoryRoot } from '../shared.js'
 
 const slow = process.env.WARP_SLOW ? test : test.skip
@@ -13,20 +14,13 @@ if (!process.env.WARP_SLOW) process.stderr.write('skipped: merge and footprint o
 
 const [hidden, inner, layers, vocabulary] = [2304, 9216, 94, 2000]
 const config = {
-  architectures: ['BertForSequenceClassification'],
-  model_type: 'bert',
+  ...bertConfig,
   hidden_size: hidden,
   num_hidden_layers: layers,
   num_attention_heads: 36,
   intermediate_size: inner,
   vocab_size: vocabulary,
   max_position_embeddings: 512,
-  type_vocab_size: 2,
-  hidden_act: 'gelu',
-  layer_norm_eps: 1e-12,
-  pad_token_id: 0,
-  id2label: { 0: 'no', 1: 'yes' },
-  label2id: { no: 0, yes: 1 },
 }
 
 function tensors(): TensorPlan[][] {

@@ -1,4 +1,5 @@
 // Whole runs on a real GPU against the CPU: losses, alignment, determinism, memory given back.
+#include "on_cpu.h"
 #include "on_device.h"
 #include "ops/cuda/device.h"
 #include "scoring/device_score.h"
@@ -13,7 +14,7 @@ struct Case {
   std::vector<int32_t> label, domain;
 
   DeviceJob job(Scope scope, bool gradients = false) const {
-    return {*model, *path, texts, label, domain, 3, scope, gradients, false};
+    return {*model, texts, {model->spec, *path, label, domain, 3, scope, gradients}, false};
   }
 };
 
@@ -42,15 +43,8 @@ static double largest(const std::vector<double>& values) {
   for (double v : values) most = std::max(most, std::fabs(v));
   return most;
 }
-static HeadScores on_cpu(const Case& c, Scope scope, std::vector<GradientStatistics>* gradients = nullptr) {
-  Threads threads(4);
-  Context context;
-  const auto tiles = cut_tiles(c.model->spec, c.texts);
-  const ForwardPlan plan = plan_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, 4, uint64_t(4) << 30, 0, 0);
-  const Buffer<float> x = run_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, plan, threads, context);
-  const Head head(c.model->spec, *c.path, cpu_ops());
-  if (gradients) *gradients = gradient_statistics(head, *c.path, x, c.texts.texts(), c.label, c.domain, 3, threads, context);
-  return score_head(head, *c.path, x, c.texts.texts(), c.label, scope, threads, context);
+static HeadResult on_cpu(const Case& c, Scope scope, bool gradients = false) {
+  return small::score_on_cpu(*c.model, c.texts, c.job(scope, gradients).head, 4);
 }
 static HeadScores on_gpu(const Case& c, Scope scope, Precision precision = Precision::kF32, uint64_t memory = 0) {
   Context context;
@@ -67,8 +61,7 @@ static void check_close(const HeadScores& a, const HeadScores& b, double loss, d
 TEST(gradient_statistics_agree_with_the_cpu) {
   for (const char* kind : {"bert", "gpt2"}) {
     const Case c = make_case(kind, "linear", Dtype::kF32, 40);
-    std::vector<GradientStatistics> expected;
-    on_cpu(c, Scope::kHead, &expected);
+    const auto expected = on_cpu(c, Scope::kHead, true).gradients;
     Context context;
     const auto found = score_on_devices({{0}, Precision::kF32, 0}, c.job(Scope::kHead, true), context).gradients;
     CHECK(found.size() == expected.size());
@@ -88,7 +81,7 @@ TEST(float32_agrees_with_the_cpu) {
       for (Dtype dtype : {Dtype::kF32, Dtype::kBF16}) {
         const Case c = make_case(kind, family, dtype, 40), same = make_case(kind, family, dtype, 40);
         const Scope scope = std::string(kind) == "bert" ? Scope::kTop : Scope::kHead;
-        check_close(on_gpu(c, scope), on_cpu(same, scope), 1e-5, 1e-4, std::string(kind) + " " + family);
+        check_close(on_gpu(c, scope), on_cpu(same, scope).scores, 1e-5, 1e-4, std::string(kind) + " " + family);
       }
 }
 
@@ -97,7 +90,7 @@ TEST(float32_agrees_with_the_cpu) {
 TEST(lower_precisions_stay_within_their_bounds) {
   for (const char* kind : {"bert", "gpt2"}) {
     const Case c = make_case(kind, "linear", Dtype::kF32, 40);
-    const HeadScores expected = on_cpu(c, Scope::kHead);
+    const HeadScores expected = on_cpu(c, Scope::kHead).scores;
     check_close(on_gpu(c, Scope::kHead, Precision::kTF32), expected, 6e-3, 6e-3, std::string(kind) + " tf32");
     check_close(on_gpu(c, Scope::kHead, Precision::kBF16), expected, 5e-2, 5e-2, std::string(kind) + " bf16");
   }

@@ -1,4 +1,5 @@
 // Whole forward passes of both architectures on the device against the CPU backend; memory, chunks, abort, failures.
+#include "on_cpu.h"
 #include "on_device.h"
 #include "ops/cuda/device.h"
 #include "scoring/device.h"
@@ -33,11 +34,8 @@ static PathOptions family(const std::string& name, std::vector<double> lambdas =
 }
 
 static std::vector<float> on_cpu(const Case& c) {
-  const auto tiles = cut_tiles(c.model->spec, c.texts);
   Threads threads(1);
-  Context context;
-  const ForwardPlan plan = plan_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, 1, uint64_t(1) << 30, 0, 0);
-  const Buffer<float> x = run_forward(*c.model, cpu_ops(), *c.path, c.texts, tiles, plan, threads, context);
+  const Buffer<float> x = small::forward_on_cpu(*c.model, *c.path, c.texts, threads);
   return {x.begin(), x.end()};
 }
 static std::vector<float> features_of(const Case& c, cuda::Backend& backend, const DeviceForward& forward) {

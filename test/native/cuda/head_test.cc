@@ -1,4 +1,5 @@
 // Everything score_on_devices gives, for every family, against the CPU: losses, logits, alignment, gradient statistics.
+#include "on_cpu.h"
 #include "on_device.h"
 #include "scoring/device_score.h"
 #include "small_models.h"
@@ -12,7 +13,7 @@ struct Case {
   std::vector<int32_t> label = {0, 2, 1, 1, 0, 2, 2}, domain = {1, 0, 0, 1, 1, 0, 1};
   Scope scope = Scope::kHead;
 
-  DeviceJob job() const { return {*model, *path, texts, label, domain, 2, scope, true, true}; }
+  DeviceJob job() const { return {*model, texts, {model->spec, *path, label, domain, 2, scope, true}, true}; }
 };
 
 static Case make_case(const std::string& kind, PathOptions options, Dtype dtype = Dtype::kF32) {
@@ -38,21 +39,8 @@ static PathOptions family(const std::string& name, const std::string& rescale = 
   return options;
 }
 
-struct OnCpu {
-  HeadScores scores;
-  std::vector<GradientStatistics> gradients;
-};
-static OnCpu on_cpu(const Case& c) {
-  Threads threads(1);
-  Context context;
-  const auto tiles = cut_tiles(c.model->spec, c.texts);
-  const ForwardPlan plan = plan_forward(*c.model, cpu_ops(), *c.same, c.texts, tiles, 1, uint64_t(1) << 30, 0, 0);
-  const Buffer<float> x = run_forward(*c.model, cpu_ops(), *c.same, c.texts, tiles, plan, threads, context);
-  const Head head(c.model->spec, *c.same, cpu_ops());
-  OnCpu out;
-  out.scores = score_head(head, *c.same, x, c.texts.texts(), c.label, c.scope, threads, context);
-  out.gradients = gradient_statistics(head, *c.same, x, c.texts.texts(), c.label, c.domain, 2, threads, context);
-  return out;
+static HeadResult on_cpu(const Case& c) {
+  return small::score_on_cpu(*c.model, c.texts, {c.model->spec, *c.same, c.label, c.domain, 2, c.scope, true}, 1);
 }
 
 static void check_close(const std::vector<double>& a, const std::vector<double>& b, double tolerance, const std::string& what) {
@@ -68,7 +56,7 @@ static void check_close(const std::vector<double>& a, const std::vector<double>&
 static void check_case(const Case& c, const std::string& what) {
   Context context;
   const DeviceScored device = score_on_devices({{0}, Precision::kF32, 0}, c.job(), context);
-  const OnCpu cpu = on_cpu(c);
+  const HeadResult cpu = on_cpu(c);
   device::check_near(device.scores.loss, cpu.scores.loss, 5e-5, what + ": loss");
   device::check_near(device.scores.logits, cpu.scores.logits, 5e-5, what + ": logits");
   check_close(device.scores.alignment, cpu.scores.alignment, 1e-4, what + ": alignment");

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { resourceError, usageError } from '../lib/errors.js'
-import { makeFolders } from '../lib/folders.js'
+import { usageError } from '../lib/errors.js'
+import { makeFolders, notWritable } from '../lib/folders.js'
 
 const blockBytes = 1 << 20
 
@@ -23,8 +23,7 @@ export class LineWriter {
     try {
       return new LineWriter(path, temporary, await open(temporary, 'wx'))
     } catch (cause) {
-      throw resourceError('OUTPUT_NOT_WRITABLE', `${path}: cannot be written (${(cause as NodeJS.ErrnoException).code})`, { file: path },
-        'give a name in a folder that you may write to')
+      throw notWritable(path, cause)
     }
   }
 

@@ -6,7 +6,7 @@ import type { RunOptions } from '../native/task.js'
 import type { Executor, TaskEnd } from './executor.js'
 import { LocalExecutor } from './executor-local.js'
 import { checkBase, checkIndex, readPlan, readPlanData, trialsFolder, type LabPlan } from './plan.js'
-import { recordFailure } from './task.js'
+import { dropModel, recordFailure } from './task.js'
 import { readTrials } from './trial.js'
 
 export interface LabRunOptions extends RunOptions {
@@ -43,6 +43,7 @@ export interface LabRunResult {
 export async function runLab(options: LabRunOptions): Promise<LabRunResult> {
   const { lab, signal, onProgress, memory } = options
   const { plan, wanted, finished, executor, threads } = await prepareRun(options)
+  for (const index of finished) await dropModel(lab, plan, index) // one may have been killed right after its record
   const started = performance.now()
   const fractions = new Map<number, number>(wanted.filter((index) => finished.has(index)).map((index) => [index, 1]))
   const earlier = fractions.size

@@ -15,7 +15,7 @@ export interface TrialOptions extends RunOptions {
   memory?: number
 }
 
-const modelFolder = 'model'
+const modelFolder = (lab: string, index: number): string => path.join(lab, trialsFolder, path.dirname(trialFile(index)), 'model')
 
 /**
  * One trial of a lab: fine-tune, footprint along every path, write `trials/NNNN/trial.json` whole. A trial that was
@@ -26,7 +26,6 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   const { signal, onProgress } = options
   const plan = await readPlan(lab)
   const { counts, seed } = checkIndex(plan, index)
-  const folder = path.join(lab, trialsFolder, path.dirname(trialFile(index)))
   const timings: Record<string, number> = {}
   const timed = async <T>(phase: string, work: () => Promise<T>): Promise<T> => {
     const start = performance.now()
@@ -38,8 +37,8 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   await checkBase(plan, { trust: true, signal })
   const rows = trialRows(plan, all, index)
   const recipe = parseRecipe({ ...plan.recipe, seed })
-  const output = path.join(folder, modelFolder)
-  await makeFolders(folder)
+  const output = modelFolder(lab, index)
+  await makeFolders(path.dirname(output))
   await timed('train', () => trainOnce(plan.base.path, output, () => trainOn(plan.base.path, pick(all, rows), recipe,
     { output, dtype: plan.dtype, threads: options.threads, saveSteps: saveStepsOf(plan), signal, onProgress })))
   const probes = await probesOf(lab, plan, () => probeLines(plan, all))
@@ -49,8 +48,13 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: { ...recipe }, timings }
   const trial = statisticsToTrial(facts, footprints, { containsTraining: true, pool })
   await writeFileAtomic(path.join(lab, trialsFolder, trialFile(index)), `${JSON.stringify(trial)}\n`, { force: true })
-  if (plan.keep === 'footprints') await rm(output, { recursive: true, force: true })
+  await dropModel(lab, plan, index)
   return trial
+}
+
+/** Of a trial that is done: its model goes, unless weights are kept. */
+export async function dropModel(lab: string, { keep }: LabPlan, index: number): Promise<void> {
+  if (keep === 'footprints') await rm(modelFolder(lab, index), { recursive: true, force: true })
 }
 
 /** Writes the record of a trial that failed, unless somebody is at it. @returns whether it succeeded meanwhile */

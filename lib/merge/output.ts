@@ -13,7 +13,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { resourceError, usageError } from '../errors.js'
-import { makeFolders } from '../folders.js'
+import { makeFolders, notWritable } from '../folders.js'
 
 /** While it is there, the folder is unfinished: it holds what was asked for. */
 const journal = 'warp.merge.part'
@@ -38,15 +38,8 @@ function explain(cause: unknown, path: string, bytes?: number): unknown {
       'Free some space and give the same command again: it goes on with what is missing.',
     )
   }
-  if (code && ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EISDIR', 'ENAMETOOLONG', 'EEXIST'].includes(code)) {
-    return resourceError(
-      'OUTPUT_NOT_WRITABLE',
-      `${path}: cannot be written (${code})`,
-      { file: path, found: code },
-      'Give a directory that you may write to.',
-    )
-  }
-  return cause
+  const refused = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENOENT', 'EISDIR', 'ENAMETOOLONG', 'EEXIST']
+  return code && refused.includes(code) ? notWritable(path, cause) : cause
 }
 
 async function guarded<T>(path: string, work: () => Promise<T>, bytes?: number): Promise<T> {
@@ -137,8 +130,7 @@ export async function freeSpace(path: string): Promise<number> {
 
 /** @throws WarpError (resource) DISK_FULL with the bytes needed and free */
 export async function checkSpace(output: string, needed: number): Promise<void> {
-  const { bavail, bsize } = await guarded(output, () => statfs(output))
-  const free = bavail * bsize
+  const free = await freeSpace(output)
   if (free >= needed) return
   throw resourceError(
     'DISK_FULL',

@@ -73,5 +73,7 @@ class Ops {
 const Ops& cpu_ops();
 // "avx512" "avx2" "portable", or "" for the best; null where the processor has it not.
 const Ops* find_cpu_ops(const std::string& isa);
+// Of cpu_ops(), by name: what every other table of loops goes by.
+std::string cpu_isa();
 
 }  // namespace warp

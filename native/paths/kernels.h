@@ -69,7 +69,7 @@ struct Kernels {
   void (*words)(const uint32_t key[2], uint64_t first, size_t blocks, uint32_t* out);
 };
 
-// The best this processor offers; WARP_ISA=avx512|avx2|portable asks for one by name.
+// Those of cpu_isa().
 const Kernels& kernels();
 
 extern const Kernels portable_kernels;

@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fitProjectors, planLab, readPlan, readTrials, reportTable, runLab, runTrial, type LabPlanOptions } from '../../lib/lab/index.js'
+import { fitProjectors, planLab, planRun, readPlan, readTrials, reportTable, runLab, runTrial, type LabPlanOptions } from '../../lib/lab/index.js'
 import { takeLock } from '../../lib/lab/lock.js'
 import { membersOf, poolOf } from '../../lib/lab/plan.js'
 import { workersThatFit } from '../../lib/lab/run.js'
@@ -98,10 +98,25 @@ test('kill -9 of the runner loses nothing, a second runner changes nothing', asy
   for (let i = 0; i < 6; i++) expect(resultOf(lab, i)).toEqual(resultOf(whole, i))
 })
 
+test('the model of a trial that was killed right after its record goes with the next run', async () => {
+  const lab = await plan()
+  await runTrial(lab, 0, { threads: 1 })
+  const record = resultOf(lab, 0)
+  const model = join(trialsOf(lab), '0000', 'model')
+  mkdirSync(join(model, 'checkpoint-2'), { recursive: true })
+  writeFileSync(join(model, 'checkpoint-2', 'model.safetensors'), 'left')
+  await planRun({ lab, only: [0] })
+  expect(existsSync(model)).toBe(true)
+  expect(await runLab({ lab, only: [0] })).toMatchObject({ earlier: 1, done: 0 })
+  expect(existsSync(model)).toBe(false)
+  expect(resultOf(lab, 0)).toEqual(record)
+})
+
 test('weights are kept on request; footprints along several paths', async () => {
   const lab = await plan({ keep: 'weights', paths: [{ points: 2 }, { path: 'quadratic', points: 2 }, { path: 'trajectory', points: 2 }] })
   const trial = await runTrial(lab, 1, { threads: 1 })
   expect(trial.paths.map(({ path }) => path)).toEqual(['linear', 'quadratic', 'trajectory'])
+  expect(await runLab({ lab, only: [1] })).toMatchObject({ earlier: 1, done: 0 })
   expect(existsSync(join(trialsOf(lab), '0001', 'model', 'model.safetensors'))).toBe(true)
 })
 

@@ -73,6 +73,6 @@ const BackwardOps* find_cpu_backward_ops(const std::string& isa) {
   return &portable;
 }
 
-const BackwardOps& cpu_backward_ops() { return *find_cpu_backward_ops(std::string(cpu_ops().name()).substr(4)); }
+const BackwardOps& cpu_backward_ops() { return *find_cpu_backward_ops(cpu_isa()); }
 
 }  // namespace warp

@@ -1,4 +1,5 @@
 // How loud rows are that were not trained, in units of the stored rounding.
+import { ascending, inOneStep, RankSet, upTo } from './order.js'
 
 /** Of the eight numbers that native code gives for a row (`rowSums` in lib/native/types.ts): how many, and which is where. */
 export const stride = 8
@@ -36,24 +37,24 @@ const fractionBits: Record<string, number> = { F64: 23, F32: 23, F16: 10, BF16: 
 export const enough = (rows: number) => Math.max(8, Math.ceil(rows / 200))
 
 /** The mean of the densest `count` of the values (of which some are NaN), weighted. */
-function densest(values: Float64Array, weights: Float64Array, count: number): number {
-  const order = Array.from(values.keys()).filter((i) => !Number.isNaN(values[i])).sort((a, b) => values[a] - values[b])
+function* densest(values: Float64Array, weights: Float64Array, count: number): Generator<void, number> {
+  const { order, sorted } = yield* ascending(values)
   const size = Math.min(count, order.length)
   if (size === 0) return 0
   let best = 0
   for (let i = 0; i + size <= order.length; i++) {
-    if (values[order[i + size - 1]] - values[order[i]] < values[order[best + size - 1]] - values[order[best]]) best = i
+    if (sorted[i + size - 1] - sorted[i] < sorted[best + size - 1] - sorted[best]) best = i
   }
   let sum = 0, total = 0
   for (let i = best; i < best + size; i++) {
-    sum += weights[order[i]] * values[order[i]]
+    sum += weights[order[i]] * sorted[i]
     total += weights[order[i]]
   }
   return total > 0 ? sum / total : 0
 }
 
 /** α as the value on which most rows agree best: untrained rows share it to rounding, trained ones scatter. */
-export function commonDecay(sums: Float64Array, alpha: number): number {
+export function* commonDecay(sums: Float64Array, alpha: number): Generator<void, number> {
   const rows = sums.length / stride
   const ratio = new Float64Array(rows).fill(NaN)
   const weight = new Float64Array(rows)
@@ -63,12 +64,12 @@ export function commonDecay(sums: Float64Array, alpha: number): number {
     ratio[v] = sums[row + cross] / sums[row + scale2]
     weight[v] = sums[row + scale2]
   }
-  return alpha + densest(ratio, weight, enough(rows))
+  return alpha + (yield* densest(ratio, weight, enough(rows)))
 }
 
 /** The decay of a few rows, whose sums are for α = 0; 0 where none of them differs by more than the stored rounding. */
 export function pilotDecay(sums: Float64Array): number {
-  for (let at = maxError; at < sums.length; at += stride) if (sums[at] > 0.5) return commonDecay(sums, 0)
+  for (let at = maxError; at < sums.length; at += stride) if (sums[at] > 0.5) return inOneStep(commonDecay(sums, 0))
   return 0
 }
 
@@ -83,34 +84,50 @@ export function bernstein(noise: Noise, columns: number, rows: number): number {
   return noise.mean + third + Math.sqrt(third * third + 2 * noise.variance * log)
 }
 
-const quantile = (sorted: Float64Array, q: number) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]
+/** Of the first `count` of sorted values. */
+const quantile = (sorted: Float64Array, q: number, count = sorted.length): number => sorted[Math.min(count - 1, Math.floor(q * count))]
 
-/** What rows at or below `limit` say about the noise of one element: medians, which a few trained rows do not move. */
-function noiseBelow(score: Float64Array, sums: Float64Array, limit: number): Noise & { rows: number; spread: number } {
-  const rows: number[] = []
-  for (let v = 0; v < score.length; v++) if (score[v] <= limit && sums[v * stride + scale2] > 0) rows.push(v)
-  const scores = Float64Array.from(rows, (v) => score[v]).sort()
-  const largest = Float64Array.from(rows, (v) => sums[v * stride + maxError] ** 2).sort()
-  const mean = quantile(scores, 0.5) ?? 0
-  const bound = quantile(largest, 0.5) ?? 0
-  const spread = mean > 0 ? (quantile(scores, 0.75) - quantile(scores, 0.25)) / mean : 0
-  return { mean, bound, variance: Math.max(0, (bound - mean) * mean), rows: rows.length, spread }
+/** Rows by the squares of their largest errors; those without a scale, whose values are all zero, are left out. */
+export interface ErrorRanks {
+  sorted: Float64Array
+  /** rows: place in `sorted`; 0 for those left out */
+  rank: Uint32Array
 }
 
-/** The noise of untrained rows, grown from the quietest rows until nothing joins, and its threshold; yields between rounds. */
-export function* findNoise(score: Float64Array, sums: Float64Array, columns: number): Generator<void, FoundNoise> {
+export function* rankErrors(sums: Float64Array): Generator<void, ErrorRanks> {
+  const squares = new Float64Array(sums.length / stride)
+  for (let v = 0, row = 0; v < squares.length; v++, row += stride) squares[v] = sums[row + scale2] > 0 ? sums[row + maxError] ** 2 : NaN
+  const { order, sorted } = yield* ascending(squares)
+  const rank = new Uint32Array(squares.length)
+  order.forEach((v, place) => { rank[v] = place })
+  return { sorted, rank }
+}
+
+/**
+ * The noise of untrained rows, grown from the quietest rows until nothing joins, and its threshold. What rows at or below
+ * a threshold say about one element: medians, which a few trained rows do not move.
+ */
+export function* findNoise(score: Float64Array, sums: Float64Array, errors: ErrorRanks, columns: number): Generator<void, FoundNoise> {
   const rows = score.length
-  const quiet = score.filter((value, v) => !Number.isNaN(value) && sums[v * stride + scale2] > 0).sort()
+  const { order, sorted: quiet } = yield* ascending(score.map((value, v) => (sums[v * stride + scale2] > 0 ? value : NaN)))
+  const joined = new RankSet(errors.sorted.length)
+  let inserted = 0
+  const noiseBelow = (limit: number): Noise & { rows: number; spread: number } => {
+    const count = upTo(quiet, limit)
+    for (; inserted < count; inserted++) joined.insert(errors.rank[order[inserted]])
+    const mean = quantile(quiet, 0.5, count) ?? 0
+    const bound = count > 0 ? errors.sorted[joined.at(Math.floor(0.5 * count))] : 0
+    const spread = mean > 0 ? (quantile(quiet, 0.75, count) - quantile(quiet, 0.25, count)) / mean : 0
+    return { mean, bound, variance: Math.max(0, (bound - mean) * mean), rows: count, spread }
+  }
   const least = bernstein(rounding, columns, rows)
   let threshold = Math.max(least, quiet[Math.min(enough(rows), quiet.length) - 1] ?? 0)
   for (let round = 0; round < 100; round++) {
-    const noise = noiseBelow(score, sums, threshold)
-    const next = Math.max(least, threshold, bernstein(noise, columns, rows))
+    const next = Math.max(least, threshold, bernstein(noiseBelow(threshold), columns, rows))
     if (next === threshold) break
     threshold = next
-    yield
   }
-  return { ...noiseBelow(score, sums, threshold), threshold }
+  return { ...noiseBelow(threshold), threshold }
 }
 
 /** Φ(z), by Abramowitz and Stegun 7.1.26 (1.5e-7). */

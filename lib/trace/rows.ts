@@ -1,7 +1,8 @@
 import {
-  base2, commonDecay, cross, enough, error2, findNoise, loudestNoise, maxError, missedBelow, product, residual2, rounding, scale2, stride,
+  base2, commonDecay, cross, enough, error2, findNoise, loudestNoise, maxError, missedBelow, product, rankErrors, residual2, rounding, scale2, stride,
   type Dtypes, type FoundNoise,
 } from './noise.js'
+import { inOneStep } from './order.js'
 
 export type Verdict = 'exact' | 'noisy' | 'none'
 export const untrained = 0, trained = 1, undecided = 2
@@ -56,28 +57,26 @@ function refine(sums: Float64Array, score: Float64Array, threshold: number): num
  * @param known decay and noise of another table of the same training and dtypes, for tables too small to find their own
  */
 export function judgeRows(...request: Parameters<typeof judging>): RowJudgement {
-  const steps = judging(...request)
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
-  }
+  return inOneStep(judging(...request))
 }
 
 /** The same in steps that take some milliseconds each, for callers that have other things to do. */
 export function* judging(
   sums: Float64Array, columns: number, alpha: number, dtypes: Dtypes, known?: { decay: number; noise: FoundNoise },
 ): Generator<void, RowJudgement> {
-  let shift = (known?.decay ?? commonDecay(sums, alpha)) - alpha
+  let shift = (known?.decay ?? (yield* commonDecay(sums, alpha))) - alpha
   let score = squares(sums, columns, shift)
-  yield
-  let noise = known?.noise ?? (yield* findNoise(score, sums, columns))
-  for (let round = 0; round < 5 && !known; round++) {
+  const errors = known ? undefined : yield* rankErrors(sums)
+  let noise = known?.noise ?? (yield* findNoise(score, sums, errors!, columns))
+  for (let round = 0; round < 5 && errors; round++) {
+    yield
     const next = refine(sums, score, noise.threshold) ?? shift
     if (next === shift) break
     shift = next
     score = squares(sums, columns, shift)
-    noise = yield* findNoise(score, sums, columns)
+    noise = yield* findNoise(score, sums, errors, columns)
   }
+  yield
   const rows = score.length
   const judgement: RowJudgement = {
     verdict: 'exact', reason: '', decay: alpha + shift, state: new Uint8Array(rows), residual: new Float64Array(rows),

@@ -13,7 +13,7 @@ const { Random } = require(join(lib, 'random'))
 const [base, data, options, ...experts] = process.argv.slice(2)
 
 async function* only(records, keep) {
-  for (const record of records) if (keep(record.row)) yield record
+  yield records.filter(({ row }) => keep(row))
 }
 
 async function run(expert, records) {

@@ -339,8 +339,11 @@ export interface Addon {
   rowSums(base: Handle, reference: Handle, request: RowRequest, onProgress: NativeProgress): NativeTask<Float64Array>
   /** An empty pool of candidate texts with token ids below `vocabulary`. */
   openPool(vocabulary: number): Handle
-  /** Text i is ids[offsets[i] … offsets[i + 1]) of domain[i], domains from 0 on; a token counts once a text. */
-  appendToPool(pool: Handle, texts: { offsets: Uint32Array; ids: Uint32Array; domain: Uint32Array }): void
+  /**
+   * Text i is ids[offsets[i] … offsets[i + 1]) of domain[i], domains from 0 on; a token counts once a text. Copies the
+   * arrays before it returns; until the promise is fulfilled the pool refuses everything else.
+   */
+  appendToPool(pool: Handle, texts: { offsets: Uint32Array; ids: Uint32Array; domain: Uint32Array }): NativeTask<void>
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
   /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>

@@ -113,6 +113,17 @@ export async function* readRecords(
   options: ProbeOptions = {},
   control: ReadControl = {},
 ): AsyncGenerator<TextRecord> {
+  for await (const records of readBatches(sources, options, control)) {
+    for (const record of records) yield record
+  }
+}
+
+/** The same, as many at once as a piece of a file holds: a turn for each text costs more than some texts do. */
+export async function* readBatches(
+  sources: string[],
+  options: ProbeOptions = {},
+  control: ReadControl = {},
+): AsyncGenerator<TextRecord[]> {
   const reader = await RecordReader.open(sources, options, control, false)
   const allowed = options.domains === undefined ? undefined : new Set(options.domains)
   const sampled = options.limit !== undefined || options.perDomain !== undefined
@@ -123,10 +134,10 @@ export async function* readRecords(
       const domain = record.domain ?? record.label
       if (allowed !== undefined && !allowed.has(domain ?? '')) throw unknownDomain(domain, [...allowed], record.source)
       if (sampled) sample.add(domain ?? '', record.row, record)
-      else yield record
     }
+    if (!sampled) yield records
   }
-  if (sampled) yield* sample.finish().items
+  if (sampled) yield sample.finish().items
 }
 
 /** What a label map says of a raw label. */

@@ -6,7 +6,7 @@ import type { Evidence } from './evidence.js'
 import { falsePositives } from './noise.js'
 import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
 import { asScore, trained, undecided } from './rows.js'
-import type { TextPool } from './texts.js'
+import { domainOf, type TextPool } from './texts.js'
 
 /** What the texts have given. */
 export interface Found {
@@ -42,8 +42,8 @@ export function listTokens(evidence: Evidence): TracedToken[] {
 export function listMembers({ pool, members }: Found): Member[] {
   const order = Array.from(members.survivors.keys()).sort((a, b) => members.probability[b] - members.probability[a] || a - b)
   return order.map((i) => {
-    const { source, row, text, domain } = pool.possible.get(members.survivors[i])!
-    return { probability: members.probability[i], domain, source, row, text }
+    const record = pool.possible[i]
+    return { probability: members.probability[i], domain: domainOf(record), source: record.source, row: record.row, text: record.text }
   })
 }
 

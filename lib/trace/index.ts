@@ -1,13 +1,13 @@
 import { inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
-import { readRecords, type ProbeOptions, type TextRecord } from '../text/index.js'
+import { readBatches, type ProbeOptions, type TextRecord } from '../text/index.js'
 import { calibrate, estimators } from './calibrate.js'
 import { describe, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, type Evidence } from './evidence.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
 import type { TraceRun } from './run.js'
-import { TextTracer, type TracedText } from './texts.js'
+import { TextTracer, type TraceTexts } from './texts.js'
 
 export { readEvidence, type Evidence } from './evidence.js'
 export type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
@@ -18,7 +18,7 @@ export type { TracedText } from './texts.js'
 /** Synthetic training sets of the calibration unless said otherwise. */
 export const defaultSets = 60
 
-export interface TraceOptions extends ProbeOptions, TraceRun {
+export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts {
   base: string
   reference: string
   /** files or folders of candidate texts; without them only the tables are traced */
@@ -27,8 +27,6 @@ export interface TraceOptions extends ProbeOptions, TraceRun {
   calibrate?: number
   /** tokens of a text that count, special tokens included; default: those of the longest training text */
   maxLength?: number
-  /** called with every text in the order of the input; a promise is waited for */
-  onText?: (text: TracedText) => void | Promise<void>
 }
 
 export interface Traced {
@@ -61,13 +59,12 @@ export async function trace(options: TraceOptions): Promise<Traced> {
   const run: TraceRun = { signal, onProgress, threads }
   const evidence = await readEvidence(options.base, options.reference, run)
   if (!options.probes?.length) return traced(options, evidence, undefined)
-  const records = readRecords(options.probes, options, run)
-  return traceRecords(evidence, records, options)
+  return traceRecords(evidence, readBatches(options.probes, options, run), options)
 }
 
 /** The same for tables and texts that have been read already. */
 export async function traceRecords(
-  evidence: Evidence, records: AsyncIterable<TextRecord>, options: Omit<TraceOptions, 'base' | 'reference'>,
+  evidence: Evidence, batches: AsyncIterable<readonly TextRecord[]>, options: Omit<TraceOptions, 'base' | 'reference'>,
 ): Promise<Traced> {
   if (evidence.tokens.verdict === 'none') return traced(options, evidence, undefined)
   if (!evidence.tokenizer) {
@@ -79,12 +76,12 @@ export async function traceRecords(
   const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, length)
   const { pool } = tracer
   try {
-    for await (const text of tracer.trace(records, options.signal)) await options.onText?.(text)
+    await tracer.trace(batches, options)
     const seed = options.seed ?? 0
     const state = evidence.tokens.state
     const members = await runTask((onProgress) => addon().findMembers(pool.handle, { state, estimators }, onProgress), 'members', 'rounds', run)
     const calibrated = await calibrate({
-      pool: pool.handle, state, sizes: pool.sizes, possible: pool.possible.size, sets: options.calibrate ?? defaultSets, seed, members,
+      pool: pool.handle, state, sizes: pool.sizes, possible: pool.possible.length, sets: options.calibrate ?? defaultSets, seed, members,
     }, run)
     return traced(options, evidence, { pool, calibrated, members, length })
   } finally {

@@ -38,9 +38,13 @@ export async function traceProbes(
   }
 }
 
-async function* records({ texts, domains, domain, sources, rows }: ProbeSet): AsyncGenerator<TextRecord> {
-  for (let i = 0; i < texts.length; i++) {
-    const name = domains[domain[i]]
-    yield { text: texts[i], label: name, domain: name, source: sources[i], row: rows[i] }
+const batch = 1024
+
+async function* records({ texts, domains, domain, sources, rows }: ProbeSet): AsyncGenerator<TextRecord[]> {
+  for (let first = 0; first < texts.length; first += batch) {
+    yield texts.slice(first, first + batch).map((text, i) => {
+      const name = domains[domain[first + i]]
+      return { text, label: name, domain: name, source: sources[first + i], row: rows[first + i] }
+    })
   }
 }

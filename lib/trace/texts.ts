@@ -1,10 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
-import { callNative } from '../native/task.js'
+import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import type { TextRecord } from '../text/index.js'
-import type { Tokenizer } from '../text/tokenizer/index.js'
+import { IdBuffer, type Tokenizer } from '../text/tokenizer/index.js'
 import { untrained } from './rows.js'
 
 /** What the trained tokens say about one text. */
@@ -19,40 +19,51 @@ export interface TracedText {
   truncated: boolean
 }
 
-/** Where a text of the pool came from. */
-export interface PoolText {
-  source: string
-  row: number
-  text: string
-  domain: string
-}
-
 export interface TextPool {
   handle: Handle
   domains: string[]
   /** D */
   sizes: Uint32Array
   excluded: Uint32Array
-  /** texts of the pool by their number in it, those that are possible only */
-  possible: Map<number, PoolText>
+  /** texts that are possible, in the order of the input */
+  possible: TextRecord[]
   truncated: number
 }
 
-const batchTexts = 4096
+export interface TraceTexts {
+  /** called with every text in the order of the input; a promise is waited for */
+  onText?: (text: TracedText) => void | Promise<void>
+  signal?: AbortSignal
+}
+
+/** What goes to the native pool at once: so many texts, or about so many tokens. */
+const batchTexts = 1 << 14, batchTokens = 1 << 17
 const turnMilliseconds = 20
+/** The clock is read after so many characters; a text counts as some more. */
+const clockCharacters = 1 << 12, textCharacters = 64
+
+/** The domain of a text: its own, else its label. */
+export const domainOf = ({ domain, label }: TextRecord): string => domain ?? label ?? 'all'
 
 /** Tokenises texts, sets them against the trained tokens, and puts them into a native pool for the members. */
 export class TextTracer {
   readonly pool: TextPool
-  readonly #domains = new Map<string, number>()
+  readonly #numbers = new Map<string, number>()
   #sizes: number[] = []
   #excluded: number[] = []
-  #count = 0
-  #ids = new Uint32Array(1 << 16)
-  #used = 0
-  #offsets: number[] = [0]
-  #domain: number[] = []
+  /** of the last text */
+  #domain: string | undefined
+  #number = 0
+  /** what the pool does not have yet: the tokens of `#texts` texts, where each of them ends, its domain */
+  readonly #ids = new IdBuffer()
+  readonly #offsets = new Uint32Array(batchTexts + 1)
+  readonly #domains = new Uint32Array(batchTexts)
+  #texts = 0
+  #appended = Promise.resolve()
+  /** by token: the last text that it was told of as untrained, from 1 on */
   readonly #seen: Uint32Array
+  #count = 0
+  readonly #limit: { maxLength?: number }
 
   constructor(
     readonly tokenizer: Tokenizer,
@@ -66,76 +77,103 @@ export class TextTracer {
     }
     this.pool = {
       handle: callNative(() => addon().openPool(state.length)), domains: [], sizes: new Uint32Array(0), excluded: new Uint32Array(0),
-      possible: new Map(), truncated: 0,
+      possible: [], truncated: 0,
     }
     this.#seen = new Uint32Array(state.length)
+    this.#limit = { maxLength }
   }
 
   /** Traces every text in the order of the input; lets the event loop turn about every 20 ms. */
-  async *trace(records: AsyncIterable<TextRecord>, signal?: AbortSignal): AsyncGenerator<TracedText> {
+  async trace(batches: AsyncIterable<readonly TextRecord[]>, { onText, signal }: TraceTexts = {}): Promise<void> {
     let turned = performance.now()
-    for await (const record of records) {
-      yield this.#one(record)
-      if (performance.now() - turned < turnMilliseconds) continue
-      await nextTurn()
-      signal?.throwIfAborted()
-      turned = performance.now()
+    for await (const records of batches) {
+      for (let next = 0; next < records.length;) {
+        const told: TracedText[] = []
+        next = this.#some(records, next, onText && told)
+        for (const text of told) {
+          const waiting = onText!(text)
+          if (waiting) await waiting
+        }
+        if (this.#full()) await this.#flush()
+        if (performance.now() - turned < turnMilliseconds) continue
+        await nextTurn()
+        signal?.throwIfAborted()
+        turned = performance.now()
+      }
     }
-    this.#flush()
-    this.pool.domains = [...this.#domains.keys()]
+    await this.#flush()
+    await this.#appended
+    this.pool.domains = [...this.#numbers.keys()]
     this.pool.sizes = Uint32Array.from(this.#sizes)
     this.pool.excluded = Uint32Array.from(this.#excluded)
     this.#refuseContradiction()
   }
 
-  #one(record: TextRecord): TracedText {
-    const { ids, truncated } = this.tokenizer.encode(record.text, this.maxLength === undefined ? {} : { maxLength: this.maxLength })
-    const missing: number[] = []
-    const number = ++this.#count
-    for (const id of ids) {
-      if (this.#seen[id] === number) continue
+  #full(): boolean {
+    return this.#texts === batchTexts || this.#ids.length >= batchTokens
+  }
+
+  /** Adds texts from `next` on until it is time to look at the clock; where it stopped. `told` gets what there is to tell of them. */
+  #some(records: readonly TextRecord[], next: number, told: TracedText[] | undefined): number {
+    const { tokenizer, state, pool } = this
+    const ids = this.#ids
+    for (let work = 0; next < records.length && work < clockCharacters && !this.#full(); next++) {
+      const record = records[next], begin = ids.length
+      const truncated = tokenizer.encodeInto(record.text, ids, this.#limit)
+      if (truncated) pool.truncated++
+      const { data, length } = ids
+      let at = begin
+      while (at < length && state[data[at]] !== untrained) at++
+      const d = this.#numberOf(domainOf(record)), possible = at === length
+      this.#sizes[d]++
+      if (possible) pool.possible.push(record)
+      else this.#excluded[d]++
+      told?.push({
+        record, domain: this.#domain!, status: possible ? 'possible' : 'excluded', untrained: this.#untrainedFrom(at), tokens: length - begin, truncated,
+      })
+      this.#domains[this.#texts++] = d
+      this.#offsets[this.#texts] = length
+      work += record.text.length + textCharacters
+    }
+    return next
+  }
+
+  /** The untrained tokens from `at` on, each once. */
+  #untrainedFrom(at: number): number[] {
+    const missing: number[] = [], number = ++this.#count
+    const { state } = this, { data, length } = this.#ids
+    for (; at < length; at++) {
+      const id = data[at]
+      if (state[id] !== untrained || this.#seen[id] === number) continue
       this.#seen[id] = number
-      if (this.state[id] === untrained) missing.push(id)
+      missing.push(id)
     }
-    const domain = record.domain ?? record.label ?? 'all'
-    const d = this.#domainOf(domain)
-    this.#sizes[d]++
-    if (truncated) this.pool.truncated++
-    const status = missing.length > 0 ? 'excluded' : 'possible'
-    if (status === 'excluded') this.#excluded[d]++
-    else this.pool.possible.set(number - 1, { source: record.source, row: record.row, text: record.text, domain })
-    this.#append(ids, d)
-    return { record, domain, status, untrained: missing, tokens: ids.length, truncated }
+    return missing
   }
 
-  #domainOf(domain: string): number {
-    const known = this.#domains.get(domain)
-    if (known !== undefined) return known
-    this.#domains.set(domain, this.#domains.size)
-    this.#sizes.push(0)
-    this.#excluded.push(0)
-    return this.#domains.size - 1
-  }
-
-  #append(ids: Uint32Array, domain: number): void {
-    if (this.#used + ids.length > this.#ids.length) {
-      const larger = new Uint32Array(Math.max(2 * this.#ids.length, this.#used + ids.length))
-      larger.set(this.#ids.subarray(0, this.#used))
-      this.#ids = larger
+  #numberOf(domain: string): number {
+    if (domain === this.#domain) return this.#number
+    let number = this.#numbers.get(domain)
+    if (number === undefined) {
+      number = this.#numbers.size
+      this.#numbers.set(domain, number)
+      this.#sizes.push(0)
+      this.#excluded.push(0)
     }
-    this.#ids.set(ids, this.#used)
-    this.#used += ids.length
-    this.#offsets.push(this.#used)
-    this.#domain.push(domain)
-    if (this.#domain.length === batchTexts) this.#flush()
+    this.#domain = domain
+    return (this.#number = number)
   }
 
-  #flush(): void {
-    const texts = { offsets: Uint32Array.from(this.#offsets), ids: this.#ids.slice(0, this.#used), domain: Uint32Array.from(this.#domain) }
-    callNative(() => addon().appendToPool(this.pool.handle, texts))
-    this.#used = 0
-    this.#offsets = [0]
-    this.#domain = []
+  /** Gives the pool what it does not have yet, to be put in order on another thread while the next texts are tokenised. */
+  async #flush(): Promise<void> {
+    await this.#appended
+    const texts = {
+      offsets: this.#offsets.subarray(0, this.#texts + 1), ids: this.#ids.data.subarray(0, this.#ids.length), domain: this.#domains.subarray(0, this.#texts),
+    }
+    this.#appended = runTask(() => addon().appendToPool(this.pool.handle, texts), 'pool', 'texts')
+    this.#appended.catch(() => undefined) // it is waited for later, or never after another error
+    this.#ids.clear()
+    this.#texts = 0
   }
 
   /** The tokens that stand in every text whatever it says are trained if anything is. */

@@ -44,24 +44,50 @@ Napi::Value start_row_sums(const Napi::CallbackInfo& call) {
 
 constexpr napi_type_tag kPoolTag = {0x7761727054726163ull, 0x1ull};
 
-std::shared_ptr<Pool> pool_of(const Napi::Value& handle) { return unbox<Pool>(handle, kPoolTag, "a pool of texts"); }
+struct SharedPool {
+  Pool pool;
+  bool filling = false;  // another thread appends: only the JavaScript thread looks at this
+};
+
+std::shared_ptr<SharedPool> idle_pool_of(const Napi::Value& handle) {
+  auto shared = unbox<SharedPool>(handle, kPoolTag, "a pool of texts");
+  if (shared->filling) throw internal_error("the pool is still being filled, or could not be");
+  return shared;
+}
+
+std::shared_ptr<Pool> pool_of(const Napi::Value& handle) {
+  const auto shared = idle_pool_of(handle);
+  return {shared, &shared->pool};
+}
 
 // openPool(vocabulary)
 Napi::Value open_pool(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const uint32_t vocabulary = call[0].As<Napi::Number>();
-    return box(call.Env(), std::make_shared<Pool>(vocabulary), kPoolTag);
+    return box(call.Env(), std::make_shared<SharedPool>(SharedPool{Pool(vocabulary)}), kPoolTag);
   });
 }
 
-// appendToPool(pool, {offsets, ids, domain})
-Napi::Value append_to_pool(const Napi::CallbackInfo& call) {
+// appendToPool(pool, {offsets, ids, domain}); the caller waits for one before it starts the next
+Napi::Value start_append_to_pool(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
-    const Napi::Object texts = call[1].As<Napi::Object>();
-    const auto offsets = get_uint32s(texts, "offsets"), ids = get_uint32s(texts, "ids"), domain = get_uint32s(texts, "domain");
-    if (offsets.size() != domain.size() + 1 || offsets.back() > ids.size()) throw internal_error("texts of the wrong size");
-    pool_of(call[0])->append(offsets.data(), ids.data(), domain.data(), domain.size());
-    return call.Env().Undefined();
+    struct Texts {
+      std::vector<uint32_t> offsets, ids, domain;
+    };
+    const auto shared = idle_pool_of(call[0]);
+    const Napi::Object object = call[1].As<Napi::Object>();
+    const auto texts = std::make_shared<const Texts>(
+        Texts{get_uint32s(object, "offsets"), get_uint32s(object, "ids"), get_uint32s(object, "domain")});
+    if (texts->offsets.size() != texts->domain.size() + 1 || texts->offsets.back() > texts->ids.size())
+      throw internal_error("texts of the wrong size");
+    shared->filling = true;
+    return start_task(
+        call.Env(), call.Env().Undefined(),
+        [=](Context&) { shared->pool.append(texts->offsets.data(), texts->ids.data(), texts->domain.data(), texts->domain.size()); },
+        [=](Napi::Env env) {
+          shared->filling = false;
+          return env.Undefined();
+        });
   });
 }
 
@@ -154,7 +180,7 @@ Napi::Value start_try_members(const Napi::CallbackInfo& call) {
 void register_trace(Napi::Env env, Napi::Object exports) {
   exports.Set("rowSums", Napi::Function::New(env, start_row_sums));
   exports.Set("openPool", Napi::Function::New(env, open_pool));
-  exports.Set("appendToPool", Napi::Function::New(env, append_to_pool));
+  exports.Set("appendToPool", Napi::Function::New(env, start_append_to_pool));
   exports.Set("findMembers", Napi::Function::New(env, start_find_members));
   exports.Set("tryMembers", Napi::Function::New(env, start_try_members));
 }

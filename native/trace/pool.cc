@@ -1,23 +1,36 @@
 #include "trace/pool.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 
 namespace warp {
 
 void Pool::append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* domain, size_t count) {
-  std::vector<uint32_t> tokens;
+  if (std::any_of(ids + offsets[0], ids + offsets[count], [&](uint32_t id) { return id >= vocabulary_; }))
+    throw internal_error("a token beyond the vocabulary");
+  // A text as a set of bits, read out in order: bits[w] has a bit for each token, filled[g] one for each bits[w] that is not 0.
+  std::vector<uint64_t> bits((vocabulary_ >> 6) + 1, 0), filled((vocabulary_ >> 12) + 1, 0);
+  tokens_.resize(offsets_.back() + offsets[count] - offsets[0]);
+  uint32_t* out = tokens_.data() + offsets_.back();
   for (size_t i = 0; i < count; i++) {
-    tokens.assign(ids + offsets[i], ids + offsets[i + 1]);
-    std::sort(tokens.begin(), tokens.end());
-    tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
-    if (!tokens.empty() && tokens.back() >= vocabulary_) throw internal_error("a token beyond the vocabulary");
+    for (const uint32_t* id = ids + offsets[i]; id != ids + offsets[i + 1]; id++) {
+      bits[*id >> 6] |= uint64_t(1) << (*id & 63);
+      filled[*id >> 12] |= uint64_t(1) << (*id >> 6 & 63);
+    }
+    for (uint32_t g = 0; g < filled.size(); g++) {
+      for (uint64_t words = std::exchange(filled[g], 0); words != 0; words &= words - 1) {
+        const uint32_t w = g << 6 | uint32_t(__builtin_ctzll(words));
+        for (uint64_t tokens = std::exchange(bits[w], 0); tokens != 0; tokens &= tokens - 1)
+          *out++ = w << 6 | uint32_t(__builtin_ctzll(tokens));
+      }
+    }
     domains_ = std::max(domains_, domain[i] + 1);
-    tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-    offsets_.push_back(tokens_.size());
+    offsets_.push_back(uint64_t(out - tokens_.data()));
     domain_.push_back(domain[i]);
   }
+  tokens_.resize(offsets_.back());
 }
 
 Counts::Counts(const Pool& pool, const std::vector<uint32_t>& chosen)

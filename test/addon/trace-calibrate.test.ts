@@ -62,7 +62,7 @@ async function estimate(corpus: Corpus, seed: number, sets: number) {
   texts.forEach(({ ids }, i) => { offsets[i + 1] = offsets[i] + ids.length })
   const ids = new Uint32Array(offsets[texts.length])
   texts.forEach((text, i) => ids.set(text.ids, offsets[i]))
-  addon().appendToPool(pool, { offsets, ids, domain: Uint32Array.from(texts, ({ d }) => d) })
+  await addon().appendToPool(pool, { offsets, ids, domain: Uint32Array.from(texts, ({ d }) => d) }).promise
   const sizes = new Uint32Array(corpus.domains)
   for (const { d } of texts) sizes[d]++
   const possible = texts.filter((text) => text.ids.every((id) => state[id] === 1)).length

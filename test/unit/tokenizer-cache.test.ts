@@ -3,8 +3,7 @@ import { WordCache } from '../../lib/text/tokenizer/word-cache.js'
 
 function replayed(cache: WordCache, text: string, begin = 0, end = text.length): number[] | undefined {
   const out = new IdBuffer()
-  out.reset(Infinity)
-  return cache.replay(text, begin, end, out) ? Array.from(out.view(out.length)) : undefined
+  return cache.replay(text, begin, end, out) ? Array.from(out.ids()) : undefined
 }
 
 describe('word cache', () => {
@@ -21,13 +20,13 @@ describe('word cache', () => {
   test('appends, and counts against the limit', () => {
     const cache = new WordCache()
     const out = new IdBuffer()
-    out.reset(4)
+    out.limit = 4
     cache.add('ab', 0, 2, [1, 2, 3])
     cache.replay('ab', 0, 2, out)
     expect(out.full).toBe(false)
     cache.replay('ab', 0, 2, out)
     expect(out.full).toBe(true)
-    expect(Array.from(out.view(6))).toEqual([1, 2, 3, 1, 2, 3])
+    expect(Array.from(out.ids())).toEqual([1, 2, 3, 1, 2, 3])
   })
 
   test('stays right when it fills up, and forgets', () => {

@@ -3,13 +3,13 @@ const keep = 1 << 20
 
 /** A growing list of token ids with a ceiling: `full` says that one more id than the ceiling has been offered. */
 export class IdBuffer {
-  private data = new Uint32Array(small)
+  /** the ids are its first `length` numbers; another array after it grew */
+  data = new Uint32Array(small)
   length = 0
   limit = Infinity
 
-  reset(limit: number): void {
+  clear(): void {
     this.length = 0
-    this.limit = limit
     if (this.data.length > keep) this.data = new Uint32Array(small)
   }
 
@@ -35,8 +35,9 @@ export class IdBuffer {
     this.length += count
   }
 
-  view(count: number): Uint32Array {
-    return this.data.subarray(0, count)
+  /** A copy of the ids. */
+  ids(): Uint32Array {
+    return this.data.slice(0, this.length)
   }
 
   private grow(by: number): void {

@@ -1,2 +1,3 @@
+export { IdBuffer } from './id-buffer.js'
 export { loadTokenizer } from './load.js'
 export { Tokenizer, type EncodeOptions, type Encoding } from './tokenizer.js'

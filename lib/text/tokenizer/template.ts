@@ -28,6 +28,23 @@ export function bertTemplate(cls: number, sep: number): Template {
 export const addedIds = (pieces: readonly Piece[]): number =>
   pieces.reduce((sum, piece) => sum + (piece.type === 'ids' ? piece.ids.length : 0), 0)
 
+const texts = (pieces: readonly Piece[]): number => pieces.reduce((sum, { type }) => sum + (type === 'text' ? 1 : 0), 0)
+
+/** Tokens of a text in an encoding of `total` tokens without a second one. */
+export const textLength = (pieces: readonly Piece[], total: number): number => (total - addedIds(pieces)) / texts(pieces)
+
+/** The segment of each token, where the pieces' texts were given `kept` tokens each. */
+export function typeIdsOf(pieces: readonly Piece[], kept: readonly [number, number], total: number): Uint8Array {
+  const typeIds = new Uint8Array(total)
+  let at = 0
+  for (const piece of pieces) {
+    const end = at + (piece.type === 'ids' ? piece.ids.length : kept[piece.which])
+    if (piece.typeId !== 0) typeIds.fill(piece.typeId, at, end)
+    at = end
+  }
+  return typeIds
+}
+
 /** Every id that the post-processor can add. */
 export const templateIds = ({ single, pair }: Template): number[] =>
   [...single, ...pair].flatMap((piece) => (piece.type === 'ids' ? piece.ids : []))

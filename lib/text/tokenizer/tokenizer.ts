@@ -3,7 +3,7 @@ import { AddedTokenMatcher, type AddedToken } from './added-tokens.js'
 import type { BertNormalizer } from './bert-normalizer.js'
 import type { ByteLevel } from './byte-level.js'
 import { IdBuffer } from './id-buffer.js'
-import { addedIds, longestFirst, type Piece, type Template } from './template.js'
+import { addedIds, longestFirst, textLength, typeIdsOf, type Piece, type Template } from './template.js'
 import { loneSurrogateAt } from './unicode.js'
 import type { WordPiece } from './wordpiece.js'
 
@@ -63,6 +63,7 @@ export class Tokenizer {
   private readonly raw: AddedTokenMatcher | null
   private readonly normalized: AddedTokenMatcher | null
   private readonly buffers = [new IdBuffer(), new IdBuffer()] as const
+  private readonly out = new IdBuffer()
 
   /** Use `loadTokenizer`. */
   constructor(private readonly parts: TokenizerParts) {
@@ -89,17 +90,30 @@ export class Tokenizer {
    *   tokens exceed
    */
   encode(text: string, options: EncodeOptions = {}): Encoding {
-    const { pair, maxLength, addSpecialTokens = true } = options
-    const template = addSpecialTokens ? this.parts.template : this.bare
-    const pieces = pair === undefined ? template.single : template.pair
-    const room = this.room(maxLength, addedIds(pieces))
-    const [a, b] = this.buffers
-    // a pair needs both full lengths to know where to cut; a single text can stop one token past its room
-    this.encodeText(text, a, pair === undefined ? room : Infinity)
-    if (pair !== undefined) this.encodeText(pair, b, Infinity)
-    const kept = pair === undefined ? [Math.min(a.length, room), 0] : longestFirst(a.length, b.length, room)
-    const truncated = kept[0] < a.length || (pair !== undefined && kept[1] < b.length)
-    return this.assemble(pieces, kept, truncated)
+    const template = this.template(options)
+    if (options.pair !== undefined) return this.encodePair(text, options.pair, template.pair, options.maxLength)
+    const { out } = this
+    out.clear()
+    const truncated = this.encodeInto(text, out, options)
+    const kept = textLength(template.single, out.length)
+    return { ids: out.ids(), typeIds: typeIdsOf(template.single, [kept, 0], out.length), truncated }
+  }
+
+  /**
+   * Appends the ids that `encode` gives for one text, so that many texts need no array each; tells whether it was
+   * truncated. What was appended before an error stays.
+   *
+   * @throws as `encode`
+   */
+  encodeInto(text: string, out: IdBuffer, options: Omit<EncodeOptions, 'pair'> = {}): boolean {
+    const { single } = this.template(options)
+    const room = this.room(options.maxLength, addedIds(single))
+    let truncated = false
+    for (const piece of single) {
+      if (piece.type === 'ids') out.pushAll(piece.ids)
+      else truncated = this.encodeText(text, out, room)
+    }
+    return truncated
   }
 
   /** The token of an id, as the vocabulary spells it (`##ing`, `Ġthe`). @throws TOKENIZER_UNKNOWN_ID */
@@ -121,6 +135,27 @@ export class Tokenizer {
     return new Map([...this.parts.vocab, ...this.addedIds].map(([token, id]) => [id, token]))
   }
 
+  private template({ addSpecialTokens = true }: EncodeOptions): Template {
+    return addSpecialTokens ? this.parts.template : this.bare
+  }
+
+  private encodePair(text: string, pair: string, pieces: readonly Piece[], maxLength: number | undefined): Encoding {
+    const room = this.room(maxLength, addedIds(pieces))
+    const { out, buffers } = this
+    out.clear()
+    for (const [i, one] of [text, pair].entries()) {
+      buffers[i].clear()
+      this.encodeText(one, buffers[i], Infinity) // where to cut, only both full lengths tell
+    }
+    const [a, b] = buffers
+    const kept = longestFirst(a.length, b.length, room)
+    for (const piece of pieces) {
+      if (piece.type === 'ids') out.pushAll(piece.ids)
+      else out.pushRange(buffers[piece.which].data, 0, kept[piece.which])
+    }
+    return { ids: out.ids(), typeIds: typeIdsOf(pieces, kept, out.length), truncated: kept[0] < a.length || kept[1] < b.length }
+  }
+
   private room(maxLength: number | undefined, added: number): number {
     if (maxLength === undefined) return Infinity
     if (!Number.isInteger(maxLength) || maxLength < added) {
@@ -134,7 +169,8 @@ export class Tokenizer {
     return maxLength - added
   }
 
-  private encodeText(text: string, out: IdBuffer, limit: number): void {
+  /** Appends at most `room` ids; a text with more stops one id later and is cut: true. */
+  private encodeText(text: string, out: IdBuffer, room: number): boolean {
     const lone = loneSurrogateAt(text)
     if (lone >= 0) {
       const unit = text.charCodeAt(lone).toString(16).toUpperCase()
@@ -145,10 +181,12 @@ export class Tokenizer {
         'Replace it, for example with String.prototype.toWellFormed().',
       )
     }
-    out.reset(limit)
-    const onText = (part: string): boolean => this.encodePart(part, out)
-    if (this.raw === null) onText(text)
-    else this.raw.split(text, onText, (token) => this.pushToken(token, out))
+    out.limit = out.length + room
+    if (this.raw === null) this.encodePart(text, out)
+    else this.raw.split(text, (part) => this.encodePart(part, out), (token) => this.pushToken(token, out))
+    if (!out.full) return false
+    out.length = out.limit
+    return true
   }
 
   private pushToken(token: AddedToken, out: IdBuffer): boolean {
@@ -172,20 +210,5 @@ export class Tokenizer {
         (token) => this.pushToken(token, out))
     }
     return !out.full
-  }
-
-  private assemble(pieces: readonly Piece[], kept: readonly number[], truncated: boolean): Encoding {
-    let total = 0
-    for (const piece of pieces) total += piece.type === 'ids' ? piece.ids.length : kept[piece.which]
-    const ids = new Uint32Array(total)
-    const typeIds = new Uint8Array(total)
-    let at = 0
-    for (const piece of pieces) {
-      const part = piece.type === 'ids' ? piece.ids : this.buffers[piece.which].view(kept[piece.which])
-      ids.set(part, at)
-      if (piece.typeId !== 0) typeIds.fill(piece.typeId, at, at + part.length)
-      at += part.length
-    }
-    return { ids, typeIds, truncated }
   }
 }

@@ -38,12 +38,4 @@ void InputFile::read(uint64_t offset, uint64_t length, void* to, const std::stri
   }
 }
 
-void InputFile::expect(uint64_t offset, uint64_t length) const {
-#ifdef POSIX_FADV_WILLNEED
-  ::posix_fadvise(descriptor_, off_t(offset), off_t(length), POSIX_FADV_WILLNEED);
-#else
-  (void)offset, (void)length;
-#endif
-}
-
 }  // namespace warp

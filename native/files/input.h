@@ -15,8 +15,6 @@ class InputFile {
 
   // Bytes [offset, offset + length); `what` names them in an error: FILE_SHRANK, FILE_UNREADABLE. Any thread.
   void read(uint64_t offset, uint64_t length, void* to, const std::string& what) const;
-  // Says that these bytes will be read soon, so that the disk works meanwhile.
-  void expect(uint64_t offset, uint64_t length) const;
 
  private:
   const std::string name_;

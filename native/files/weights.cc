@@ -36,13 +36,6 @@ void Weights::read(const std::string& name, uint64_t begin, uint64_t count, void
   }
 }
 
-void Weights::expect(const std::string& name, uint64_t begin, uint64_t count) const {
-  const TensorInfo& tensor = info(name);
-  if (tensor.file < 0 || begin >= tensor.elements()) return;
-  const size_t size = dtype_size(tensor.dtype);
-  files_[size_t(tensor.file)]->expect(tensor.offset + begin * size, std::min(count, tensor.elements() - begin) * size);
-}
-
 void Weights::read_float(const std::string& name, uint64_t begin, uint64_t count, float* to) const {
   const Dtype dtype = info(name).dtype;
   if (dtype == Dtype::kF32) return read(name, begin, count, to);

@@ -41,8 +41,6 @@ class Weights {
   // Elements [begin, begin + count) in their stored dtype. A file that has become shorter is an input error, never
   // a crash (no mapping). Any thread.
   void read(const std::string& name, uint64_t begin, uint64_t count, void* to) const;
-  // These elements will be read soon; what lies beyond the tensor does not count.
-  void expect(const std::string& name, uint64_t begin, uint64_t count) const;
   // The same as float32.
   void read_float(const std::string& name, uint64_t begin, uint64_t count, float* to) const;
 

@@ -10,8 +10,9 @@
 namespace warp {
 namespace {
 
-constexpr uint64_t kBlock = 1 << 16;  // elements; the blocks of a thread stay in its second-level cache
-constexpr uint64_t kAhead = 1 << 22;  // elements that the disk may be ahead
+// Elements that a thread reads at once: enough that the system reads ahead in large pieces by itself (asked to by
+// posix_fadvise it takes single pages, at half the speed), few enough to be still in a cache when they are summed.
+constexpr uint64_t kBlock = 1 << 18;
 
 struct Table {
   const Weights& weights;
@@ -28,10 +29,7 @@ struct Table {
   }
   // `count` rows, from `first` on or as listed
   void read(const uint32_t* list, uint64_t first, size_t count, char* to) const {
-    if (!list) {
-      weights.expect(name, first * columns + kAhead, count * columns);
-      return weights.read(name, first * columns, count * columns, to);
-    }
+    if (!list) return weights.read(name, first * columns, count * columns, to);
     for (size_t i = 0; i < count; i++)
       weights.read(name, uint64_t(list[i]) * columns, columns, to + i * columns * dtype_size(dtype));
   }

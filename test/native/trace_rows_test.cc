@@ -163,7 +163,8 @@ bool is_the_definition(const Pair& pair, float alpha, const RowSums& found) {
     cross.add(r, dr, b, 0, inverse2);
     scale2.add(b, 0, b, 0, inverse2);
     largest = std::max(largest, std::fabs(r) * inverse);
-    slack = std::max(slack, dr * inverse);
+    // the root of the largest square, which rounds by 2^-24 of itself and loses up to 2^-149 where it underflows
+    slack = std::max(slack, (dr + 0x1p-25 * std::fabs(r) + 0x1p-74) * inverse);
   }
   return residual2.holds(found.residual2) && product.holds(found.product) && base2.holds(found.base2) &&
          error2.holds(found.error2) && cross.holds(found.cross) && scale2.holds(found.scale2) &&

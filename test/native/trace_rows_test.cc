@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -18,7 +19,7 @@ using namespace warp;
 namespace {
 
 constexpr Dtype kStored[] = {Dtype::kF32, Dtype::kF16, Dtype::kBF16};
-constexpr size_t kWidest = 70001;  // more than one block of row_sums
+constexpr size_t kWidest = (1 << 18) + 3;  // more than one block of row_sums
 constexpr size_t kWidths[] = {0, 1, 15, 16, 17, 511, 512, 513, 8192 + 3};
 constexpr float kAlphas[] = {0, -1e-4f, 0.37f, 1e-30f};
 
@@ -278,7 +279,7 @@ bool same_bits(const std::vector<RowSums>& a, const std::vector<RowSums>& b) {
 TEST(any_number_of_threads_gives_the_same_bits) {
   for (size_t columns : {size_t(1), size_t(33), size_t(513), kWidest})
     for (Dtype dtype : {Dtype::kF64, Dtype::kF32, Dtype::kF16, Dtype::kBF16}) {
-      const size_t rows = 300000 / columns + 5;
+      const size_t rows = 1200000 / columns + 5;
       const Table base = random_table(Dtype::kF16, rows + 3, columns, 1), reference = random_table(dtype, rows, columns, 2);
       const Tables tables({base, reference});
       RowRequest request;
@@ -319,6 +320,31 @@ TEST(rows_that_are_not_finite_are_flagged) {
   // sums that overflow are no reason
   const std::vector<RowSums> large = Tables({{Dtype::kF32, 1, 2, {1e30f, 1}}, {Dtype::kF32, 1, 2, {-1e30f, 1}}}).sums(1);
   CHECK(std::isinf(large[0].base2) && large[0].non_finite == 0);
+}
+
+TEST(a_cancelled_pass_ends_after_the_blocks_in_hand) {
+  TensorInfo zeros;
+  zeros.fill = TensorInfo::Fill::kZeros;
+  zeros.shape = {1000000, 512};
+  const Weights weights({}, {{"table", zeros}});
+  for (int threads : {1, 3}) {
+    RowRequest request;
+    request.base = request.reference = "table";
+    Threads pool(threads);
+    Context context;
+    std::atomic<int> reports{0};
+    context.report = [&](double, double) {
+      reports++;
+      context.cancel();
+    };
+    bool cancelled = false;
+    try {
+      row_sums(weights, weights, request, pool, context);
+    } catch (const Cancelled&) {
+      cancelled = true;
+    }
+    CHECK(cancelled && reports >= 1 && reports <= threads);
+  }
 }
 
 TEST_MAIN

@@ -1,4 +1,6 @@
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { inputError } from '../errors.js'
 import { readSmallFile } from './files.js'
 
@@ -13,7 +15,7 @@ export async function compareTokenizers(base: string, reference: string, notes: 
   for (const name of ['tokenizer.json', 'vocab.txt', 'vocab.json']) {
     const [a, b] = await Promise.all([base, reference].map((dir) => readSmallFile(join(dir, name)).catch(missing)))
     if (a && b) {
-      const part = a.equals(b) ? undefined : name === 'tokenizer.json' ? differingPart(a, b) : 'vocabulary'
+      const part = a.equals(b) ? undefined : name === 'tokenizer.json' ? await differingPart(a, b) : 'vocabulary'
       if (part === undefined) return
       throw inputError(
         'PAIR_TOKENIZER',
@@ -30,23 +32,23 @@ function missing(error: { code?: string }): undefined {
   if (error.code !== 'FILE_NOT_FOUND') throw error
 }
 
-function differingPart(a: Buffer, b: Buffer): string | undefined {
-  const parsed = [a, b].map((bytes) => {
-    try {
-      return JSON.parse(bytes.toString('utf8'))
-    } catch {
-      return undefined
-    }
-  })
-  if (!parsed[0] || !parsed[1]) return 'JSON'
-  return PARTS.find((part) => canonical(parsed[0][part]) !== canonical(parsed[1][part]))
+/** Keys in any order; a missing part is the same as null. Lets the event loop turn between its steps: vocabularies are large. */
+async function differingPart(a: Buffer, b: Buffer): Promise<string | undefined> {
+  const left = parsed(a)
+  await nextTurn()
+  const right = parsed(b)
+  if (!left || !right) return 'JSON'
+  for (const part of PARTS) {
+    await nextTurn()
+    if (!isDeepStrictEqual(left[part] ?? null, right[part] ?? null)) return part
+  }
+  return undefined
 }
 
-/** JSON text with sorted keys; a missing part is the same as null. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value ?? null, (_, v) =>
-    v && typeof v === 'object' && !Array.isArray(v)
-      ? Object.fromEntries(Object.entries(v).sort(([x], [y]) => (x < y ? -1 : 1)))
-      : v,
-  )
+function parsed(bytes: Buffer): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch {
+    return undefined
+  }
 }

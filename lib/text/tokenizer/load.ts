@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inputError } from '../../errors.js'
 import type { AddedToken } from './added-tokens.js'
 import { BertNormalizer } from './bert-normalizer.js'
@@ -16,7 +17,7 @@ import { WordPiece } from './wordpiece.js'
 const largestFile = 256 * 2 ** 20
 
 /**
- * Reads the `tokenizer.json` of a model directory, or the file itself.
+ * Reads the `tokenizer.json` of a model directory, or the file itself; lets the event loop turn between its steps.
  *
  * @throws WarpError of kind `input`: TOKENIZER_MISSING, TOKENIZER_TOO_LARGE, TOKENIZER_NOT_JSON, TOKENIZER_VERSION,
  *   TOKENIZER_INVALID (a field of the wrong kind), TOKENIZER_UNKNOWN_COMPONENT, TOKENIZER_UNSUPPORTED (a known
@@ -26,7 +27,10 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
   const file = await locate(path)
   const bytes = await readFile(file)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
-  return build(new Cursor(file, '', parse(file, bytes)), sha256)
+  await nextTurn()
+  const root = new Cursor(file, '', parse(file, bytes))
+  await nextTurn()
+  return build(root, sha256)
 }
 
 async function locate(path: string): Promise<string> {
@@ -59,13 +63,14 @@ function parse(file: string, bytes: Uint8Array): unknown {
   throw inputError('TOKENIZER_NOT_JSON', `${file}: not JSON: ${reason}`, { file, expected: 'JSON in UTF-8' }, hint)
 }
 
-function build(root: Cursor, sha256: string): Tokenizer {
+async function build(root: Cursor, sha256: string): Promise<Tokenizer> {
   const version = root.field('version')
   if (version.value !== '1.0') {
     const found = shown(version.value)
     throw version.error('TOKENIZER_VERSION', `found ${found}, expected "1.0"`, { found, expected: '1.0' })
   }
-  const { model, normalizer, vocab } = readModel(root)
+  const { model, normalizer, vocab } = await readModel(root)
+  await nextTurn()
   const addedTokens = readAddedTokens(root.field('added_tokens'), vocab)
   const known = new Set([...vocab.values(), ...addedTokens.map((token) => token.id)])
   const template = readTemplate(root.field('post_processor'), (id) => known.has(id))
@@ -77,7 +82,7 @@ function build(root: Cursor, sha256: string): Tokenizer {
 
 type Model = Pick<TokenizerParts, 'model' | 'vocab'> & { normalizer: BertNormalizer | null }
 
-function readModel(root: Cursor): Model {
+async function readModel(root: Cursor): Promise<Model> {
   const at = root.field('model')
   const type = modelType(at)
   const options = readNormalizer(root.field('normalizer'))
@@ -86,13 +91,16 @@ function readModel(root: Cursor): Model {
     throw unsupported(root.field('pre_tokenizer'), `this pre-tokenizer with a ${type} model`)
   }
   const vocab = readVocab(at.field('vocab'))
+  await nextTurn()
   if (pre === 'bert') {
     const normalizer = options === null ? null : new BertNormalizer(options)
     const encoder = new WordPiece(readWordPiece(at, vocab), normalizer)
     return { vocab, normalizer, model: { kind: 'wordpiece', normalizer, encoder } }
   }
   if (options !== null) throw unsupported(root.field('normalizer'), 'a normalizer with a byte-level model')
-  return { vocab, normalizer: null, model: { kind: 'bpe', encoder: new ByteLevel(pre, new Bpe(readBpe(at, vocab))) } }
+  const bpe = readBpe(at, vocab)
+  await nextTurn()
+  return { vocab, normalizer: null, model: { kind: 'bpe', encoder: new ByteLevel(pre, new Bpe(bpe)) } }
 }
 
 /** Files of before 2021 have no `type`; their fields tell. */

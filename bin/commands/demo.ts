@@ -63,7 +63,7 @@ function revealed({ folder, seed, models, training, recovered: { result }, truth
       return `  ${name.padEnd(width)}  ${share(mixture[name])}   ${from} –${to}  ${share(truth.mixture[d])}  ${share(trace.mixture[name])}`
     }),
     `  mean error of ${readout}: ${points(errors[readout])}; of the paper's softmax: ${points(errors.softmax)}; of equal shares: ${points(errors.uniform)}`,
-    `  trace: with the training texts among ${trace.candidates} candidates, the embedding table tells ${Math.round(estimate)} of them (${Math.round(low)} – ${Math.round(high)});`,
+    `  trace: with the training texts among ${trace.candidates} candidates, the embedding table tells ${Math.round(estimate)} of them (${Math.round(low)} – ${high === null ? '…' : Math.round(high)});`,
     `  of the ${Math.round(estimate)} likeliest ${trace.found} were trained on; mean error ${points(trace.error)}`,
     '',
     `Fine-tuned in ${training.steps} steps, ${training.seconds.toFixed(1)} s. Report: ${join(folder, 'report.html')}. Another secret: --seed ${seed + 1}`,

@@ -76,7 +76,7 @@ function report(result: TraceResult): string {
     result.decay !== null && `  decay           ${result.decay.toExponential(4)} (sum of learning rate times weight decay: ${result.weightDecaySum!.toExponential(3)})`,
     result.longestText !== null && `  longest text    ${result.longestText} tokens`,
     `  frozen          ${frozen.length} of ${result.comparedTensors} tensors` + (frozen.length > 0 ? `: ${frozen.slice(0, 3).join(', ')}${frozen.length > 3 ? ', …' : ''}` : ''),
-    training && `  training texts  ${whole(training.estimate)} (${whole(training.interval[0])} to ${whole(training.interval[1])}): ` +
+    training && `  training texts  ${whole(training.estimate)} (${range(training.interval)}): ` +
       `${whole(training.inside)} among these texts, ${whole(training.outside)} elsewhere`,
     ...table(result),
     ...result.conditions.map((condition) => `  if: ${condition}`),
@@ -86,6 +86,7 @@ function report(result: TraceResult): string {
 }
 
 const whole = (value: number): string => value.toFixed(0)
+const range = ([low, high]: [number, number | null]): string => (high === null ? `${whole(low)} or more` : `${whole(low)} to ${whole(high)}`)
 
 function table({ texts, mixtures: [mixture] }: TraceResult): string[] {
   if (!texts || !mixture) return []

@@ -262,7 +262,7 @@ export interface MembersRequest {
   estimators: Estimator[]
 }
 export interface Estimator {
-  /** s, the weight of the other domains' rate of a token against the domain's own, in texts */
+  /** s, the weight of the other domains' rate of a token against the domain's own, in texts of an average domain */
   strength: number
   /** texts of the pool may be members; else all training texts are taken to be outside it */
   inside: boolean
@@ -281,8 +281,6 @@ export interface TrialsRequest extends MembersRequest {
   outside: Uint32Array
   /** trials × D, further texts taken out of the pool */
   hidden: Uint32Array
-  /** trials: the estimators' strengths are multiplied by it */
-  scale: Float64Array
   seed: number
   threads: number
 }

@@ -45,7 +45,7 @@ const trace = z.object({
   trainedTokens: z.object({ count, undecided: count }),
   longestText: count.nullable(),
   trainingTexts: z.object({
-    estimate: z.number(), interval: z.tuple([z.number(), z.number()]), inside: z.number(),
+    estimate: z.number(), interval: z.tuple([z.number(), z.number().nullable()]), inside: z.number(),
     insideInterval: z.tuple([z.number(), z.number()]), outside: z.number(), level: fraction,
   }).nullable(),
 })

@@ -5,12 +5,12 @@ import { Random } from '../random.js'
 import { threadsOf, type TraceRun } from './run.js'
 
 /**
- * What the calibration chooses from for the mixture; strengths in texts. The first one also finds the members and their
- * number, which hardly depend on the strength.
+ * What the calibration chooses from for the mixture; strengths in texts of an average domain. The first one also finds
+ * the members and their number, which hardly depend on the strength.
  */
 export const estimators: Estimator[] = [
-  ...[300, 100, 1000].map((strength) => ({ strength, inside: true })),
-  ...[30, 60, 120, 250, 500, 1000, 2000].map((strength) => ({ strength, inside: false })),
+  ...[0.15, 0.05, 0.5].map((strength) => ({ strength, inside: true })),
+  ...[0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1].map((strength) => ({ strength, inside: false })),
 ]
 
 /** Nominal coverage of the intervals. */
@@ -22,15 +22,17 @@ export interface Calibrated {
   /** D, shares that sum to 1 */
   mixture: Float64Array
   interval: [low: number, high: number][]
-  /** number of training texts, and how many of them are in the pool */
+  /** number of training texts, and how many of them are in the pool; high is null where nothing bounds it */
   texts: number
-  textsInterval: [low: number, high: number]
+  textsInterval: [low: number, high: number | null]
   inside: number
   insideInterval: [low: number, high: number]
   /** mean absolute error of a share over the synthetic training sets */
   expectedError: number
   sets: number
-  /** the pool could not supply sets as large as the training set */
+  /** of a set in texts of the training set, on average */
+  size: number
+  /** the pool could not supply sets as large as the training set: nothing vouches for the estimate */
   short: boolean
 }
 
@@ -89,16 +91,19 @@ interface Trials {
   scale: Float64Array
 }
 
+/** Trials keep at least this share of the pool. */
+const leastPool = 0.2
+
 /**
  * Trials with so many texts. The texts outside the pool are taken from it, and so many more that every domain keeps
  * the same share of it; the training set is made smaller by that share too, since what the estimator makes of a set
- * depends on its size, and on its strength, against the pool's. At most half of the pool is taken, times `smaller`.
+ * depends on its size against the pool's. `smaller` makes pool and set smaller still.
  */
 function plan(sets: Figures[], pool: Uint32Array, smaller = 1): Trials {
   const domains = pool.length, size = sets.length * domains
   const inside = new Uint32Array(size), outside = new Uint32Array(size), hidden = new Uint32Array(size)
   const scale = Float64Array.from(sets, ({ texts, insideShare, mixture }) =>
-    Math.max(0.5, 1 / (1 + Math.max(...mixture.map((share, d) => (texts * share * (1 - insideShare)) / pool[d])))) * smaller)
+    Math.max(leastPool, 1 / (1 + Math.max(...mixture.map((share, d) => (texts * share * (1 - insideShare)) / pool[d])))) * smaller)
   sets.forEach((set, i) => set.mixture.forEach((share, d) => {
     const at = i * domains + d, gone = Math.floor(pool[d] * (1 - scale[i])), texts = set.texts * share * scale[i]
     outside[at] = Math.min(Math.round(texts * (1 - set.insideShare)), gone)
@@ -112,17 +117,27 @@ function plan(sets: Figures[], pool: Uint32Array, smaller = 1): Trials {
 /** An estimator that answers a change by less than this much of it says nothing. */
 const leastSlope = 0.2
 
+interface SizeCorrection {
+  correct: (raw: Figures) => Omit<Figures, 'mixture'>
+  /** standard deviation of the corrected share inside the pool, wide where the estimator hardly answers to it */
+  unsure: number
+}
+
 /**
  * Number of texts and share inside the pool as trials correct them: estimate on truth, turned round, so that nothing
  * is pulled to the trials' mean.
  */
-function learnSize(raw: Figures[], truth: Figures[]): (raw: Figures) => { texts: number; insideShare: number } {
+function learnSize(raw: Figures[], truth: Figures[]): SizeCorrection {
   const at = truth.map((figure) => figure.insideShare)
   const inside = line(at, raw.map((figure) => figure.insideShare))
   const ratio = line(at, raw.map((figure, i) => Math.log(truth[i].texts / Math.max(figure.texts, 1e-9))))
-  return ({ texts, insideShare }) => {
-    const corrected = clamp(inside.x + (insideShare - inside.y) / Math.max(leastSlope, inside.slope), 0, 1)
-    return { texts: texts * Math.exp(ratio.y + ratio.slope * (corrected - ratio.x)), insideShare: corrected }
+  const off = raw.map((figure, i) => figure.insideShare - inside.y - inside.slope * (at[i] - inside.x))
+  return {
+    correct: ({ texts, insideShare }) => {
+      const corrected = clamp(inside.x + (insideShare - inside.y) / Math.max(leastSlope, inside.slope), 0, 1)
+      return { texts: texts * Math.exp(ratio.y + ratio.slope * (corrected - ratio.x)), insideShare: corrected }
+    },
+    unsure: moments(off).deviation / Math.max(leastSlope / 10, inside.slope),
   }
 }
 
@@ -215,8 +230,8 @@ function estimatesFrom(flat: Float64Array, at: number, count: number, domains: n
 
 /** trials × estimators */
 async function tryTrials(input: CalibrationInput, trials: Trials, tried: Estimator[], seed: number, options: TraceRun): Promise<Figures[][]> {
-  const { pool, state } = input, { inside, outside, hidden, scale } = trials
-  const request = { state, estimators: tried, inside, outside, hidden, scale, seed, threads: threadsOf(options) }
+  const { pool, state } = input, { inside, outside, hidden } = trials
+  const request = { state, estimators: tried, inside, outside, hidden, seed, threads: threadsOf(options) }
   const flat = await runTask((onProgress) => addon().tryMembers(pool, request, onProgress), 'calibration', 'estimates', options)
   return trials.truth.map((_, i) => estimatesFrom(flat, i * tried.length, tried.length, input.sizes.length))
 }
@@ -257,10 +272,11 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
   })), sizes)
   const roughly = await tryTrials(input, wide, estimators, seed * 2, options)
   const rough = learnSize(roughly.map(([first]) => first), wide.truth)
-  const middle = { ...rough(start), mixture: chooseMixture(raw, roughly, wide).mixture }
+  const middle = { ...rough.correct(start), mixture: chooseMixture(raw, roughly, wide).mixture }
 
   const close = Array.from({ length: second }, () => ({
-    texts: middle.texts * Math.exp(0.05 * random.normal()), insideShare: middle.insideShare, mixture: about(middle.mixture, 5),
+    texts: middle.texts * Math.exp(0.05 * random.normal()),
+    insideShare: clamp(middle.insideShare + rough.unsure * random.normal(), 0, 1), mixture: about(middle.mixture, 5),
   }))
   const near = plan(close, sizes), far = plan(close.slice(0, second >> 1), sizes, 0.5)
   const tried = await tryTrials(input, near, estimators, seed * 2 + 1, options)
@@ -269,18 +285,18 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
   const { best, mixture, errors } = chooseMixture(raw, tried, near)
   const spread = Array.from(mixture, (_, d) => moments(errors.map((error) => error[d])).deviation)
   const errorsOf = (trials: Trials, results: Figures[][], error: (found: Figures, truth: Figures) => number): Errors => (
-    { errors: results.map(([found], i) => error({ ...found, ...rough(found) }, trials.truth[i])), scale: trials.scale })
+    { errors: results.map(([found], i) => error({ ...found, ...rough.correct(found) }, trials.truth[i])), scale: trials.scale })
   const atFull = (error: (found: Figures, truth: Figures) => number) => extrapolate(errorsOf(near, tried, error), errorsOf(far, farther, error))
-  const size = atFull((found, truth) => Math.log(found.texts / truth.texts))
+  const number = atFull((found, truth) => Math.log(found.texts / truth.texts))
   const held = atFull((found, truth) => (found.insideShare * found.texts - truth.insideShare * truth.texts) / truth.texts)
-  const texts = middle.texts * Math.exp(-size.bias)
+  const texts = middle.texts * Math.exp(-number.bias)
   const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, Math.min(texts, input.possible))
   const shareHalf = spread.map((deviation) => halfWidth(deviation, second, 0)), insideHalf = held.half * texts
+  const size = mean(near.truth.map((truth) => truth.texts)) / middle.texts, short = size < 0.8 * mean(Array.from(near.scale))
   return {
-    estimator: estimators[best], mixture, texts, inside, sets: first + second,
-    short: mean(near.truth.map((truth) => truth.texts)) < 0.8 * mean(Array.from(near.scale)) * middle.texts,
-    interval: shareHalf.map((half, d) => [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)]),
-    textsInterval: [texts * Math.exp(-size.half), texts * Math.exp(size.half)],
+    estimator: estimators[best], mixture, texts, inside, sets: first + second, size, short,
+    interval: shareHalf.map((half, d) => (short ? [0, 1] : [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)])),
+    textsInterval: [texts * Math.exp(-number.half), short ? null : texts * Math.exp(number.half)],
     insideInterval: [Math.max(0, inside - insideHalf), Math.min(input.possible, inside + insideHalf)],
     expectedError: mean(spread) * Math.sqrt(2 / Math.PI),
   }

@@ -62,8 +62,9 @@ function byDomain({ pool, calibrated, members }: Found): Record<string, DomainTe
 }
 
 function trainingTexts({ calibrated }: Found): TrainingTexts {
+  const [low, high] = calibrated.textsInterval
   return {
-    estimate: hundredth(calibrated.texts), interval: [hundredth(calibrated.textsInterval[0]), hundredth(calibrated.textsInterval[1])],
+    estimate: hundredth(calibrated.texts), interval: [hundredth(low), high === null ? null : hundredth(high)],
     inside: hundredth(calibrated.inside), insideInterval: [hundredth(calibrated.insideInterval[0]), hundredth(calibrated.insideInterval[1])],
     outside: hundredth(calibrated.texts - calibrated.inside), level,
   }
@@ -74,10 +75,14 @@ export function traceMixture({ mixtures }: TraceResult): MixtureResult | undefin
   return mixtures[0]
 }
 
-function mixtureOf({ pool, calibrated }: Found, evidence: Evidence): MixtureResult {
+/** s in texts */
+const strengthOf = ({ pool, calibrated }: Found): number => hundredth((calibrated.estimator.strength * pool.sizes.reduce((sum, size) => sum + size, 0)) / pool.domains.length)
+
+function mixtureOf(found: Found, evidence: Evidence): MixtureResult {
+  const { pool, calibrated } = found
   return {
     readout: 'trace', description: 'the mixture that explains which rows of the embedding table were trained',
-    settings: { strength: calibrated.estimator.strength, members: calibrated.estimator.inside ? 'inside and outside' : 'outside', sets: calibrated.sets },
+    settings: { strength: strengthOf(found), members: calibrated.estimator.inside ? 'inside and outside' : 'outside', sets: calibrated.sets },
     mixture: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.mixture[d]])),
     interval: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.interval[d]])),
     level, intervalIncludes: 'the estimator\'s errors on synthetic training sets drawn from these texts', verdict: evidence.tokens.verdict,
@@ -109,7 +114,11 @@ function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): st
   if (pool.truncated > 0) notes.push(`${pool.truncated} texts were longer than what counts and were truncated`)
   if (evidence.tokens.counts.undecided > 0) notes.push(`${evidence.tokens.counts.undecided} undecided tokens neither exclude a text nor speak for one`)
   if (members.survivors.length === 0) notes.push('the trained tokens contradict every text: none of them was in the training set as tokenised here')
-  if (calibrated.short) notes.push('the pool is small for so many training texts: the calibration drew smaller sets, intervals may be too wide or too narrow')
+  if (calibrated.short) notes.push('the pool is too small for so many training texts: nothing vouches for their number and mixture, the intervals say so; give more texts for each domain')
+  else if (calibrated.size < 0.5) {
+    notes.push(`the calibration's sets had ${Math.round(100 * calibrated.size)} % of the training texts, as the pool has no more: ` +
+      'where the vocabulary is nearly used up, intervals are too narrow')
+  }
   if (!members.converged) notes.push('the members had not settled after the last round')
   return notes
 }
@@ -133,7 +142,7 @@ export function describe(evidence: Evidence, found: Found | undefined, { probes,
     addedTokens: evidence.added.length, frozen: evidence.frozen, comparedTensors: evidence.compared,
     conditions: conditions(evidence, found),
     texts: found ? byDomain(found) : null, trainingTexts: found ? trainingTexts(found) : null,
-    calibration: found ? { sets: found.calibrated.sets, strength: found.calibrated.estimator.strength, expectedError: found.calibrated.expectedError } : null,
+    calibration: found ? { sets: found.calibrated.sets, strength: strengthOf(found), expectedError: found.calibrated.expectedError } : null,
     mixtures: found ? [mixtureOf(found, evidence)] : [],
     notes: [...evidence.notes, ...(found ? poolNotes(found, evidence) : [])],
   }

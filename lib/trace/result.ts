@@ -59,7 +59,8 @@ export interface DomainTexts {
 
 export interface TrainingTexts {
   estimate: number
-  interval: [low: number, high: number]
+  /** high is null where the pool is too small to bound it */
+  interval: [low: number, high: number | null]
   inside: number
   insideInterval: [low: number, high: number]
   outside: number

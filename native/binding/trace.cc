@@ -143,7 +143,7 @@ Napi::Value start_find_members(const Napi::CallbackInfo& call) {
   });
 }
 
-// tryMembers(pool, {state, estimators: [{strength, inside}], inside, outside, hidden, scale, seed, threads}, onProgress)
+// tryMembers(pool, {state, estimators: [{strength, inside}], inside, outside, hidden, seed, threads}, onProgress)
 Napi::Value start_try_members(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto pool = pool_of(call[0]);
@@ -152,7 +152,6 @@ Napi::Value start_try_members(const Napi::CallbackInfo& call) {
     const std::vector<Estimator> estimators = estimators_of(request);
     const auto inside = get_uint32s(request, "inside"), outside = get_uint32s(request, "outside"),
                hidden = get_uint32s(request, "hidden");
-    const auto scale = get_doubles(request, "scale");
     const uint64_t seed = uint64_t(get_number(request, "seed"));
     const uint32_t domains = pool->domains();
     std::vector<Trial> trials(inside.size() / domains);
@@ -160,7 +159,6 @@ Napi::Value start_try_members(const Napi::CallbackInfo& call) {
       trials[i].inside.assign(inside.begin() + i * domains, inside.begin() + (i + 1) * domains);
       trials[i].outside.assign(outside.begin() + i * domains, outside.begin() + (i + 1) * domains);
       trials[i].hidden.assign(hidden.begin() + i * domains, hidden.begin() + (i + 1) * domains);
-      trials[i].scale = scale.at(i);
       trials[i].seed = seed + i;
     }
     const int count = threads_of(request);

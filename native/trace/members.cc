@@ -113,7 +113,7 @@ struct Fit {
 Fit fit(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& survivors, const std::vector<uint8_t>& state,
         Estimator estimator, const Fit* start, Context& context) {
   Fit found;
-  Outside outside(counts, state, estimator.strength);
+  Outside outside(counts, state, estimator.strength * counts.all / pool.domains());
   MeanField field(pool, counts, survivors, state);
   if (start) {
     outside.phi = start->phi;
@@ -204,9 +204,7 @@ std::vector<Estimate> try_members(const Pool& pool, const std::vector<uint8_t>& 
           if (trained[*v] == Outside::kUntrained) trained[*v] = Outside::kTrained;
       }
     }
-    std::vector<Estimator> scaled = estimators;
-    for (Estimator& estimator : scaled) estimator.strength *= trial.scale;
-    Members found = find_members(pool, visible, counts, trained, scaled, context);
+    Members found = find_members(pool, visible, counts, trained, estimators, context);
     std::move(found.estimates.begin(), found.estimates.end(), results.begin() + ptrdiff_t(task * estimators.size()));
     context.progress(double(done += estimators.size()), double(results.size()));
   });

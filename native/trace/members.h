@@ -12,7 +12,7 @@ namespace warp {
 
 // How to estimate: with texts of the pool as possible members, or with all training texts outside it.
 struct Estimator {
-  double strength = 300;
+  double strength = 0.15;  // in texts of an average domain
   bool inside = true;
 };
 
@@ -42,7 +42,6 @@ Members find_members(const Pool& pool, const std::vector<uint8_t>& state, const 
 struct Trial {
   std::vector<uint32_t> inside, outside;  // its texts by domain: left in the pool, taken out of it
   std::vector<uint32_t> hidden;           // by domain: further texts taken out of the pool
-  double scale = 1;                       // of the strengths
   uint64_t seed = 0;
 };
 

@@ -34,20 +34,27 @@ std::vector<double> solve(const std::vector<double>& a, const std::vector<double
 }  // namespace
 
 Outside::Outside(const Counts& counts, const std::vector<uint8_t>& state, double strength)
-    : phi(counts.texts.size(), 0.05), counts_(counts), strength_(strength), borrow_(phi.size()), cost_(counts.singletons) {
+    : phi(counts.texts.size(), 0.05), counts_(counts), strength_(strength), borrow_(phi.size()),
+      weight_(counts.entries.size()), cost_(phi.size()) {
   for (size_t d = 0; d < phi.size(); d++) {
     const double others = counts.all - counts.texts[d];
     borrow_[d] = others > 0 ? strength / others : 0;
   }
-  double untrained = 0;
+  double once = 0, twice = 0, untrained = 0;
+  for (uint32_t total : counts.total) {
+    once += total == 1;
+    twice += total == 2;
+  }
+  if (once > 0) discount_ = once / (once + 2 * twice);
   for (uint32_t v = 0; v < state.size(); v++) {
     if (state[v] == kTrained && counts.total[v] == 0) fresh_++;
     if (state[v] == kTrained && counts.total[v] > 0) trained_.push_back(v);
-    if (state[v] != kUntrained) continue;
-    untrained += counts.total[v];
+    if (state[v] == kUntrained) untrained += counts.total[v];
     for (uint64_t i = counts.offsets[v]; i < counts.offsets[v + 1]; i++) {
       const Counts::Entry& entry = counts.entries[i];
-      cost_[entry.domain] += entry.texts * (1 - borrow_[entry.domain]);
+      if (entry.texts == 0) continue;
+      weight_[i] = entry.texts * (1 - borrow_[entry.domain]) - (entry.texts == counts.total[v] ? discount_ : 0);
+      if (state[v] == kUntrained) cost_[entry.domain] += weight_[i];
     }
   }
   for (size_t d = 0; d < phi.size(); d++) cost_[d] += borrow_[d] * untrained;
@@ -61,79 +68,81 @@ double Outside::shared(const std::vector<double>& at) const {
   return sum;
 }
 
-std::vector<double> Outside::own(const std::vector<double>& at) const {
-  std::vector<double> own(at.size());
-  for (size_t d = 0; d < at.size(); d++) own[d] = (1 - borrow_[d]) * at[d];
-  return own;
+double Outside::growth(uint32_t domain, double at) const { return counts_.singletons[domain] * std::exp(discount_ * at); }
+
+double Outside::new_tokens(const std::vector<double>& at) const {
+  double sum = 0;
+  for (size_t d = 0; d < at.size(); d++)
+    if (counts_.singletons[d] > 0) sum += counts_.singletons[d] * std::expm1(discount_ * at[d]) / discount_;
+  return sum;
 }
 
-double Outside::exposure(uint32_t token, const std::vector<double>& own, double shared) const {
+double Outside::exposure(uint32_t token, const std::vector<double>& at, double shared) const {
   double sum = counts_.total[token] * shared;
   for (uint64_t i = counts_.offsets[token]; i < counts_.offsets[token + 1]; i++)
-    sum += counts_.entries[i].texts * own[counts_.entries[i].domain];
+    sum += weight_[i] * at[counts_.entries[i].domain];
   return sum;
 }
 
 std::vector<double> Outside::exposures() const {
-  const std::vector<double> mine = own(phi);
   const double common = shared(phi);
   std::vector<double> exposures(counts_.total.size());
-  for (uint32_t v = 0; v < exposures.size(); v++) exposures[v] = exposure(v, mine, common);
+  for (uint32_t v = 0; v < exposures.size(); v++) exposures[v] = exposure(v, phi, common);
   return exposures;
 }
 
 double Outside::likelihood(const std::vector<double>& at, const std::vector<double>& explained) const {
-  const std::vector<double> mine = own(at);
   const double common = shared(at);
-  double sum = 0, fresh = 0;
+  double sum = -new_tokens(at);
   for (uint32_t v : trained_) {
-    const double x = explained[v] + exposure(v, mine, common);
+    const double x = explained[v] + exposure(v, at, common);
     if (x < kSaturated) sum += std::log(-std::expm1(-std::max(x, kLeast)));
   }
-  for (size_t d = 0; d < at.size(); d++) {
-    sum -= cost_[d] * at[d];
-    fresh += counts_.singletons[d] * at[d];
-  }
-  return fresh_ > 0 ? sum + fresh_ * std::log(std::max(fresh, kLeast)) : sum;
+  for (size_t d = 0; d < at.size(); d++) sum -= cost_[d] * at[d];
+  return fresh_ > 0 ? sum + fresh_ * std::log(std::max(new_tokens(at), kLeast)) : sum;
 }
 
 Outside::Slope Outside::slope(const std::vector<double>& explained) const {
   const size_t n = phi.size();
-  const std::vector<double> mine = own(phi);
   const double common = shared(phi);
   Slope slope{std::vector<double>(n), std::vector<double>(n * n)};
-  // of token v: a_dv = total_v borrow_d + k_dv (1 - borrow_d); sums of slope × total, slope × k, curvature × …
+  // a_dv = total_v borrow_d + weight_dv; sums of slope × total, slope × weight, curvature × …
   double first = 0, square = 0;
   std::vector<double> linear(n), mixed(n);
   for (uint32_t v : trained_) {
-    const double x = std::max(explained[v] + exposure(v, mine, common), kLeast);
+    const double x = std::max(explained[v] + exposure(v, phi, common), kLeast);
     if (x > kSaturated) continue;
     const double gone = std::exp(-x), there = -std::expm1(-x), rise = gone / there, bend = gone / (there * there);
     const double total = counts_.total[v];
     first += rise * total;
     square += bend * total * total;
     for (uint64_t i = counts_.offsets[v]; i < counts_.offsets[v + 1]; i++) {
-      const Counts::Entry& a = counts_.entries[i];
-      linear[a.domain] += rise * a.texts;
-      mixed[a.domain] += bend * total * a.texts;
+      const uint32_t d = counts_.entries[i].domain;
+      linear[d] += rise * weight_[i];
+      mixed[d] += bend * total * weight_[i];
       for (uint64_t j = counts_.offsets[v]; j < counts_.offsets[v + 1]; j++)
-        slope.hessian[a.domain * n + counts_.entries[j].domain] += bend * a.texts * counts_.entries[j].texts;
+        slope.hessian[d * n + counts_.entries[j].domain] += bend * weight_[i] * weight_[j];
     }
   }
-  double fresh = 0;
-  for (size_t d = 0; d < n; d++) fresh += counts_.singletons[d] * phi[d];
-  fresh = std::max(fresh, kLeast);
   for (size_t d = 0; d < n; d++) {
-    slope.gradient[d] = borrow_[d] * first + (1 - borrow_[d]) * linear[d] - cost_[d];
-    if (fresh_ > 0) slope.gradient[d] += fresh_ * counts_.singletons[d] / fresh;
-    for (size_t e = 0; e < n; e++) {
-      double& cell = slope.hessian[d * n + e];
-      cell = borrow_[d] * borrow_[e] * square + borrow_[d] * (1 - borrow_[e]) * mixed[e] +
-             (1 - borrow_[d]) * borrow_[e] * mixed[d] + (1 - borrow_[d]) * (1 - borrow_[e]) * cell;
-      if (fresh_ > 0) cell += fresh_ * counts_.singletons[d] * counts_.singletons[e] / (fresh * fresh);
-    }
+    slope.gradient[d] = borrow_[d] * first + linear[d] - cost_[d];
+    for (size_t e = 0; e < n; e++)
+      slope.hessian[d * n + e] += borrow_[d] * borrow_[e] * square + borrow_[d] * mixed[e] + borrow_[e] * mixed[d];
   }
+  add_new_tokens(slope);
   return slope;
+}
+
+// Z log F - F; the one negative term of its negated curvature is left out, so that every step climbs.
+void Outside::add_new_tokens(Slope& slope) const {
+  const size_t n = phi.size();
+  const double expected = std::max(new_tokens(phi), kLeast);
+  for (uint32_t d = 0; d < n; d++) {
+    slope.gradient[d] += (fresh_ / expected - 1) * growth(d, phi[d]);
+    slope.hessian[d * n + d] += discount_ * growth(d, phi[d]);
+    for (uint32_t e = 0; e < n; e++)
+      slope.hessian[d * n + e] += fresh_ * growth(d, phi[d]) * growth(e, phi[e]) / (expected * expected);
+  }
 }
 
 double Outside::maximise(const std::vector<double>& explained) {
@@ -146,12 +155,12 @@ double Outside::maximise(const std::vector<double>& explained) {
     const std::vector<double> step = solve(at.hessian, at.gradient, free);
     double gain = 0;
     std::vector<double> next;
-    for (double scale = 1; scale > 1e-12 && gain <= 0; scale /= 2) {
+    for (double scale = 1; scale > 1e-12 && !(gain > 0); scale /= 2) {
       next = phi;
       for (size_t i = 0; i < free.size(); i++) next[free[i]] = std::max(0.0, phi[free[i]] + scale * step[i]);
       gain = likelihood(next, explained) - best;
     }
-    if (gain <= 0) break;
+    if (!(gain > 0)) break;
     phi = next;
     best += gain;
     if (gain < 1e-7) break;

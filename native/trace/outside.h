@@ -6,18 +6,21 @@
 
 namespace warp {
 
-// Likelihood of the trained-token pattern in φ_d = log(1 + w_d / (n_d + s)), concave on φ ≥ 0:
-//   Σ_{v trained} log(1 - e^{-o_v - η_v}) - Σ_{v not trained} η_v + Z log Σ_d m_d φ_d - Σ_d m_d φ_d,
-//   η_v = Σ_d (k_dv + s μ_dv) φ_d,  μ_dv the rate of v in the other domains (Gamma posterior of v's rate in d),
-// o_v what the pool's own members explain; Z trained tokens that no text of the pool holds, m_d the pool's singletons
-// in d (Good-Turing: their rate is that of new tokens). Tokens whose state is unknown are left out.
+// Likelihood of the trained-token pattern in φ_d = log(1 + w_d / (n_d + s)), φ ≥ 0:
+//   Σ_{v trained} log(1 - e^{-o_v - η_v}) - Σ_{v not trained} η_v + Z log F - F,
+//   η_v = Σ_d a_dv φ_d,  a_dv = k_dv + s μ_dv, less δ where no other domain holds v,  F = Σ_d m_d (e^{δφ_d} - 1) / δ,
+// with μ_dv the rate of v in the other domains (Gamma posterior of v's rate in d), o_v what the pool's own members
+// explain, Z the trained tokens that no text of the pool holds and m_d the pool's singletons in d. The discount
+// δ = n₁ / (n₁ + 2 n₂), n_i the tokens that i texts hold, is Kneser and Ney's for the process of Pitman and Yor, in
+// which new tokens come at the rate F and a token is as much rarer than its count: so a vocabulary that grows by a
+// power of the texts is continued beyond the pool's size. Tokens whose state is unknown are left out.
 class Outside {
  public:
   enum State : uint8_t { kUntrained = 0, kTrained = 1, kUnknown = 2 };
 
   Outside(const Counts& counts, const std::vector<uint8_t>& state, double strength);
 
-  // Maximises over φ from where it stands (projected Newton, with step halving). explained: o_v by token.
+  // Climbs over φ from where it stands to where it is level (projected Newton, with step halving). explained: o_v by token.
   // Returns the log likelihood.
   double maximise(const std::vector<double>& explained);
   double likelihood(const std::vector<double>& phi, const std::vector<double>& explained) const;
@@ -32,16 +35,19 @@ class Outside {
     std::vector<double> gradient, hessian;  // of the likelihood; hessian negated, D × D
   };
   Slope slope(const std::vector<double>& explained) const;
-  double exposure(uint32_t token, const std::vector<double>& own, double shared) const;
+  void add_new_tokens(Slope& slope) const;
+  double exposure(uint32_t token, const std::vector<double>& phi, double shared) const;
   double shared(const std::vector<double>& phi) const;
-  std::vector<double> own(const std::vector<double>& phi) const;
+  double growth(uint32_t domain, double phi) const;  // of F by φ_d
+  double new_tokens(const std::vector<double>& phi) const;  // F
 
   const Counts& counts_;
   double strength_;
   std::vector<double> borrow_;     // s / (texts of the other domains), by domain
-  std::vector<double> cost_;       // Σ of (k_dv + s μ_dv) over untrained tokens, plus m_d
+  std::vector<double> weight_;     // a_dv less total_v borrow_d, of the counts' entries
+  std::vector<double> cost_;       // Σ a_dv over untrained tokens
   std::vector<uint32_t> trained_;  // tokens
-  double fresh_ = 0;
+  double fresh_ = 0, discount_ = 0;
 };
 
 }  // namespace warp

@@ -72,8 +72,8 @@ async function estimate(corpus: Corpus, seed: number, sets: number) {
     const errors = truth.map((share, d) => found.mixture[d] - share)
     const covered = truth.filter((share, d) => share >= found.interval[d][0] && share <= found.interval[d][1]).length / truth.length
     return {
-      errors, covered, ratio: found.texts / total, insideError: (found.inside - held) / total,
-      sizeCovered: total >= found.textsInterval[0] && total <= found.textsInterval[1],
+      ...found, errors, covered, ratio: found.texts / total, insideError: (found.inside - held) / total,
+      sizeCovered: total >= found.textsInterval[0] && total <= (found.textsInterval[1] ?? Infinity),
       insideCovered: held >= found.insideInterval[0] && held <= found.insideInterval[1],
     }
   } finally {
@@ -100,6 +100,7 @@ const cases: [string, Corpus][] = [
   ['none of the training texts in the pool', { domains: 3, vocabulary: 3000, pool: 900, training: 200, inside: 0, words: 15 }],
   ['half of them in the pool', { domains: 4, vocabulary: 3000, pool: 1200, training: 300, inside: 0.5, words: 15 }],
   ['all of them in the pool', { domains: 2, vocabulary: 2000, pool: 600, training: 200, inside: 1, words: 12 }],
+  ['more of them than the pool has texts', { domains: 3, vocabulary: 30_000, pool: 450, training: 900, inside: 0, words: 15 }],
 ]
 
 describe('texts drawn from the model', () => {
@@ -112,6 +113,12 @@ describe('texts drawn from the model', () => {
     // 6 draws of 2 to 4 shares, each draw's in common at worst: at a coverage of .9 fewer than half come once in a hundred
     expect(found.covered).toBeGreaterThanOrEqual(0.5)
   }, 120_000)
+})
+
+test('a pool too small for its training texts bounds nothing from above', async () => {
+  const found = await estimate({ domains: 2, vocabulary: 3000, pool: 100, training: 3000, inside: 0, words: 15 }, 0, 24)
+  expect(found.textsInterval[1]).toBeNull()
+  expect(found.interval).toEqual([[0, 1], [0, 1]])
 })
 
 const slow = process.env.WARP_SLOW ? describe : describe.skip

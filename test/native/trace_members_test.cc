@@ -70,19 +70,26 @@ double naive_likelihood(const std::vector<Text>& texts, uint32_t vocabulary, uin
     for (uint32_t v : std::set<uint32_t>(text.tokens.begin(), text.tokens.end())) k[v][text.domain]++;
   }
   const double every = std::accumulate(n.begin(), n.end(), 0.0);
-  double sum = 0, fresh = 0, expected = 0;
+  double sum = 0, fresh = 0, expected = 0, once = 0, twice = 0;
+  for (const std::vector<double>& counts : k) {
+    const double total = std::accumulate(counts.begin(), counts.end(), 0.0);
+    once += total == 1;
+    twice += total == 2;
+  }
+  const double discount = once / (once + 2 * twice);
   for (uint32_t v = 0; v < vocabulary; v++) {
     const double total = std::accumulate(k[v].begin(), k[v].end(), 0.0);
     double eta = 0;
     for (uint32_t d = 0; d < domains; d++) {
       eta += (k[v][d] + strength * (total - k[v][d]) / (every - n[d])) * phi[d];
+      if (total > 0 && k[v][d] == total) eta -= discount * phi[d];
       if (total == 1) m[d] += k[v][d];
     }
     if (state[v] == Outside::kUntrained) sum -= eta;
     if (state[v] == Outside::kTrained && total > 0) sum += std::log(1 - std::exp(-explained[v] - eta));
     if (state[v] == Outside::kTrained && total == 0) fresh++;
   }
-  for (uint32_t d = 0; d < domains; d++) expected += m[d] * phi[d];
+  for (uint32_t d = 0; d < domains; d++) expected += m[d] * (std::exp(discount * phi[d]) - 1) / discount;
   return sum + fresh * std::log(expected) - expected;
 }
 
@@ -123,7 +130,7 @@ TEST(the_outside_likelihood_is_its_definition_and_its_maximum_is_found) {
     CHECK_NEAR(outside.likelihood(somewhere, explained), naive(somewhere), 1e-8 * std::fabs(naive(somewhere)));
 
     const double found = outside.maximise(explained);
-    // brute force: coordinates in turn, over steps from 1 to 2^-26 and through zero; the function is concave
+    // brute force: coordinates in turn, over steps from 1 to 2^-26 and through zero
     std::vector<double> best(domains, 0.1);
     for (double step = 1; step > 1e-8; step /= 2)
       for (bool better = true; better;) {
@@ -148,7 +155,7 @@ TEST(a_text_with_a_token_of_its_own_is_a_member_and_one_with_an_untrained_token_
   for (uint32_t i = 0; i < 30; i += 3)
     for (uint32_t v : texts[i].tokens) state[v] = 1;
   Context context;
-  const Members found = find_members(pool, state, {{30, true}}, context);
+  const Members found = find_members(pool, state, {{0.3, true}}, context);
   CHECK(found.survivors.size() == 10);
   double inside = 0;
   for (size_t j = 0; j < found.survivors.size(); j++) {
@@ -163,7 +170,7 @@ TEST(unknown_tokens_neither_exclude_nor_speak) {
   const std::vector<Text> texts = {{{0, 1}, 0}, {{0, 2}, 0}, {{0, 3}, 1}};
   const Pool pool = pool_of(texts, 4);
   Context context;
-  const Members found = find_members(pool, {1, 2, 0, 2}, {{30, true}}, context);
+  const Members found = find_members(pool, {1, 2, 0, 2}, {{0.3, true}}, context);
   CHECK((found.survivors == std::vector<uint32_t>{0, 2}));
 }
 
@@ -171,12 +178,12 @@ TEST(trials_do_not_depend_on_the_number_of_threads) {
   const std::vector<Text> texts = random_texts(400, 4, 300, 5);
   const Pool pool = pool_of(texts, 300);
   std::vector<Trial> trials(6);
-  for (size_t i = 0; i < trials.size(); i++) trials[i] = {{5, 10, 15, 0}, {10, 5, 0, 15}, {5, 10, 15, 0}, 0.5, i};
+  for (size_t i = 0; i < trials.size(); i++) trials[i] = {{5, 10, 15, 0}, {10, 5, 0, 15}, {5, 10, 15, 0}, i};
   const std::vector<uint8_t> state(300, 0);
   Context context;
   Threads one(1), three(3);
-  const auto a = try_members(pool, state, trials, {{30, true}, {300, true}, {300, false}}, one, context);
-  const auto b = try_members(pool, state, trials, {{30, true}, {300, true}, {300, false}}, three, context);
+  const auto a = try_members(pool, state, trials, {{0.3, true}, {3, true}, {3, false}}, one, context);
+  const auto b = try_members(pool, state, trials, {{0.3, true}, {3, true}, {3, false}}, three, context);
   CHECK(a.size() == 18);
   for (size_t i = 0; i < a.size(); i++) CHECK(a[i].inside == b[i].inside && a[i].outside == b[i].outside);
   CHECK(a[0].inside != a[3].inside);
@@ -189,7 +196,7 @@ TEST(work_stops_when_asked_to) {
   context.cancel();
   bool stopped = false;
   try {
-    find_members(pool, std::vector<uint8_t>(60, 1), {{30, true}}, context);
+    find_members(pool, std::vector<uint8_t>(60, 1), {{0.3, true}}, context);
   } catch (const Cancelled&) {
     stopped = true;
   }

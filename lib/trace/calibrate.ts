@@ -199,19 +199,19 @@ function moments(values: number[]): { bias: number; deviation: number } {
 const halfWidth = (deviation: number, trials: number, uncertainty: number): number => deviation * Math.sqrt(1 + uncertainty) * student(Math.max(1, trials - 1))
 
 /**
- * The error to expect at the pool's full size, from trials with less of it: its mean by least squares on the logarithm
- * of the size, its deviation by a power of the size (what a Zipf vocabulary gives the estimator goes with a power of it).
+ * The error to expect at the pool's full size, from trials with less of it: what a vocabulary gives the estimator goes
+ * with a power of the size. For the mean that is its root (Heaps' law), by least squares; for the deviation it is found.
  * A deviation that grows towards smaller sizes is taken as it is.
  * @param far errors of trials with about half of the share that those of `near` have
  */
 function extrapolate(near: Errors, far: Errors): { bias: number; half: number } {
-  const errors = [...near.errors, ...far.errors], at = [...near.scale, ...far.scale].map(Math.log)
+  const errors = [...near.errors, ...far.errors], at = [...near.scale, ...far.scale].map(Math.sqrt)
   const { x, y, slope, spread } = line(at, errors)
   const [close, distant] = [near, far].map((trials) => moments(trials.errors).deviation)
   const [closeAt, distantAt] = [near, far].map((trials) => mean(Array.from(trials.scale, Math.log)))
   const power = close > distant && distant > 0 ? Math.min(1, Math.log(close / distant) / (closeAt - distantAt)) : 0
-  const uncertainty = 1 / errors.length + (spread > 0 ? x * x / spread : 0)
-  return { bias: y - slope * x, half: halfWidth(close * Math.exp(-power * closeAt), near.errors.length, uncertainty) }
+  const uncertainty = 1 / errors.length + (spread > 0 ? (1 - x) ** 2 / spread : 0)
+  return { bias: y + slope * (1 - x), half: halfWidth(close * Math.exp(-power * closeAt), near.errors.length, uncertainty) }
 }
 
 /** Errors of trials, and the share of the wanted size that each has. */
@@ -297,7 +297,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
     estimator: estimators[best], mixture, texts, inside, sets: first + second, size, short,
     interval: shareHalf.map((half, d) => (short ? [0, 1] : [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)])),
     textsInterval: [texts * Math.exp(-number.half), short ? null : texts * Math.exp(number.half)],
-    insideInterval: [Math.max(0, inside - insideHalf), Math.min(input.possible, inside + insideHalf)],
+    insideInterval: [Math.max(0, Math.floor(inside - insideHalf)), Math.min(input.possible, Math.ceil(inside + insideHalf))],
     expectedError: mean(spread) * Math.sqrt(2 / Math.PI),
   }
 }

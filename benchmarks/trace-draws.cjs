@@ -31,12 +31,12 @@ function draw(evidence, byDomain, mixture, { texts, inside = 0, pool = Infinity 
   return { records, counts, evidence: { ...evidence, longestText: null, tokens: { ...evidence.tokens, state } } }
 }
 
-async function* each(records) {
-  yield* records
+async function* inOneBatch(records) {
+  yield records
 }
 
 async function judge(drawn, domains, inside, seed) {
-  const { result: { mixtures: [{ mixture, interval }], trainingTexts, calibration, notes } } = await traceRecords(drawn.evidence, each(drawn.records), { seed })
+  const { result: { mixtures: [{ mixture, interval }], trainingTexts, calibration, notes } } = await traceRecords(drawn.evidence, inOneBatch(drawn.records), { seed })
   const total = drawn.counts.reduce((sum, count) => sum + count, 0)
   const held = drawn.counts.reduce((sum, count) => sum + Math.round(inside * count), 0)
   const shares = drawn.counts.map((count) => count / total)

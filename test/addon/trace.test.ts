@@ -220,6 +220,16 @@ describe('warp trace', () => {
     expect(JSON.parse(again.stdout).error.code).toBe('OUTPUT_EXISTS')
   })
 
+  test('says of a pool far smaller than the training set that it bounds nothing', () => {
+    const { base, reference } = trainedPair('adamw-decay')
+    const few = probeFile(pool().filter(({ possible }) => possible).slice(0, 8))
+    const { stdout, status } = warp('--base', base, '--reference', reference, '--probes', few, '--calibrate', '20', '-q')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/training texts {2}\d+ \(\d+ or more\)/)
+    expect(stdout).toMatch(/odd +0\.\d+ +0\.000 +1\.000/)
+    expect(stdout).toMatch('note: the pool is too small for so many training texts')
+  })
+
   test('exits with 5 under --strict when there is no trace', () => {
     const left = writeModel({ tokens: base })
     const right = writeModel({ tokens: base.map((value) => value * 0.999) })

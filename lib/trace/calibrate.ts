@@ -297,7 +297,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
     estimator: estimators[best], mixture, texts, inside, sets: first + second, size, short,
     interval: shareHalf.map((half, d) => (short ? [0, 1] : [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)])),
     textsInterval: [texts * Math.exp(-number.half), short ? null : texts * Math.exp(number.half)],
-    insideInterval: [Math.max(0, Math.floor(inside - insideHalf)), Math.min(input.possible, Math.ceil(inside + insideHalf))],
+    insideInterval: short ? [0, input.possible] : [Math.max(0, Math.floor(inside - insideHalf)), Math.min(input.possible, Math.ceil(inside + insideHalf))],
     expectedError: mean(spread) * Math.sqrt(2 / Math.PI),
   }
 }

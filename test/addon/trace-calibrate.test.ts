@@ -119,6 +119,7 @@ test('a pool too small for its training texts bounds nothing from above', async 
   const found = await estimate({ domains: 2, vocabulary: 3000, pool: 100, training: 3000, inside: 0, words: 15 }, 0, 24)
   expect(found.textsInterval[1]).toBeNull()
   expect(found.interval).toEqual([[0, 1], [0, 1]])
+  expect(found.insideInterval[0]).toBe(0)
 })
 
 const slow = process.env.WARP_SLOW ? describe : describe.skip

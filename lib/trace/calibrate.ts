@@ -202,7 +202,7 @@ const halfWidth = (deviation: number, trials: number, uncertainty: number): numb
  * The error to expect at the pool's full size, from trials with less of it: what a vocabulary gives the estimator goes
  * with a power of the size. For the mean that is its root (Heaps' law), by least squares; for the deviation it is found.
  * A deviation that grows towards smaller sizes is taken as it is.
- * @param far errors of trials with about half of the share that those of `near` have
+ * @param far errors of trials that are smaller than those of `near` by as much as these are than the full size, or half
  */
 function extrapolate(near: Errors, far: Errors): { bias: number; half: number } {
   const errors = [...near.errors, ...far.errors], at = [...near.scale, ...far.scale].map(Math.sqrt)
@@ -278,7 +278,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
     texts: middle.texts * Math.exp(0.05 * random.normal()),
     insideShare: clamp(middle.insideShare + rough.unsure * random.normal(), 0, 1), mixture: about(middle.mixture, 5),
   }))
-  const near = plan(close, sizes), far = plan(close.slice(0, second >> 1), sizes, 0.5)
+  const near = plan(close, sizes), far = plan(close.slice(0, second >> 1), sizes, Math.max(0.5, mean(Array.from(near.scale))))
   const tried = await tryTrials(input, near, estimators, seed * 2 + 1, options)
   const farther = await tryTrials(input, far, [estimators[0]], seed * 2 + 1, options)
 

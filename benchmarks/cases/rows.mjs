@@ -1,6 +1,6 @@
-// Row sums of two embedding tables of 1 GiB each from the disk, next to plain reads of the same files, in pairs: GB/s and
-// the sums' share of the plain rate (medians of the pairs); from the page cache once. Compiles benchmarks/native/rows.cc
-// against the library of the last native build. --dtype F32, F16 or BF16; --threads N; --rounds is the number of pairs.
+// Row sums of two embedding tables of 1 GiB each from the disk, next to plain reads of the same files, in turns of 32 MiB:
+// GB/s and the sums' share of the plain rate (medians of the rounds); from the page cache once. Compiles benchmarks/native/rows.cc
+// against the library of the last native build. --dtype F32, F16 or BF16; --threads N; --rounds is the number of passes over both files.
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'

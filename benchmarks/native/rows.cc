@@ -1,6 +1,7 @@
-// Row sums of two embedding tables from the disk, next to plain reads of the same files: pairs of runs, each after both
-// files have left the page cache, with what comes first taking turns. Prints one JSON object; see cases/rows.mjs.
-//   rows FOLDER DTYPE THREADS PAIRS
+// Row sums of two embedding tables from the disk, next to plain reads of the same files: rounds over both files after they
+// have left the page cache, in which the two sides take turns every 32 MiB, as the disk's rate changes from second to second; with
+// which side comes first changing from round to round. Prints one JSON object; see cases/rows.mjs.
+//   rows FOLDER DTYPE THREADS ROUNDS
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -21,7 +22,7 @@ using namespace warp;
 
 namespace {
 
-constexpr size_t kColumns = 4096, kBytes = size_t(1) << 30, kPiece = size_t(1) << 24;
+constexpr size_t kColumns = 4096, kBytes = size_t(1) << 30, kPiece = size_t(1) << 24, kTurn = size_t(1) << 25;
 
 double now() {
   timespec time = {};
@@ -58,24 +59,26 @@ void forget(const std::vector<std::string>& files) {
   ::munmap(pages, bytes);
 }
 
-// Seconds to read both files in blocks, in turn.
-double read(const std::vector<std::string>& files, Threads& threads, size_t block) {
+// Seconds to read a turn's bytes of both files in blocks.
+double read(const std::vector<std::string>& files, Threads& threads, size_t block, size_t first) {
   const InputFile base(files[0]), reference(files[1]);
   std::vector<Buffer<char>> buffers;
   for (int i = 0; i < threads.count(); i++) buffers.emplace_back(block);
   const double start = now();
-  threads.parallel(kBytes / block, [&](size_t task, int worker) {
-    for (const InputFile* file : {&base, &reference}) file->read(task * block, block, buffers[size_t(worker)].data(), "the file");
+  threads.parallel(kTurn / block, [&](size_t task, int worker) {
+    for (const InputFile* file : {&base, &reference}) file->read(first + task * block, block, buffers[size_t(worker)].data(), "the file");
   });
   return now() - start;
 }
 
-double sum(const std::vector<std::string>& files, Threads& threads, Dtype dtype) {
+// Seconds to sum the rows of a turn.
+double sum(const std::vector<std::string>& files, Threads& threads, Dtype dtype, size_t first) {
   TensorInfo table;
   table.dtype = dtype;
-  table.shape = {kBytes / dtype_size(dtype) / kColumns, kColumns};
+  table.shape = {kTurn / dtype_size(dtype) / kColumns, kColumns};
   table.file = 0;
-  table.length = kBytes;
+  table.offset = first;
+  table.length = kTurn;
   const Weights base({files[0]}, {{"table", table}}), reference({files[1]}, {{"table", table}});
   RowRequest request;
   request.base = request.reference = "table";
@@ -103,29 +106,31 @@ int main(int count, char** args) {
   Threads threads(std::atoi(args[3]));
   make(files[0], dtype, 0);
   make(files[1], dtype, 1e-4);
-  size_t block = 0;  // the one that plain reads are fastest with, of two tries each
-  double least = 1e30;
-  for (size_t tried : {size_t(1) << 19, size_t(1) << 20, size_t(1) << 22})
-    for (int i = 0; i < 2; i++) {
-      forget(files);
-      const double seconds = read(files, threads, tried);
-      if (seconds < least) block = tried, least = seconds;
-    }
-  std::vector<double> plain, sums, ratio;
-  for (int pair = 0; pair < std::atoi(args[4]); pair++) {
-    double seconds[2] = {};
-    for (int turn = 0; turn < 2; turn++) {
-      const int which = (pair + turn) % 2;
-      forget(files);
-      seconds[which] = which ? sum(files, threads, dtype) : read(files, threads, block);
-    }
-    plain.push_back(2e-9 * kBytes / seconds[0]);
-    sums.push_back(2e-9 * kBytes / seconds[1]);
-    ratio.push_back(seconds[0] / seconds[1]);
+  // seconds of both sides over one pass in which they take turns
+  const auto pass = [&](size_t block, size_t which) {
+    std::vector<double> seconds(2);
+    for (size_t first = 0; first < kBytes; first += kTurn, which = 1 - which)
+      seconds[which] += which ? sum(files, threads, dtype, first) : read(files, threads, block, first);
+    return seconds;
+  };
+  size_t block = 0;  // the one that plain reads are fastest with against the sums
+  double most = 0;
+  for (size_t tried : {size_t(1) << 19, size_t(1) << 20, size_t(1) << 22}) {
+    forget(files);
+    const std::vector<double> seconds = pass(tried, 0);
+    if (seconds[1] / seconds[0] > most) block = tried, most = seconds[1] / seconds[0];
   }
-  const double warm_plain = (read(files, threads, block), read(files, threads, block));
-  const double warm_sums = (sum(files, threads, dtype), sum(files, threads, dtype));
+  std::vector<double> plain, sums, share;
+  for (int round = 0; round < std::atoi(args[4]); round++) {
+    forget(files);
+    const std::vector<double> seconds = pass(block, size_t(round) % 2);
+    plain.push_back(1e-9 * kBytes / seconds[0]);
+    sums.push_back(1e-9 * kBytes / seconds[1]);
+    share.push_back(seconds[0] / seconds[1]);
+  }
+  pass(block, 0);
+  const std::vector<double> cached = pass(block, 0);
   std::printf("{\"block\":%zu,\"plain\":%.3g,\"sums\":%.3g,\"share\":%.3g,\"least\":%.3g,\"most\":%.3g,\"cachedPlain\":%.3g,\"cachedSums\":%.3g}\n",
-              block, median(plain), median(sums), median(ratio), *std::min_element(ratio.begin(), ratio.end()),
-              *std::max_element(ratio.begin(), ratio.end()), 2e-9 * kBytes / warm_plain, 2e-9 * kBytes / warm_sums);
+              block, median(plain), median(sums), median(share), *std::min_element(share.begin(), share.end()),
+              *std::max_element(share.begin(), share.end()), 1e-9 * kBytes / cached[0], 1e-9 * kBytes / cached[1]);
 }

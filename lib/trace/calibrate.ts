@@ -34,6 +34,8 @@ export interface Calibrated {
   size: number
   /** the pool could not supply sets as large as the training set: nothing vouches for the estimate */
   short: boolean
+  /** nearly every text is possible, yet not a member: nothing vouches for how many are */
+  blurred: boolean
 }
 
 /** What one estimate comes to: number of texts, share of them inside the pool, mixture. */
@@ -90,6 +92,9 @@ interface Trials {
   /** trials, of the wanted size: that of the set and that of the pool that is left for it */
   scale: Float64Array
 }
+
+/** With more of the pool's texts possible, the trained tokens hardly tell a member from another text. */
+const mostPossible = 0.95
 
 /** Trials keep at least this share of the pool. */
 const leastPool = 0.2
@@ -293,11 +298,12 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
   const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, Math.min(texts, input.possible))
   const shareHalf = spread.map((deviation) => halfWidth(deviation, second, 0)), insideHalf = held.half * texts
   const size = mean(near.truth.map((truth) => truth.texts)) / middle.texts, short = size < 0.8 * mean(Array.from(near.scale))
+  const blurred = input.possible > mostPossible * sum(sizes) && inside < mostPossible * input.possible
   return {
-    estimator: estimators[best], mixture, texts, inside, sets: first + second, size, short,
+    estimator: estimators[best], mixture, texts, inside, sets: first + second, size, short, blurred,
     interval: shareHalf.map((half, d) => (short ? [0, 1] : [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)])),
     textsInterval: [texts * Math.exp(-number.half), short ? null : texts * Math.exp(number.half)],
-    insideInterval: short ? [0, input.possible] : [Math.max(0, Math.floor(inside - insideHalf)), Math.min(input.possible, Math.ceil(inside + insideHalf))],
+    insideInterval: short || blurred ? [0, input.possible] : [Math.max(0, Math.floor(inside - insideHalf)), Math.min(input.possible, Math.ceil(inside + insideHalf))],
     expectedError: mean(spread) * Math.sqrt(2 / Math.PI),
   }
 }

@@ -119,6 +119,7 @@ function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): st
     notes.push(`the calibration's sets had ${Math.round(100 * calibrated.size)} % of the training texts, as the pool has no more: ` +
       'where the vocabulary is nearly used up, intervals are too narrow')
   }
+  if (calibrated.blurred) notes.push('nearly every text holds trained tokens only: members can hardly be told from others, nor counted')
   if (!members.converged) notes.push('the members had not settled after the last round')
   return notes
 }

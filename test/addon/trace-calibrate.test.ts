@@ -122,6 +122,16 @@ test('a pool too small for its training texts bounds nothing from above', async 
   expect(found.insideInterval[0]).toBe(0)
 })
 
+test('members are not counted where nearly every text is possible, unless nearly every one is a member', async () => {
+  const corpus = { domains: 2, vocabulary: 300, pool: 600, training: 600, words: 15 }
+  const none = await estimate({ ...corpus, inside: 0 }, 0, 24)
+  expect(none).toMatchObject({ blurred: true, short: false })
+  expect(none.insideInterval[0]).toBe(0)
+  const all = await estimate({ ...corpus, vocabulary: 3000, pool: 0, inside: 1 }, 0, 24)
+  expect(all).toMatchObject({ blurred: false, short: false })
+  expect(all.inside / 600).toBeGreaterThan(0.9) // it should be 1
+})
+
 const slow = process.env.WARP_SLOW ? describe : describe.skip
 
 // about six minutes on two cores

@@ -25,6 +25,27 @@ export function run(command, args, env = {}) {
 
 export const warp = (args, env) => run(process.execPath, [path.join(root, 'dist/bin/warp.js'), ...args], env)
 
+/** What `work` gives; the folder goes with it. */
+export function inFolder(work, parent = os.tmpdir()) {
+  const folder = fs.mkdtempSync(path.join(parent, 'warp-bench-'))
+  try {
+    return work(folder)
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** What `work` gives with native/NAME.cc, compiled against the library of the last native build; it may use the folder. */
+export function withNative(name, work) {
+  const library = path.join(root, 'build-cmake/libwarp_native.a')
+  need(library)
+  return inFolder((folder) => {
+    const program = path.join(folder, name)
+    run(process.env.CXX ?? 'c++', ['-std=c++17', '-O2', `-I${root}/native`, path.join(root, `benchmarks/native/${name}.cc`), library, '-pthread', '-ldl', '-o', program])
+    return work(program, folder)
+  })
+}
+
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1

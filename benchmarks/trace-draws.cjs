@@ -31,12 +31,8 @@ function draw(evidence, byDomain, mixture, { texts, inside = 0, pool = Infinity 
   return { records, counts, evidence: { ...evidence, longestText: null, tokens: { ...evidence.tokens, state } } }
 }
 
-async function* inOneBatch(records) {
-  yield records
-}
-
 async function judge(drawn, domains, inside, seed) {
-  const { result: { mixtures: [{ mixture, interval }], trainingTexts, calibration, notes } } = await traceRecords(drawn.evidence, inOneBatch(drawn.records), { seed })
+  const { result: { mixtures: [{ mixture, interval }], trainingTexts, calibration } } = await traceRecords(drawn.evidence, [drawn.records], { seed })
   const total = drawn.counts.reduce((sum, count) => sum + count, 0)
   const held = drawn.counts.reduce((sum, count) => sum + Math.round(inside * count), 0)
   const shares = drawn.counts.map((count) => count / total)
@@ -46,7 +42,7 @@ async function judge(drawn, domains, inside, seed) {
     halfWidth: mean(domains.map((domain) => (interval[domain][1] - interval[domain][0]) / 2)),
     ratio: trainingTexts.estimate / total, sizeCovered: within(total, trainingTexts.interval),
     insideError: (trainingTexts.inside - held) / total, insideCovered: within(held, trainingTexts.insideInterval),
-    short: Number(notes.some((note) => note.startsWith('the pool is too small'))),
+    short: Number(trainingTexts.interval[1] === null),
   }
 }
 

@@ -12,10 +12,6 @@ const { Random } = require(join(lib, 'random'))
 
 const [base, data, options, ...experts] = process.argv.slice(2)
 
-async function* only(records, keep) {
-  yield records.filter(({ row }) => keep(row))
-}
-
 async function run(expert, records) {
   const truth = JSON.parse(readFileSync(join(expert, 'truth.json'), 'utf8'))
   const held = new Set(truth.heldOut)
@@ -30,7 +26,7 @@ async function run(expert, records) {
   for (const [pool, hidden] of [['all', []], ['half', shuffled.slice(0, members.length >> 1)], ['none', members]]) {
     const gone = new Set(hidden)
     const start = performance.now()
-    const { result, members: ranked } = await traceRecords(evidence, only(records, (row) => !gone.has(row)), { seed: 0 })
+    const { result, members: ranked } = await traceRecords(evidence, [records.filter(({ row }) => !gone.has(row))], { seed: 0 })
     const [mixture] = result.mixtures
     const shares = Object.fromEntries(truth.domains.map((domain, d) => [domain, truth.counts[d] / members.length]))
     const top = ranked.slice(0, Math.round(result.trainingTexts.inside))

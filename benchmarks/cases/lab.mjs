@@ -1,10 +1,9 @@
 // The lab on CLINC with MiniLM-L6, in three parts (--part=scale, footprints or fit; default all): eight trials with two
 // workers against one; the footprints' share of a trial of nine epochs; cross-validation of 40 trials of 10 domains.
 import fs from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
 import { createRequire } from 'node:module'
-import { median, models, need, root, round, shared, warp } from '../common.mjs'
+import { inFolder, median, models, need, root, round, shared, warp } from '../common.mjs'
 
 const lab = createRequire(import.meta.url)(path.join(root, 'dist/lib/lab/index.js'))
 
@@ -21,15 +20,6 @@ function plan(folder, ...options) {
   need(base, data)
   warp(['lab', 'plan', '--base', base, '--data', data, '--learning-rate', '1e-4', '-o', folder, '-q', ...options])
   return folder
-}
-
-function inFolder(work) {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'warp-bench-'))
-  try {
-    return work(folder)
-  } finally {
-    fs.rmSync(folder, { recursive: true })
-  }
 }
 
 /** Seconds of eight trials of 256 texts, one thread each. */

@@ -3,22 +3,19 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { median, models, need, root, round, run, warp } from '../common.mjs'
+import { inFolder, median, models, need, root, round, run, warp } from '../common.mjs'
 
 const families = ['linear', 'ties']
 
 export default async function ({ rounds, mib, points = '15', folder: parent = os.tmpdir() }) {
   need(path.join(root, 'dist/bin/warp.js'))
-  const folder = fs.mkdtempSync(path.join(parent, 'warp-bench-'))
-  try {
+  return inFolder((folder) => {
     const [base, reference] = mib ? generate(folder, Number(mib)) : minilm(folder)
     const bytes = fs.statSync(path.join(base, 'model.safetensors')).size
     const figures = { mebibytes: Math.round(bytes / 2 ** 20), points: Number(points), families: {} }
     for (const family of families) figures.families[family] = compare(folder, family, base, reference, Number(points), rounds, bytes)
     return figures
-  } finally {
-    fs.rmSync(folder, { recursive: true, force: true })
-  }
+  }, parent)
 }
 
 /** MiniLM-L6 as a classifier, and the shipped expert, both F32: what mergekit can read too. */

@@ -38,10 +38,6 @@ async function* fromFile() {
   for (let i = 0; i < 4; i++) yield* readBatches([data], reader)
 }
 
-async function* inMemory() {
-  yield* batches
-}
-
 async function pass(source, onText) {
   const tracer = new TextTracer(tokenizer, state, maxLength)
   await tracer.trace(source, { onText })
@@ -58,8 +54,8 @@ const sides = {
       tokenizer.encodeInto(text, ids, { maxLength })
     }
   },
-  trace: () => pass(inMemory()),
-  callback: () => pass(inMemory(), ({ status }) => { if (status === 'excluded') excluded++ }),
+  trace: () => pass(batches),
+  callback: () => pass(batches, ({ status }) => { if (status === 'excluded') excluded++ }),
   read: async () => { for await (const one of fromFile()) void one },
   readAndTrace: () => pass(fromFile()),
 }

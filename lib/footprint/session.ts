@@ -1,7 +1,7 @@
 import os from 'node:os'
 import path from 'node:path'
 import { fileSha256, nativeWeights, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
-import { inputError, usageError } from '../errors.js'
+import { checkWhole, inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
@@ -138,15 +138,10 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
 }
 
 function checkNumbers({ threads, memory, deviceMemory, seed }: FootprintOptions): void {
-  const check = (name: string, value: number | undefined, least: number, most: number): void => {
-    if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return
-    throw usageError('OPTION_RANGE', `${name} must be a whole number from ${least} to ${most}, not ${value}`, { expected: [least, most], found: value },
-      `a number from ${least} on; leave it out for the default`)
-  }
-  check('threads', threads, 1, 1024)
-  check('memory', memory, 0, Number.MAX_SAFE_INTEGER)
-  check('deviceMemory', deviceMemory, 1, Number.MAX_SAFE_INTEGER)
-  check('seed', seed, 0, Number.MAX_SAFE_INTEGER)
+  checkWhole('threads', threads, 1, 1024)
+  checkWhole('memory', memory, 0, Number.MAX_SAFE_INTEGER)
+  checkWhole('deviceMemory', deviceMemory, 1, Number.MAX_SAFE_INTEGER)
+  checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
 }
 
 async function loadTokenizerOf(base: string, error: unknown) {

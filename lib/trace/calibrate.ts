@@ -50,7 +50,7 @@ const sum = (values: ArrayLike<number>) => {
   for (let i = 0; i < values.length; i++) total += values[i]
   return total
 }
-const mean = (values: number[]) => sum(values) / values.length
+const mean = (values: ArrayLike<number>) => sum(values) / values.length
 const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value))
 
 function figures(inside: ArrayLike<number>, outside: ArrayLike<number>): Figures {
@@ -213,7 +213,7 @@ function extrapolate(near: Errors, far: Errors): { bias: number; half: number } 
   const errors = [...near.errors, ...far.errors], at = [...near.scale, ...far.scale].map(Math.sqrt)
   const { x, y, slope, spread } = line(at, errors)
   const [close, distant] = [near, far].map((trials) => moments(trials.errors).deviation)
-  const [closeAt, distantAt] = [near, far].map((trials) => mean(Array.from(trials.scale, Math.log)))
+  const [closeAt, distantAt] = [near, far].map((trials) => mean(trials.scale.map(Math.log)))
   const power = close > distant && distant > 0 ? Math.min(1, Math.log(close / distant) / (closeAt - distantAt)) : 0
   const uncertainty = 1 / errors.length + (spread > 0 ? (1 - x) ** 2 / spread : 0)
   return { bias: y + slope * (1 - x), half: halfWidth(close * Math.exp(-power * closeAt), near.errors.length, uncertainty) }
@@ -283,7 +283,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
     texts: middle.texts * Math.exp(0.05 * random.normal()),
     insideShare: clamp(middle.insideShare + rough.unsure * random.normal(), 0, 1), mixture: about(middle.mixture, 5),
   }))
-  const near = plan(close, sizes), far = plan(close.slice(0, second >> 1), sizes, Math.max(0.5, mean(Array.from(near.scale))))
+  const near = plan(close, sizes), far = plan(close.slice(0, second >> 1), sizes, Math.max(0.5, mean(near.scale)))
   const tried = await tryTrials(input, near, estimators, seed * 2 + 1, options)
   const farther = await tryTrials(input, far, [estimators[0]], seed * 2 + 1, options)
 
@@ -297,7 +297,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
   const texts = middle.texts * Math.exp(-number.bias)
   const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, Math.min(texts, input.possible))
   const shareHalf = spread.map((deviation) => halfWidth(deviation, second, 0)), insideHalf = held.half * texts
-  const size = mean(near.truth.map((truth) => truth.texts)) / middle.texts, short = size < 0.8 * mean(Array.from(near.scale))
+  const size = mean(near.truth.map((truth) => truth.texts)) / middle.texts, short = size < 0.8 * mean(near.scale)
   const blurred = input.possible > mostPossible * sum(sizes) && inside < mostPossible * input.possible
   return {
     estimator: estimators[best], mixture, texts, inside, sets: first + second, size, short, blurred,

@@ -1,13 +1,13 @@
-import { inputError, usageError } from '../errors.js'
+import { checkWhole, inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
-import { readBatches, type ProbeOptions, type TextRecord } from '../text/index.js'
+import { readBatches, type ProbeOptions } from '../text/index.js'
 import { calibrate, estimators } from './calibrate.js'
 import { describe, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, type Evidence } from './evidence.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
 import type { TraceRun } from './run.js'
-import { TextTracer, type TraceTexts } from './texts.js'
+import { TextTracer, type TextBatches, type TraceTexts } from './texts.js'
 
 export { readEvidence, type Evidence } from './evidence.js'
 export type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
@@ -52,10 +52,7 @@ export async function trace(options: TraceOptions): Promise<Traced> {
       'leave it out for the default')
   }
   const { signal, onProgress, threads } = options
-  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1 && threads <= 1024)) {
-    throw usageError('OPTION_RANGE', `threads must be a whole number from 1 to 1024, not ${threads}`, { expected: [1, 1024], found: threads },
-      'a number from 1 on; leave it out for the default')
-  }
+  checkWhole('threads', threads, 1, 1024)
   const run: TraceRun = { signal, onProgress, threads }
   const evidence = await readEvidence(options.base, options.reference, run)
   if (!options.probes?.length) return traced(options, evidence, undefined)
@@ -64,7 +61,7 @@ export async function trace(options: TraceOptions): Promise<Traced> {
 
 /** The same for tables and texts that have been read already. */
 export async function traceRecords(
-  evidence: Evidence, batches: AsyncIterable<readonly TextRecord[]>, options: Omit<TraceOptions, 'base' | 'reference'>,
+  evidence: Evidence, batches: TextBatches, options: Omit<TraceOptions, 'base' | 'reference'>,
 ): Promise<Traced> {
   if (evidence.tokens.verdict === 'none') return traced(options, evidence, undefined)
   if (!evidence.tokenizer) {

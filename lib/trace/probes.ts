@@ -40,7 +40,7 @@ export async function traceProbes(
 
 const batch = 1024
 
-async function* records({ texts, domains, domain, sources, rows }: ProbeSet): AsyncGenerator<TextRecord[]> {
+function* records({ texts, domains, domain, sources, rows }: ProbeSet): Generator<TextRecord[]> {
   for (let first = 0; first < texts.length; first += batch) {
     yield texts.slice(first, first + batch).map((text, i) => {
       const name = domains[domain[first + i]]

@@ -2,7 +2,6 @@ import {
   base2, commonDecay, cross, enough, error2, findNoise, loudestNoise, maxError, missedBelow, product, rankErrors, residual2, rounding, scale2, stride,
   type Dtypes, type FoundNoise,
 } from './noise.js'
-import { inOneStep } from './order.js'
 
 export type Verdict = 'exact' | 'noisy' | 'none'
 export const untrained = 0, trained = 1, undecided = 2
@@ -51,16 +50,12 @@ function refine(sums: Float64Array, score: Float64Array, threshold: number): num
 /**
  * Tells trained rows of a table from untrained ones: these are (1 + α) θ₀ with one α, up to rounding. α is what most
  * rows agree on, refined on the rows judged untrained; the noise is that of the quietest rows, at least the rounding's.
+ * In steps that take some milliseconds each, for callers that have other things to do.
  *
  * @param sums as `rowSums` gives them for `alpha`
  * @param columns H
  * @param known decay and noise of another table of the same training and dtypes, for tables too small to find their own
  */
-export function judgeRows(...request: Parameters<typeof judging>): RowJudgement {
-  return inOneStep(judging(...request))
-}
-
-/** The same in steps that take some milliseconds each, for callers that have other things to do. */
 export function* judging(
   sums: Float64Array, columns: number, alpha: number, dtypes: Dtypes, known?: { decay: number; noise: FoundNoise },
 ): Generator<void, RowJudgement> {

@@ -30,6 +30,9 @@ export interface TextPool {
   truncated: number
 }
 
+/** Texts as they are read, or that have been read already. */
+export type TextBatches = AsyncIterable<readonly TextRecord[]> | Iterable<readonly TextRecord[]>
+
 export interface TraceTexts {
   /** called with every text in the order of the input; a promise is waited for */
   onText?: (text: TracedText) => void | Promise<void>
@@ -84,7 +87,7 @@ export class TextTracer {
   }
 
   /** Traces every text in the order of the input; lets the event loop turn about every 20 ms. */
-  async trace(batches: AsyncIterable<readonly TextRecord[]>, { onText, signal }: TraceTexts = {}): Promise<void> {
+  async trace(batches: TextBatches, { onText, signal }: TraceTexts = {}): Promise<void> {
     let turned = performance.now()
     for await (const records of batches) {
       for (let next = 0; next < records.length;) {

@@ -40,12 +40,10 @@ Outside::Outside(const Counts& counts, const std::vector<uint8_t>& state, double
     const double others = counts.all - counts.texts[d];
     borrow_[d] = others > 0 ? strength / others : 0;
   }
-  double once = 0, twice = 0, untrained = 0;
-  for (uint32_t total : counts.total) {
-    once += total == 1;
-    twice += total == 2;
-  }
+  const double once = double(std::count(counts.total.begin(), counts.total.end(), 1u)),
+               twice = double(std::count(counts.total.begin(), counts.total.end(), 2u));
   if (once > 0) discount_ = once / (once + 2 * twice);
+  double untrained = 0;
   for (uint32_t v = 0; v < state.size(); v++) {
     if (state[v] == kTrained && counts.total[v] == 0) fresh_++;
     if (state[v] == kTrained && counts.total[v] > 0) trained_.push_back(v);
@@ -67,8 +65,6 @@ double Outside::shared(const std::vector<double>& at) const {
   for (size_t d = 0; d < at.size(); d++) sum += borrow_[d] * at[d];
   return sum;
 }
-
-double Outside::growth(uint32_t domain, double at) const { return counts_.singletons[domain] * std::exp(discount_ * at); }
 
 double Outside::new_tokens(const std::vector<double>& at) const {
   double sum = 0;
@@ -93,13 +89,14 @@ std::vector<double> Outside::exposures() const {
 
 double Outside::likelihood(const std::vector<double>& at, const std::vector<double>& explained) const {
   const double common = shared(at);
-  double sum = -new_tokens(at);
+  const double expected = new_tokens(at);
+  double sum = -expected;
   for (uint32_t v : trained_) {
     const double x = explained[v] + exposure(v, at, common);
     if (x < kSaturated) sum += std::log(-std::expm1(-std::max(x, kLeast)));
   }
   for (size_t d = 0; d < at.size(); d++) sum -= cost_[d] * at[d];
-  return fresh_ > 0 ? sum + fresh_ * std::log(std::max(new_tokens(at), kLeast)) : sum;
+  return fresh_ > 0 ? sum + fresh_ * std::log(std::max(expected, kLeast)) : sum;
 }
 
 Outside::Slope Outside::slope(const std::vector<double>& explained) const {
@@ -137,11 +134,12 @@ Outside::Slope Outside::slope(const std::vector<double>& explained) const {
 void Outside::add_new_tokens(Slope& slope) const {
   const size_t n = phi.size();
   const double expected = std::max(new_tokens(phi), kLeast);
-  for (uint32_t d = 0; d < n; d++) {
-    slope.gradient[d] += (fresh_ / expected - 1) * growth(d, phi[d]);
-    slope.hessian[d * n + d] += discount_ * growth(d, phi[d]);
-    for (uint32_t e = 0; e < n; e++)
-      slope.hessian[d * n + e] += fresh_ * growth(d, phi[d]) * growth(e, phi[e]) / (expected * expected);
+  std::vector<double> rise(n);  // of F by φ_d
+  for (size_t d = 0; d < n; d++) rise[d] = counts_.singletons[d] * std::exp(discount_ * phi[d]);
+  for (size_t d = 0; d < n; d++) {
+    slope.gradient[d] += (fresh_ / expected - 1) * rise[d];
+    slope.hessian[d * n + d] += discount_ * rise[d];
+    for (size_t e = 0; e < n; e++) slope.hessian[d * n + e] += fresh_ * rise[d] * rise[e] / (expected * expected);
   }
 }
 

@@ -38,7 +38,6 @@ class Outside {
   void add_new_tokens(Slope& slope) const;
   double exposure(uint32_t token, const std::vector<double>& phi, double shared) const;
   double shared(const std::vector<double>& phi) const;
-  double growth(uint32_t domain, double phi) const;  // of F by φ_d
   double new_tokens(const std::vector<double>& phi) const;  // F
 
   const Counts& counts_;

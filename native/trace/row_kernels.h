@@ -14,7 +14,7 @@ struct RowKernels {
   RowSums (*sums)(Dtype base_dtype, const void* base, Dtype reference_dtype, const void* reference, size_t count, float alpha);
 };
 
-// The best this processor offers; WARP_ISA=avx512|avx2|portable asks for one by name.
+// Those of cpu_isa().
 const RowKernels& row_kernels();
 
 extern const RowKernels row_kernels_portable;

@@ -1,6 +1,4 @@
 // Every family against its meaning in double precision (ops/reference/paths.h), on tensors chosen to break it.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cfloat>
 #include <cstdio>
@@ -11,6 +9,7 @@
 #include "core/random.h"
 #include "ops/reference/paths.h"
 #include "paths/path.h"
+#include "temporary_weights.h"
 
 using namespace warp;
 
@@ -77,30 +76,11 @@ std::vector<Tensor> adversaries() {
   return all;
 }
 
-// A file of all tensors one after the other, in one dtype; deleted when closed.
+// All tensors' sides in one dtype.
 std::shared_ptr<Weights> store(const std::vector<Tensor>& tensors, bool reference, Dtype dtype) {
-  char path[] = "/tmp/warp-path-test-XXXXXX";
-  const int descriptor = mkstemp(path);
-  std::map<std::string, TensorInfo> table;
-  uint64_t offset = 0;
-  for (const Tensor& tensor : tensors) {
-    const std::vector<float>& values = reference ? tensor.reference : tensor.base;
-    std::vector<char> bytes(values.size() * dtype_size(dtype));
-    from_float(dtype, values.data(), values.size(), bytes.data());
-    TensorInfo info;
-    info.dtype = dtype;
-    info.shape = tensor.shape;
-    info.file = 0;
-    info.offset = offset;
-    info.length = bytes.size();
-    table[tensor.name] = info;
-    CHECK(write(descriptor, bytes.data(), bytes.size()) == ssize_t(bytes.size()));
-    offset += bytes.size();
-  }
-  close(descriptor);
-  auto weights = std::make_shared<Weights>(std::vector<std::string>{path}, std::move(table));
-  unlink(path);
-  return weights;
+  small::TemporaryWeights file;
+  for (const Tensor& tensor : tensors) file.add(tensor.name, dtype, tensor.shape, reference ? tensor.reference : tensor.base);
+  return file.open();
 }
 
 // What a dtype can hold of the tensors: the others are left out.

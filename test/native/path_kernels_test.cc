@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "core/random.h"
+#include "ops/ops.h"
 #include "paths/kernels.h"
 
 using namespace warp;
@@ -11,10 +12,8 @@ using namespace warp;
 std::vector<const paths::Kernels*> instruction_sets() {
   std::vector<const paths::Kernels*> sets = {&paths::portable_kernels};
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) sets.push_back(&paths::avx2_kernels);
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    sets.push_back(&paths::avx512_kernels);
+  if (find_cpu_ops("avx2")) sets.push_back(&paths::avx2_kernels);
+  if (find_cpu_ops("avx512")) sets.push_back(&paths::avx512_kernels);
 #endif
   return sets;
 }

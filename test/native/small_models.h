@@ -1,8 +1,5 @@
 #pragma once
 // Pairs of small models with random weights in any dtype, in files that go away with them, and texts for them.
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -13,6 +10,7 @@
 #include "models/model.h"
 #include "paths/path.h"
 #include "scoring/forward.h"
+#include "temporary_weights.h"
 
 namespace small {
 
@@ -68,34 +66,17 @@ inline std::map<std::string, std::vector<uint64_t>> shapes(const Model& model) {
 // Values of seed 0 plus `moved` times those of `seed`: a fine-tuned model of seed 0's, say. Deviation .3; gains
 // (1-D tensors' values) around 1.
 inline std::shared_ptr<Weights> weights(const Model& model, Dtype dtype, uint64_t seed, double moved) {
-  char path[] = "/tmp/warp-small-XXXXXX";
-  const int file = mkstemp(path);
-  if (file < 0) throw internal_error("no temporary file");
-  std::map<std::string, TensorInfo> table;
-  uint64_t offset = 3;  // nothing is aligned
-  bool written = pwrite(file, "abc", 3, 0) == 3;
+  TemporaryWeights file(3);  // nothing is aligned
   for (const auto& [name, shape] : shapes(model)) {
-    TensorInfo info;
-    info.dtype = dtype;
-    info.shape = shape;
-    info.file = 0;
-    info.offset = offset;
-    info.length = info.elements() * dtype_size(dtype);
     const Random own(0, name), other(seed, name);
-    std::vector<float> values(info.elements());
+    uint64_t count = 1;
+    for (uint64_t size : shape) count *= size;
+    std::vector<float> values(count);
     for (size_t i = 0; i < values.size(); i++)
       values[i] = float((shape.size() == 1 ? 0.7 : 0) + 0.3 * (own.normal(i) + moved * other.normal(i)));
-    std::vector<char> bytes(info.length);
-    from_float(dtype, values.data(), values.size(), bytes.data());
-    written = written && pwrite(file, bytes.data(), bytes.size(), off_t(offset)) == ssize_t(bytes.size());
-    offset += info.length;
-    table.emplace(name, info);
+    file.add(name, dtype, shape, values);
   }
-  auto opened = std::make_shared<Weights>(std::vector<std::string>{path}, std::move(table));
-  ::close(file);
-  ::unlink(path);  // the opened weights keep it
-  if (!written) throw internal_error("could not write a temporary file");
-  return opened;
+  return file.open();
 }
 
 inline PackedTexts texts(const ModelSpec& s, const std::vector<uint32_t>& lengths) {

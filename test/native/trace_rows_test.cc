@@ -1,6 +1,5 @@
 // The sums over rows of two embedding tables: the definition, one set of bits for every instruction set and any number of
 // threads, nothing read beside a row, and rows with NaNs or infinities flagged.
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -11,6 +10,8 @@
 
 #include "check.h"
 #include "core/random.h"
+#include "ops/ops.h"
+#include "temporary_weights.h"
 #include "trace/row_kernels.h"
 #include "trace/rows.h"
 
@@ -26,9 +27,8 @@ constexpr float kAlphas[] = {0, -1e-4f, 0.37f, 1e-30f};
 std::vector<const RowKernels*> instruction_sets() {
   std::vector<const RowKernels*> sets = {&row_kernels_portable};
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c")) sets.push_back(&row_kernels_avx2);
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    sets.push_back(&row_kernels_avx512);
+  if (find_cpu_ops("avx2")) sets.push_back(&row_kernels_avx2);
+  if (find_cpu_ops("avx512")) sets.push_back(&row_kernels_avx512);
 #endif
   return sets;
 }
@@ -229,27 +229,10 @@ struct Table {
 class Tables {
  public:
   explicit Tables(const std::vector<Table>& tables) {
-    char path[] = "/tmp/warp-rows-XXXXXX";
-    const int descriptor = mkstemp(path);
-    if (descriptor < 0) throw internal_error("no file");
-    std::map<std::string, TensorInfo> all;
-    uint64_t offset = 0;
-    for (const Table& table : tables) {
-      std::vector<char> bytes(table.values.size() * dtype_size(table.dtype));
-      from_float(table.dtype, table.values.data(), table.values.size(), bytes.data());
-      if (::write(descriptor, bytes.data(), bytes.size()) != ssize_t(bytes.size())) throw internal_error("short write");
-      TensorInfo info;
-      info.dtype = table.dtype;
-      info.shape = {table.rows, table.columns};
-      info.file = 0;
-      info.offset = offset;
-      info.length = bytes.size();
-      offset += bytes.size();
-      all[all.empty() ? "base" : "reference"] = info;
-    }
-    ::close(descriptor);
-    weights_ = std::make_unique<Weights>(std::vector<std::string>{path}, std::move(all));
-    ::unlink(path);
+    small::TemporaryWeights file;
+    for (size_t i = 0; i < tables.size(); i++)
+      file.add(i == 0 ? "base" : "reference", tables[i].dtype, {tables[i].rows, tables[i].columns}, tables[i].values);
+    weights_ = file.open();
   }
   std::vector<RowSums> sums(int threads, const RowRequest& more = {}) const {
     RowRequest request = more;
@@ -261,7 +244,7 @@ class Tables {
   }
 
  private:
-  std::unique_ptr<Weights> weights_;
+  std::shared_ptr<Weights> weights_;
 };
 
 Table random_table(Dtype dtype, size_t rows, size_t columns, uint64_t seed) {

@@ -1,5 +1,6 @@
 import { bernstein, falsePositives, pilotDecay } from '../../lib/trace/noise.js'
-import { judgeRows, judging, trained, undecided, type RowJudgement } from '../../lib/trace/rows.js'
+import { inOneStep } from '../../lib/trace/order.js'
+import { judging, trained, undecided, type RowJudgement } from '../../lib/trace/rows.js'
 import { Random } from '../../lib/random.js'
 import { baseValues, hidden, naiveSums, positions, stored, trainedTables, trainings, vocabulary } from '../trace-tables.js'
 
@@ -9,7 +10,7 @@ const base = baseValues(vocabulary * hidden, 1)
 function judge(reference: Float32Array, dtype: Dtype, from = base, baseDtype: Dtype = 'F32'): RowJudgement {
   const file = stored(reference, dtype), start = stored(from, baseDtype)
   const alpha = pilotDecay(naiveSums(start, file, hidden, 0, dtype))
-  return judgeRows(naiveSums(start, file, hidden, alpha, dtype), hidden, alpha, { base: baseDtype, reference: dtype })
+  return inOneStep(judging(naiveSums(start, file, hidden, alpha, dtype), hidden, alpha, { base: baseDtype, reference: dtype }))
 }
 
 function compare(judged: RowJudgement, tokens: number[]) {

@@ -74,7 +74,10 @@ class ProgressReporter {
   update({ phase, done, total, unit }: Progress): void {
     const fresh = phase !== this.#phase
     if (fresh) this.#begin(phase, done, total)
-    if (this.#bar) return this.#bar.update(done)
+    if (this.#bar) {
+      this.#bar.update(done)
+      return
+    }
     if (!fresh && performance.now() - this.#last < 10_000) return
     this.#last = performance.now()
     process.stderr.write(`${phase}: ${total > 0 ? `${Math.floor(100 * done / total)} %` : `${done} ${unit}`}\n`)

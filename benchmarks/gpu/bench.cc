@@ -53,7 +53,8 @@ static void bench_merges() {
       const cuda::Merge merge{family, {l.data(), dtype}, {r.data(), dtype}, 0.3, 0.7, keep.data()};
       const double bytes = 3.0 * kBytes + (family == cuda::Merge::kMasked ? double(count) : 0);
       const double rate = bytes / seconds(10, [&] { cuda::merge(merge, count, out.data(), dtype, stream()); });
-      std::printf("{\"case\": \"merge\", \"family\": \"%s\", \"dtype\": \"%s\", \"bytesPerSecond\": %.6g, \"ofCopy\": %.4f, \"goal\": 0.9}\n",
+      std::printf("{\"case\": \"merge\", \"family\": \"%s\", \"dtype\": \"%s\", \"bytesPerSecond\": %.6g, "
+                  "\"ofCopy\": %.4f, \"goal\": 0.9}\n",
                   name, dtype_name(dtype), rate, rate / copy);
     }
 }
@@ -112,8 +113,9 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
   }
   std::sort(rounds.begin(), rounds.end());
   const double flops = plan_on_devices({{0}, precision, 0}, job).forward.flops, rate = flops / rounds[rounds.size() / 2];
-  std::printf("{\"case\": \"footprint\", \"model\": \"%s\", \"precision\": \"%s\", \"points\": 15, \"probes\": 5000, \"tokens\": %u, "
-              "\"seconds\": %.5g, \"flopsPerSecond\": %.6g, \"product\": %.6g, \"ofProduct\": %.4f, \"goal\": 0.65}\n",
+  std::printf("{\"case\": \"footprint\", \"model\": \"%s\", \"precision\": \"%s\", \"points\": 15, \"probes\": 5000, "
+              "\"tokens\": %u, \"seconds\": %.5g, \"flopsPerSecond\": %.6g, "
+              "\"product\": %.6g, \"ofProduct\": %.4f, \"goal\": 0.65}\n",
               kind == "bert" ? "BERT-base size" : "GPT-2 size", name, texts.offsets.back(), rounds[rounds.size() / 2], rate, roof,
               rate / roof);
 
@@ -127,8 +129,8 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
     const double all = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const cuda::Timeline t = backend->timeline();
     if (counted)
-      std::printf("{\"case\": \"overlap\", \"model\": \"%s\", \"precision\": \"%s\", \"seconds\": %.5g, \"uploadSeconds\": %.5g, "
-                  "\"stallSeconds\": %.5g, \"hidden\": %.4f}\n",
+      std::printf("{\"case\": \"overlap\", \"model\": \"%s\", \"precision\": \"%s\", \"seconds\": %.5g, "
+                  "\"uploadSeconds\": %.5g, \"stallSeconds\": %.5g, \"hidden\": %.4f}\n",
                   kind == "bert" ? "BERT-base size" : "GPT-2 size", name, all, t.uploads, t.stalls,
                   t.uploads > 0 ? std::max(0.0, 1 - t.stalls / t.uploads) : 1);
   }

@@ -130,7 +130,8 @@ int main(int count, char** args) {
   }
   pass(block, 0);
   const std::vector<double> cached = pass(block, 0);
-  std::printf("{\"block\":%zu,\"plain\":%.3g,\"sums\":%.3g,\"share\":%.3g,\"least\":%.3g,\"most\":%.3g,\"cachedPlain\":%.3g,\"cachedSums\":%.3g}\n",
+  std::printf("{\"block\":%zu,\"plain\":%.3g,\"sums\":%.3g,\"share\":%.3g,\"least\":%.3g,\"most\":%.3g,"
+              "\"cachedPlain\":%.3g,\"cachedSums\":%.3g}\n",
               block, median(plain), median(sums), median(share), *std::min_element(share.begin(), share.end()),
               *std::max_element(share.begin(), share.end()), 1e-9 * kBytes / cached[0], 1e-9 * kBytes / cached[1]);
 }

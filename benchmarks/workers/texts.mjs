@@ -45,7 +45,6 @@ async function pass(source, onText) {
 }
 
 const ids = new IdBuffer()
-let excluded = 0
 const sides = {
   encode: () => { for (const { text } of records) tokenizer.encode(text, { maxLength }) },
   encodeInto: () => {
@@ -55,7 +54,7 @@ const sides = {
     }
   },
   trace: () => pass(batches),
-  callback: () => pass(batches, ({ status }) => { if (status === 'excluded') excluded++ }),
+  callback: () => pass(batches, ({ status }) => void status),
   read: async () => { for await (const one of fromFile()) void one },
   readAndTrace: () => pass(fromFile()),
 }

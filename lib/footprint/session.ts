@@ -97,10 +97,8 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   const maxLength = chooseMaxLength(options.maxLength, model)
   const tokenizer = await loadTokenizer(options.reference).catch((error) => loadTokenizerOf(options.base, error))
   watch.lap('open')
-  const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
-  const control = { signal, onProgress }
-  const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels: pair.reference.architecture.labels }, control)
-  const packed = await packProbes(probes, tokenizer, { maxLength, truncate: options.truncate ?? true, vocabularySize: model.vocabularySize }, control)
+  const { labels } = pair.reference.architecture
+  const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, model.vocabularySize)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -135,6 +133,14 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     close()
     throw error
   }
+}
+
+async function openProbes(options: FootprintOptions, labels: string[], tokenizer: Tokenizer, maxLength: number, vocabularySize: number) {
+  const { signal, onProgress, seed = 0, truncate = true } = options
+  const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+  const control = { signal, onProgress }
+  const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels }, control)
+  return { probes, packed: await packProbes(probes, tokenizer, { maxLength, truncate, vocabularySize }, control) }
 }
 
 function checkNumbers({ threads, memory, deviceMemory, seed }: FootprintOptions): void {

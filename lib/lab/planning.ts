@@ -63,13 +63,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   const all = await readLabelledTexts(data, reading, base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all
   const members = membersOf(all)
-  const probes = members.flatMap((rows, d) => {
-    if (rows.length < probesPerDomain + 1) {
-      throw inputError('PROBES_TOO_MANY', `${probesPerDomain} probes of "${domains[d]}" are asked for; there are ${rows.length} texts`,
-        { domain: domains[d], expected: probesPerDomain, found: rows.length }, '--probes-per-domain with a smaller number')
-    }
-    return [...new Random(seed, 'lab/probes', d).permutation(rows.length).subarray(0, probesPerDomain)].map((i) => rows[i])
-  }).sort((a, b) => a - b)
+  const probes = drawProbes(members, domains, probesPerDomain, seed)
   const room = poolOf(members, probes, pool).map((rows) => rows.length)
   const mixtures = sampleMixtures({ sampler, domains: domains.length, trials, seed })
   const seeds = new Random(seed, 'lab/trials')
@@ -93,6 +87,17 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   await writeFileAtomic(path.join(output, planFile), `${JSON.stringify(plan, null, 1)}\n`, { force })
   await writeFileAtomic(path.join(output, probesFile), probeLines(plan, all), { force: true })
   return plan
+}
+
+/** Rows of `count` texts of each domain, in order. @throws PROBES_TOO_MANY where none would be left */
+function drawProbes(members: readonly (readonly number[])[], domains: readonly string[], count: number, seed: number): number[] {
+  return members.flatMap((rows, d) => {
+    if (rows.length < count + 1) {
+      throw inputError('PROBES_TOO_MANY', `${count} probes of "${domains[d]}" are asked for; there are ${rows.length} texts`,
+        { domain: domains[d], expected: count, found: rows.length }, '--probes-per-domain with a smaller number')
+    }
+    return [...new Random(seed, 'lab/probes', d).permutation(rows.length).subarray(0, count)].map((i) => rows[i])
+  }).sort((a, b) => a - b)
 }
 
 /** Makes the lab's folder. @throws OUTPUT_EXISTS, PLAN_HAS_TRIALS */

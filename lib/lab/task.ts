@@ -39,9 +39,9 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   const recipe = parseRecipe({ ...plan.recipe, seed })
   const output = modelFolder(lab, index)
   await makeFolders(path.dirname(output))
-  await timed('train', () => trainOnce(plan.base.path, output, () => trainOn(plan.base.path, pick(all, rows), recipe,
+  await timed('train', () => trainOnce(output, () => trainOn(plan.base.path, pick(all, rows), recipe,
     { output, dtype: plan.dtype, threads: options.threads, saveSteps: saveStepsOf(plan), signal, onProgress })))
-  const probes = await probesOf(lab, plan, () => probeLines(plan, all))
+  const probes = await probesOf(lab, () => probeLines(plan, all))
   const kept = new Set(plan.probes)
   const trained = pick(all, Int32Array.from(new Set(rows)).filter((row) => !kept.has(row)))
   const { footprints, pool } = await timed('footprint', () => footprintsOf(plan, { ...options, reference: output, probes, trained }))
@@ -76,7 +76,7 @@ export async function recordFailure(lab: string, plan: LabPlan, index: number, e
 }
 
 /** Trains unless the model is there from an earlier run that was stopped after it. */
-async function trainOnce(base: string, output: string, work: () => Promise<unknown>): Promise<void> {
+async function trainOnce(output: string, work: () => Promise<unknown>): Promise<void> {
   try {
     await work()
   } catch (error) {
@@ -94,7 +94,7 @@ function saveStepsOf({ paths, recipe, trials }: LabPlan): number | undefined {
   return Math.max(1, Math.floor(steps / (Number(trajectory.points ?? 5) + 1)))
 }
 
-async function probesOf(lab: string, plan: LabPlan, lines: () => string): Promise<string> {
+async function probesOf(lab: string, lines: () => string): Promise<string> {
   const file = path.join(lab, probesFile)
   const want = lines()
   const there = await readFile(file, 'utf8').catch(() => undefined)

@@ -66,6 +66,7 @@ function forward({ inputs, hidden, outputs, parameters }: Network, x: Float64Arr
     }
     for (; i < inputs; i++) s0 += parameters[row + i] * x[i]
     const sum = s0 + s1 + (s2 + s3)
+    // biome-ignore lint/complexity/useMathMinMax: a look-up of a global is slow inside a vm context
     h[j] = sum > 0 ? sum : 0
   }
   let top = -Infinity

@@ -1,7 +1,7 @@
 import { cholesky, choleskySolve } from './linear-algebra.js'
 import { domainLogits, whyNoClasses } from './probabilities.js'
 import { countByDomain, meanByDomain, softmax } from './sums.js'
-import type { FootprintStatistics, Readout } from './types.js'
+import type { Readout } from './types.js'
 
 // Taken once: a look-up of a global is slow inside a vm context, and these run per probe and class.
 const { exp, log, max } = Math

@@ -1,7 +1,7 @@
 /** Charts as inline SVG: strings in, a string out; colours come from the page's style sheet. */
 
 /** For text and attribute values of HTML and SVG. */
-export function escape(text: string): string {
+export function escapeHtml(text: string): string {
   const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
   // NUL and other control characters are not allowed in HTML at all.
   return text.replace(/[&<>"']/g, (character) => named[character]).replace(/[^\P{Cc}\t\n]/gu, '\ufffd')
@@ -33,8 +33,8 @@ export function barChart(label: string, bars: Bar[]): string {
   bars.forEach(({ name, value, low, high }, i) => {
     const y = i * row + 5
     const middle = y + 9
-    parts.push(`<g><title>${escape(name)}: ${at(100 * value)} % (${at(100 * low)} to ${at(100 * high)} %)</title>` +
-      `<text x="${left - 8}" y="${middle + 4}" text-anchor="end">${escape(shorten(name, 24))}</text>` +
+    parts.push(`<g><title>${escapeHtml(name)}: ${at(100 * value)} % (${at(100 * low)} to ${at(100 * high)} %)</title>` +
+      `<text x="${left - 8}" y="${middle + 4}" text-anchor="end">${escapeHtml(shorten(name, 24))}</text>` +
       `<rect x="${left}" y="${y}" width="${at(x(value) - left)}" height="18" fill="${seriesStyle(i).color}"/>` +
       `<path class="interval" d="M${at(x(low))} ${middle}H${at(x(high))}M${at(x(low))} ${middle - 5}v10` +
       `M${at(x(high))} ${middle - 5}v10"/></g>`)
@@ -66,7 +66,7 @@ export function lineChart(label: string, unit: string, series: Series[]): string
     parts.push(`<text class="axis" x="${at(x(tick))}" y="${top + height + 18}" text-anchor="middle">${tick}</text>`)
   }
   parts.push(`<text class="axis" x="${left + width / 2}" y="${top + height + 34}" text-anchor="middle">λ</text>`,
-    `<text class="axis" x="4" y="${top - 1}">${escape(unit)}</text>`)
+    `<text class="axis" x="4" y="${top - 1}">${escapeHtml(unit)}</text>`)
   series.forEach((one, i) => {
     const { color, dash } = seriesStyle(i)
     const point = (k: number, by: number) => `${at(x(one.x[k]))},${at(y(one.y[k] + by))}`
@@ -77,13 +77,13 @@ export function lineChart(label: string, unit: string, series: Series[]): string
       parts.push(`<polygon points="${[...upper, ...lower].join(' ')}" fill="${color}" opacity=".15"/>`)
     }
     parts.push(`<polyline points="${indices.map((k) => point(k, 0)).join(' ')}" fill="none" stroke="${color}" ` +
-      `stroke-width="2"${dash && ` stroke-dasharray="${dash}"`}><title>${escape(one.name)}</title></polyline>`)
+      `stroke-width="2"${dash && ` stroke-dasharray="${dash}"`}><title>${escapeHtml(one.name)}</title></polyline>`)
   })
   return svg(label, left + width + 20, top + height + 40, parts)
 }
 
 function svg(label: string, width: number, height: number, parts: string[]): string {
-  return `<svg role="img" aria-label="${escape(label)}" viewBox="0 0 ${width} ${height}" width="${width}">` +
+  return `<svg role="img" aria-label="${escapeHtml(label)}" viewBox="0 0 ${width} ${height}" width="${width}">` +
     `${parts.join('')}</svg>`
 }
 

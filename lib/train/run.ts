@@ -47,7 +47,7 @@ export const recordFile = 'warp.train.json'
 export async function trainOn(baseDir: string, texts: LabelledTexts, recipe: Recipe, options: TrainingOutput): Promise<TrainingResult> {
   const { output, dtype = 'F32', force = false } = options
   const prepared = await prepare(baseDir, texts, recipe, options)
-  const { base, labels, shapes, trainable, record } = prepared
+  const { base, labels, shapes, record } = prepared
   await makeFolders(output)
   const state = force ? await discard(output) : await findState(output, keyOf(record))
   const trainer = await openTrainer(prepared)

@@ -245,7 +245,8 @@ uint64_t gradient_bytes(const ModelSpec& spec, size_t texts, size_t domains, siz
   const bool pooler = !head_plan(spec).pooler_weight.empty();
   const uint64_t h = spec.hidden, rows = spec.labels + (pooler ? h : 0), elements = rows * (h + 1);
   const uint64_t heads = (points + 2) * (pooler ? 2 * h * h : 0) * 4;
-  const uint64_t accumulators = elements * (domains * (8 + 4 + 4) + 8 * 3);  // mean, one point, packed; squares, inverse, δ
+  // mean, one point, packed; squares, inverse, δ
+  const uint64_t accumulators = elements * (domains * (8 + 4 + 4) + 8 * 3);
   const uint64_t worker = std::max<uint64_t>(kProbeBlock * points * h * 4 * 6 + elements * 8, texts * h * 4 * 6);
   const uint64_t statistics = texts * (domains + 2) * 8 * 4;
   return heads + accumulators + uint64_t(threads) * worker + statistics;

@@ -7,7 +7,10 @@ import { fixtureModel } from '../models.js'
 import { makePair, pairProbes, type TestPair } from '../pair.js'
 
 /** Spoils a pair; gives more options of the command, or of how it is run. */
+// biome-ignore lint/suspicious/noConfusingVoidType: most only spoil, by calls that give nothing
 type Spoil = (pair: TestPair) => { args?: string[]; probes?: string[] } & CommandOptions | void
+// biome-ignore lint/suspicious/noExplicitAny: a document of any kind, changed in place
+type Json = any
 type Row = [what: string, code: string, spoil: Spoil, says: RegExp]
 
 async function refuse(code: string, spoil: Spoil, says: RegExp): Promise<void> {
@@ -24,7 +27,7 @@ async function refuse(code: string, spoil: Spoil, says: RegExp): Promise<void> {
 }
 
 /** Changes a file's JSON. */
-function edit(file: string, change: (value: any) => unknown): void {
+function edit(file: string, change: (value: Json) => unknown): void {
   const value = JSON.parse(readFileSync(file, 'utf8'))
   writeFileSync(file, JSON.stringify(change(value) ?? value))
 }
@@ -72,7 +75,7 @@ const pairs: Row[] = [
   ['a point twice', 'LAMBDA_DUPLICATE', () => ({ args: ['--lambdas', '0.5,0.5'] }), /twice/],
   ['a direction of length zero', 'DIRECTION_ZERO', () => ({ args: ['--lambdas', '0.5,1'] }), /lambda = 1/],
 ]
-const both = (change: (tokenizer: any) => unknown): Spoil => ({ base, reference }) =>
+const both = (change: (tokenizer: Json) => unknown): Spoil => ({ base, reference }) =>
   [base, reference].forEach((dir) => edit(join(dir, 'tokenizer.json'), change))
 const tokenizers: Row[] = [
   ['none', 'TOKENIZER_MISSING', ({ base, reference }) => [base, reference].forEach((dir) => rmSync(join(dir, 'tokenizer.json'))), /tokenizer\.json/],

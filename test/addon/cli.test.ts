@@ -96,6 +96,7 @@ describe('results and the rest', () => {
   })
 
   test('a reader that has had enough does not hide that a run failed', () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
     const script = '"$0" "$1" recover --json 2>/dev/null | true; echo "${PIPESTATUS[0]}"'
     const { stdout } = spawnSync('bash', ['-c', script, process.execPath, join(repositoryRoot, 'dist/bin/warp.js')], { encoding: 'utf8' })
     expect(stdout).toBe('2\n')
@@ -181,7 +182,7 @@ describe('outputs', () => {
     const result = await recovered(['-o', out])
     expect(readdirSync(out).sort()).toEqual(names)
     expect(JSON.parse(readFileSync(join(out, 'result.json'), 'utf8'))).toEqual(result)
-    expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/^<!doctype html>[^]*<\/html>\n$/)
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/)
     const bytes = readFileSync(join(out, 'alignment.npy'))
     expect(bytes.subarray(0, 8).toString('latin1')).toBe('\x93NUMPY\x01\x00')
     const start = 10 + bytes.readUInt16LE(8)

@@ -115,7 +115,10 @@ describe('a callback', () => {
         closed = true
       }
     }
-    await expect(run(batches(), { onText: ({ record: { row } }) => (calls++, row === 7 ? fail() : undefined) })).rejects.toThrow('no')
+    await expect(run(batches(), { onText: ({ record: { row } }) => {
+      calls++
+      return row === 7 ? fail() : undefined
+    } })).rejects.toThrow('no')
     expect([closed, calls]).toEqual([true, 8])
   })
 })

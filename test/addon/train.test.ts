@@ -56,7 +56,7 @@ const rows = (flat: ArrayLike<number>, width: number) =>
   Array.from({ length: flat.length / width }, (_, i) => Array.from({ length: width }, (_, j) => flat[i * width + j]))
 const largest = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => Math.max(a, Math.abs(b)), 0)
 const apart = (a: ArrayLike<number>, b: ArrayLike<number>) => largest(Array.from(a, (x, i) => x - b[i]))
-const valueOf = (trainer: Handle, name: string, count: number, part: 'value' | 'first' | 'second' = 'value') =>
+const valuesOf = (trainer: Handle, name: string, count: number, part: 'value' | 'first' | 'second' = 'value') =>
   new Float32Array(addon().readTrainer(trainer, name, part, 'F32', 0, count))
 
 describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
@@ -143,7 +143,7 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
       : ['wpe.weight', 'h.0.attn.c_attn.weight', 'h.1.mlp.c_proj.weight', 'ln_f.bias']) {
       const g = all[name]
       const norm = Math.sqrt(g.reduce((sum, x) => sum + x * x, 0))
-      const at = valueOf(trainer, name, g.length)
+      const at = valuesOf(trainer, name, g.length)
       const lossAt = async (t: number) => {
         addon().writeTrainer(trainer, name, 'value', 0, at.map((x, i) => x + t * g[i] / norm))
         return (await gradients(trainer, s.texts)).loss
@@ -168,10 +168,10 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
       expect(Object.keys(got).sort()).toEqual([...trainable].sort())
       for (const name of trainable) expect(got[name]).toEqual(full[name])
       const still1 = s.names.find((name) => !trainable.includes(name))!
-      const before = valueOf(trainer, still1, 10)
+      const before = valuesOf(trainer, still1, 10)
       await steps(trainer, s.texts, { batches: [[0, 1, 2]] })
-      expect(valueOf(trainer, still1, 10)).toEqual(before)
-      expect(valueOf(trainer, trainable[0], 10)).not.toEqual(full[trainable[0]])
+      expect(valuesOf(trainer, still1, 10)).toEqual(before)
+      expect(valuesOf(trainer, trainable[0], 10)).not.toEqual(full[trainable[0]])
       trainer.close()
     }
   })
@@ -182,7 +182,7 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     const { norm } = await steps(trainer, s.texts, { batches: [[0, 1, 2, 3]], optimizer: { ...adamw, clip: 0.5 } })
     let sum = 0
     for (const name of s.names) {
-      for (const m of valueOf(trainer, name, s.want[`gradient.${s.stored.get(name)}`].length, 'first')) sum += (m / 0.1) ** 2
+      for (const m of valuesOf(trainer, name, s.want[`gradient.${s.stored.get(name)}`].length, 'first')) sum += (m / 0.1) ** 2
     }
     expect(norm[0]).toBeGreaterThan(0.5)
     expect(Math.sqrt(sum)).toBeCloseTo(0.5, 4)
@@ -196,13 +196,13 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     await steps(through, s.texts, { batches: batches.slice(0, 3) })
     const resumed = await s.open({ seed: 2, dropout: { ...still, hidden: 0.1 } })
     for (const [i, name] of s.names.entries()) {
-      for (const part of ['value', 'first', 'second'] as const) addon().writeTrainer(resumed, name, part, 0, valueOf(through, name, sizes[i], part))
+      for (const part of ['value', 'first', 'second'] as const) addon().writeTrainer(resumed, name, part, 0, valuesOf(through, name, sizes[i], part))
     }
     addon().trainerStep(resumed, 3)
     const a = await steps(through, s.texts, { batches: batches.slice(3) })
     const b = await steps(resumed, s.texts, { batches: batches.slice(3) })
     expect(b).toEqual(a)
-    for (const [i, name] of s.names.entries()) expect(valueOf(resumed, name, sizes[i])).toEqual(valueOf(through, name, sizes[i]))
+    for (const [i, name] of s.names.entries()) expect(valuesOf(resumed, name, sizes[i])).toEqual(valuesOf(through, name, sizes[i]))
     through.close()
     resumed.close()
   })
@@ -213,7 +213,7 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     await expect(steps(trainer, s.texts, { batches: Array.from({ length: 20 }, () => [0, 1]), rate: 1e30 }))
       .rejects.toMatchObject({ code: 'TRAINING_DIVERGED', kind: 'input', message: expect.stringMatching(/step \d+ is not finite/) })
     expect(addon().trainerStep(trainer)).toBeGreaterThan(0)
-    expect(valueOf(trainer, name, 10).every(Number.isFinite)).toBe(true)
+    expect(valuesOf(trainer, name, 10).every(Number.isFinite)).toBe(true)
     trainer.close()
   })
 

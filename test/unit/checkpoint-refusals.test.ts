@@ -147,7 +147,7 @@ const rows: Row[] = [
       return dir
     },
   ],
-  ['a tensor that is not in its shard', 'INDEX_TENSOR_MISSING', () => indexed((map) => void (map['ghost'] = first))],
+  ['a tensor that is not in its shard', 'INDEX_TENSOR_MISSING', () => indexed((map) => void (map.ghost = first))],
   [
     'a tensor that is in the other shard',
     'INDEX_TENSOR_MISSING',

@@ -1,4 +1,4 @@
-import { Random } from '../../lib/random.js'
+import type { Random } from '../../lib/random.js'
 import type { FootprintStatistics, GradientStatistics } from '../../lib/readouts/types.js'
 
 /** Random rows of standard normal numbers. */

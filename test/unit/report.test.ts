@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { footprintOf, readMixtures } from '../../lib/readouts/index.js'
 import { Random } from '../../lib/random.js'
 import { displayWidth, safeName, tableBlocks, wrap } from '../../lib/report/columns.js'
-import { barChart, escape, lineChart } from '../../lib/report/charts.js'
+import { barChart, escapeHtml, lineChart } from '../../lib/report/charts.js'
 import { htmlReport, terminalReport } from '../../lib/report/index.js'
 import type { RecoverResult } from '../../lib/report/index.js'
 import { resultJsonSchema, resultSchema } from '../../lib/report/schema.js'
@@ -183,8 +183,8 @@ describe('page', () => {
     expect(html).toContain('&lt;script&gt;alert(1)')
   })
 
-  test('escape leaves nothing that ends a text or an attribute', () => {
-    expect(escape('<a href="x">&\'\u0007</a>\n')).toBe('&lt;a href=&quot;x&quot;&gt;&amp;&#39;\ufffd&lt;/a&gt;\n')
+  test('escapeHtml leaves nothing that ends a text or an attribute', () => {
+    expect(escapeHtml('<a href="x">&\'\u0007</a>\n')).toBe('&lt;a href=&quot;x&quot;&gt;&amp;&#39;\ufffd&lt;/a&gt;\n')
   })
 
   test('bars are as long as the shares, intervals where they lie', () => {

@@ -203,11 +203,15 @@ export class Tokenizer {
       model.encoder.encode(part, out)
     } else if (model.kind === 'wordpiece') {
       const clean = model.normalizer === null ? part : model.normalizer.normalize(part)
-      normalized.split(clean, (text) => (model.encoder.encodeNormalized(text, out), !out.full),
-        (token) => this.pushToken(token, out))
+      normalized.split(clean, (text) => {
+        model.encoder.encodeNormalized(text, out)
+        return !out.full
+      }, (token) => this.pushToken(token, out))
     } else {
-      normalized.split(part, (text) => (model.encoder.encode(text, out), !out.full),
-        (token) => this.pushToken(token, out))
+      normalized.split(part, (text) => {
+        model.encoder.encode(text, out)
+        return !out.full
+      }, (token) => this.pushToken(token, out))
     }
     return !out.full
   }

@@ -11,7 +11,7 @@ export interface WordPieceOptions {
   maxCharsPerWord: number
 }
 
-const whitespace = 1
+// of the flags; 1 is white space
 const punctuation = 2
 
 /** BertPreTokenizer and greedy longest-match WordPiece (Wu et al. 2016, section 4.1). */

@@ -8,7 +8,9 @@ import { integer } from '../values.js'
 type Flags = FrameOptions & { output: string; force?: boolean; seed: number; threads?: number }
 
 export function register(program: Command): void {
-  const command = program.command('demo').description('fine-tunes a small model on a secret mixture of real texts, and recovers the mixture')
+  const command = program
+    .command('demo')
+    .description('fine-tunes a small model on a secret mixture of real texts, and recovers the mixture')
   framed(command)
     .option('-o, --output <folder>', 'for the texts, the model, the result and the report', 'warp-demo')
     .option('--force', 'use a folder that holds other files')
@@ -17,7 +19,9 @@ export function register(program: Command): void {
     .action(demoCommand)
 }
 
-const story = (seed: number): string => `A small BERT that has read the King James Bible and some sonnets is now fine-tuned to tell apart five kinds of text:
+const story = (
+  seed: number,
+): string => `A small BERT that has read the King James Bible and some sonnets is now fine-tuned to tell apart five kinds of text:
 law, psalms, gospels, letters and sonnets. How many of its 500 training texts are of each kind is a secret, drawn from
 seed ${seed}. Then recover() gets the weights before and after, and 1 000 other texts of these kinds. Nothing else.`
 
@@ -47,13 +51,25 @@ async function demoCommand({ output, force, seed, threads, json, quiet, verbose 
 }
 
 /** The recommended mixture beside the truth, then the trace. */
-function revealed({ folder, seed, models, training, recovered: { result }, truth, errors, trace }: DemoOutcome): string {
+function revealed({
+  folder,
+  seed,
+  models,
+  training,
+  recovered: { result },
+  truth,
+  errors,
+  trace,
+}: DemoOutcome): string {
   const { readout, mixture, interval } = result.recommended
   const width = Math.max(...truth.domains.map((name) => name.length))
   const share = (x: number): string => `${(100 * x).toFixed(1).padStart(5)} %`
   const texts = truth.counts.reduce((sum, count) => sum + count, 0)
   const points = (error: number): string => `${(100 * error).toFixed(1)} points`
-  const { estimate, interval: [low, high] } = trace.trainingTexts
+  const {
+    estimate,
+    interval: [low, high],
+  } = trace.trainingTexts
   const [probes, secret] = ['probes.jsonl', 'training.jsonl'].map((name) => join(folder, name))
   return [
     `The secret of seed ${seed}, opened now: ${texts} training texts, none of them among the probes`,

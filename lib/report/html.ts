@@ -47,10 +47,12 @@ export function htmlReport(result: RecoverResult): string {
     section('Inputs', inputTable(result)),
     section('Run', runTable(result)),
   ]
-  return '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
+  return (
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">' +
     '<meta name="viewport" content="width=device-width, initial-scale=1">' +
     `<title>Recovered mixture</title><style>${style}</style></head>\n<body>\n${sections.join('\n')}\n</body></html>\n`
+  )
 }
 
 function section(title: string, body: string): string {
@@ -73,8 +75,10 @@ function inputsLine(result: RecoverResult): string {
 function table(head: string[], rows: string[][], classes: string[] = []): string {
   const row = (cells: string[], tag: string) => cells.map((cell) => `<${tag}>${cell}</${tag}>`).join('')
   const body = rows.map((cells, i) => `<tr${classes[i] ? ` class="${classes[i]}"` : ''}>${row(cells, 'td')}</tr>`)
-  return `<div class="scroll"><table><thead><tr>${row(head, 'th')}</tr></thead>` +
+  return (
+    `<div class="scroll"><table><thead><tr>${row(head, 'th')}</tr></thead>` +
     `<tbody>${body.join('')}</tbody></table></div>`
+  )
 }
 
 function wordTable(rows: [string, string][]): string {
@@ -103,8 +107,12 @@ function skippedList({ skipped }: RecoverResult): string {
 }
 
 function footprintChart({ domains, lambdas, footprint }: RecoverResult): string {
-  const series = domains.map(({ name }, d) =>
-    ({ name, x: lambdas, y: footprint.mean[d], error: footprint.standardError[d] }))
+  const series = domains.map(({ name }, d) => ({
+    name,
+    x: lambdas,
+    y: footprint.mean[d],
+    error: footprint.standardError[d],
+  }))
   return lineChart('Mean Mimic Score of each domain along the path', 'score ± standard error', series)
 }
 
@@ -117,29 +125,47 @@ function legend({ domains }: RecoverResult): string {
   const items = domains.map(({ name }, d) => {
     const { color, dash } = seriesStyle(d)
     const line = dash ? `stroke-dasharray="${dash}" ` : ''
-    return `<li><svg width="24" height="8" viewBox="0 0 24 8" aria-hidden="true"><path d="M0 4H24" stroke="${color}" ` +
+    return (
+      `<li><svg width="24" height="8" viewBox="0 0 24 8" aria-hidden="true"><path d="M0 4H24" stroke="${color}" ` +
       `${line}stroke-width="3"/></svg> ${escapeHtml(name)}</li>`
+    )
   })
   return `<ul class="legend">${items.join('')}</ul>`
 }
 
 function domainTable({ domains, diagnostics }: RecoverResult): string {
   const { accuracy } = diagnostics
-  return table(['', 'probes', 'truncated', 'accuracy of the reference'], domains.map(({ name, probes, truncated }) =>
-    [escapeHtml(name), String(probes), String(truncated), accuracy ? percent(accuracy.domains[name]) : '–']))
+  return table(
+    ['', 'probes', 'truncated', 'accuracy of the reference'],
+    domains.map(({ name, probes, truncated }) => [
+      escapeHtml(name),
+      String(probes),
+      String(truncated),
+      accuracy ? percent(accuracy.domains[name]) : '–',
+    ]),
+  )
 }
 
 function inputTable({ inputs }: RecoverResult): string {
-  return table(['', 'path', 'bytes', 'sha256'], inputs.map(({ role, path, size, sha256 }) => [
-    escapeHtml(role), escapeHtml(path), String(size), `<code>${escapeHtml(sha256)}</code>`,
-  ]))
+  return table(
+    ['', 'path', 'bytes', 'sha256'],
+    inputs.map(({ role, path, size, sha256 }) => [
+      escapeHtml(role),
+      escapeHtml(path),
+      String(size),
+      `<code>${escapeHtml(sha256)}</code>`,
+    ]),
+  )
 }
 
 function runTable(result: RecoverResult): string {
   const { tool, timings } = result
   const phases = Object.entries(timings).map(([phase, time]) => `${phase} ${time.toFixed(1)}`)
   return wordTable([
-    ['tool', `${tool.name} ${tool.version}${tool.commit ? ` (${tool.commit.slice(0, 12)})` : ''}, ${tool.device}, products ${tool.library}`],
+    [
+      'tool',
+      `${tool.name} ${tool.version}${tool.commit ? ` (${tool.commit.slice(0, 12)})` : ''}, ${tool.device}, products ${tool.library}`,
+    ],
     ['path', `${result.path}, ${result.lambdas.length} points, scope ${result.scope}, seed ${result.seed}`],
     ['time', `${seconds(timings).toFixed(1)} s (${phases.join(', ')})`],
     ['memory', `${Math.ceil(result.peakMemoryBytes / 2 ** 20)} MiB at the peak`],

@@ -133,11 +133,13 @@ const rows: Row[] = [
     'a\0.safetensors',
     'x..safetensors',
     '',
-  ].map((name): Row => [
-    `the shard name ${JSON.stringify(name)}`,
-    'INDEX_SHARD_NAME',
-    () => indexed((map) => void (map['classifier.bias'] = name)),
-  ]),
+  ].map(
+    (name): Row => [
+      `the shard name ${JSON.stringify(name)}`,
+      'INDEX_SHARD_NAME',
+      () => indexed((map) => void (map['classifier.bias'] = name)),
+    ],
+  ),
   [
     'a missing shard',
     'INDEX_SHARD_MISSING',

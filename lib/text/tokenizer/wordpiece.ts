@@ -23,7 +23,10 @@ export class WordPiece {
   /** ids of the one-character words of ASCII punctuation */
   private readonly ascii: readonly (readonly number[])[]
 
-  constructor(private readonly options: WordPieceOptions, private readonly normalizer: BertNormalizer | null) {
+  constructor(
+    private readonly options: WordPieceOptions,
+    private readonly normalizer: BertNormalizer | null,
+  ) {
     const { vocab, prefix } = options
     const continuing = new Map<string, number>()
     let longest = 1

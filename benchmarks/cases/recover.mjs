@@ -73,7 +73,8 @@ export default async function ({
     JSON.parse(
       run(process.execPath, [
         '-e',
-        `console.log(require(${JSON.stringify(path.join(root, 'dist/lib/native/load.js'))}).addon().measureProduct(288, 768, 768, 40, ${threads}))`,
+        `console.log(require(${JSON.stringify(path.join(root, 'dist/lib/native/load.js'))}` +
+          `).addon().measureProduct(288, 768, 768, 40, ${threads}))`,
       ]).stdout,
     )
 

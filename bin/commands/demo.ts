@@ -19,11 +19,14 @@ export function register(program: Command): void {
     .action(demoCommand)
 }
 
-const story = (
-  seed: number,
-): string => `A small BERT that has read the King James Bible and some sonnets is now fine-tuned to tell apart five kinds of text:
+function story(seed: number): string {
+  return (
+    'A small BERT that has read the King James Bible and some sonnets is now fine-tuned to tell apart five kinds of ' +
+    `text:
 law, psalms, gospels, letters and sonnets. How many of its 500 training texts are of each kind is a secret, drawn from
 seed ${seed}. Then recover() gets the weights before and after, and 1 000 other texts of these kinds. Nothing else.`
+  )
+}
 
 async function demoCommand({ output, force, seed, threads, json, quiet, verbose }: Flags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
@@ -76,13 +79,19 @@ function revealed({
     `  ${''.padEnd(width)}  recovered      interval         truth     trace`,
     ...truth.domains.map((name, d) => {
       const [from, to] = interval[name].map(share)
-      return `  ${name.padEnd(width)}  ${share(mixture[name])}   ${from} –${to}  ${share(truth.mixture[d])}  ${share(trace.mixture[name])}`
+      return (
+        `  ${name.padEnd(width)}  ${share(mixture[name])}   ${from} –${to}  ${share(truth.mixture[d])}  ` +
+        `${share(trace.mixture[name])}`
+      )
     }),
-    `  mean error of ${readout}: ${points(errors[readout])}; of the paper's softmax: ${points(errors.softmax)}; of equal shares: ${points(errors.uniform)}`,
-    `  trace: with the training texts among ${trace.candidates} candidates, the embedding table tells ${Math.round(estimate)} of them (${Math.round(low)} – ${high === null ? '…' : Math.round(high)});`,
+    `  mean error of ${readout}: ${points(errors[readout])}; of the paper's softmax: ${points(errors.softmax)}; of ` +
+      `equal shares: ${points(errors.uniform)}`,
+    `  trace: with the training texts among ${trace.candidates} candidates, the embedding table tells ` +
+      `${Math.round(estimate)} of them (${Math.round(low)} – ${high === null ? '…' : Math.round(high)});`,
     `  of the ${Math.round(estimate)} likeliest ${trace.found} were trained on; mean error ${points(trace.error)}`,
     '',
-    `Fine-tuned in ${training.steps} steps, ${training.seconds.toFixed(1)} s. Report: ${join(folder, 'report.html')}. Another secret: --seed ${seed + 1}`,
+    `Fine-tuned in ${training.steps} steps, ${training.seconds.toFixed(1)} s. Report: ` +
+      `${join(folder, 'report.html')}. Another secret: --seed ${seed + 1}`,
     'The same by hand:',
     `  warp recover --base ${models.base} --base-head ${models.baseHead} \\`,
     `    --reference ${models.reference} --probes ${probes}`,

@@ -12,9 +12,11 @@ export function register(program: Command): void {
         return {
           json: found,
           text: [
-            `warp ${found.version}, Node ${found.node}, ${found.platform}, ${found.processors.count} × ${found.processors.model}, ${gib} GiB`,
+            `warp ${found.version}, Node ${found.node}, ${found.platform}, ${found.processors.count} × ` +
+              `${found.processors.model}, ${gib} GiB`,
             `  cpu   ${found.cpu}`,
-            `  cuda  ${found.cuda.compiled ? 'compiled' : 'not compiled'}, ${found.cuda.available ? `available: ${found.cuda.name}` : `not available: ${found.cuda.error}`}`,
+            `  cuda  ${found.cuda.compiled ? 'compiled' : 'not compiled'}, ` +
+              `${found.cuda.available ? `available: ${found.cuda.name}` : `not available: ${found.cuda.error}`}`,
             `  --device auto takes ${found.auto.device}: ${found.auto.reason}`,
           ].join('\n'),
         }

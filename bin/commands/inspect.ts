@@ -19,7 +19,8 @@ function text(found: import('../../lib/checkpoint/index.js').Inspection): string
   const lines = [
     `${found.dir}: ${found.architectureName || 'unknown architecture'}, usable for ${uses[found.usable]}`,
     a &&
-      `  ${a.layers} layers, hidden ${a.hiddenSize}, ${a.heads} heads, vocabulary ${a.vocabularySize}, ${a.maxPositions} positions`,
+      `  ${a.layers} layers, hidden ${a.hiddenSize}, ${a.heads} heads, vocabulary ${a.vocabularySize}, ` +
+        `${a.maxPositions} positions`,
     `  ${found.parameters.toLocaleString('en')} parameters in ${found.tensors.length} tensors: ` +
       Object.entries(found.dtypes)
         .map(([dtype, count]) => `${count} ${dtype}`)

@@ -106,14 +106,19 @@ function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'outpu
   } = made.estimate
   const megabytes = (n: number): string => `${(n / 1e6).toPrecision(3)} MB`
   return [
-    `${made.trials.length} trials of ${each} texts, ${made.probes.length} probes, paths ${made.paths.map(({ path: family }) => family ?? 'linear').join(', ')}`,
+    `${made.trials.length} trials of ${each} texts, ${made.probes.length} probes, paths ` +
+      `${made.paths.map(({ path: family }) => family ?? 'linear').join(', ')}`,
     ...made.domains.map(
       (name, d) =>
-        `  ${name.padEnd(width)}  ${made.counts[d]} texts; trained on ${Math.min(...made.trials.map(({ counts }) => counts[d]))} to ${Math.max(...made.trials.map(({ counts }) => counts[d]))}`,
+        `  ${name.padEnd(width)}  ${made.counts[d]} texts; trained on ` +
+        `${Math.min(...made.trials.map(({ counts }) => counts[d]))} to ` +
+        `${Math.max(...made.trials.map(({ counts }) => counts[d]))}`,
     ),
-    `  time  about ${duration(seconds)} on the ${pilot.threads} cores here: ${trial.trainSeconds.toFixed(1)} s of training a trial, ${trial.footprintSeconds.toFixed(1)} s of footprints`,
+    `  time  about ${duration(seconds)} on the ${pilot.threads} cores here: ${trial.trainSeconds.toFixed(1)} s of ` +
+      `training a trial, ${trial.footprintSeconds.toFixed(1)} s of footprints`,
     `  disk  ${megabytes(kept)} stay; ${megabytes(running)} more for each trial that runs`,
-    `  (a pilot of ${pilot.steps} steps, ${pilot.secondsPerStep.toPrecision(3)} s each, and ${pilot.probes} probes, ${pilot.scoreSeconds.toPrecision(3)} s)`,
+    `  (a pilot of ${pilot.steps} steps, ${pilot.secondsPerStep.toPrecision(3)} s each, and ${pilot.probes} ` +
+      `probes, ${pilot.scoreSeconds.toPrecision(3)} s)`,
     dryRun ? 'nothing was written' : `run it: warp lab run ${output}`,
   ].join('\n')
 }
@@ -170,7 +175,8 @@ function run(command: Command): void {
 
 function runPlanText({ executor, threads, earlier, tasks, seconds }: LabRunPlan): string {
   return [
-    `${tasks.length} trials to run (${executor}, ${threads} ${threads === 1 ? 'thread' : 'threads'} each)${earlier.length > 0 ? `; ${earlier.length} are there` : ''}`,
+    `${tasks.length} trials to run (${executor}, ${threads} ${threads === 1 ? 'thread' : 'threads'} ` +
+      `each)${earlier.length > 0 ? `; ${earlier.length} are there` : ''}`,
     ...(tasks.length > 0
       ? [`  trials ${tasks.join(', ')}`, `  about ${duration(seconds)} at the speed of the machine that planned`]
       : []),
@@ -213,7 +219,8 @@ function fit(command: Command): void {
             await saveProjector(path.join(output, projectorFile(document)), document, flags.force)
           const lines = fitted.map(
             (document) =>
-              `  ${projectorFile(document).padEnd(28)} mean absolute error ${document.training.error.toFixed(4)} on folds left out`,
+              `  ${projectorFile(document).padEnd(28)} mean absolute error ${document.training.error.toFixed(4)} ` +
+              'on folds left out',
           )
           return {
             json: fitted,

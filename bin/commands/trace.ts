@@ -100,7 +100,8 @@ function report(result: TraceResult): string {
       `  trained tokens  ${tokens.count} of ${tokens.rows}` +
         (tokens.undecided > 0 ? `, ${tokens.undecided} undecided` : ''),
     result.decay !== null &&
-      `  decay           ${result.decay.toExponential(4)} (sum of learning rate times weight decay: ${result.weightDecaySum!.toExponential(3)})`,
+      `  decay           ${result.decay.toExponential(4)} (sum of learning rate times weight decay: ` +
+        `${result.weightDecaySum!.toExponential(3)})`,
     result.longestText !== null && `  longest text    ${result.longestText} tokens`,
     `  frozen          ${frozen.length} of ${result.comparedTensors} tensors` +
       (frozen.length > 0 ? `: ${frozen.slice(0, 3).join(', ')}${frozen.length > 3 ? ', …' : ''}` : ''),

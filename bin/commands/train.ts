@@ -68,8 +68,8 @@ function planText(plan: TrainPlan): string {
   const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`
   const { texts, labels, counts, tokens, steps, resumesAt, trained, notes } = plan
   return [
-    `${texts} texts of ${labels.length} classes (${labels.map((name, c) => `${name} ${counts[c]}`).join(', ')}), ${tokens} tokens; ` +
-      `${steps} steps${resumesAt > 0 ? `, ${resumesAt} of them taken` : ''}`,
+    `${texts} texts of ${labels.length} classes (${labels.map((name, c) => `${name} ${counts[c]}`).join(', ')}), ` +
+      `${tokens} tokens; ${steps} steps${resumesAt > 0 ? `, ${resumesAt} of them taken` : ''}`,
     `  trains  ${trained.parameters} of ${trained.of} parameters`,
     `  memory  ${mib(plan.peakMemoryBytes)} at the peak, ${mib(plan.workingMemoryBytes)} of it working buffers`,
     `  disk    ${mib(plan.diskBytes)}, the state to resume from included`,
@@ -94,7 +94,8 @@ function summary({
   const tenth = Math.max(1, Math.floor(steps / 10))
   const rate = (data.tokens * recipe.epochs * (steps - resumedAt)) / steps / seconds
   return [
-    `${data.texts} texts of ${data.labels.length} classes, ${data.tokens} tokens; ${steps} steps${resumedAt > 0 ? `, ${resumedAt} of them earlier` : ''}`,
+    `${data.texts} texts of ${data.labels.length} classes, ${data.tokens} tokens; ${steps} ` +
+      `steps${resumedAt > 0 ? `, ${resumedAt} of them earlier` : ''}`,
     `  loss    ${mean(loss.slice(0, tenth))} at first, ${mean(loss.slice(-tenth))} at last`,
     `  trained ${trained.parameters} of ${trained.of} parameters, ${Math.round(rate)} tokens a second`,
     ...(checkpoints.length > 0 ? [`  checkpoints at ${checkpoints.join(', ')}`] : []),

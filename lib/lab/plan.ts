@@ -103,12 +103,9 @@ export function poolOf(members: number[][], probes: number[], pool: LabPlan['poo
 
 /** The probes as JSONL with label and domain. */
 export function probeLines({ probes, labels, domains }: Decided, all: LabelledTexts): string {
-  return probes
-    .map(
-      (row) =>
-        `${JSON.stringify({ text: all.texts[row], label: labels[all.label[row]], domain: domains[all.domain[row]] })}\n`,
-    )
-    .join('')
+  const line = (row: number): string =>
+    JSON.stringify({ text: all.texts[row], label: labels[all.label[row]], domain: domains[all.domain[row]] })
+  return probes.map((row) => `${line(row)}\n`).join('')
 }
 
 /** Reads a lab's plan. @throws WarpError PLAN_MISSING, PLAN_VERSION, PLAN_FORM, PLAN_EDITED */

@@ -102,7 +102,8 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   } = options
   const base = await openModel(dir)
   const recipe = parseRecipe(options.recipe ?? {})
-  for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family) // its checkpoints are yet to be made
+  // a trajectory's checkpoints are yet to be made
+  for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family)
   const reading = readingOf(options)
   const all = await readLabelledTexts(data, reading, base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all

@@ -137,7 +137,8 @@ function membershipRows({ trials }: TrialSet): { estimates: Estimates[]; notes: 
   } else {
     const sizes = tallies.map((tally) => sum(tally!.pool))
     notes.push(
-      `membership was inferred over pools of ${range(sizes)} texts, all ${range(trials.map(({ counts }) => sum(counts)))} trained on among them`,
+      `membership was inferred over pools of ${range(sizes)} texts, all ` +
+        `${range(trials.map(({ counts }) => sum(counts)))} trained on among them`,
     )
   }
   return {

@@ -197,7 +197,8 @@ function mixtureResult(
     level,
     intervalIncludes:
       own > 0
-        ? `${resampling}, and on either side ${own.toFixed(3)} for the method's mean error on experts with known mixtures`
+        ? `${resampling}, and on either side ${own.toFixed(3)} for the method's mean error on experts with known ` +
+          'mixtures'
         : `${resampling}; not the error of the method itself`,
   }
 }

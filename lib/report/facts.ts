@@ -47,7 +47,8 @@ export function diagnosticLines({ diagnostics, trace }: RecoverResult): { name: 
         : `${trace.verdict}: ${count} tokens trained, ${undecided} undecided` +
             (longestText === null ? '' : `, longest text ${longestText} tokens`) +
             (trainingTexts
-              ? `; about ${Math.round(trainingTexts.estimate)} training texts, ${Math.round(trainingTexts.inside)} among the probes`
+              ? `; about ${Math.round(trainingTexts.estimate)} training texts, ${Math.round(trainingTexts.inside)} ` +
+                'among the probes'
               : ''),
     )
   }

@@ -92,7 +92,8 @@ function list(items: string[]): string {
 
 function mixtureTable(result: RecoverResult): string {
   const rows = result.mixtures.map(({ readout, description, settings, mixture, interval }) => [
-    `${escapeHtml(readout)}<small>${escapeHtml([description, settingsText(settings)].filter(Boolean).join('; '))}</small>`,
+    `${escapeHtml(readout)}<small>${escapeHtml([description, settingsText(settings)].filter(Boolean).join('; '))}` +
+      '</small>',
     ...result.domains.map(({ name }) => {
       const [low, high] = interval[name]
       return `${percent(mixture[name])}<small>${(100 * low).toFixed(1)} – ${(100 * high).toFixed(1)}</small>`
@@ -164,7 +165,8 @@ function runTable(result: RecoverResult): string {
   return wordTable([
     [
       'tool',
-      `${tool.name} ${tool.version}${tool.commit ? ` (${tool.commit.slice(0, 12)})` : ''}, ${tool.device}, products ${tool.library}`,
+      `${tool.name} ${tool.version}${tool.commit ? ` (${tool.commit.slice(0, 12)})` : ''}, ${tool.device}, ` +
+        `products ${tool.library}`,
     ],
     ['path', `${result.path}, ${result.lambdas.length} points, scope ${result.scope}, seed ${result.seed}`],
     ['time', `${seconds(timings).toFixed(1)} s (${phases.join(', ')})`],

@@ -145,7 +145,8 @@ function conditions(evidence: Evidence, found: Found | undefined): string[] {
     'weight decay was decoupled or absent, so that untrained rows shrink by one common factor',
     ...(evidence.tokens.verdict === 'noisy'
       ? [
-          `about ${Math.ceil(expectedMissed)} trained tokens are hidden by rounding: texts that hold one are wrongly excluded`,
+          `about ${Math.ceil(expectedMissed)} trained tokens are hidden by rounding: texts that hold one are ` +
+            'wrongly excluded',
         ]
       : []),
   ]
@@ -160,12 +161,13 @@ function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): st
     notes.push('the trained tokens contradict every text: none of them was in the training set as tokenised here')
   if (calibrated.short)
     notes.push(
-      'the pool is too small for so many training texts: nothing vouches for their number and mixture, the intervals say so; give more texts for each domain',
+      'the pool is too small for so many training texts: nothing vouches for their number and mixture, the ' +
+        'intervals say so; give more texts for each domain',
     )
   else if (calibrated.size < 0.5) {
     notes.push(
-      `the calibration's sets had ${Math.round(100 * calibrated.size)} % of the training texts, as the pool has no more: ` +
-        'where the vocabulary is nearly used up, intervals are too narrow',
+      `the calibration's sets had ${Math.round(100 * calibrated.size)} % of the training texts, as the pool has no ` +
+        'more: where the vocabulary is nearly used up, intervals are too narrow',
     )
   }
   if (calibrated.blurred)

@@ -174,8 +174,10 @@ function spread(judged: RowJudgement, rows: Uint32Array, count: number): RowJudg
 function explain(tokens: RowJudgement, { tie, inputEmbedding }: ModelDirectory): RowJudgement {
   if (tokens.verdict !== 'none' || !tokens.reason.startsWith('every row')) return tokens
   const cause = tie
-    ? `${inputEmbedding} is also the output layer (${tie.name} is tied to it), and a full softmax moves every row at every step`
-    : 'an output layer may share the table, weight decay may have been part of the gradient (Adam with L2), or the texts may hold every token'
+    ? `${inputEmbedding} is also the output layer (${tie.name} is tied to it), and a full softmax moves every row ` +
+      'at every step'
+    : 'an output layer may share the table, weight decay may have been part of the gradient (Adam with L2), or the ' +
+      'texts may hold every token'
   return { ...tokens, reason: `${tokens.reason}: ${cause}` }
 }
 

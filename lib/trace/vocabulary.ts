@@ -34,7 +34,8 @@ export function matchRows(
   if (!base || !reference) {
     throw inputError(
       'TRACE_VOCABULARY',
-      `tables of ${baseRows} and ${rows} rows; without a tokenizer.json in both folders it is unknown which belong together`,
+      `tables of ${baseRows} and ${rows} rows; without a tokenizer.json in both folders it is unknown which belong ` +
+        'together',
       { found: rows, expected: baseRows },
       'Put the tokenizer.json of each model into its folder.',
     )

@@ -217,7 +217,8 @@ test('the library writes nothing to the console, also when it fails', () => {
   const script = `
     const { recover } = require(process.argv[1])
     const options = JSON.parse(process.argv[2])
-    recover(options).then(() => recover({ ...options, base: '/nowhere' })).catch((error) => { process.exitCode = error.exitCode })
+    recover(options).then(() => recover({ ...options, base: '/nowhere' }))
+      .catch((error) => { process.exitCode = error.exitCode })
   `
   let status = 0
   let written: unknown

@@ -88,7 +88,8 @@ async function errors(expert: string, args: string[]): Promise<{ byReadout: Map<
     ]),
   )
   process.stderr.write(
-    `${expert}: mean error by readout\n${[...byReadout].map(([name, error]) => `  ${name.padEnd(28)} ${error.toFixed(4)}`).join('\n')}\n`,
+    `${expert}: mean error by readout\n` +
+      `${[...byReadout].map(([name, error]) => `  ${name.padEnd(28)} ${error.toFixed(4)}`).join('\n')}\n`,
   )
   return { byReadout, result }
 }
@@ -148,7 +149,8 @@ present('expert-ag', 'ag_news_test.csv')(
       recipe: number[][]
       fast: number[][]
     }
-    const lines = readFileSync(dataFile('ag_news_test.csv'), 'utf8').trimEnd().split('\n') // one row a line in this file
+    // one row a line in this file
+    const lines = readFileSync(dataFile('ag_news_test.csv'), 'utf8').trimEnd().split('\n')
     const probes = join(folder, 'probes.csv')
     writeFileSync(probes, lines.filter((_, i) => i % gold.step === 0).join('\n') + '\n')
     const { alignment } = await footprint({

@@ -147,7 +147,8 @@ test('kill -9 of the runner loses nothing, a second runner changes nothing', asy
     process.execPath,
     [
       '-e',
-      `require(${JSON.stringify(join(repositoryRoot, 'dist/lib/lab/index.js'))}).runLab({ lab: ${JSON.stringify(lab)}, workers: 2, threads: 1 })`,
+      `require(${JSON.stringify(join(repositoryRoot, 'dist/lib/lab/index.js'))}).runLab({ lab: ` +
+        `${JSON.stringify(lab)}, workers: 2, threads: 1 })`,
     ],
     { stdio: 'ignore' },
   )
@@ -223,7 +224,9 @@ test.each([
 
 test('locks: one holder, given back by whoever dies', async () => {
   const file = join(temporaryDirectory(), 'lock')
-  const take = `const lock = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/lab/lock.js'))}).takeLock(${JSON.stringify(file)}); console.log(lock !== null);`
+  const take = `const { takeLock } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/lab/lock.js'))})
+    const lock = takeLock(${JSON.stringify(file)})
+    console.log(lock !== null);`
   const holder = spawn(process.execPath, ['-e', `${take} setInterval(() => lock, 1000)`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -261,7 +264,7 @@ test('the command line: what would be planned and run, and the run', async () =>
   ]
   const dry = await warp(['lab', 'plan', ...args, '-n'])
   expect(dry.stdout).toMatch(
-    /3 trials of 24 texts, 30 probes[\s\S]*time {2}about[\s\S]*disk[\s\S]*pilot of 1 steps[\s\S]*nothing was written\n$/,
+    /3 trials of 24 texts, 30 probes.*time {2}about.*disk.*pilot of 1 steps.*nothing was written\n$/s,
   )
   expect(existsSync(folder)).toBe(false)
   expect((await warp(['lab', 'plan', ...args])).stdout).toMatch(/run it: warp lab run /)

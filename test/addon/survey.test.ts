@@ -73,7 +73,8 @@ test('measures every shared tensor, whatever its dtype and length', async () => 
 })
 
 test('a change within the rounding of the coarser dtype is no move', async () => {
-  const fine = numbers(70_000, 3).map((value) => value + 2 ** -20) // above the multiples of 1/64 by less than BF16 tells
+  // above the multiples of 1/64 by less than BF16 tells
+  const fine = numbers(70_000, 3).map((value) => value + 2 ** -20)
   const stored = numbers(70_000, 3) // which is what truncation makes of it, and rounding where |value| ≥ 1/64
   stored[66_666] += 1 / 64
   const values = { shape: [70_000], values: fine }

@@ -67,8 +67,9 @@ slow(
   'a table of 152 000 × 8 192 bfloat16 is traced within 300 MB',
   () => {
     const script = `const { trace } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/index.js'))})
-    trace({ base: process.argv[1], reference: process.argv[2] }).then(({ result, tokens }) => console.log(JSON.stringify({
-      verdict: result.verdict, count: result.trainedTokens.count, last: tokens.at(-1).id, frozen: result.frozen, rss: process.resourceUsage().maxRSS })))`
+    trace({ base: process.argv[1], reference: process.argv[2] }).then(({ result, tokens }) => console.log(
+      JSON.stringify({ verdict: result.verdict, count: result.trainedTokens.count, last: tokens.at(-1).id,
+      frozen: result.frozen, rss: process.resourceUsage().maxRSS })))`
     const done = spawnSync(process.execPath, ['-e', script, sharded(false), sharded(true)], { encoding: 'utf8' })
     expect(done.stderr).toBe('')
     const found = JSON.parse(done.stdout)

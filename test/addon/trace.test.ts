@@ -188,7 +188,8 @@ describe('tables of different size', () => {
     expect(result).toMatchObject({ verdict: 'exact', addedTokens: 2 })
     expect(tokens.map(({ token }) => token).sort()).toEqual(adamw.tokens.map((id) => vocabularyWords[id]).sort())
     expect(result.notes.join()).toMatch(
-      '2000 tokens compared by their spelling, 1996 of them under another id; 2 rows of the reference have no counterpart',
+      '2000 tokens compared by their spelling, 1996 of them under another id; 2 rows of the reference have no ' +
+        'counterpart',
     )
   })
   test('need both vocabularies', async () => {
@@ -248,7 +249,8 @@ describe('refuses', () => {
     expect(await codeOf(trace({ ...pair, probes: [probeFile(pool())] }))).toBe('TOKENIZER_ID_RANGE')
   })
   test('a tokenizer whose own tokens the trained rows contradict', async () => {
-    const tokenizer = tokenizerJson(vocabularyWords, true) // [CLS] and [SEP] around every text, in training there were none
+    // [CLS] and [SEP] around every text, in training there were none
+    const tokenizer = tokenizerJson(vocabularyWords, true)
     const { tokens } = trainedTables('adamw-decay')
     const pair = { base: writeModel({ tokens: base, tokenizer }), reference: writeModel({ tokens, tokenizer }) }
     expect(await codeOf(trace({ ...pair, probes: [probeFile(pool())] }))).toBe('TRACE_TOKENIZER')

@@ -69,10 +69,12 @@ test('stopped at any step and repeated, it ends with the same bytes', async () =
 test('kill -9 while it trains, then the same command: the same bytes', async () => {
   const whole = await run({ epochs: 40 })
   const output = join(temporaryDirectory(), 'out')
+  const library = join(repositoryRoot, 'dist/lib/train/index.js')
   const script = `
-    const { readLabelledTexts, trainOn, parseRecipe } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/train/index.js'))});
-    readLabelledTexts([${JSON.stringify(data)}], {}, ${JSON.stringify(domains)}).then((texts) => trainOn(${JSON.stringify(base)}, texts,
-      parseRecipe({ epochs: 40, batch: 8, learningRate: 2e-3, seed: 4 }), { output: ${JSON.stringify(output)}, stateSeconds: 0, threads: 1,
+    const { readLabelledTexts, trainOn, parseRecipe } = require(${JSON.stringify(library)});
+    const recipe = parseRecipe({ epochs: 40, batch: 8, learningRate: 2e-3, seed: 4 });
+    readLabelledTexts([${JSON.stringify(data)}], {}, ${JSON.stringify(domains)}).then((texts) => trainOn(
+      ${JSON.stringify(base)}, texts, recipe, { output: ${JSON.stringify(output)}, stateSeconds: 0, threads: 1,
       onProgress: ({ phase, done }) => { if (phase === 'train') process.stdout.write(done + '\\n') } }))`
   await new Promise<void>((resolve) => {
     const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })

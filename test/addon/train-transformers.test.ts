@@ -28,7 +28,8 @@ model.eval()
 ids = [tokenizer(text)['input_ids'] for text in json.load(open(texts, encoding='utf-8'))]
 with torch.no_grad():
     logits = [model(torch.tensor([row])).logits[0].tolist() for row in ids]
-print(json.dumps({'ids': ids, 'logits': logits, 'labels': [model.config.id2label[i] for i in range(model.config.num_labels)],
+labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+print(json.dumps({'ids': ids, 'logits': logits, 'labels': labels,
                   'missing': sorted(info['missing_keys']), 'unexpected': sorted(info['unexpected_keys'])}))
 `
 

@@ -79,7 +79,9 @@ console.log(typeof recover, createRequire(import.meta.url)('${name}').WarpError 
   expect(run('node', ['b.mjs']).trim(), 'function true')
 })
 check('types, from CommonJS and from a module', () => {
-  const text = `import { recover, type RecoverOptions } from '${name}'\nexport const f = (o: RecoverOptions) => recover(o).then((r) => r.result.recommended.mixture)\n`
+  const text =
+    `import { recover, type RecoverOptions } from '${name}'\n` +
+    'export const f = (o: RecoverOptions) => recover(o).then((r) => r.result.recommended.mixture)\n'
   for (const file of ['c.cts', 'c.mts']) write(file, text)
   run('node', [
     path.join(root, 'node_modules/typescript/bin/tsc'),

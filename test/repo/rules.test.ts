@@ -55,6 +55,7 @@ const cases: [string, rules.Rule, rules.Tree][] = [
     new Map([['native/ops/ops.h', '  virtual void turn(size_t n) const = 0;\n']]),
   ],
   ['files are short', rules.filesAreShort(exceptions), new Map([['lib/a.ts', 'x\n'.repeat(401)]])],
+  ['lines are short', rules.linesAreShort, new Map([['lib/a.ts', `// ${'x'.repeat(118)}\n`]])],
   ['functions are short', rules.functionsAreShort, new Map([['lib/a.ts', `function f() {\n${'  x\n'.repeat(80)}}\n`]])],
   ['native code is quiet', rules.nativeCodeIsQuiet, new Map([['native/core/a.cc', 'void f() { std::abort(); }\n']])],
   ['the library is quiet', rules.libraryIsQuiet, new Map([['lib/a.ts', "console.log('x')\n"]])],

@@ -98,6 +98,13 @@ export const filesAreShort =
       .filter(([path, text]) => text.split('\n').length - 1 > 400 && !(path in exceptions))
       .map(([path, text]) => `${path} has ${text.split('\n').length - 1} lines`)
 
+/** Lines of at most 120 characters, also those that a formatter leaves alone: texts and comments. */
+export const linesAreShort: Rule = (tree) =>
+  files(tree, /^(?!lib\/text\/tokenizer\/unicode-tables).*\.(ts|cts|cjs|mjs|js|cc|cu|h|cuh|inc)$/).flatMap(
+    ([path, text]) =>
+      text.split('\n').flatMap((line, i) => ([...line].length > 120 ? [`${path}:${i + 1} is longer than 120`] : [])),
+  )
+
 /** Functions of at most 80 lines: from a line that ends in `) {` or the like to the brace that closes it. */
 export const functionsAreShort: Rule = (tree) =>
   files(tree, /^(lib|bin|native)\/.*\.(ts|cc|cu|h|inc)$/).flatMap(([path, text]) => {

@@ -32,7 +32,10 @@ function missing(error: { code?: string }): undefined {
   if (error.code !== 'FILE_NOT_FOUND') throw error
 }
 
-/** Keys in any order; a missing part is the same as null. Lets the event loop turn between its steps: vocabularies are large. */
+/**
+ * Keys in any order; a missing part is the same as null. Lets the event loop turn between its steps: vocabularies are
+ * large.
+ */
 async function differingPart(a: Buffer, b: Buffer): Promise<string | undefined> {
   const left = parsed(a)
   await nextTurn()

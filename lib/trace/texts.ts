@@ -40,10 +40,12 @@ export interface TraceTexts {
 }
 
 /** What goes to the native pool at once: so many texts, or about so many tokens. */
-const batchTexts = 1 << 14, batchTokens = 1 << 17
+const batchTexts = 1 << 14,
+  batchTokens = 1 << 17
 const turnMilliseconds = 20
 /** The clock is read after so many characters; a text counts as some more. */
-const clockCharacters = 1 << 12, textCharacters = 64
+const clockCharacters = 1 << 12,
+  textCharacters = 64
 
 /** The domain of a text: its own, else its label. */
 export const domainOf = ({ domain, label }: TextRecord): string => domain ?? label ?? 'all'
@@ -75,12 +77,20 @@ export class TextTracer {
     readonly maxLength: number | undefined,
   ) {
     if (tokenizer.maxId >= state.length) {
-      throw inputError('TOKENIZER_ID_RANGE', `the tokenizer gives ids up to ${tokenizer.maxId}; the table has ${state.length} rows`,
-        { expected: state.length - 1, found: tokenizer.maxId }, 'use the tokenizer.json that belongs to the model')
+      throw inputError(
+        'TOKENIZER_ID_RANGE',
+        `the tokenizer gives ids up to ${tokenizer.maxId}; the table has ${state.length} rows`,
+        { expected: state.length - 1, found: tokenizer.maxId },
+        'use the tokenizer.json that belongs to the model',
+      )
     }
     this.pool = {
-      handle: callNative(() => addon().openPool(state.length)), domains: [], sizes: new Uint32Array(0), excluded: new Uint32Array(0),
-      possible: [], truncated: 0,
+      handle: callNative(() => addon().openPool(state.length)),
+      domains: [],
+      sizes: new Uint32Array(0),
+      excluded: new Uint32Array(0),
+      possible: [],
+      truncated: 0,
     }
     this.#seen = new Uint32Array(state.length)
     this.#limit = { maxLength }
@@ -90,7 +100,7 @@ export class TextTracer {
   async trace(batches: TextBatches, { onText, signal }: TraceTexts = {}): Promise<void> {
     let turned = performance.now()
     for await (const records of batches) {
-      for (let next = 0; next < records.length;) {
+      for (let next = 0; next < records.length; ) {
         const told: TracedText[] = []
         next = this.#some(records, next, onText && told)
         for (const text of told) {
@@ -116,23 +126,33 @@ export class TextTracer {
     return this.#texts === batchTexts || this.#ids.length >= batchTokens
   }
 
-  /** Adds texts from `next` on until it is time to look at the clock; where it stopped. `told` gets what there is to tell of them. */
+  /**
+   * Adds texts from `next` on until it is time to look at the clock; where it stopped. `told` gets what there is to
+   * tell of them.
+   */
   #some(records: readonly TextRecord[], next: number, told: TracedText[] | undefined): number {
     const { tokenizer, state, pool } = this
     const ids = this.#ids
     for (let work = 0; next < records.length && work < clockCharacters && !this.#full(); next++) {
-      const record = records[next], begin = ids.length
+      const record = records[next],
+        begin = ids.length
       const truncated = tokenizer.encodeInto(record.text, ids, this.#limit)
       if (truncated) pool.truncated++
       const { data, length } = ids
       let at = begin
       while (at < length && state[data[at]] !== untrained) at++
-      const d = this.#numberOf(domainOf(record)), possible = at === length
+      const d = this.#numberOf(domainOf(record)),
+        possible = at === length
       this.#sizes[d]++
       if (possible) pool.possible.push(record)
       else this.#excluded[d]++
       told?.push({
-        record, domain: this.#domain!, status: possible ? 'possible' : 'excluded', untrained: this.#untrainedFrom(at), tokens: length - begin, truncated,
+        record,
+        domain: this.#domain!,
+        status: possible ? 'possible' : 'excluded',
+        untrained: this.#untrainedFrom(at),
+        tokens: length - begin,
+        truncated,
       })
       this.#domains[this.#texts++] = d
       this.#offsets[this.#texts] = length
@@ -143,8 +163,10 @@ export class TextTracer {
 
   /** The untrained tokens from `at` on, each once. */
   #untrainedFrom(at: number): number[] {
-    const missing: number[] = [], number = ++this.#count
-    const { state } = this, { data, length } = this.#ids
+    const missing: number[] = [],
+      number = ++this.#count
+    const { state } = this,
+      { data, length } = this.#ids
     for (; at < length; at++) {
       const id = data[at]
       if (state[id] !== untrained || this.#seen[id] === number) continue
@@ -167,11 +189,15 @@ export class TextTracer {
     return (this.#number = number)
   }
 
-  /** Gives the pool what it does not have yet, to be put in order on another thread while the next texts are tokenised. */
+  /**
+   * Gives the pool what it does not have yet, to be put in order on another thread while the next texts are tokenised.
+   */
   async #flush(): Promise<void> {
     await this.#appended
     const texts = {
-      offsets: this.#offsets.subarray(0, this.#texts + 1), ids: this.#ids.data.subarray(0, this.#ids.length), domain: this.#domains.subarray(0, this.#texts),
+      offsets: this.#offsets.subarray(0, this.#texts + 1),
+      ids: this.#ids.data.subarray(0, this.#ids.length),
+      domain: this.#domains.subarray(0, this.#texts),
     }
     this.#appended = runTask(() => addon().appendToPool(this.pool.handle, texts), 'pool', 'texts')
     this.#appended.catch(() => undefined) // it is waited for later, or never after another error
@@ -184,7 +210,12 @@ export class TextTracer {
     const always = this.tokenizer.encode('').ids
     const wrong = Array.from(always).find((id) => this.state[id] === untrained)
     if (wrong === undefined) return
-    throw inputError('TRACE_TOKENIZER', `every text holds the token ${this.tokenizer.token(wrong)} (${wrong}), which was not trained: the texts are ` +
-      'not tokenised as in training', { found: wrong }, 'Use the tokenizer.json that belongs to the model.')
+    throw inputError(
+      'TRACE_TOKENIZER',
+      `every text holds the token ${this.tokenizer.token(wrong)} (${wrong}), which was not trained: the texts are ` +
+        'not tokenised as in training',
+      { found: wrong },
+      'Use the tokenizer.json that belongs to the model.',
+    )
   }
 }

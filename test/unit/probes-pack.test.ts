@@ -89,7 +89,7 @@ test('many tokens', async () => {
 test('the event loop turns, progress rises to the number of texts, and an abort is heard', async () => {
   const slow: ProbeTokenizer = {
     encode(text, given) {
-      for (const end = performance.now() + 3; performance.now() < end;);
+      for (const end = performance.now() + 3; performance.now() < end; );
       return tokenizer.encode(text, given)
     },
   }

@@ -43,9 +43,16 @@ async function locate(path: string): Promise<string> {
     throw inputError('TOKENIZER_MISSING', `${file}: no such file`, { file, expected: 'tokenizer.json' }, hint)
   }
   if (found.size > largestFile) {
-    throw inputError('TOKENIZER_TOO_LARGE', `${file}: ${found.size} bytes; at most ${largestFile} are read`, {
-      file, found: found.size, expected: `<= ${largestFile}`,
-    }, saveAgain)
+    throw inputError(
+      'TOKENIZER_TOO_LARGE',
+      `${file}: ${found.size} bytes; at most ${largestFile} are read`,
+      {
+        file,
+        found: found.size,
+        expected: `<= ${largestFile}`,
+      },
+      saveAgain,
+    )
   }
   return file
 }
@@ -76,8 +83,15 @@ async function build(root: Cursor, sha256: string): Promise<Tokenizer> {
   const template = readTemplate(root.field('post_processor'), (id) => known.has(id))
   const specialIds = new Set(templateIds(template))
   for (const token of addedTokens) if (token.special) specialIds.add(token.id)
-  return new Tokenizer({ sha256, vocab, addedTokens, template, specialIds, model,
-    ...patterns(root.field('added_tokens'), addedTokens, normalizer) })
+  return new Tokenizer({
+    sha256,
+    vocab,
+    addedTokens,
+    template,
+    specialIds,
+    model,
+    ...patterns(root.field('added_tokens'), addedTokens, normalizer),
+  })
 }
 
 type Model = Pick<TokenizerParts, 'model' | 'vocab'> & { normalizer: BertNormalizer | null }
@@ -118,7 +132,9 @@ function modelType(at: Cursor): 'WordPiece' | 'BPE' {
 }
 
 function patterns(
-  at: Cursor, tokens: readonly AddedToken[], normalizer: BertNormalizer | null,
+  at: Cursor,
+  tokens: readonly AddedToken[],
+  normalizer: BertNormalizer | null,
 ): Pick<TokenizerParts, 'rawPatterns' | 'normalizedPatterns'> {
   const rawPatterns = new Map<string, AddedToken>()
   const normalizedPatterns = new Map<string, AddedToken>()

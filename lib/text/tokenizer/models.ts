@@ -23,11 +23,10 @@ export function readVocab(at: Cursor): Map<string, number> {
 }
 
 function duplicate(at: Cursor, id: number, one: string, other: string): Error {
-  return at.error(
-    'TOKENIZER_DUPLICATE_ID',
-    `the id ${id} belongs to two tokens, ${shown(one)} and ${shown(other)}`,
-    { found: [one, other], id },
-  )
+  return at.error('TOKENIZER_DUPLICATE_ID', `the id ${id} belongs to two tokens, ${shown(one)} and ${shown(other)}`, {
+    found: [one, other],
+    id,
+  })
 }
 
 function unkId(at: Cursor, vocab: ReadonlyMap<string, number>): number {

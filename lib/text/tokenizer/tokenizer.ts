@@ -121,7 +121,12 @@ export class Tokenizer {
     const token = (this.tokens ??= this.spellings()).get(id)
     if (token === undefined) {
       const expected = `0 to ${this.maxId}`
-      throw usageError('TOKENIZER_UNKNOWN_ID', `no token has the id ${id}`, { found: id, expected }, 'use the tokenizer that made the ids')
+      throw usageError(
+        'TOKENIZER_UNKNOWN_ID',
+        `no token has the id ${id}`,
+        { found: id, expected },
+        'use the tokenizer that made the ids',
+      )
     }
     return token
   }
@@ -153,7 +158,11 @@ export class Tokenizer {
       if (piece.type === 'ids') out.pushAll(piece.ids)
       else out.pushRange(buffers[piece.which].data, 0, kept[piece.which])
     }
-    return { ids: out.ids(), typeIds: typeIdsOf(pieces, kept, out.length), truncated: kept[0] < a.length || kept[1] < b.length }
+    return {
+      ids: out.ids(),
+      typeIds: typeIdsOf(pieces, kept, out.length),
+      truncated: kept[0] < a.length || kept[1] < b.length,
+    }
   }
 
   private room(maxLength: number | undefined, added: number): number {
@@ -183,7 +192,12 @@ export class Tokenizer {
     }
     out.limit = out.length + room
     if (this.raw === null) this.encodePart(text, out)
-    else this.raw.split(text, (part) => this.encodePart(part, out), (token) => this.pushToken(token, out))
+    else
+      this.raw.split(
+        text,
+        (part) => this.encodePart(part, out),
+        (token) => this.pushToken(token, out),
+      )
     if (!out.full) return false
     out.length = out.limit
     return true
@@ -203,11 +217,23 @@ export class Tokenizer {
       model.encoder.encode(part, out)
     } else if (model.kind === 'wordpiece') {
       const clean = model.normalizer === null ? part : model.normalizer.normalize(part)
-      normalized.split(clean, (text) => (model.encoder.encodeNormalized(text, out), !out.full),
-        (token) => this.pushToken(token, out))
+      normalized.split(
+        clean,
+        (text) => {
+          model.encoder.encodeNormalized(text, out)
+          return !out.full
+        },
+        (token) => this.pushToken(token, out),
+      )
     } else {
-      normalized.split(part, (text) => (model.encoder.encode(text, out), !out.full),
-        (token) => this.pushToken(token, out))
+      normalized.split(
+        part,
+        (text) => {
+          model.encoder.encode(text, out)
+          return !out.full
+        },
+        (token) => this.pushToken(token, out),
+      )
     }
     return !out.full
   }

@@ -12,11 +12,15 @@ import { repositoryRoot } from '../shared.js'
 import { domainFile, trainableModel } from '../training.js'
 
 const file = join(repositoryRoot, 'test/fixtures/goldens.json')
-const recorded = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, string | number>>) : {}
+const recorded = existsSync(file)
+  ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, string | number>>)
+  : {}
 const isas = ['avx512', 'avx2', 'portable']
 
 const sha256 = (bytes: ArrayBufferView): string =>
-  createHash('sha256').update(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)).digest('hex')
+  createHash('sha256')
+    .update(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+    .digest('hex')
 
 async function scores(kind: 'bert' | 'gpt2'): Promise<Record<string, string | number>> {
   const pair = makePair(kind)
@@ -25,11 +29,19 @@ async function scores(kind: 'bert' | 'gpt2'): Promise<Record<string, string | nu
   for (const scope of kind === 'bert' ? (['head', 'top'] as const) : (['head'] as const)) {
     const session = await openSession({ ...options, scope }, true)
     try {
-      const result = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
+      const result = await scoreProbes(
+        session.pathHandle,
+        session.model,
+        session.packed,
+        session.probes.domains.length,
+        session.score,
+      )
       found[`${scope} loss`] = sha256(result.loss)
       found[`${scope} alignment`] = sha256(result.alignment)
       found[`${scope} logits`] = sha256(result.logits)
-      found[`${scope} gradients`] = sha256(Float64Array.from(result.gradients.flatMap(({ gram, perProbe }) => [...gram, ...perProbe])))
+      found[`${scope} gradients`] = sha256(
+        Float64Array.from(result.gradients.flatMap(({ gram, perProbe }) => [...gram, ...perProbe])),
+      )
       found[`${scope} peak bytes`] = session.plan.peakBytes
     } finally {
       session.close()
@@ -42,7 +54,17 @@ async function weights(kind: 'bert' | 'gpt2'): Promise<Record<string, string>> {
   const output = join(temporaryDirectory(), 'out')
   const labels = ['red', 'green', 'blue']
   const data = [domainFile(labels, 20)]
-  const { loss } = await train({ base: trainableModel(kind), data, output, epochs: 2, batch: 8, learningRate: 1e-3, dropout: 0.1, seed: 3, threads: 2 })
+  const { loss } = await train({
+    base: trainableModel(kind),
+    data,
+    output,
+    epochs: 2,
+    batch: 8,
+    learningRate: 1e-3,
+    dropout: 0.1,
+    seed: 3,
+    threads: 2,
+  })
   return { loss: sha256(Float64Array.from(loss)), trained: sha256(readFileSync(join(output, 'model.safetensors'))) }
 }
 
@@ -56,22 +78,25 @@ describe.each(isas)('%s', (isa) => {
     else process.env.WARP_ISA = before
   })
 
-  test.each(['bert', 'gpt2'] as const)('%s scores, aligns and trains to the recorded bits, within the recorded memory', async (kind) => {
-    let found: Record<string, string | number>
-    try {
-      found = { ...(await scores(kind)), ...(await weights(kind)) }
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'ISA_UNAVAILABLE') throw error
-      return console.warn(`skipped: this processor has no ${isa}`)
-    }
-    const key = `${isa} ${kind}`
-    if (process.env.WARP_GOLDENS === 'write') {
-      recorded[key] = found
-      return writeFileSync(file, `${JSON.stringify(recorded, null, 1)}\n`)
-    }
-    for (const [name, value] of Object.entries(recorded[key]!)) {
-      if (typeof value === 'number') expect(found[name]).toBeLessThanOrEqual(1.05 * value)
-      else expect([name, found[name]]).toEqual([name, value])
-    }
-  })
+  test.each(['bert', 'gpt2'] as const)(
+    '%s scores, aligns and trains to the recorded bits, within the recorded memory',
+    async (kind) => {
+      let found: Record<string, string | number>
+      try {
+        found = { ...(await scores(kind)), ...(await weights(kind)) }
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'ISA_UNAVAILABLE') throw error
+        return console.warn(`skipped: this processor has no ${isa}`)
+      }
+      const key = `${isa} ${kind}`
+      if (process.env.WARP_GOLDENS === 'write') {
+        recorded[key] = found
+        return writeFileSync(file, `${JSON.stringify(recorded, null, 1)}\n`)
+      }
+      for (const [name, value] of Object.entries(recorded[key]!)) {
+        if (typeof value === 'number') expect(found[name]).toBeLessThanOrEqual(1.05 * value)
+        else expect([name, found[name]]).toEqual([name, value])
+      }
+    },
+  )
 })

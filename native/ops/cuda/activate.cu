@@ -14,6 +14,7 @@ __device__ __forceinline__ float activated(float x) {
   if (kAct == Activation::kGeluTanh) return x / (1.0f + expf(-1.5957691f * (x + 0.044715f * x * x * x)));
   if (kAct == Activation::kRelu) return x > 0.0f ? x : 0.0f;
   if (kAct == Activation::kTanh) return tanhf(x);
+  if (kAct == Activation::kSilu) return x / (1.0f + expf(-x));
   return x;
 }
 
@@ -39,6 +40,7 @@ void activate(size_t rows, size_t size, const float* bias, Activation act, float
     case Activation::kGelu: return run<Activation::kGelu>(rows, size, bias, y, ldy, stream);
     case Activation::kGeluTanh: return run<Activation::kGeluTanh>(rows, size, bias, y, ldy, stream);
     case Activation::kRelu: return run<Activation::kRelu>(rows, size, bias, y, ldy, stream);
+    case Activation::kSilu: return run<Activation::kSilu>(rows, size, bias, y, ldy, stream);
     case Activation::kTanh: return run<Activation::kTanh>(rows, size, bias, y, ldy, stream);
     case Activation::kNone:
       if (bias) run<Activation::kNone>(rows, size, bias, y, ldy, stream);

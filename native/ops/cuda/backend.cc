@@ -60,7 +60,34 @@ class CudaOps : public Ops {
     cuda::embed(rows, size, count, tables, index, y, ldy, stream_);
   }
 
+  size_t attention_tangent_scratch(size_t, size_t) const override { return 0; }
+  void norm(const NormCall&, const float*, size_t, float*, size_t) const override { absent("norm"); }
+  void norm_tangent(const NormCall&, const NormTangent&, float*, size_t) const override { absent("norm_tangent"); }
+  void rope(const RopeCall&, const float*, size_t, float*, size_t) const override { absent("rope"); }
+  void attention(const AttentionCall&, float*, size_t, float*) const override { absent("attention"); }
+  void attention_tangent(const AttentionCall&, const AttentionTangents&, float*) const override {
+    absent("attention_tangent");
+  }
+  void activate(Activation, size_t, size_t, const float*, size_t, float*, size_t) const override { absent("activate"); }
+  void activate_slope(Activation, size_t, size_t, ConstMatrix, ConstMatrix, Matrix) const override {
+    absent("activate_slope");
+  }
+  void multiply(size_t, size_t, ConstMatrix, ConstMatrix, Matrix) const override { absent("multiply"); }
+  void multiply_add(size_t, size_t, ConstMatrix, ConstMatrix, Matrix) const override { absent("multiply_add"); }
+  void softcap(size_t, size_t, float, ConstMatrix, Matrix) const override { absent("softcap"); }
+  void softcap_slope(size_t, size_t, float, ConstMatrix, ConstMatrix, Matrix) const override {
+    absent("softcap_slope");
+  }
+  void scale(size_t, size_t, float, Matrix) const override { absent("scale"); }
+  void scatter_add(size_t, size_t, ConstMatrix, const uint32_t*, Matrix) const override { absent("scatter_add"); }
+  void cross_entropy(size_t, size_t, ConstMatrix, const uint32_t*, double*, float, Matrix) const override {
+    absent("cross_entropy");
+  }
+  void row_dots(size_t, size_t, ConstMatrix, ConstMatrix, double*) const override { absent("row_dots"); }
+
  private:
+  [[noreturn]] static void absent(const char* name) { throw internal_error(std::string("not on a GPU yet: ") + name); }
+
   mutable Products products_;  // remembers plans
   const cudaStream_t stream_;
 };

@@ -28,8 +28,7 @@ export async function resolveTie(
 ): Promise<Tie | undefined> {
   const table = tensors.get(embedding)
   if (!table || !languageModel.test(architectureName)) return undefined
-  const flag =
-    typeof config.tie_word_embeddings === 'boolean' ? config.tie_word_embeddings : family?.tied || undefined
+  const flag = typeof config.tie_word_embeddings === 'boolean' ? config.tie_word_embeddings : family?.tied || undefined
   const usual = family?.output[0] ?? 'lm_head.weight'
   const stored = [...tensors.values()].find(
     (t) =>

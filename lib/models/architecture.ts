@@ -48,6 +48,8 @@ export interface Blueprint {
   classifier: (from: Slot, labels: number) => Block
   /** of the language model's logits */
   logitSoftcap?: number
+  /** `config.json` has numbers of its own for heads of keys and values and for a head's size */
+  grouped?: boolean
 }
 
 /** One architecture under the names `transformers` has for it. */

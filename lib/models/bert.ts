@@ -1,6 +1,7 @@
-import type { Blueprint, Family } from './architecture.js'
+import type { Blueprint, Family, Sizes } from './architecture.js'
 import { activate, attention, drop, feedForward, layerNorm, linear, part, postNormLayer, weights } from './build.js'
 import type { Fields } from './fields.js'
+import type { Activation, Block } from './network.js'
 
 /** Defaults of the configuration class that its relatives have changed. */
 export interface EncoderDefaults {
@@ -27,14 +28,15 @@ export function encoder(family: Family, f: Fields, defaults: EncoderDefaults): O
     maxPositions: f.count(['max_position_embeddings']),
     typeVocabularySize: f.count(['type_vocab_size'], defaults.typeVocabularySize),
     layerNormEpsilon: f.positive('layer_norm_eps', defaults.epsilon),
-    activation: f.activation('hidden_act', 'gelu'),
+    activation: f.text('hidden_act', 'gelu'),
   }
   f.heads(['num_attention_heads'], hiddenSize)
+  const activation = f.activation('hidden_act', 'gelu')
   f.only('add_cross_attention', false, 'an encoder-decoder part')
   f.only('is_decoder', false, 'causal attention')
   f.only('position_embedding_type', 'absolute', 'relative positions')
   const padTokenId = f.token('pad_token_id', sizes.vocabularySize, defaults.padTokenId)
-  const { intermediateSize, vocabularySize, maxPositions, typeVocabularySize, activation } = sizes
+  const { intermediateSize, vocabularySize, maxPositions, typeVocabularySize } = sizes
   const norm = layerNorm(sizes.layerNormEpsilon)
   return {
     family,
@@ -55,36 +57,47 @@ export function encoder(family: Family, f: Fields, defaults: EncoderDefaults): O
       steps: [norm('x', 'normed', 'embeddings.LayerNorm'), drop('normed', 'embedded', 'embedding', 'embedding')],
       output: 'embedded',
     },
-    layer: (index) => {
-      const at = `encoder.layer.${index}`
-      return {
-        steps: postNormLayer({
-          norm,
-          norms: { after: `${at}.attention.output.LayerNorm`, afterInner: `${at}.output.LayerNorm` },
-          drops: { projection: `projection ${index}`, output: `output ${index}` },
-          attention: (from) =>
-            attention({
-              index, from, width: hiddenSize, heads, headSize: sizes.headSize, causal: false,
-              query: weights(`${at}.attention.self.query`, hiddenSize),
-              keyValue: {
-                parts: [part(`${at}.attention.self.key`, hiddenSize), part(`${at}.attention.self.value`, hiddenSize)],
-              },
-              output: weights(`${at}.attention.output.dense`, hiddenSize),
-            }),
-          feedForward: (from) =>
-            feedForward({
-              from, width: hiddenSize, inner: intermediateSize, activation,
-              up: weights(`${at}.intermediate.dense`, intermediateSize),
-              down: weights(`${at}.output.dense`, hiddenSize),
-            }),
-        }),
-        output: 'y',
-      }
-    },
+    layer: (index) => encoderLayer(sizes, index, activation),
     closing: { steps: [], output: 'x' },
     select: 'first',
     padTokenId,
     paddingRow: padTokenId,
+  }
+}
+
+function encoderLayer(sizes: Sizes, index: number, activation: Activation): Block {
+  const { hiddenSize, intermediateSize, heads, headSize, layerNormEpsilon } = sizes
+  const at = `encoder.layer.${index}`
+  return {
+    steps: postNormLayer({
+      norm: layerNorm(layerNormEpsilon),
+      norms: { after: `${at}.attention.output.LayerNorm`, afterInner: `${at}.output.LayerNorm` },
+      drops: { projection: `projection ${index}`, output: `output ${index}` },
+      attention: (from) =>
+        attention({
+          index,
+          from,
+          width: hiddenSize,
+          heads,
+          headSize,
+          causal: false,
+          query: weights(`${at}.attention.self.query`, hiddenSize),
+          keyValue: {
+            parts: [part(`${at}.attention.self.key`, hiddenSize), part(`${at}.attention.self.value`, hiddenSize)],
+          },
+          output: weights(`${at}.attention.output.dense`, hiddenSize),
+        }),
+      feedForward: (from) =>
+        feedForward({
+          from,
+          width: hiddenSize,
+          inner: intermediateSize,
+          activation,
+          up: weights(`${at}.intermediate.dense`, intermediateSize),
+          down: weights(`${at}.output.dense`, hiddenSize),
+        }),
+    }),
+    output: 'y',
   }
 }
 

@@ -19,7 +19,12 @@ export interface Rope {
 
 /** Some rows of a stored weight `name`.weight, with `name`.bias or without. */
 export function part(name: string, rows: number, bias = true, first?: number): Part {
-  return { weight: `${name}.weight`, ...(bias && { bias: `${name}.bias` }), ...(first !== undefined && { first }), rows }
+  return {
+    weight: `${name}.weight`,
+    ...(bias && { bias: `${name}.bias` }),
+    ...(first !== undefined && { first }),
+    rows,
+  }
 }
 
 /** All rows of one stored weight. */
@@ -32,14 +37,27 @@ export function linear(from: Operand, to: Slot, inputs: number, { parts, ...how 
 export const layerNorm =
   (epsilon: number, bias = true): Norm =>
   (from, to, name, groups) => ({
-    op: 'norm', kind: 'layer', from, to, gain: `${name}.weight`, ...(bias && { bias: `${name}.bias` }), epsilon,
+    op: 'norm',
+    kind: 'layer',
+    from,
+    to,
+    gain: `${name}.weight`,
+    ...(bias && { bias: `${name}.bias` }),
+    epsilon,
     ...(groups && { groups }),
   })
 
 export const rmsNorm =
   (epsilon: number, offset = 0): Norm =>
   (from, to, name, groups) => ({
-    op: 'norm', kind: 'rms', from, to, gain: `${name}.weight`, epsilon, ...(offset && { offset }), ...(groups && { groups }),
+    op: 'norm',
+    kind: 'rms',
+    from,
+    to,
+    gain: `${name}.weight`,
+    epsilon,
+    ...(offset && { offset }),
+    ...(groups && { groups }),
   })
 
 export const add = (a: Operand, b: Operand, to: Slot): Step => ({ op: 'add', a, b, to })
@@ -47,7 +65,11 @@ export const add = (a: Operand, b: Operand, to: Slot): Step => ({ op: 'add', a, 
 export const activate = (from: Operand, to: Slot, fn: Activation): Step => ({ op: 'activate', function: fn, from, to })
 
 export const drop = (from: Operand, to: Slot, site: string, rate: 'embedding' | 'hidden' | 'head'): Step => ({
-  op: 'drop', from, to, site, rate,
+  op: 'drop',
+  from,
+  to,
+  site,
+  rate,
 })
 
 export interface AttentionPlan {
@@ -88,14 +110,28 @@ export function attention(plan: AttentionPlan): Step[] {
     k = 'k_normed'
   }
   if (rope) {
-    steps.push({ op: 'rope', from: q, to: 'q_turned', headSize, ...rope }, { op: 'rope', from: k, to: 'k_turned', headSize, ...rope })
+    steps.push(
+      { op: 'rope', from: q, to: 'q_turned', headSize, ...rope },
+      { op: 'rope', from: k, to: 'k_turned', headSize, ...rope },
+    )
     q = 'q_turned'
     k = 'k_turned'
   }
   const { causal, scale = 1 / Math.sqrt(headSize), window, softcap } = plan
   steps.push({
-    op: 'attention', q, k, v: { slot: 'kv', at: keys, width: keys }, to: 'context', heads, kvHeads, headSize, causal, scale,
-    ...(window !== undefined && { window }), ...(softcap !== undefined && { softcap }), site: `attention ${index}`,
+    op: 'attention',
+    q,
+    k,
+    v: { slot: 'kv', at: keys, width: keys },
+    to: 'context',
+    heads,
+    kvHeads,
+    headSize,
+    causal,
+    scale,
+    ...(window !== undefined && { window }),
+    ...(softcap !== undefined && { softcap }),
+    site: `attention ${index}`,
   })
   return [...steps, linear('context', 'projected', queries, plan.output)]
 }
@@ -145,7 +181,11 @@ export interface Surroundings {
 export function residualLayer({ norm, norms, drops, ...inside }: Surroundings): Step[] {
   const steps: Step[] = []
   const half = (
-    [x, own, y]: [Slot, Slot, Slot], run: (from: Slot) => Step[], before?: string, after?: string, site?: string,
+    [x, own, y]: [Slot, Slot, Slot],
+    run: (from: Slot) => Step[],
+    before?: string,
+    after?: string,
+    site?: string,
   ): void => {
     if (before) steps.push(norm(x, `${own}_input`, before))
     steps.push(...run(before ? `${own}_input` : x))

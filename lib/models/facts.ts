@@ -1,4 +1,4 @@
-import type { Blueprint } from './architecture.js'
+import type { Blueprint, Family } from './architecture.js'
 import { linear } from './build.js'
 import type { Block, Network, Operand, Part, Slot, Step } from './network.js'
 
@@ -38,7 +38,12 @@ export function outlineOf(blueprint: Blueprint, layers: number = blueprint.sizes
 export function classifierOf(blueprint: Blueprint, labels: number, layers?: number): Network {
   const outline = outlineOf(blueprint, layers)
   const { select, closing } = blueprint
-  return { ...outline, select, head: after(closing, blueprint.classifier(closing.output, labels)), objective: 'classify' }
+  return {
+    ...outline,
+    select,
+    head: after(closing, blueprint.classifier(closing.output, labels)),
+    objective: 'classify',
+  }
 }
 
 /** The network that predicts the next token; `output` is the table of its last linear step. */
@@ -52,7 +57,10 @@ export function languageModelOf(blueprint: Blueprint, output: string, layers?: n
   return { ...outline, select: 'all', head, objective: 'language' }
 }
 
-const after = (first: Block, second: Block): Block => ({ steps: [...first.steps, ...second.steps], output: second.output })
+const after = (first: Block, second: Block): Block => ({
+  steps: [...first.steps, ...second.steps],
+  output: second.output,
+})
 
 const SHAPE = 'TENSOR_SHAPE'
 const INNER = 'CONFIG_INTERMEDIATE_SIZE'
@@ -64,7 +72,7 @@ const grouped: Record<Slot, string> = { q: 'CONFIG_HEAD_DIM', context: 'CONFIG_H
 const tableCodes = { token: 'CONFIG_VOCABULARY', position: 'CONFIG_POSITIONS', type: 'CONFIG_TYPE_VOCABULARY' }
 
 /** Every tensor a network reads, in order of reading: its name, its shape, what is wrong where it has another. */
-export function requiredTensors(network: Outline, heads?: { own: boolean }): RequiredTensor[] {
+export function requiredTensors(network: Outline, groupedHeads = false): RequiredTensor[] {
   const found = new Map<string, { shape: number[]; codes: string[]; group: Group }>()
   const need = (group: Group, name: string, shape: number[], codes: string[] = shape.map(() => SHAPE)): void => {
     const known = found.get(name)
@@ -72,9 +80,14 @@ export function requiredTensors(network: Outline, heads?: { own: boolean }): Req
     else found.set(name, { shape, codes, group })
   }
   for (const { tensor, by, rows } of network.tables) {
-    need('embedding', tensor, [rows, network.embeddingSize], [tableCodes[by], by === 'token' ? 'CONFIG_HIDDEN_SIZE' : SHAPE])
+    need(
+      'embedding',
+      tensor,
+      [rows, network.embeddingSize],
+      [tableCodes[by], by === 'token' ? 'CONFIG_HIDDEN_SIZE' : SHAPE],
+    )
   }
-  const codeOf = (slot: Slot): string => slotCodes[slot] ?? (heads?.own ? grouped[slot] : undefined) ?? SHAPE
+  const codeOf = (slot: Slot): string => slotCodes[slot] ?? (groupedHeads ? grouped[slot] : undefined) ?? SHAPE
   const walk = (group: Group, { steps }: Block, width: number): void => {
     const widths = new Map<Slot, number>([['x', width]])
     for (const step of steps) {
@@ -91,7 +104,9 @@ export function requiredTensors(network: Outline, heads?: { own: boolean }): Req
     const out = step.storedOutputs ?? first + rows
     const [outCode, inCode] = [codeOf(step.to), codeOf(slotOf(step.from))]
     need(
-      group, weight, step.turned ? [step.inputs, out] : [out, step.inputs],
+      group,
+      weight,
+      step.turned ? [step.inputs, out] : [out, step.inputs],
       step.turned ? [inCode, outCode] : [outCode, inCode],
     )
     if (bias) need(group, bias, [out], [outCode])
@@ -115,9 +130,9 @@ function outputWidth(step: Step, widths: ReadonlyMap<Slot, number>): number {
   return widthOf(step.op === 'add' || step.op === 'multiply' ? step.a : step.from, widths)
 }
 
-/** The tensors of the last linear step of the head, and of all of the head but the closing normalisation. */
-export function headTensors({ head }: Network, closing: Block): { last: string[]; all: string[] } {
-  const linears = head.steps.slice(closing.steps.length).flatMap((step) => (step.op === 'linear' ? [step.parts] : []))
+/** The tensors of the last linear step of the head, and of all its linear steps. */
+export function headTensors({ head }: Network): { last: string[]; all: string[] } {
+  const linears = head.steps.flatMap((step) => (step.op === 'linear' ? [step.parts] : []))
   const names = (parts: readonly Part[][]): string[] =>
     parts.flat().flatMap(({ weight, bias }) => (bias ? [weight, bias] : [weight]))
   return { last: names(linears.slice(-1)), all: names(linears) }
@@ -147,6 +162,6 @@ export function layerWork({ steps }: Block, lengths: Iterable<number>, last: boo
 }
 
 /** The name a tensor has in a checkpoint of a class with a head. */
-export function storedName({ family: { prefix, outside } }: Blueprint, name: string): string {
+export function storedName({ prefix, outside }: Family, name: string): string {
   return outside.some((start) => name.startsWith(start)) ? name : prefix + name
 }

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../checkpoint/json.js'
 import { inputError } from '../errors.js'
 import { classesOf, type Family, type Objective } from './architecture.js'
 import { bert } from './bert.js'
@@ -32,4 +33,11 @@ export function unsupportedArchitecture(className: string, file: string): Error 
     { file, found: className, expected: families.flatMap(classesOf) },
     '`warp trace`, `warp merge` and `warp inspect` work with any architecture.',
   )
+}
+
+/** Rows of the position table that no text uses: RoBERTa and its kin count from behind the padding id, OPT from two. */
+export function firstPosition(modelType: string, config: JsonObject): number {
+  if (/^(xlm-)?roberta|^camembert|^xmod|^longformer|^mpnet/.test(modelType))
+    return (Number(config.pad_token_id) || 0) + 1
+  return modelType === 'opt' ? 2 : 0
 }

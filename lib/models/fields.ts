@@ -11,6 +11,9 @@ const functions: Record<string, Activation> = {
   swish: 'silu',
 }
 
+/** The function that goes by this name in `config.json`; undefined for one that cannot be computed. */
+export const activationOf = (name: string): Activation | undefined => functions[name]
+
 /** Typed reading of a `config.json`; the first of several names that is present counts, `null` is not. */
 export class Fields {
   constructor(
@@ -76,10 +79,10 @@ export class Fields {
     return typeof found === 'number' && Number.isInteger(found) && found >= 0 && found < vocabularySize ? found : -1
   }
 
-  /** The activation function under its name in `config.json`. @throws WarpError CONFIG_ACTIVATION */
+  /** The function that a name in `config.json` means. @throws WarpError CONFIG_ACTIVATION */
   activation(name: string, fallback: string): Activation {
     const found = this.text(name, fallback)
-    const known = functions[found]
+    const known = activationOf(found)
     if (known) return known
     throw inputError(
       'CONFIG_ACTIVATION',

@@ -43,8 +43,17 @@ export const gpt2: Family = {
     return {
       family: gpt2,
       sizes: {
-        hiddenSize, layers, heads, kvHeads: heads, headSize, intermediateSize: inner, vocabularySize, maxPositions,
-        typeVocabularySize: 0, layerNormEpsilon, activation,
+        hiddenSize,
+        layers,
+        heads,
+        kvHeads: heads,
+        headSize,
+        intermediateSize: inner,
+        vocabularySize,
+        maxPositions,
+        typeVocabularySize: 0,
+        layerNormEpsilon,
+        activation: f.text('activation_function', 'gelu_new'),
       },
       dropout: {
         embedding: f.rate(['embd_pdrop'], 0.1),
@@ -67,15 +76,24 @@ export const gpt2: Family = {
             drops: { projection: `projection ${index}`, output: `output ${index}` },
             attention: (from) =>
               attention({
-                index, from, width: hiddenSize, heads, headSize, causal: true,
+                index,
+                from,
+                width: hiddenSize,
+                heads,
+                headSize,
+                causal: true,
                 query: conv(`${at}.attn.c_attn`, hiddenSize, 3 * hiddenSize),
                 keyValue: conv(`${at}.attn.c_attn`, hiddenSize, 3 * hiddenSize, [hiddenSize, 2 * hiddenSize]),
                 output: conv(`${at}.attn.c_proj`, hiddenSize),
               }),
             feedForward: (from) =>
               feedForward({
-                from, width: hiddenSize, inner, activation,
-                up: conv(`${at}.mlp.c_fc`, inner), down: conv(`${at}.mlp.c_proj`, hiddenSize),
+                from,
+                width: hiddenSize,
+                inner,
+                activation,
+                up: conv(`${at}.mlp.c_fc`, inner),
+                down: conv(`${at}.mlp.c_proj`, hiddenSize),
               }),
           }),
           output: 'y',

@@ -87,7 +87,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
     const {
       probes: { domains },
       path: { family, lambdas },
-      score: { scope },
+      scope: { name: scope },
     } = session
     for (const projector of projectors) projector.check({ domains, path: family, lambdas, scope })
     return { session, projectors }
@@ -180,7 +180,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       domains: domainsOf(session),
       path: session.path.family,
       lambdas: session.path.lambdas,
-      scope: session.score.scope,
+      scope: session.scope.name,
       footprint: { mean, standardError },
       loss,
       mixtures: read.mixtures,

@@ -86,20 +86,22 @@ static double product_rate(Precision precision) {
   return 2.0 * kSide * kSide * kSide / rounds[rounds.size() / 2];
 }
 
-static ModelSpec full_size(const std::string& kind) {
-  ModelSpec spec = small::spec(kind, 768, 12, 12);
-  spec.intermediate = 3072;
-  spec.vocabulary = kind == "bert" ? 30522 : 50257;
-  spec.positions = kind == "bert" ? 512 : 1024;
-  spec.labels = 4;
-  return spec;
+static Program full_size(const std::string& kind) {
+  small::Sizes sizes;
+  sizes.hidden = 768;
+  sizes.heads = sizes.layers = 12;
+  sizes.intermediate = 3072;
+  sizes.vocabulary = kind == "bert" ? 30522 : 50257;
+  sizes.positions = kind == "bert" ? 512 : 1024;
+  sizes.labels = 4;
+  return small::program(kind, sizes);
 }
 
 static void bench_forward(const std::string& kind, Precision precision, const char* name, double roof) {
-  const auto model = make_model(full_size(kind));
+  const auto program = std::make_unique<Program>(full_size(kind));
   PathOptions options;
   for (int k = 0; k < 15; k++) options.lambdas.push_back(0.05 + 0.9 * k / 14);
-  const Path path(small::weights(*model, Dtype::kF32, 1, 0), small::weights(*model, Dtype::kF32, 2, 0.05), options);
+  const Path path(small::weights(*program, Dtype::kF32, 1, 0), small::weights(*program, Dtype::kF32, 2, 0.05), options);
   std::vector<uint32_t> lengths;
   std::vector<int32_t> label, domain;
   for (uint32_t i = 0; i < 5000; i++) {
@@ -107,8 +109,8 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
     label.push_back(int32_t(i % 4));
     domain.push_back(int32_t(i % 4));
   }
-  const PackedTexts texts = small::texts(model->spec, lengths);
-  const DeviceJob job{*model, texts, {model->spec, path, label, domain, 4, Scope::kHead, false}, false};
+  const PackedTexts texts = small::texts(*program, lengths);
+  const DeviceJob job{*program, texts, {*program, path, label, domain, 4, Scope::kHead, false}, false};
   std::vector<double> rounds;
   for (int round = 0; round < 4; round++) {
     Context context;
@@ -129,7 +131,7 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
   // how much of the uploads the computation hides, by the device's clock; once before, not counted
   for (bool counted : {false, true}) {
     const auto backend = cuda::Backend::open(0, precision, true);
-    DeviceForward forward(*model, *backend, path, texts, 0, 0);
+    DeviceForward forward(*program, *backend, path, texts, 0, 0);
     Context context;
     const auto begin = std::chrono::steady_clock::now();
     forward.run(context);

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { fileSha256, nativeWeights, networkOf, openModel, type ModelDirectory } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
-import { modelRequest } from '../footprint/score.js'
 import { requiredTensors, type Group } from '../models/facts.js'
 import type { Network, Step } from '../models/network.js'
 import { addon } from '../native/load.js'
@@ -157,18 +156,13 @@ export const keyOf = ({ base, data, recipe }: TrainingRecord): string =>
 
 /** The model in memory, before its first step. */
 export async function openTrainer(prepared: Prepared): Promise<Handle> {
-  const { base, labels, generated, trainable, record } = prepared
+  const { base, generated, trainable, record } = prepared
   const { seed } = record.recipe
+  const network = { ...prepared.network, padTokenId: padToken(base) ?? -1 }
   const weights = nativeWeights(base, generated)
   try {
-    const padTokenId = padToken(base)
-    const model = modelRequest({
-      ...base.architecture,
-      labels,
-      ...(padTokenId === undefined ? {} : { padTokenId }),
-    })
     return await runTask(
-      (report) => addon().openTrainer({ weights, model, trainable, dropout: dropoutOf(prepared), seed }, report),
+      (report) => addon().openTrainer({ weights, network, trainable, dropout: dropoutOf(prepared), seed }, report),
       'open',
       'bytes',
     )

@@ -121,13 +121,14 @@ void derive_head(Program& p) {
     return l.parts.size() == 1 && !l.turned && l.parts[0].first == 0;
   };
   size_t at = head.steps.size();
-  if (at == 0 || !whole_linear(head.steps[at - 1]) || head.steps[at - 1].to != head.output)
-    throw internal_error("network, head: the last step of a classifier is one linear layer");
+  if (p.language && at > 1 && head.steps[at - 1].kind == StepKind::kSoftcap) p.logit_cap = head.steps[--at].softcap;
+  if (at == 0 || !whole_linear(head.steps[at - 1]) || (p.logit_cap == 0 && head.steps[at - 1].to != head.output))
+    throw internal_error("network, head: its last step is one linear layer");
   const LinearPlan& last = head.weights.linears[size_t(head.steps[at - 1].linear)];
   p.head_plan = {last.parts[0].weight, last.parts[0].bias, "", "", Activation::kNone};
   size_t before = --at;
   while (before > 0 && head.steps[before - 1].kind == StepKind::kDrop) before--;
-  if (before >= 2 && head.steps[before - 1].kind == StepKind::kActivate && whole_linear(head.steps[before - 2]) &&
+  if (!p.language && before >= 2 && head.steps[before - 1].kind == StepKind::kActivate && whole_linear(head.steps[before - 2]) &&
       !head.weights.linears[size_t(head.steps[before - 2].linear)].parts[0].bias.empty()) {
     const LinearPlan& dense = head.weights.linears[size_t(head.steps[before - 2].linear)];
     p.head_plan.dense = dense.parts[0].weight;
@@ -162,7 +163,7 @@ void finish_program(Program& p) {
   if (p.head.widths.empty() || p.head.widths[0] != p.hidden) throw internal_error("network, head: of another width");
   Checker(p, p.head, "head").run();
   p.outputs = p.head.output_width();
-  if (!p.language) derive_head(p);
+  derive_head(p);
 }
 
 std::vector<std::string> BlockWeights::names() const {

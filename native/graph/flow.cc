@@ -22,6 +22,7 @@ bool row_wise(const Action& action) {
     case StepKind::kActivate:
     case StepKind::kMultiply:
     case StepKind::kAdd:
+    case StepKind::kDrop:
     case StepKind::kSoftcap: return !action.gather;
     default: return false;
   }

@@ -9,6 +9,7 @@ struct FlowOptions {
   bool selected = false;  // only the rows that the head reads are wanted
   bool separate = false;  // the output does not take the input's place
   bool fuse = true;  // linear + activation, add + norm: the same bits, fewer passes; not where derivatives follow
+  bool training = false;  // separate, not fused; dropout is kept, and what the backward pass needs is saved
 };
 
 enum class Where { kInput, kOutput, kTile, kBlock, kSaved };
@@ -40,6 +41,7 @@ struct Flow {
   uint32_t output = 0;
   bool in_place = true, copy_output = false;  // copy_output: the result lies elsewhere and is copied at the end
   size_t tile_floats = 0, block_floats = 0;  // a token, a row of a block
+  std::vector<uint32_t> saved;  // slots, by number
   const BlockWeights* weights = nullptr;
 
   // Floats of scratch for a tile of so many tokens. Twice the slots (not the rest) with tangents.

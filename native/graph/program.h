@@ -112,9 +112,11 @@ struct Program {
   Block head;  // from the selected rows to the logits
   std::vector<RopePlan> ropes;
 
-  // Derived by finish_program: what of the head comes before its closed forms, and these (classifiers).
+  // Derived by finish_program: what of the head comes before its closed forms, and these. Of language models the
+  // output layer alone (no dense), and the cap of its logits (0: none).
   Block before_head;
   HeadPlan head_plan;
+  float logit_cap = 0;
 
   const std::string& token_table() const;
   size_t features() const { return before_head.output_width(); }  // width of what `head_plan` reads

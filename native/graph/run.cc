@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/error.h"
 
@@ -307,6 +308,8 @@ void run_flow(const RunArguments& arguments) { Runner(arguments, nullptr).run();
 bool run_tangent(const RunArguments& arguments, const TangentArguments& tangents) {
   return Runner(arguments, &tangents).run();
 }
+
+RowTile::RowTile(size_t rows) : each_(rows + 1), zeros_(rows, 0) { std::iota(each_.begin(), each_.end(), 0); }
 
 Buffer<float> rope_values(const RopePlan& rope, size_t count) {
   const size_t half = rope.rotary / 2;

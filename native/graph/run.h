@@ -22,6 +22,19 @@ struct Tile {
   TileView view() const { return {texts, tokens(), offsets.data(), selected.data(), rows.data(), positions.data()}; }
 };
 
+// Rows that stand alone, as a tile: a text of one token each.
+class RowTile {
+ public:
+  explicit RowTile(size_t rows);
+  TileView view() const { return {zeros_.size(), zeros_.size(), each_.data(), zeros_.data(), each_.data(), zeros_.data()}; }
+
+ private:
+  std::vector<uint32_t> each_, zeros_;
+};
+
+// Of a language model's texts: a token that predicts nothing.
+constexpr uint32_t kNoTarget = 0xffffffffu;
+
 // cos and sin of one rope, positions × rotary/2, in the backend's memory.
 struct RopeTable {
   const float *cos = nullptr, *sin = nullptr;
@@ -61,6 +74,7 @@ struct RunArguments {
   float* output;  // where the output goes when it does not take the input's place
   float* slots;  // flow.slot_floats
   float* rest;  // flow.rest_floats
+  const TrainingView* training = nullptr;
 };
 
 struct TangentArguments {

@@ -26,23 +26,31 @@ ClassifySink::ClassifySink(const PassArguments& arguments, const std::vector<int
       head_source_(arguments.path, arguments.program.head.weights),
       before_point_(before_source_.allocate(arguments.ops)),
       features_((size_t(arguments.path.points()) + 2) * arguments.texts.texts() * arguments.program.features()) {
-  const size_t rows = most_texts(a_.tiles), hidden = a_.program.hidden;
-  size_t floats = before_.slot_floats(a_.ops, rows) + before_.rest_floats(a_.ops, 1, false) + 2 * rows * hidden;
   if (a_.scope) {
     head_point_ = head_source_.allocate(a_.ops);
     head_moves_ = WeightSource::in_scope(a_.program.head.weights, a_.scope->names);
     if (head_moves_) head_direction_ = head_source_.allocate_direction(a_.ops, a_.scope->names);
     slope_.resize(texts_ * size_t(a_.path.points()));
-    floats = std::max(floats, 2 * head_.slot_floats(a_.ops, rows) + head_.rest_floats(a_.ops, 1, true) +
-                                  2 * rows * (hidden + a_.program.outputs));
   }
-  for (int i = 0; i < threads; i++) scratch_.emplace_back(floats);
+  for (int i = 0; i < threads; i++) scratch_.emplace_back(scratch_floats(a_, before_, head_));
 }
 
-uint64_t ClassifySink::bytes(int) const {
-  uint64_t bytes = WeightSource::point_bytes(a_.ops, a_.program.before_head.weights) + slope_.size() * sizeof(double);
-  for (const Buffer<float>& buffer : scratch_) bytes += buffer.size() * sizeof(float);
-  if (a_.scope) bytes += 2 * WeightSource::point_bytes(a_.ops, a_.program.head.weights);
+size_t ClassifySink::scratch_floats(const PassArguments& a, const Flow& before, const Flow& head) {
+  const size_t rows = most_texts(a.tiles), hidden = a.program.hidden;
+  const size_t floats = before.slot_floats(a.ops, rows) + before.rest_floats(a.ops, 1, false) +
+                        (a.program.select == Select::kMean ? 2 : 0) * rows * hidden;
+  if (!a.scope) return floats;
+  return std::max(floats, 2 * head.slot_floats(a.ops, rows) + head.rest_floats(a.ops, 1, true) +
+                              2 * rows * (hidden + a.program.outputs));
+}
+
+uint64_t ClassifySink::planned_bytes(const PassArguments& a, int threads) {
+  const BlockWeights &before = a.program.before_head.weights, &head = a.program.head.weights;
+  const size_t scratch = scratch_floats(a, make_flow(a.program.before_head, {false, true, true}),
+                                        make_flow(a.program.head, {false, true, false}));
+  uint64_t bytes = WeightSource::stored_bytes(a.path, before) + WeightSource::stored_bytes(a.path, head) +
+                   WeightSource::point_bytes(a.ops, before) + uint64_t(threads) * scratch * sizeof(float);
+  if (a.scope) bytes += 2 * WeightSource::point_bytes(a.ops, head) + a.texts.texts() * uint64_t(a.path.points()) * 8;
   return bytes;
 }
 

@@ -13,7 +13,8 @@ class ClassifySink : public PassSink {
 
   void begin(int point, Threads& threads, bool first_chunk) override;
   void take(int point, const Tile& tile, float* x, float* dx, int worker) override;
-  uint64_t bytes(int threads) const override;
+  // What the sink will hold beside the features, before there is one: bytes.
+  static uint64_t planned_bytes(const PassArguments& arguments, int threads);
 
   // (points + 2) × texts × features; point p of the result is k = p − 1.
   Buffer<float>& features() { return features_; }
@@ -23,6 +24,8 @@ class ClassifySink : public PassSink {
  private:
   void derive(int point, const Tile& tile, float* x, float* dx, int worker);
   void mean_rows(const Tile& tile, const float* x, float* out) const;
+
+  static size_t scratch_floats(const PassArguments& arguments, const Flow& before, const Flow& head);
 
   const PassArguments a_;
   const std::vector<int32_t>& label_;

@@ -94,7 +94,7 @@ struct Layout {
   static size_t stage_bytes(const HeadJob& job) {
     size_t bytes = 0;
     const HeadPlan& plan = job.program.head_plan;
-    for (const std::string& name : {plan.weight, plan.bias, plan.dense_weight, plan.dense_bias})
+    for (const std::string& name : {plan.weight, plan.bias, plan.dense, plan.dense_bias})
       if (!name.empty()) bytes += DeviceStage::bytes(job.path, name, job.path.base().info(name).elements());
     return bytes;
   }
@@ -180,7 +180,7 @@ class DeviceHead {
     backend_.head_logits(n, s_.labels, width, in, width, w.weight, w.bias, logits, s_.labels);
     backend_.cross_entropy(n, s_.labels, logits, s_.labels, at_.label, at_.loss + p * n, e(slot), s_.labels);
     if (on_path) {
-      if (at_.a) backend_.dense_residual(n, s_.labels, width, e(slot), s_.labels, w.weight, in, width, a(slot), width);
+      if (at_.a) backend_.pooler_residual(n, s_.labels, width, e(slot), s_.labels, w.weight, in, width, a(slot), width);
       point_direction(p - 1);
     }
     if (p == 0 && s_.gradients) {

@@ -141,7 +141,7 @@ std::vector<double> Head::alignment(const HeadPoint& point, const HeadPoint& ref
 }
 
 HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& features, size_t texts,
-                      const std::vector<int32_t>& label, Scope scope, Threads& threads, Context& context) {
+                      const std::vector<int32_t>& label, Scope scope, bool align, Threads& threads, Context& context) {
   const size_t k = size_t(path.points()), width = head.program().features();
   HeadScores out;
   out.loss.resize(texts * (k + 2));
@@ -159,7 +159,7 @@ HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& f
       out.loss[i * (k + 2) + p] = rows.loss[i];
       std::copy_n(rows.logits.data() + i * labels, labels, out.logits.data() + (i * (k + 2) + p) * labels);
     }
-    if (!on_path) return;
+    if (!on_path || !align) return;
     const std::vector<double> scores = head.alignment(point, reference, rows, x, scope, path.options().lambdas[p - 1]);
     for (size_t i = 0; i < texts; i++) out.alignment[i * k + p - 1] = scores[i];
   });

@@ -60,8 +60,8 @@ struct HeadScores {
   std::vector<float> logits;      // texts × (points + 2) × labels
 };
 
-// features: as run_forward returns them. Parallel over points.
+// features: of every point, (points + 2) × texts × features. Without `align` no alignment. Parallel over points.
 HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& features, size_t texts,
-                      const std::vector<int32_t>& label, Scope scope, Threads& threads, Context& context);
+                      const std::vector<int32_t>& label, Scope scope, bool align, Threads& threads, Context& context);
 
 }  // namespace warp

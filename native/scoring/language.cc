@@ -56,8 +56,6 @@ uint64_t LanguageSink::planned_bytes(const PassArguments& a, int threads) {
          uint64_t(threads) * worker * sizeof(float) + 16 * points * a.texts.texts() + 16 * a.texts.ids.size();
 }
 
-uint64_t LanguageSink::bytes(int threads) const { return planned_bytes(a_, threads); }
-
 void LanguageSink::begin(int p, Threads& threads, bool first_chunk) {
   source_.form(a_.ops, threads, p - 1, point_);
   if (!moves_ || p == 0 || p > a_.path.points()) return;

@@ -11,8 +11,7 @@ class LanguageSink : public PassSink {
 
   void begin(int point, Threads& threads, bool first_chunk) override;
   void take(int point, const Tile& tile, float* x, float* dx, int worker) override;
-  uint64_t bytes(int threads) const override;
-  // What the sink will hold, before there is one.
+  // What the sink will hold, before there is one: bytes.
   static uint64_t planned_bytes(const PassArguments& arguments, int threads);
 
   // texts × (points + 2): Σ over a text's targets of −log p(target).

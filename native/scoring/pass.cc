@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <numeric>
 
 namespace warp {
 namespace {
@@ -27,7 +26,7 @@ class Run {
         ropes_(a.program, longest_) {
     const size_t tokens = largest_tile(a.tiles);
     const bool selected = !program_.every_row();
-    embed_ = flows(program_.embed, {false, true, true});
+    embed_ = flows(program_.embed, {false, apart(program_), true});
     for (size_t i = 0; i < program_.layers.size(); i++)
       layers_.push_back(flows(program_.layers[i], {selected && i + 1 == program_.layers.size(), false, true}));
     size_t slots = 0, rest = 0, tangents = 0;
@@ -44,7 +43,7 @@ class Run {
       slots_.emplace_back(std::max(slots, tangents));
       rest_.emplace_back(rest);
       tangents_.emplace_back(tangents);
-      sums_.emplace_back(2 * tokens * program_.embedding);
+      sums_.emplace_back(apart(program_) ? (a.scope ? 2 : 1) * tokens * program_.embedding : 0);
     }
     if (a.scope) a.scope->norm2.assign(size_t(a.path.points()), 0.0);
   }
@@ -74,7 +73,8 @@ class Run {
     starts_.assign(1, 0);
     for (size_t i = begin; i < end; i++) starts_.push_back(starts_.back() + a_.tiles[i].tokens());
     rows_ = starts_.back();
-    x_ = dx_ = Buffer<float>();
+    x_ = Buffer<float>();
+    dx_ = Buffer<float>();
     x_ = Buffer<float>(size_t(points_) * rows_ * hidden_);
     if (a_.scope) dx_ = Buffer<float>(size_t(points_ - 2) * rows_ * hidden_);
     moving_ = embed(end);
@@ -215,7 +215,7 @@ class Run {
         const RunArguments run = embedding(p, i, worker, here, weights);
         sum_tables(used, formed, i, run.input);
         if (!here) return run_flow(run);
-        float* dx = embed_.plain.output == 0 ? tangents(p, i) : run.input + tile.tokens() * program_.embedding;
+        float* dx = apart(program_) ? run.input + tile.tokens() * program_.embedding : tangents(p, i);
         if (moving) sum_tables(used, change, i, dx);
         run_tangent(run, {moves ? &direction : nullptr, moving, dx, tangents(p, i), tangents_[worker].data()});
       });
@@ -223,9 +223,9 @@ class Run {
     return moving || moves;
   }
 
-  // The sums of the tables go where the layers' input is, unless the embedding's steps make it from them.
+  // The sums of the tables go where the layers' input is, unless they have another width.
   RunArguments embedding(int p, size_t i, int worker, bool derive, const BlockPoint& weights) {
-    float* input = embed_.plain.output == 0 ? values(p, i) : sums_[worker].data();
+    float* input = apart(program_) ? sums_[worker].data() : values(p, i);
     return {a_.ops,  derive ? embed_.derived : embed_.plain, weights, ropes_.tables(), a_.tiles[begin_ + i].view(), input, values(p, i),
             slots_[worker].data(), rest_[worker].data()};
   }
@@ -293,8 +293,6 @@ std::vector<TableRows> table_rows(const Program& program, const PackedTexts& tex
   }
   return all;
 }
-
-RowTile::RowTile(size_t rows) : each_(rows + 1), zeros_(rows, 0) { std::iota(each_.begin(), each_.end(), 0); }
 
 std::vector<double> scores_along(const std::vector<double>& slopes, const PassScope& scope, const Path& path) {
   const size_t points = scope.norm2.size();

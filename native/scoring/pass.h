@@ -9,8 +9,6 @@
 
 namespace warp {
 
-constexpr uint32_t kNoTarget = 0xffffffffu;
-
 struct PackedTexts {
   std::vector<uint32_t> ids, offsets;  // offsets: texts + 1
   std::vector<uint8_t> types;          // by token; empty: all 0
@@ -41,6 +39,9 @@ struct TableRows {
 };
 std::vector<TableRows> table_rows(const Program& program, const PackedTexts& texts, const Tile* begin, const Tile* end);
 
+// Whether the sums of the tables are of another width than the layers.
+inline bool apart(const Program& program) { return program.embedding != program.hidden; }
+
 // What is made of a tile's last layer. `begin` is called before the tiles of a point, by the thread that leads.
 class PassSink {
  public:
@@ -48,7 +49,6 @@ class PassSink {
   virtual void begin(int point, Threads& threads, bool first_chunk) = 0;
   // x: a row per token or, unless the program reads every row, per text; dx null: no tangent, or zero
   virtual void take(int point, const Tile& tile, float* x, float* dx, int worker) = 0;
-  virtual uint64_t bytes(int threads) const = 0;  // that it holds while tiles are taken
 };
 
 // Tensors whose direction the derivatives follow, and ‖θ* − θ_k‖² over them, by point of the path.
@@ -82,16 +82,6 @@ void run_pass(const PassArguments& arguments, const ForwardPlan& plan, PassSink&
 
 // Σ (θ* − θ_k)² of what a direction holds, in a fixed order.
 double norm2(const BlockPoint& direction);
-
-// Rows that stand alone, as a tile: a text of one token each.
-class RowTile {
- public:
-  explicit RowTile(size_t rows);
-  TileView view() const { return {zeros_.size(), zeros_.size(), each_.data(), zeros_.data(), each_.data(), zeros_.data()}; }
-
- private:
-  std::vector<uint32_t> each_, zeros_;
-};
 
 // Scores −dℓ_i(θ_k)/dt along v / ‖v‖ from the losses' derivatives along v: texts × points. DIRECTION_ZERO where
 // ‖v‖ = 0.

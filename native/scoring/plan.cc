@@ -76,11 +76,12 @@ Sizes sizes_of(const PassArguments& a) {
     tangents = std::max<uint64_t>(tangents, derived.slot_floats(a.ops, tokens));
     rest = std::max<uint64_t>(rest, derived.rest_floats(a.ops, longest, true));
   };
-  look(a.program.embed, {false, true, true});
+  look(a.program.embed, {false, apart(a.program), true});
   for (size_t i = 0; i < a.program.layers.size(); i++)
     look(a.program.layers[i], {!a.program.every_row() && i + 1 == a.program.layers.size(), false, true});
+  const uint64_t sums = apart(a.program) ? (a.scope ? 2 : 1) * tokens * a.program.embedding : 0;
   const uint64_t forming = 64 * a.program.widest_linear();
-  sizes.worker = (std::max(slots, tangents) + tangents + rest + 2 * tokens * a.program.embedding + forming) * sizeof(float);
+  sizes.worker = (std::max(slots, tangents) + tangents + rest + sums + forming) * sizeof(float);
   return sizes;
 }
 

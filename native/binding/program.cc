@@ -39,7 +39,8 @@ RopePlan parse_rope(const Napi::Object& o) {
   RopePlan rope;
   rope.rotary = size_t(get_number(o, "rotary"));
   const double theta = get_number(o, "theta");
-  for (size_t j = 0; j < rope.rotary / 2; j++) rope.frequency.push_back(std::pow(theta, -2.0 * double(j) / double(rope.rotary)));
+  for (size_t j = 0; j < rope.rotary / 2; j++)
+    rope.frequency.push_back(std::pow(theta, -2.0 * double(j) / double(rope.rotary)));
   if (!o.Get("scaling").IsObject()) return rope;
   const Napi::Object scaling = o.Get("scaling").As<Napi::Object>();
   const std::string type = get_string(scaling, "type");
@@ -52,10 +53,8 @@ RopePlan parse_rope(const Napi::Object& o) {
     for (double& f : rope.frequency) {
       const double wavelength = 2 * 3.14159265358979323846 / f;
       const double smooth = (original / wavelength - low) / (high - low);
-      if (wavelength > original / low)
-        f /= factor;
-      else if (wavelength >= original / high)
-        f = (1 - smooth) * f / factor + smooth * f;
+      if (wavelength > original / low) f /= factor;
+      else if (wavelength >= original / high) f = (1 - smooth) * f / factor + smooth * f;
     }
   } else {
     throw internal_error("network: rope scaling " + type);
@@ -129,7 +128,8 @@ class BlockParser {
     if (s.kind == StepKind::kSoftcap) s.softcap = float(get_number(o, "cap"));
     if (s.kind == StepKind::kDrop) {
       s.site = get_string(o, "site");
-      s.rate = named<Rate>({{"embedding", Rate::kEmbedding}, {"hidden", Rate::kHidden}, {"head", Rate::kHead}}, get_string(o, "rate"), "rate");
+      s.rate = named<Rate>({{"embedding", Rate::kEmbedding}, {"hidden", Rate::kHidden}, {"head", Rate::kHead}},
+                           get_string(o, "rate"), "rate");
     }
     const std::string to = get_string(o, "to");
     if (slots_.count(to)) throw internal_error("network: slot " + to + " is written twice");
@@ -146,8 +146,8 @@ class BlockParser {
     const Napi::Array parts = o.Get("parts").As<Napi::Array>();
     for (uint32_t i = 0; i < parts.Length(); i++) {
       const Napi::Object part = parts.Get(i).As<Napi::Object>();
-      plan.parts.push_back({get_string(part, "weight"), string_or_none(part, "bias"), size_t(number_or(part, "first", 0)),
-                            size_t(get_number(part, "rows"))});
+      plan.parts.push_back({get_string(part, "weight"), string_or_none(part, "bias"),
+                            size_t(number_or(part, "first", 0)), size_t(get_number(part, "rows"))});
     }
     s.linear = int(block_.weights.linears.size());
     block_.weights.linears.push_back(std::move(plan));
@@ -208,15 +208,19 @@ Program parse_program(const Napi::Object& o) {
   const Napi::Array tables = o.Get("tables").As<Napi::Array>();
   for (uint32_t i = 0; i < tables.Length(); i++) {
     const Napi::Object t = tables.Get(i).As<Napi::Object>();
-    const TableBy by = named<TableBy>({{"token", TableBy::kToken}, {"position", TableBy::kPosition}, {"type", TableBy::kType}}, get_string(t, "by"), "table by");
-    p.tables.push_back({get_string(t, "tensor"), by, size_t(get_number(t, "rows")), int64_t(number_or(t, "padding", -1)),
-                        float(number_or(t, "factor", 1))});
+    const TableBy by =
+        named<TableBy>({{"token", TableBy::kToken}, {"position", TableBy::kPosition}, {"type", TableBy::kType}},
+                       get_string(t, "by"), "table by");
+    p.tables.push_back({get_string(t, "tensor"), by, size_t(get_number(t, "rows")),
+                        int64_t(number_or(t, "padding", -1)), float(number_or(t, "factor", 1))});
   }
   p.embed = parse_block(p, p.embedding, o.Get("embed"));
   const Napi::Array layers = o.Get("layers").As<Napi::Array>();
   for (uint32_t i = 0; i < layers.Length(); i++) p.layers.push_back(parse_block(p, p.hidden, layers.Get(i)));
   p.head = parse_block(p, p.hidden, o.Get("head"));
-  p.select = named<Select>({{"first", Select::kFirst}, {"last", Select::kLast}, {"mean", Select::kMean}, {"all", Select::kAll}}, get_string(o, "select"), "select");
+  p.select = named<Select>(
+      {{"first", Select::kFirst}, {"last", Select::kLast}, {"mean", Select::kMean}, {"all", Select::kAll}},
+      get_string(o, "select"), "select");
   p.language = named<bool>({{"classify", false}, {"language", true}}, get_string(o, "objective"), "objective");
   p.pad = int64_t(get_number(o, "padTokenId"));
   p.padding_row = int64_t(get_number(o, "paddingRow"));

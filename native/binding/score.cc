@@ -29,10 +29,8 @@ std::shared_ptr<ScoreJob> parse_job(const Napi::Object& o) {
   job->texts.ids = get_uint32s(o, "ids");
   job->texts.types = get_bytes(o, "typeIds");
   job->texts.offsets = get_uint32s(o, "offsets");
-  if (job->program.language)
-    job->texts.targets = get_uint32s(o, "targets");
-  else
-    job->label = get_int32s(o, "label");
+  if (job->program.language) job->texts.targets = get_uint32s(o, "targets");
+  else job->label = get_int32s(o, "label");
   job->domain = get_int32s(o, "domain");
   job->domains = size_t(get_number(o, "domains"));
   if (o.Get("scope").IsArray()) {

@@ -51,9 +51,7 @@ Napi::Value open_trainer(const Napi::CallbackInfo& call) {
     const auto box_ = std::make_shared<TrainerBox>();
     return start_task(
         call.Env(), call[1],
-        [=](Context&) {
-          box_->trainer = std::make_unique<Trainer>(*program, *weights, trainable, dropout, seed);
-        },
+        [=](Context&) { box_->trainer = std::make_unique<Trainer>(*program, *weights, trainable, dropout, seed); },
         [=](Napi::Env env) { return box(env, box_, kTrainerTag); });
   });
 }
@@ -63,10 +61,8 @@ TrainingTexts parse_texts(const Napi::Object& o, const Program& program) {
   texts.ids = get_uint32s(o, "ids");
   texts.types = get_bytes(o, "typeIds");
   texts.offsets = get_uint32s(o, "offsets");
-  if (program.language)
-    texts.targets = get_uint32s(o, "targets");
-  else
-    texts.label = get_int32s(o, "label");
+  if (program.language) texts.targets = get_uint32s(o, "targets");
+  else texts.label = get_int32s(o, "label");
   if (texts.offsets.empty() || texts.offsets[0] != 0 || texts.offsets.back() != texts.ids.size() ||
       (!texts.types.empty() && texts.types.size() != texts.ids.size()) ||
       (program.language ? texts.targets.size() != texts.ids.size() : texts.label.size() != texts.texts()))
@@ -74,7 +70,8 @@ TrainingTexts parse_texts(const Napi::Object& o, const Program& program) {
   for (size_t t = 0; t < texts.texts(); t++) {
     if (texts.offsets[t + 1] <= texts.offsets[t] || texts.offsets[t + 1] - texts.offsets[t] > program.positions)
       throw internal_error("train: text length");
-    if (!program.language && (texts.label[t] < 0 || size_t(texts.label[t]) >= program.outputs)) throw internal_error("train: label out of range");
+    if (!program.language && (texts.label[t] < 0 || size_t(texts.label[t]) >= program.outputs))
+      throw internal_error("train: label out of range");
   }
   for (uint32_t id : texts.ids)
     if (id >= program.vocabulary) throw internal_error("train: token id out of range");

@@ -35,7 +35,8 @@ size_t BackwardBlock::scratch(size_t tokens, size_t longest) const {
   for (const Action& action : flow_.actions) {
     const Step& s = action.step;
     widest = std::max<size_t>({widest, flow_.slots[s.to].width, s.a.width});
-    if (s.kind == StepKind::kLinear && !action.gather) rest = std::max(rest, ops_.linear_scratch(flow_.slots[s.to].width));
+    if (s.kind == StepKind::kLinear && !action.gather)
+      rest = std::max(rest, ops_.linear_scratch(flow_.slots[s.to].width));
     if (s.kind == StepKind::kAttention) rest = std::max(rest, backward_.attention_scratch(longest, s.head_size));
   }
   const size_t forward = flow_.slot_floats(ops_, tokens);
@@ -63,8 +64,14 @@ void BackwardBlock::fit_shared(BlockMemory& shared, size_t tokens, size_t texts)
 
 void BackwardBlock::forward(const Pass& p, float* y) const {
   const FlowSlot& out = flow_.slots[flow_.output];
-  RunArguments run{ops_, flow_, p.weights, p.ropes, p.tile, p.input + p.training.first_token * block_.widths[0],
-                   y + (out.selected ? p.training.first_text : p.training.first_token) * out.width, p.scratch,
+  RunArguments run{ops_,
+                   flow_,
+                   p.weights,
+                   p.ropes,
+                   p.tile,
+                   p.input + p.training.first_token * block_.widths[0],
+                   y + (out.selected ? p.training.first_text : p.training.first_token) * out.width,
+                   p.scratch,
                    p.scratch + flow_.slot_floats(ops_, p.tile.tokens)};
   run.training = &p.training;
   run_flow(run);

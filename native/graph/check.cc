@@ -128,7 +128,8 @@ void derive_head(Program& p) {
   p.head_plan = {last.parts[0].weight, last.parts[0].bias, "", "", Activation::kNone};
   size_t before = --at;
   while (before > 0 && head.steps[before - 1].kind == StepKind::kDrop) before--;
-  if (!p.language && before >= 2 && head.steps[before - 1].kind == StepKind::kActivate && whole_linear(head.steps[before - 2]) &&
+  if (!p.language && before >= 2 && head.steps[before - 1].kind == StepKind::kActivate &&
+      whole_linear(head.steps[before - 2]) &&
       !head.weights.linears[size_t(head.steps[before - 2].linear)].parts[0].bias.empty()) {
     const LinearPlan& dense = head.weights.linears[size_t(head.steps[before - 2].linear)];
     p.head_plan.dense = dense.parts[0].weight;

@@ -173,7 +173,8 @@ class Maker {
     std::vector<bool> cheap(flow_.slots.size(), false);
     for (const Action& action : flow_.actions) {
       const Step& s = action.step;
-      cheap[s.to] = action.gather || s.kind == StepKind::kNorm || s.kind == StepKind::kActivate || s.kind == StepKind::kMultiply;
+      cheap[s.to] =
+          action.gather || s.kind == StepKind::kNorm || s.kind == StepKind::kActivate || s.kind == StepKind::kMultiply;
       const auto need = [&](const Operand& o) { flow_.slots[o.slot].needed = true; };
       if (action.gather || s.kind == StepKind::kAdd || s.kind == StepKind::kDrop || s.kind == StepKind::kRope) continue;
       if (s.kind == StepKind::kSoftcap) {
@@ -209,7 +210,8 @@ class Maker {
       const Operand& a = action.step.a;
       const FlowSlot &from = flow_.slots[a.slot], &slot = flow_.slots[action.step.to];
       const bool same = a.at == 0 && from.width == slot.width && from.selected == slot.selected;
-      if (!options_.training || !row_wise(action) || !same || a.slot == 0 || uses(a.slot) > 1 || to.count(a.slot)) continue;
+      if (!options_.training || !row_wise(action) || !same || a.slot == 0 || uses(a.slot) > 1 || to.count(a.slot))
+        continue;
       if (to.count(action.step.to)) to[a.slot] = to[action.step.to];
     }
     return to;
@@ -239,7 +241,8 @@ class Maker {
       if (found != destination.end()) {
         if (!made.count(found->second)) {
           const bool out = found->second == flow_.output;
-          storages.push_back({out ? Where::kOutput : Where::kSaved, flow_.slots[to].width, i, end, flow_.slots[found->second].at});
+          storages.push_back(
+              {out ? Where::kOutput : Where::kSaved, flow_.slots[to].width, i, end, flow_.slots[found->second].at});
           made[found->second] = storages.size() - 1;
         }
         storage[to] = made[found->second];

@@ -10,7 +10,8 @@ namespace {
 
 class Planner {
  public:
-  Planner(GradientPlan& plan, const Flow& flow) : plan_(plan), flow_(flow), count_(flow.slots.size()), end_(flow.actions.size()) {}
+  Planner(GradientPlan& plan, const Flow& flow)
+      : plan_(plan), flow_(flow), count_(flow.slots.size()), end_(flow.actions.size()) {}
 
   void make() {
     plan_.again.assign(count_, -1);
@@ -56,9 +57,8 @@ class Planner {
         }
         plan_.computed[o.slot] = true;
         if (action.gather) continue;
-        f.first = std::none_of(written[o.slot].begin(), written[o.slot].end(), [&](const auto& span) {
-          return o.at < span.second && span.first < o.at + o.width;
-        });
+        f.first = std::none_of(written[o.slot].begin(), written[o.slot].end(),
+                               [&](const auto& span) { return o.at < span.second && span.first < o.at + o.width; });
         if (f.first) written[o.slot].push_back({o.at, o.at + o.width});
       }
     }
@@ -84,7 +84,8 @@ class Planner {
     for (size_t i = end_; i-- > 0;)
       for (size_t n = 0; n < operand_count(flow_.actions[i].step); n++) {
         const uint32_t slot = operand(flow_.actions[i].step, n).slot;
-        const bool direct = (flow_.actions[i].step.kind != StepKind::kAdd || flow_.actions[i].gather) && !flow_.actions[i].passes;
+        const bool direct =
+            (flow_.actions[i].step.kind != StepKind::kAdd || flow_.actions[i].gather) && !flow_.actions[i].passes;
         if (direct) begins[slot] = std::min(begins[slot], time(i));
       }
     for (uint32_t slot = 0; slot < count_; slot++) {
@@ -99,7 +100,8 @@ class Planner {
       const Step& s = flow_.actions[i].step;
       GradientPlan::Place& place = plan_.gradient[s.to];
       if (s.to == flow_.output) {
-        if (plan_.computed[s.to] || !plan_.passed[s.to].empty()) throw internal_error("flow: the output is read inside of the block");
+        if (plan_.computed[s.to] || !plan_.passed[s.to].empty())
+          throw internal_error("flow: the output is read inside of the block");
         place.kind = GradientPlan::kOutput;
       } else if (s.kind == StepKind::kLinear && !flow_.actions[i].gather) {
         place = {GradientPlan::kShared, plan_.shared.size()};
@@ -109,7 +111,8 @@ class Planner {
         const bool near = ends[s.to] < end_ && !from.whole && &from == &piece_at(ends[s.to]);
         place.kind = near ? GradientPlan::kBlock : GradientPlan::kTile;
         const size_t width = flow_.slots[s.to].width;
-        place.at = near ? block.add({begins[s.to], ends[s.to]}, width) : tile.add(whole_pieces(begins[s.to], ends[s.to]), width);
+        place.at = near ? block.add({begins[s.to], ends[s.to]}, width)
+                        : tile.add(whole_pieces(begins[s.to], ends[s.to]), width);
       }
     }
     plan_.tile_floats = tile.size();

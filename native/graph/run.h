@@ -26,7 +26,9 @@ struct Tile {
 class RowTile {
  public:
   explicit RowTile(size_t rows);
-  TileView view() const { return {zeros_.size(), zeros_.size(), each_.data(), zeros_.data(), each_.data(), zeros_.data()}; }
+  TileView view() const {
+    return {zeros_.size(), zeros_.size(), each_.data(), zeros_.data(), each_.data(), zeros_.data()};
+  }
 
  private:
   std::vector<uint32_t> each_, zeros_;

@@ -42,7 +42,9 @@ size_t Walk::row_of(const FlowSlot& slot) const {
 
 Walk::Place Walk::value(const Operand& o, bool whole) const {
   const FlowSlot& s = flow_.slots[o.slot];
-  float* data = o.slot == 0 ? a_.pass.input : s.again ? a_.shared.rows[size_t(a_.plan.again[o.slot])] : a_.saved.rows[s.at];
+  float* data = o.slot == 0 ? a_.pass.input
+                : s.again   ? a_.shared.rows[size_t(a_.plan.again[o.slot])]
+                            : a_.saved.rows[s.at];
   return {data + (row_of(s) + (whole ? 0 : top_)) * s.width + o.at, s.width};
 }
 
@@ -86,8 +88,8 @@ void Walk::again(const Action& action) {
   switch (s.kind) {
     case StepKind::kNorm:
       if (plain(s))
-        return a_.ops.layer_norm(height_, width, x.data, x.ld, nullptr, 0, vector(s.gain), vector(s.bias), s.epsilon, to.data,
-                                 to.ld);
+        return a_.ops.layer_norm(height_, width, x.data, x.ld, nullptr, 0, vector(s.gain), vector(s.bias), s.epsilon,
+                                 to.data, to.ld);
       return a_.ops.norm(norm_call(s, width), x.data, x.ld, to.data, to.ld);
     case StepKind::kActivate: return a_.ops.activate(s.activation, height_, width, x.data, x.ld, to.data, to.ld);
     case StepKind::kMultiply: return a_.ops.multiply(height_, width, x.view(), value(s.b).view(), to.matrix());
@@ -188,8 +190,8 @@ void Walk::norm(size_t index) {
   double* bias = s.bias < 0 ? nullptr : a_.sums + a_.sum_at[size_t(s.bias)];
   const auto write = [&](const Place& to) {
     if (plain(s))
-      return a_.backward.layer_norm_backward(height_, width, x.data, x.ld, vector(s.gain), s.epsilon, dy.data, dy.ld, to.data,
-                                             to.ld, gain, bias);
+      return a_.backward.layer_norm_backward(height_, width, x.data, x.ld, vector(s.gain), s.epsilon, dy.data, dy.ld,
+                                             to.data, to.ld, gain, bias);
     NormGradients g;
     g.dy = dy.data;
     g.lddy = dy.ld;
@@ -236,7 +238,8 @@ void Walk::attention(size_t index) {
   c.softcap = s.softcap;
   c.queries = flow_.slots[s.to].selected ? tile_.selected : nullptr;
   const Place q = value(s.a, true), k = value(s.b, true), v = value(s.c, true), dy = gradient(s.to, 0, true);
-  const Place dq = gradient(s.a.slot, s.a.at, true), dk = gradient(s.b.slot, s.b.at, true), dv = gradient(s.c.slot, s.c.at, true);
+  const Place dq = gradient(s.a.slot, s.a.at, true), dk = gradient(s.b.slot, s.b.at, true),
+              dv = gradient(s.c.slot, s.c.at, true);
   c.q = q.data;
   c.k = k.data;
   c.v = v.data;
@@ -288,9 +291,8 @@ void Walk::drop(size_t index) {
 void Walk::softcap(size_t index) {
   const Step& s = flow_.actions[index].step;
   const Place y = value({s.to, 0, s.a.width}), dy = gradient(s.to, 0);
-  into(index, 0, [&](const Place& to) {
-    a_.ops.softcap_slope(height_, s.a.width, s.softcap, y.view(), dy.view(), to.matrix());
-  });
+  into(index, 0,
+       [&](const Place& to) { a_.ops.softcap_slope(height_, s.a.width, s.softcap, y.view(), dy.view(), to.matrix()); });
 }
 
 // Rows that were taken out go back where they were; those that an addition reads are passed on at the end.

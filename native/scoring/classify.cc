@@ -6,7 +6,6 @@
 namespace warp {
 namespace {
 
-
 size_t most_texts(const std::vector<Tile>& tiles) {
   size_t most = 0;
   for (const Tile& tile : tiles) most = std::max(most, tile.texts);
@@ -16,10 +15,7 @@ size_t most_texts(const std::vector<Tile>& tiles) {
 }  // namespace
 
 ClassifySink::ClassifySink(const PassArguments& arguments, const std::vector<int32_t>& label, int threads)
-    : a_(arguments),
-      label_(label),
-      width_(arguments.program.features()),
-      texts_(arguments.texts.texts()),
+    : a_(arguments), label_(label), width_(arguments.program.features()), texts_(arguments.texts.texts()),
       before_(make_flow(arguments.program.before_head, {false, true, true})),
       head_(make_flow(arguments.program.head, {false, true, false})),
       before_source_(arguments.path, arguments.program.before_head.weights),
@@ -88,7 +84,8 @@ void ClassifySink::take(int p, const Tile& tile, float* x, float* dx, int worker
   }
   const RowTile one(rows);
   float* to = features_.data() + (size_t(p) * texts_ + tile.first_text) * width_;
-  run_flow({a_.ops, before_, before_point_, no_ropes_, one.view(), x, to, scratch, scratch + before_.slot_floats(a_.ops, rows)});
+  run_flow({a_.ops, before_, before_point_, no_ropes_, one.view(), x, to, scratch,
+            scratch + before_.slot_floats(a_.ops, rows)});
   const bool on_path = p > 0 && p <= a_.path.points();
   if (a_.scope && on_path && (dx || head_moves_)) derive(p, tile, x, dx, worker);
 }

@@ -17,8 +17,9 @@ enum { kTileDone = 0, kLayerDone = 2, kCopied = 4 };
 class DeviceForward::Run {
  public:
   Run(DeviceForward& owner, Context& context)
-      : owner_(owner), program_(owner.program_), backend_(owner.backend_), path_(owner.path_), texts_(owner.texts_), plan_(owner.plan_),
-        context_(context), ops_(backend_.ops()), hidden_(program_.hidden), points_(path_.points() + 2),
+      : owner_(owner), program_(owner.program_), backend_(owner.backend_), path_(owner.path_), texts_(owner.texts_),
+        plan_(owner.plan_), context_(context), ops_(backend_.ops()), hidden_(program_.hidden),
+        points_(path_.points() + 2),
         total_(double(plan_.forward.tokens) * double(program_.layers.size()) * double(points_)),
         room_(backend_.memory(), plan_.forward.peak_bytes), sizes_(largest_layer(program_, path_)) {
     owner.features_ = features_ = room_.take<float>(size_t(points_) * texts_.texts() * program_.features());
@@ -96,8 +97,8 @@ class DeviceForward::Run {
     for (size_t i = begin_; i < end; i++) {
       const Tile& tile = plan_.tiles[i];
       const size_t* parts = &at[(i - begin_) * 4];
-      views_.push_back({tile.texts, tile.tokens(), there + parts[0], there + parts[1], there + parts[2],
-                        there + parts[3]});
+      views_.push_back(
+          {tile.texts, tile.tokens(), there + parts[0], there + parts[1], there + parts[2], there + parts[3]});
     }
   }
 
@@ -265,8 +266,7 @@ class DeviceForward::Run {
       for (size_t i = 0; i < views_.size(); i++) {
         TileView rows = views_[i];
         rows.tokens = rows.texts;  // one row a text
-        float* to =
-            features_ + (size_t(p) * texts_.texts() + plan_.tiles[begin_ + i].first_text) * program_.features();
+        float* to = features_ + (size_t(p) * texts_.texts() + plan_.tiles[begin_ + i].first_text) * program_.features();
         around.run(rows, activations(p, i), to);
       }
     }

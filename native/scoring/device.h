@@ -1,7 +1,7 @@
 #pragma once
-// run_pass on a GPU, for classifiers: the same layer-major order, with tiles large enough to fill it. A layer's stored tensors are
-// read and uploaded while the layer before computes; θ_k is formed on the device; activations of all points stay
-// there. All device memory is taken before the first layer.
+// run_pass on a GPU, for classifiers: the same layer-major order, with tiles large enough to fill it. A layer's stored
+// tensors are read and uploaded while the layer before computes; θ_k is formed on the device; activations of all points
+// stay there. All device memory is taken before the first layer.
 #include "ops/cuda/backend.h"
 #include "scoring/device_stage.h"
 #include "scoring/pass.h"
@@ -20,8 +20,8 @@ class DeviceForward {
   // budget: bytes of device memory, at most what is available; 0: all of that. Throws DEVICE_MEMORY_BUDGET, naming the
   // smallest budget that would do. `after_bytes`: what the caller wants of room() after run().
   // Bits depend on tile_tokens, not on the budget.
-  DeviceForward(const Program& program, cuda::Backend& backend, const Path& path, const PackedTexts& texts, uint64_t budget,
-                uint64_t after_bytes, size_t tile_tokens = 16384);
+  DeviceForward(const Program& program, cuda::Backend& backend, const Path& path, const PackedTexts& texts,
+                uint64_t budget, uint64_t after_bytes, size_t tile_tokens = 16384);
   const DevicePlan& plan() const { return plan_; }
 
   // Progress: tokens · layers · points. Takes the planned memory first: CUDA_OUT_OF_MEMORY only when not even the

@@ -26,9 +26,9 @@ struct Sizes {
   bool dense, top, gradients;
 
   explicit Sizes(const HeadJob& job)
-      : texts(job.label.size()), points(size_t(job.path.points())), domains(job.domains), hidden(job.program.features()),
-        labels(job.program.outputs), dense(job.program.head_plan.has_dense()), top(job.scope == Scope::kTop),
-        gradients(job.gradients) {}
+      : texts(job.label.size()), points(size_t(job.path.points())), domains(job.domains),
+        hidden(job.program.features()), labels(job.program.outputs), dense(job.program.head_plan.has_dense()),
+        top(job.scope == Scope::kTop), gradients(job.gradients) {}
   size_t head() const { return labels * (hidden + 1); }
   size_t rest() const { return dense ? hidden * (hidden + 1) : 0; }
   size_t elements() const { return head() + rest(); }
@@ -151,10 +151,8 @@ class DeviceHead {
   }
 
   void form(int k, const HeadWeights& to) {
-    const std::pair<const std::string&, float*> parts[] = {{plan_.weight, to.weight},
-                                                           {plan_.bias, to.bias},
-                                                           {plan_.dense, to.dense},
-                                                           {plan_.dense_bias, to.dense_bias}};
+    const std::pair<const std::string&, float*> parts[] = {
+        {plan_.weight, to.weight}, {plan_.bias, to.bias}, {plan_.dense, to.dense}, {plan_.dense_bias, to.dense_bias}};
     for (const auto& [name, where] : parts)
       if (!name.empty()) stage_.form(name, k, 0, stage_.elements(name), where);
   }

@@ -11,8 +11,7 @@ LayerSizes sizes_of(const Path& path, const BlockWeights& weights) {
     sizes.stage += DeviceStage::bytes(path, name, path.base().info(name).elements());
   for (const LinearPlan& linear : weights.linears) {
     sizes.point += device_aligned(linear.outputs() * linear.inputs * 4) + device_aligned(linear.outputs() * 4);
-    if (linear.turned)
-      sizes.turned = std::max(sizes.turned, device_aligned(linear.inputs * linear.stored_outputs * 4));
+    if (linear.turned) sizes.turned = std::max(sizes.turned, device_aligned(linear.inputs * linear.stored_outputs * 4));
   }
   for (const VectorPlan& vector : weights.vectors) sizes.point += device_aligned(vector.size * 4);
   return sizes;
@@ -76,13 +75,12 @@ void DeviceForward::make_plan(uint64_t budget) {
                         flow_bytes(make_flow(program_.before_head, kHeadOptions), ops, most, 1);
   const uint64_t features = device_aligned(points * texts_.texts() * program_.features() * sizeof(float));
   const uint64_t ropes = device_aligned(HostRopes::bytes(program_, longest)) + program_.ropes.size() * kDeviceAlignment;
-  const uint64_t index =
-      device_aligned((3 * texts_.texts() + texts_.offsets.back() + plan_.tiles.size()) * 4) + ropes;
+  const uint64_t index = device_aligned((3 * texts_.texts() + texts_.offsets.back() + plan_.tiles.size()) * 4) + ropes;
   uint64_t beside = device_aligned(after_bytes_);  // never at the same time as the activations
   for (const TablePlan& table : program_.tables)
     if (needs_values(path_, table.tensor))
-      beside = std::max(
-          beside, uint64_t(DeviceStage::bytes(path_, table.tensor, path_.base().info(table.tensor).elements())));
+      beside = std::max(beside,
+                        uint64_t(DeviceStage::bytes(path_, table.tensor, path_.base().info(table.tensor).elements())));
   const auto cost = [&](uint64_t tokens) {
     uint64_t tables = 0;
     for (const TablePlan& table : program_.tables) {

@@ -22,7 +22,8 @@ Buffer<float> pack(const Ops& ops, size_t outputs, size_t inputs, const float* w
 
 }  // namespace
 
-Head::Head(const Program& program, const Path& path, const Ops& ops) : program_(program), ops_(ops), plan_(program.head_plan) {
+Head::Head(const Program& program, const Path& path, const Ops& ops)
+    : program_(program), ops_(ops), plan_(program.head_plan) {
   weight_ = path.load(plan_.weight);
   if (!plan_.bias.empty()) bias_ = path.load(plan_.bias);
   if (has_dense()) {
@@ -53,8 +54,8 @@ HeadRows Head::evaluate(const HeadPoint& point, size_t rows, const float* x, con
   out.loss.resize(rows);
   if (has_dense()) {
     Buffer<float> scratch(ops_.linear_scratch(h));
-    ops_.linear(rows, h, h, x, h, point.dense_packed.data(), point.dense_bias.data(), plan_.activation,
-                out.h.data(), h, scratch.data());
+    ops_.linear(rows, h, h, x, h, point.dense_packed.data(), point.dense_bias.data(), plan_.activation, out.h.data(), h,
+                scratch.data());
   } else {
     std::copy(x, x + rows * h, out.h.data());
   }
@@ -81,7 +82,8 @@ HeadRows Head::evaluate(const HeadPoint& point, size_t rows, const float* x, con
     for (size_t c = 0; c < labels; c++)
       for (size_t j = 0; j < h; j++) a[j] += out.e[i * labels + c] * point.weight[c * h + j];
     // of tanh the slope follows from the value; of others from what went in
-    for (size_t j = 0; plan_.activation == Activation::kTanh && j < h; j++) a[j] *= 1 - out.h[i * h + j] * out.h[i * h + j];
+    for (size_t j = 0; plan_.activation == Activation::kTanh && j < h; j++)
+      a[j] *= 1 - out.h[i * h + j] * out.h[i * h + j];
   }
   if (plan_.activation == Activation::kTanh) return out;
   Buffer<float> before(rows * h), scratch(ops_.linear_scratch(h));

@@ -1,6 +1,7 @@
 #pragma once
 // The classification head at every point of a path, from the head inputs: losses, residuals, Mimic scores.
-// Closed forms only (WARP, section 3.2 with scope = head; the gradient of the dense layer before the classifier is one more product).
+// Closed forms only (WARP, section 3.2 with scope = head; the gradient of the dense layer before the classifier is one
+// more product).
 #include "core/context.h"
 #include "core/threads.h"
 #include "graph/weights.h"

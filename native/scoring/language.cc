@@ -11,13 +11,10 @@ constexpr size_t kRows = 96;  // of logits that exist at a time, by worker
 }  // namespace
 
 LanguageSink::LanguageSink(const PassArguments& arguments, int threads)
-    : a_(arguments),
-      block_(kRows),
-      texts_(arguments.texts.texts()),
+    : a_(arguments), block_(kRows), texts_(arguments.texts.texts()),
       head_(make_flow(arguments.program.head, {false, true, true})),
       derived_(make_flow(arguments.program.head, {false, true, false})),
-      source_(arguments.path, arguments.program.head.weights),
-      point_(source_.allocate(arguments.ops)) {
+      source_(arguments.path, arguments.program.head.weights), point_(source_.allocate(arguments.ops)) {
   const size_t points = size_t(a_.path.points());
   loss_.assign(texts_ * (points + 2), 0.0);
   token_loss_.assign(a_.texts.ids.size() * 2, 0.0);
@@ -46,8 +43,10 @@ LanguageSink::LanguageSink(const PassArguments& arguments, int threads)
 
 uint64_t LanguageSink::planned_bytes(const PassArguments& a, int threads) {
   const BlockWeights& weights = a.program.head.weights;
-  const Flow head = make_flow(a.program.head, {false, true, true}), derived = make_flow(a.program.head, {false, true, false});
-  const uint64_t directions = a.scope && WeightSource::in_scope(weights, a.scope->names) ? 1 : 0, copies = a.scope ? 2 : 1;
+  const Flow head = make_flow(a.program.head, {false, true, true}),
+             derived = make_flow(a.program.head, {false, true, false});
+  const uint64_t directions = a.scope && WeightSource::in_scope(weights, a.scope->names) ? 1 : 0,
+                 copies = a.scope ? 2 : 1;
   const uint64_t slots = std::max(head.slot_floats(a.ops, kRows), a.scope ? 2 * derived.slot_floats(a.ops, kRows) : 0);
   const uint64_t rest = std::max(head.rest_floats(a.ops, 1, false), a.scope ? derived.rest_floats(a.ops, 1, true) : 0);
   const uint64_t worker = copies * kRows * (a.program.hidden + a.program.outputs) + slots + rest;
@@ -84,11 +83,12 @@ void LanguageSink::block(int p, const Tile& tile, const std::vector<uint32_t>& r
   for (size_t i = 0; i < count; i++) targets[i] = a_.texts.targets[first + rows[i]];
   a_.ops.gather(count, h, x, h, rows.data(), w.rows.data(), h);
   const bool derive = a_.scope && p > 0 && size_t(p) <= points && (dx || moves_);
-  const RunArguments run = {a_.ops,        derive ? derived_ : head_, point_, no_ropes_, one.view(), w.rows.data(), w.logits.data(),
-                            w.slots.data(), w.rest.data()};
+  const RunArguments run = {a_.ops,        derive ? derived_ : head_, point_,         no_ropes_,    one.view(),
+                            w.rows.data(), w.logits.data(),           w.slots.data(), w.rest.data()};
   if (derive) {
     if (dx) a_.ops.gather(count, h, dx, h, rows.data(), w.changes.data(), h);
-    run_tangent(run, {moves_ ? &direction_ : nullptr, dx != nullptr, w.changes.data(), w.slopes.data(), w.tangents.data()});
+    run_tangent(run,
+                {moves_ ? &direction_ : nullptr, dx != nullptr, w.changes.data(), w.slopes.data(), w.tangents.data()});
   } else {
     run_flow(run);
   }

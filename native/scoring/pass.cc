@@ -14,16 +14,9 @@ struct LayerFlows {
 class Run {
  public:
   Run(const PassArguments& a, const ForwardPlan& plan, PassSink& sink, Threads& threads, Context& context)
-      : a_(a),
-        program_(a.program),
-        sink_(sink),
-        threads_(threads),
-        context_(context),
-        hidden_(a.program.hidden),
-        points_(a.path.points() + 2),
-        total_(double(plan.tokens) * double(a.program.layers.size()) * double(points_)),
-        longest_(longest_text(a.texts)),
-        ropes_(a.program, longest_) {
+      : a_(a), program_(a.program), sink_(sink), threads_(threads), context_(context), hidden_(a.program.hidden),
+        points_(a.path.points() + 2), total_(double(plan.tokens) * double(a.program.layers.size()) * double(points_)),
+        longest_(longest_text(a.texts)), ropes_(a.program, longest_) {
     const size_t tokens = largest_tile(a.tiles);
     const bool selected = !program_.every_row();
     embed_ = flows(program_.embed, {false, apart(program_), true});
@@ -95,7 +88,8 @@ class Run {
     const BlockWeights& tensors = program_.layers[index].weights;
     const WeightSource source(a_.path, tensors);
     BlockPoint weights = source.allocate(a_.ops), direction;
-    const bool moves = a_.scope && WeightSource::in_scope(tensors, a_.scope->names), derive = a_.scope && (moving_ || moves);
+    const bool moves = a_.scope && WeightSource::in_scope(tensors, a_.scope->names),
+               derive = a_.scope && (moving_ || moves);
     if (moves) direction = source.allocate_direction(a_.ops, a_.scope->names);
     for (int p = 0; p < points_; p++) {
       source.form(a_.ops, threads_, p - 1, weights);
@@ -108,12 +102,18 @@ class Run {
       threads_.parallel(end - begin_, [&](size_t i, int worker) {
         context_.check();
         const Tile& tile = a_.tiles[begin_ + i];
-        const RunArguments run{a_.ops,       flow,  weights, ropes_.tables(), tile.view(), values(p, i), nullptr,
-                               slots_[worker].data(), rest_[worker].data()};
+        const RunArguments run{a_.ops,
+                               flow,
+                               weights,
+                               ropes_.tables(),
+                               tile.view(),
+                               values(p, i),
+                               nullptr,
+                               slots_[worker].data(),
+                               rest_[worker].data()};
         if (here)
           run_tangent(run, {moves ? &direction : nullptr, moving_, tangents(p, i), nullptr, tangents_[worker].data()});
-        else
-          run_flow(run);
+        else run_flow(run);
         context_.progress(add_done(double(tile.tokens())), total_);
       });
     }
@@ -122,8 +122,7 @@ class Run {
 
   double add_done(double tokens) {  // C++17 has no fetch_add for doubles
     double seen = done_.load();
-    while (!done_.compare_exchange_weak(seen, seen + tokens)) {
-    }
+    while (!done_.compare_exchange_weak(seen, seen + tokens)) {}
     return seen + tokens;
   }
 
@@ -143,7 +142,8 @@ class Run {
         tensor.point(int(count), from, take, end.data());
         for (size_t k = 0; k < count; k++) {
           tensor.point(int(k), from, take, here.data());
-          for (size_t i = 0; i < take; i++) sums[task * count + k] += double(end[i] - here[i]) * double(end[i] - here[i]);
+          for (size_t i = 0; i < take; i++)
+            sums[task * count + k] += double(end[i] - here[i]) * double(end[i] - here[i]);
         }
       });
       for (size_t task = 0; task < steps; task++)
@@ -226,15 +226,22 @@ class Run {
   // The sums of the tables go where the layers' input is, unless they have another width.
   RunArguments embedding(int p, size_t i, int worker, bool derive, const BlockPoint& weights) {
     float* input = apart(program_) ? sums_[worker].data() : values(p, i);
-    return {a_.ops,  derive ? embed_.derived : embed_.plain, weights, ropes_.tables(), a_.tiles[begin_ + i].view(), input, values(p, i),
-            slots_[worker].data(), rest_[worker].data()};
+    return {a_.ops,
+            derive ? embed_.derived : embed_.plain,
+            weights,
+            ropes_.tables(),
+            a_.tiles[begin_ + i].view(),
+            input,
+            values(p, i),
+            slots_[worker].data(),
+            rest_[worker].data()};
   }
 
   void sum_tables(const std::vector<TableRows>& used, const FormedTables& formed, size_t tile, float* to) {
     std::vector<const uint32_t*> index;
     for (const TableRows& table : used) index.push_back(table.index.data() + starts_[tile]);
-    a_.ops.embed(a_.tiles[begin_ + tile].tokens(), program_.embedding, used.size(), formed.data.data(), index.data(), to,
-                 program_.embedding);
+    a_.ops.embed(a_.tiles[begin_ + tile].tokens(), program_.embedding, used.size(), formed.data.data(), index.data(),
+                 to, program_.embedding);
   }
 
   const PassArguments& a_;
@@ -269,7 +276,8 @@ double norm2(const BlockPoint& direction) {
   return sum;
 }
 
-std::vector<TableRows> table_rows(const Program& program, const PackedTexts& texts, const Tile* begin, const Tile* end) {
+std::vector<TableRows> table_rows(const Program& program, const PackedTexts& texts, const Tile* begin,
+                                  const Tile* end) {
   const size_t first_text = begin->first_text, last_text = (end - 1)->first_text + (end - 1)->texts;
   const size_t first = texts.offsets[first_text], count = texts.offsets[last_text] - first;
   std::vector<TableRows> all;
@@ -277,7 +285,8 @@ std::vector<TableRows> table_rows(const Program& program, const PackedTexts& tex
     std::vector<uint32_t> row(count, 0);
     for (size_t t = first_text; t < last_text; t++) {
       const uint32_t from = texts.offsets[t], length = texts.offsets[t + 1] - from;
-      if (table.by == TableBy::kPosition) position_rows(table, texts.ids.data() + from, length, row.data() + (from - first));
+      if (table.by == TableBy::kPosition)
+        position_rows(table, texts.ids.data() + from, length, row.data() + (from - first));
     }
     for (size_t i = 0; i < count; i++) {
       if (table.by == TableBy::kToken) row[i] = texts.ids[first + i];
@@ -317,7 +326,8 @@ Error loss_not_finite(size_t i) {
                "check the weights for NaN or infinity with `warp inspect`");
 }
 
-void run_pass(const PassArguments& arguments, const ForwardPlan& plan, PassSink& sink, Threads& threads, Context& context) {
+void run_pass(const PassArguments& arguments, const ForwardPlan& plan, PassSink& sink, Threads& threads,
+              Context& context) {
   Run(arguments, plan, sink, threads, context).run(plan);
 }
 

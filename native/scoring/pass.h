@@ -78,7 +78,8 @@ ForwardPlan plan_pass(const PassArguments& arguments, const PassBudget& budget);
 Error memory_budget(uint64_t smallest, uint64_t budget);
 
 // Progress: tokens · layers · points.
-void run_pass(const PassArguments& arguments, const ForwardPlan& plan, PassSink& sink, Threads& threads, Context& context);
+void run_pass(const PassArguments& arguments, const ForwardPlan& plan, PassSink& sink, Threads& threads,
+              Context& context);
 
 // Σ (θ* − θ_k)² of what a direction holds, in a fixed order.
 double norm2(const BlockPoint& direction);

@@ -22,7 +22,8 @@ double forward_flops(const Program& program, const std::vector<Tile>& tiles) {
   double flops = 0;
   for (size_t i = 0; i < program.layers.size(); i++)
     for (const Tile& tile : tiles)
-      flops += block_flops(program.layers[i], !program.every_row() && i + 1 == program.layers.size(), tile.texts, tile.offsets.data());
+      flops += block_flops(program.layers[i], !program.every_row() && i + 1 == program.layers.size(), tile.texts,
+                           tile.offsets.data());
   return flops;
 }
 
@@ -93,7 +94,8 @@ ForwardPlan plan_pass(const PassArguments& a, const PassBudget& budget) {
   const uint64_t copies = points + (a.scope ? points - 2 : 0);
   const Sizes sizes = sizes_of(a);
   const uint64_t ropes = HostRopes::bytes(program, longest_text(a.texts));
-  const uint64_t index = a.texts.offsets.back() * 17 + a.texts.texts() * 4 + a.tiles.size() * 176 + a.texts.texts() * 12;
+  const uint64_t index =
+      a.texts.offsets.back() * 17 + a.texts.texts() * 4 + a.tiles.size() * 176 + a.texts.texts() * 12;
   const uint64_t fixed = budget.kept_bytes + uint64_t(budget.threads) * sizes.worker + index + ropes;
   // A chunk's tokens cost their activations at every point, and at most one row of each table, three times (two
   // stored, one formed; with a scope twice more); the tables' rows and a layer's weights are not held together.

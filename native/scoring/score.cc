@@ -39,12 +39,13 @@ void classify(const ScoreJob& job, const PassArguments& pass, ScoreResult& out, 
   ClassifySink sink(pass, job.label, job.threads);
   run_pass(pass, out.plan.forward, sink, threads, context);
   const Buffer<float>& features = sink.features();
-  out.scores = score_head(head, *job.path, features, job.texts.texts(), job.label, job.scope, !pass.scope, threads, context);
+  out.scores =
+      score_head(head, *job.path, features, job.texts.texts(), job.label, job.scope, !pass.scope, threads, context);
   if (pass.scope) out.scores.alignment = sink.alignment();
   if (job.head_inputs) out.head_inputs.assign(features.begin(), features.end());
   if (job.gradients)
-    out.gradients = gradient_statistics(head, *job.path, features, job.texts.texts(), job.label, job.domain, job.domains,
-                                        threads, context);
+    out.gradients = gradient_statistics(head, *job.path, features, job.texts.texts(), job.label, job.domain,
+                                        job.domains, threads, context);
 }
 
 }  // namespace

@@ -14,17 +14,20 @@ constexpr size_t kDepth = 512;    // tokens of one product of a weight's gradien
 
 TrainedBlock::TrainedBlock(const Block& block, bool selected, Parameters& parameters, const Ops& ops,
                            const BackwardOps& backward)
-    : block_(block), selected_(selected), parameters_(parameters), ops_(ops), backward_(backward), graph_(block, selected, ops, backward) {
+    : block_(block), selected_(selected), parameters_(parameters), ops_(ops), backward_(backward),
+      graph_(block, selected, ops, backward) {
   const auto hold = [&](size_t count) {
     point_.held.emplace_back(count);
     return point_.held.back().data();
   };
   for (const LinearPlan& linear : block.weights.linears) {
     const size_t outputs = linear.outputs();
-    point_.packed.push_back(hold(std::max(ops.packed_size(outputs, linear.inputs), ops.packed_size(linear.inputs, outputs))));
+    point_.packed.push_back(
+        hold(std::max(ops.packed_size(outputs, linear.inputs), ops.packed_size(linear.inputs, outputs))));
     point_.bias.push_back(linear.parts[0].bias.empty() ? nullptr : hold(outputs));
   }
-  for (const VectorPlan& vector : block.weights.vectors) point_.vectors.push_back(parameters.at(vector.name).value.data());
+  for (const VectorPlan& vector : block.weights.vectors)
+    point_.vectors.push_back(parameters.at(vector.name).value.data());
 }
 
 bool TrainedBlock::trainable() const {
@@ -67,17 +70,15 @@ void TrainedBlock::pack_part(size_t i, size_t first, size_t count, bool turned) 
     const size_t from = std::max(first, start), end = std::min(first + count, start + part.rows);
     if (from < end) {
       const float* rows = parameters_.value(part.weight) + (part.first + from - start) * inputs;
-      if (turned)
-        ops_.pack_inputs(inputs, outputs, from, end - from, rows, inputs, packed);
-      else
-        ops_.pack_outputs(outputs, inputs, from, end - from, rows, inputs, packed);
+      if (turned) ops_.pack_inputs(inputs, outputs, from, end - from, rows, inputs, packed);
+      else ops_.pack_outputs(outputs, inputs, from, end - from, rows, inputs, packed);
     }
     start += part.rows;
   }
 }
 
-void TrainedBlock::weight_gradients(const float* input, const BlockMemory& saved, const BlockMemory& shared, const float* dy,
-                                    BackwardBlock::Extent extent, Threads& threads) {
+void TrainedBlock::weight_gradients(const float* input, const BlockMemory& saved, const BlockMemory& shared,
+                                    const float* dy, BackwardBlock::Extent extent, Threads& threads) {
   struct Task {
     size_t linear, part, first, count, output;  // output: the part's first
   };
@@ -90,7 +91,8 @@ void TrainedBlock::weight_gradients(const float* input, const BlockMemory& saved
     for (size_t p = 0; p < linear.parts.size(); p++) {
       const LinearPlan::Part& part = linear.parts[p];
       const size_t range = linear.turned ? linear.inputs : part.rows;
-      const bool wanted = parameters_.trainable(part.weight) || (!part.bias.empty() && parameters_.trainable(part.bias));
+      const bool wanted =
+          parameters_.trainable(part.weight) || (!part.bias.empty() && parameters_.trainable(part.bias));
       for (size_t first = 0; wanted && first < range; first += kRange)
         tasks.push_back({i, p, first, std::min(kRange, range - first), output});
       output += part.rows;
@@ -102,14 +104,15 @@ void TrainedBlock::weight_gradients(const float* input, const BlockMemory& saved
     const Task& task = tasks[i];
     Factor factor = factors[task.linear];
     factor.dy += task.output;
-    part_gradient(block_.weights.linears[task.linear], task.part, task.first, task.count, factor, scratch[worker].data());
+    part_gradient(block_.weights.linears[task.linear], task.part, task.first, task.count, factor,
+                  scratch[worker].data());
   });
 }
 
 // Rows [first, first + count) of the stored weight of one part (its outputs, or where it is stored turned the inputs);
 // the bias goes with the rows that are its outputs, or, where rows are inputs, with the first task.
-void TrainedBlock::part_gradient(const LinearPlan& linear, size_t part, size_t first, size_t count, const Factor& factor,
-                                 float* scratch) {
+void TrainedBlock::part_gradient(const LinearPlan& linear, size_t part, size_t first, size_t count,
+                                 const Factor& factor, float* scratch) {
   const LinearPlan::Part& names = linear.parts[part];
   Parameter& weight = parameters_.at(names.weight);
   for (size_t top = 0; weight.trainable && top < factor.rows; top += kDepth) {
@@ -117,7 +120,8 @@ void TrainedBlock::part_gradient(const LinearPlan& linear, size_t part, size_t f
     const float *y = factor.dy + top * factor.lddy, *x = factor.x + top * factor.ldx;
     if (linear.turned)
       backward_.outer(depth, count, names.rows, x + first, factor.ldx, y, factor.lddy,
-                      weight.gradient.data() + first * linear.stored_outputs + names.first, linear.stored_outputs, scratch);
+                      weight.gradient.data() + first * linear.stored_outputs + names.first, linear.stored_outputs,
+                      scratch);
     else
       backward_.outer(depth, count, linear.inputs, y + first, factor.lddy, x, factor.ldx,
                       weight.gradient.data() + (names.first + first) * linear.inputs, linear.inputs, scratch);

@@ -27,7 +27,8 @@ class TrainedBlock {
 
  private:
   void pack_part(size_t linear, size_t first, size_t count, bool turned);
-  void part_gradient(const LinearPlan& linear, size_t part, size_t first, size_t count, const Factor& factor, float* scratch);
+  void part_gradient(const LinearPlan& linear, size_t part, size_t first, size_t count, const Factor& factor,
+                     float* scratch);
 
   const Block& block_;
   const bool selected_;

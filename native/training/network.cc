@@ -27,16 +27,10 @@ double cross_entropy(size_t texts, size_t labels, const int32_t* label, double w
 }  // namespace
 
 Network::Network(const Program& program, Parameters& parameters, const DropoutRates& rates, uint64_t seed)
-    : program_(program),
-      parameters_(parameters),
-      rates_(rates),
-      seed_(seed),
-      ops_(cpu_ops()),
-      backward_(cpu_backward_ops()),
-      embed_(program.embed, false, parameters, ops_, backward_),
+    : program_(program), parameters_(parameters), rates_(rates), seed_(seed), ops_(cpu_ops()),
+      backward_(cpu_backward_ops()), embed_(program.embed, false, parameters, ops_, backward_),
       head_(program.language ? program.before_head : program.head, false, parameters, ops_, backward_),
-      saved_(program.layers.size()),
-      inputs_(program.layers.size()) {
+      saved_(program.layers.size()), inputs_(program.layers.size()) {
   if (program.language) output_ = std::make_unique<OutputLayer>(program, parameters, ops_, backward_);
   const size_t layers = program.layers.size();
   lowest_ = int(layers);
@@ -71,8 +65,9 @@ void Network::forward(const Run& run, TrainedBlock& block, float* x, float* y, B
   run.threads.parallel(b.tiles.size(), [&](size_t i, int worker) {
     run.context.check();
     const TrainingTile& tile = b.tiles[i];
-    const TrainingView view{backward_, tile.first_token, tile.first_text, b.token_text.data(), b.positions.data(), b.text.data(),
-                            b.text_position.data(), drops, saved.rows};
+    const TrainingView view{backward_,          tile.first_token, tile.first_text,        b.token_text.data(),
+                            b.positions.data(), b.text.data(),    b.text_position.data(), drops,
+                            saved.rows};
     block.graph().forward({tile.tile.view(), view, run.ropes, block.point(), x, scratch_[size_t(worker)].data()}, y);
   });
 }
@@ -87,8 +82,9 @@ void Network::backward(const Run& run, TrainedBlock& block, float* x, const floa
   run.threads.parallel(tiles, [&](size_t i, int worker) {
     run.context.check();
     const TrainingTile& tile = b.tiles[i];
-    const TrainingView view{backward_, tile.first_token, tile.first_text, b.token_text.data(), b.positions.data(), b.text.data(),
-                            b.text_position.data(), drops, saved.rows};
+    const TrainingView view{backward_,          tile.first_token, tile.first_text,        b.token_text.data(),
+                            b.positions.data(), b.text.data(),    b.text_position.data(), drops,
+                            saved.rows};
     block.graph().backward({tile.tile.view(), view, run.ropes, block.point(), x, scratch_[size_t(worker)].data()},
                            block.packed(), saved, shared_, dy, dx, sums.data() + i * width);
   });
@@ -115,7 +111,8 @@ void Network::embed(const Run& run, float* x) {
   forward(run, embed_, sums, x, embed_saved_);
 }
 
-double Network::run(const Batch& batch, uint32_t step, double weight, Threads& threads, Context& context, float* logits) {
+double Network::run(const Batch& batch, uint32_t step, double weight, Threads& threads, Context& context,
+                    float* logits) {
   const size_t h = program_.hidden, tokens = batch.tokens(), layers = layers_.size();
   size_t widest = 0;
   for (const TrainingTile& tile : batch.tiles) widest = std::max(widest, tile.tile.tokens());
@@ -135,7 +132,8 @@ double Network::run(const Batch& batch, uint32_t step, double weight, Threads& t
   float *dy = d_[0].get(tokens * h), *dx = d_[1].get(tokens * h);
   const double loss = output_ ? predict(run, features, weight, dy) : classify(run, features, weight, dy, logits);
   for (int layer = int(layers) - 1; layer >= std::max(lowest_, 0); layer--) {
-    backward(run, *layers_[size_t(layer)], input(size_t(layer)).data(), dy, layer == lowest_ ? nullptr : dx, saved(size_t(layer)));
+    backward(run, *layers_[size_t(layer)], input(size_t(layer)).data(), dy, layer == lowest_ ? nullptr : dx,
+             saved(size_t(layer)));
     std::swap(dy, dx);
   }
   if (lowest_ < 0) embedding_gradients(run, dy);
@@ -148,8 +146,9 @@ void Network::head_rows(const Run& run, size_t rows, float* x, float* y, const f
   const RowTile one(rows);
   const std::vector<Dropout> drops = dropout(graph.flow(), run.step);
   graph.fit_saved(head_saved_, rows, rows);
-  const TrainingView view{backward_, 0, 0, b.text.data(), b.text_position.data(), b.text.data(), b.text_position.data(), drops,
-                          head_saved_.rows};
+  const TrainingView view{
+      backward_,       0, 0, b.text.data(), b.text_position.data(), b.text.data(), b.text_position.data(), drops,
+      head_saved_.rows};
   const BackwardBlock::Pass pass{one.view(), view, run.ropes, head_.point(), x, scratch_[0].data()};
   head_.pack(run.threads, dy != nullptr);
   if (!dy) return graph.forward(pass, y);
@@ -168,7 +167,8 @@ double Network::classify(const Run& run, float* x, double weight, float* dx, flo
   const auto each_text = [&](auto body) {
     for (const TrainingTile& tile : b.tiles)
       for (size_t t = 0; t < tile.tile.texts; t++)
-        body(tile.first_text + t, tile.first_token + tile.tile.offsets[t], tile.tile.offsets[t + 1] - tile.tile.offsets[t]);
+        body(tile.first_text + t, tile.first_token + tile.tile.offsets[t],
+             tile.tile.offsets[t + 1] - tile.tile.offsets[t]);
   };
   if (mean)
     each_text([&](size_t text, size_t first, size_t length) {
@@ -240,7 +240,8 @@ void Network::scatter(const Run& run, size_t which, const float* dx) {
     const uint32_t row = index[order[starts[group]]];
     if (int64_t(row) == skip) return;
     std::vector<double> sum(h);
-    for (size_t i = starts[group]; i < starts[group + 1]; i++) backward_.add_rows(1, h, dx + order[i] * h, h, sum.data());
+    for (size_t i = starts[group]; i < starts[group + 1]; i++)
+      backward_.add_rows(1, h, dx + order[i] * h, h, sum.data());
     const size_t at =
         table.sparse ? size_t(std::lower_bound(table.rows.begin(), table.rows.end(), row) - table.rows.begin()) : row;
     for (size_t j = 0; j < h; j++) table.gradient[at * h + j] += float(sum[j] * double(plan.factor));

@@ -14,12 +14,8 @@ constexpr size_t kPackStep = 64;
 }  // namespace
 
 OutputLayer::OutputLayer(const Program& program, Parameters& parameters, const Ops& ops, const BackwardOps& backward)
-    : ops_(ops),
-      backward_(backward),
-      inputs_(program.before_head.output_width()),
-      outputs_(program.outputs),
-      cap_(program.logit_cap),
-      weight_(&parameters.at(program.head_plan.weight)),
+    : ops_(ops), backward_(backward), inputs_(program.before_head.output_width()), outputs_(program.outputs),
+      cap_(program.logit_cap), weight_(&parameters.at(program.head_plan.weight)),
       bias_(program.head_plan.bias.empty() ? nullptr : &parameters.at(program.head_plan.bias)) {}
 
 bool OutputLayer::trainable() const { return weight_->trainable || (bias_ && bias_->trainable); }
@@ -32,7 +28,8 @@ void OutputLayer::pack(Threads& threads) {
   });
 }
 
-double OutputLayer::run(size_t rows, const float* x, const uint32_t* targets, double weight, Threads& threads, float* dx) {
+double OutputLayer::run(size_t rows, const float* x, const uint32_t* targets, double weight, Threads& threads,
+                        float* dx) {
   workers_.resize(std::max(workers_.size(), size_t(threads.count())));
   std::vector<double> loss(rows);
   e_.get(std::min(rows, kGroup) * outputs_);
@@ -51,11 +48,11 @@ double OutputLayer::run(size_t rows, const float* x, const uint32_t* targets, do
 }
 
 // e = ∂(Σ loss · weight)/∂logits of some rows, and dx = e W.
-void OutputLayer::block(size_t rows, const float* x, const uint32_t* targets, float weight, float* e, double* loss, float* dx,
-                        Worker& w) {
+void OutputLayer::block(size_t rows, const float* x, const uint32_t* targets, float weight, float* e, double* loss,
+                        float* dx, Worker& w) {
   float* rest = w.rest.get(std::max(ops_.linear_scratch(inputs_), backward_.outer_scratch(kDepth, kRows)));
-  ops_.linear(rows, outputs_, inputs_, x, inputs_, packed_.data(), bias_ ? bias_->value.data() : nullptr, Activation::kNone, e,
-              outputs_, rest);
+  ops_.linear(rows, outputs_, inputs_, x, inputs_, packed_.data(), bias_ ? bias_->value.data() : nullptr,
+              Activation::kNone, e, outputs_, rest);
   const Matrix logits{e, outputs_};
   if (cap_ > 0) {
     const Matrix capped{w.capped.get(kRows * outputs_), outputs_};
@@ -72,7 +69,8 @@ void OutputLayer::block(size_t rows, const float* x, const uint32_t* targets, fl
     const size_t count = std::min(kDepth, outputs_ - first);
     for (size_t j = 0; j < count; j++)
       for (size_t r = 0; r < rows; r++) turned[j * rows + r] = e[r * outputs_ + first + j];
-    backward_.outer(count, rows, inputs_, turned, rows, weight_->value.data() + first * inputs_, inputs_, dx, inputs_, rest);
+    backward_.outer(count, rows, inputs_, turned, rows, weight_->value.data() + first * inputs_, inputs_, dx, inputs_,
+                    rest);
   }
 }
 
@@ -82,8 +80,8 @@ void OutputLayer::weight_gradients(size_t rows, const float* x, Threads& threads
     const size_t first = task * kRange, count = std::min(kRange, outputs_ - first);
     const float* e = e_.data() + first;
     if (weight_->trainable)
-      backward_.outer(rows, count, inputs_, e, outputs_, x, inputs_, weight_->gradient.data() + first * inputs_, inputs_,
-                      workers_[size_t(worker)].rest.get(backward_.outer_scratch(rows, count)));
+      backward_.outer(rows, count, inputs_, e, outputs_, x, inputs_, weight_->gradient.data() + first * inputs_,
+                      inputs_, workers_[size_t(worker)].rest.get(backward_.outer_scratch(rows, count)));
     if (!bias_ || !bias_->trainable) return;
     std::vector<double> sums(count);
     backward_.add_rows(rows, count, e, outputs_, sums.data());

@@ -23,7 +23,8 @@ class OutputLayer {
   struct Worker {
     Growing turned, capped, rest;
   };
-  void block(size_t rows, const float* x, const uint32_t* targets, float weight, float* e, double* loss, float* dx, Worker& worker);
+  void block(size_t rows, const float* x, const uint32_t* targets, float weight, float* e, double* loss, float* dx,
+             Worker& worker);
   void weight_gradients(size_t rows, const float* x, Threads& threads);
 
   const Ops& ops_;

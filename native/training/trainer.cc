@@ -25,11 +25,9 @@ size_t items(const Program& program, const TrainingTexts& texts, const uint32_t*
 
 }  // namespace
 
-
 Trainer::Trainer(Program program, const Weights& weights, const std::set<std::string>& trainable,
                  const DropoutRates& rates, uint64_t seed)
-    : program_(std::move(program)),
-      parameters_(weights, trainable, sparse_tables(program_)),
+    : program_(std::move(program)), parameters_(weights, trainable, sparse_tables(program_)),
       network_(program_, parameters_, rates, seed) {}
 
 double Trainer::accumulate(const TrainingTexts& texts, const uint32_t* chosen, size_t count, size_t batch,
@@ -47,8 +45,7 @@ double Trainer::accumulate(const TrainingTexts& texts, const uint32_t* chosen, s
   for (size_t first = 0; first < count; first += batch) {
     const size_t take = std::min(batch, count - first);
     const Batch packed = make_batch(program_, texts, chosen + first, take, first);
-    loss += network_.run(packed, uint32_t(step_), 1 / total, threads, context,
-                         logits + first * width);
+    loss += network_.run(packed, uint32_t(step_), 1 / total, threads, context, logits + first * width);
   }
   return loss / total;
 }

@@ -16,13 +16,14 @@ struct TrainingPlan {
 };
 
 struct TrainingSteps {
-  std::vector<double> loss, norm;  // by step: mean loss over its texts (of language models: its targets) before the update; norm of the gradient
+  std::vector<double> loss, norm;  // by step: mean loss over its texts (of language models: its targets) before the
+                                   // update; norm of the gradient
 };
 
 class Trainer {
  public:
-  Trainer(Program program, const Weights& weights, const std::set<std::string>& trainable,
-          const DropoutRates& rates, uint64_t seed);
+  Trainer(Program program, const Weights& weights, const std::set<std::string>& trainable, const DropoutRates& rates,
+          uint64_t seed);
 
   // Takes the plan's steps. Progress: texts. A loss or gradient that is not finite is an error that names the step,
   // and the parameters stay as they were before it; so does a cancelled step.

@@ -38,8 +38,8 @@ inline HeadResult score_on_cpu(const Program& program, const PackedTexts& texts,
   HeadResult out;
   out.scores = score_head(head, job.path, x, texts.texts(), job.label, job.scope, true, workers, context);
   if (job.gradients)
-    out.gradients = gradient_statistics(head, job.path, x, texts.texts(), job.label, job.domain, job.domains, workers,
-                                        context);
+    out.gradients =
+        gradient_statistics(head, job.path, x, texts.texts(), job.label, job.domain, job.domains, workers, context);
   return out;
 }
 

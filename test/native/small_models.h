@@ -107,12 +107,15 @@ inline Block post_norm_layer(const Sizes& s, size_t index) {
   const std::string at = "encoder.layer." + std::to_string(index) + ".", n = std::to_string(index);
   Steps b(s.hidden);
   const uint32_t q = b.linear(0, {part(at + "attention.self.query", s.hidden)});
-  const uint32_t kv = b.linear(0, {part(at + "attention.self.key", s.hidden), part(at + "attention.self.value", s.hidden)});
+  const uint32_t kv =
+      b.linear(0, {part(at + "attention.self.key", s.hidden), part(at + "attention.self.value", s.hidden)});
   const uint32_t context = b.attention(q, kv, s.heads, false, "attention " + n);
-  const uint32_t projected = b.drop(b.linear(context, {part(at + "attention.output.dense", s.hidden)}), "projection " + n);
+  const uint32_t projected =
+      b.drop(b.linear(context, {part(at + "attention.output.dense", s.hidden)}), "projection " + n);
   const std::string one = at + "attention.output.LayerNorm.", two = at + "output.LayerNorm.";
   const uint32_t middle = b.norm(b.sum(projected, 0), one + "weight", one + "bias");
-  const uint32_t up = b.activate(b.linear(middle, {part(at + "intermediate.dense", s.intermediate)}), Activation::kGelu);
+  const uint32_t up =
+      b.activate(b.linear(middle, {part(at + "intermediate.dense", s.intermediate)}), Activation::kGelu);
   const uint32_t down = b.drop(b.linear(up, {part(at + "output.dense", s.hidden)}), "output " + n);
   const uint32_t y = b.norm(b.sum(down, middle), two + "weight", two + "bias");
   return b.done(y);
@@ -128,7 +131,8 @@ inline Block pre_norm_layer(const Sizes& s, size_t index) {
   const uint32_t context = b.attention(q, kv, s.heads, true, "attention " + n);
   const uint32_t middle = b.sum(b.drop(b.linear(context, {part(at + "attn.c_proj", h)}, h), "projection " + n), 0);
   const uint32_t second = b.norm(middle, at + "ln_2.weight", at + "ln_2.bias");
-  const uint32_t up = b.activate(b.linear(second, {part(at + "mlp.c_fc", s.intermediate)}, s.intermediate), Activation::kGeluTanh);
+  const uint32_t up =
+      b.activate(b.linear(second, {part(at + "mlp.c_fc", s.intermediate)}, s.intermediate), Activation::kGeluTanh);
   const uint32_t y = b.sum(b.drop(b.linear(up, {part(at + "mlp.c_proj", h)}, h), "output " + n), middle);
   return b.done(y);
 }
@@ -172,7 +176,8 @@ inline std::map<std::string, std::vector<uint64_t>> shapes(const Program& p) {
     for (const LinearPlan& linear : block.weights.linears)
       for (const LinearPlan::Part& part : linear.parts) {
         const uint64_t stored = linear.turned ? linear.stored_outputs : part.rows;
-        all[part.weight] = linear.turned ? std::vector<uint64_t>{linear.inputs, stored} : std::vector<uint64_t>{stored, linear.inputs};
+        all[part.weight] =
+            linear.turned ? std::vector<uint64_t>{linear.inputs, stored} : std::vector<uint64_t>{stored, linear.inputs};
         if (!part.bias.empty()) all[part.bias] = {stored};
       }
     for (const VectorPlan& vector : block.weights.vectors) all[vector.name] = {vector.size};

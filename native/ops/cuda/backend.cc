@@ -1,6 +1,7 @@
 #include "ops/cuda/backend.h"
 
 #include <algorithm>
+#include <cmath>
 #include <list>
 #include <tuple>
 #include <vector>
@@ -64,7 +65,13 @@ class CudaOps : public Ops {
   void norm(const NormCall&, const float*, size_t, float*, size_t) const override { absent("norm"); }
   void norm_tangent(const NormCall&, const NormTangent&, float*, size_t) const override { absent("norm_tangent"); }
   void rope(const RopeCall&, const float*, size_t, float*, size_t) const override { absent("rope"); }
-  void attention(const AttentionCall&, float*, size_t, float*) const override { absent("attention"); }
+  void attention(const AttentionCall& c, float* out, size_t ldo, float* scratch) const override {
+    const bool plain = c.kv_heads == c.heads && c.window == 0 && c.softcap == 0 && c.dropout.threshold == 0 &&
+                       c.scale == float(1 / std::sqrt(double(c.head_size)));
+    if (!plain) absent("attention with groups, windows or caps");
+    attention(c.texts, c.offsets, c.heads, c.head_size, c.causal, c.queries, c.q, c.ldq, c.k, c.v, c.ldkv, out, ldo,
+              scratch);
+  }
   void attention_tangent(const AttentionCall&, const AttentionTangents&, float*) const override {
     absent("attention_tangent");
   }

@@ -37,7 +37,8 @@ static PathOptions family(const std::string& name, std::vector<double> lambdas =
 
 static std::vector<float> on_cpu(const Case& c) {
   Threads threads(1);
-  const Buffer<float> x = small::forward_on_cpu(*c.program, *c.path, c.texts, std::vector<int32_t>(c.texts.texts()), threads).features;
+  const Buffer<float> x =
+      small::forward_on_cpu(*c.program, *c.path, c.texts, std::vector<int32_t>(c.texts.texts()), threads).features;
   return {x.begin(), x.end()};
 }
 static std::vector<float> features_of(const Case& c, cuda::Backend& backend, const DeviceForward& forward) {

@@ -1,5 +1,6 @@
 import { inputError } from '../errors.js'
 import { differenceOf } from '../models/compare.js'
+import { classifierOf, requiredTensors } from '../models/facts.js'
 import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
@@ -151,9 +152,10 @@ function compareTensors(
   ] as const) {
     if (names.length === 0) continue
     if (!partial) {
-      const pooler = names[0]!.startsWith('pooler.')
-        ? ' (classes without pooler, such as BertForMaskedLM, drop it)'
-        : ''
+      const { blueprint } = has
+      const head = blueprint ? requiredTensors(classifierOf(blueprint, 1, 0)) : []
+      const left = head.some(({ name, group }) => name === names[0] && group === 'head')
+      const pooler = left ? ` (classes such as ${blueprint?.family.classes.base[1]} leave it out)` : ''
       throw inputError(
         'PAIR_TENSORS',
         `${listed(names)} of ${has.dir} missing in ${lacks.dir}${pooler}; expected the same tensors`,

@@ -66,7 +66,7 @@ export const gemma2: Family = {
   },
 }
 
-/** Gemma 3, text only: sandwich norms, queries and keys normalised by head, a theta of its own for layers with windows. */
+/** Gemma 3, text only: sandwich norms, queries and keys normalised by head, their own theta with windows. */
 export const gemma3: Family = {
   name: 'gemma3_text',
   ...decoderNames('Gemma3', 'Gemma3Text'),

@@ -13,7 +13,7 @@ const computed = ['bert', 'gpt2']
 export function modelRequest(architecture: Architecture): ModelRequest {
   const { kind, hiddenSize, layers, heads, intermediateSize, vocabularySize, maxPositions } = architecture
   const activation = activationOf(architecture.activation)
-  if (!computed.includes(kind) || !activation || activation === 'silu') {
+  if (!computed.includes(kind) || !activation || activation === 'silu' || activation === 'tanh') {
     throw inputError(
       'ARCHITECTURE_UNSUPPORTED',
       `no forward pass for ${architecture.modelType} with activation ${architecture.activation}`,
@@ -22,7 +22,7 @@ export function modelRequest(architecture: Architecture): ModelRequest {
     )
   }
   return {
-    kind: kind as ModelRequest['kind'],
+    kind,
     hiddenSize,
     layers,
     heads,
@@ -31,7 +31,7 @@ export function modelRequest(architecture: Architecture): ModelRequest {
     maxPositions,
     typeVocabularySize: architecture.typeVocabularySize,
     layerNormEpsilon: architecture.layerNormEpsilon,
-    activation: activation as ModelRequest['activation'],
+    activation,
     labels: architecture.labels.length,
     padTokenId: architecture.padTokenId ?? -1,
   }

@@ -193,7 +193,7 @@ export const decoderNames = (
   'classes' | 'prefix' | 'outside' | 'fresh' | 'embedding' | 'layerPrefix' | 'output' | 'positionTable'
 > => ({
   classes: {
-    base: [`${model}Model`, `${start}ForTokenClassification`, `${start}ForQuestionAnswering`],
+    base: [`${model}Model`],
     classify: `${model}ForSequenceClassification`,
     language: `${start}ForCausalLM`,
   },

@@ -3,7 +3,8 @@ import { inputError } from '../errors.js'
 import type { ModelRequest } from '../native/types.js'
 import { activationOf } from './fields.js'
 
-const computed = ['bert', 'gpt2']
+/** The families that the addon computes today. */
+export const computed = ['bert', 'gpt2']
 
 /**
  * What the addon needs to know of the model whose head has these labels, while it knows two architectures by name

@@ -108,8 +108,11 @@ function compareArchitectures(base: ModelDirectory, reference: ModelDirectory, n
       `longest text of the base ${a.maxPositions} tokens, of the reference ${b.maxPositions}; no weight depends on it`,
     )
   check('PAIR_VOCABULARY', ['vocabularySize'])
-  if (!base.blueprint || !reference.blueprint) return check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
-  const found = differenceOf(base.blueprint, reference.blueprint)
+  if (!base.blueprint || !reference.blueprint) {
+    check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
+    return
+  }
+  const found = differenceOf(base.blueprint, reference.blueprint, base.hasHead && reference.hasHead)
   if (!found) return
   const [left, right] = found.values.map((value) => (value === undefined ? 'nothing' : JSON.stringify(value)))
   throw inputError(

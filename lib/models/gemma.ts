@@ -1,7 +1,7 @@
 import type { Family, Sizes } from './architecture.js'
 import { rmsNorm, type Surroundings } from './build.js'
 import { decoder, decoderNames, decoderSizes, readLayerTypes, type DecoderPlan } from './decoder.js'
-import type { Fields } from './fields.js'
+import { activationOf, type Fields } from './fields.js'
 import { readRope } from './rope.js'
 
 type Shared = Omit<DecoderPlan, 'family' | 'rope'>
@@ -35,11 +35,15 @@ export const gemma: Family = {
   name: 'gemma',
   ...decoderNames('Gemma'),
   tied: true,
-  notes: ['hidden_act decides the gate; a hidden_activation that says otherwise is refused'],
+  notes: ['hidden_act gelu is its tanh approximation; a hidden_activation that says otherwise is refused'],
   read: (f) => {
     const plan = shared(f, 'hidden_act')
-    f.only('hidden_activation', plan.sizes.activation, 'another activation than hidden_act')
-    return decoder({ family: gemma, ...plan, rope: readRope(f, { headSize: plan.sizes.headSize }) })
+    // the first checkpoints say gelu and mean its approximation, which transformers knows too
+    const activation = plan.activation === 'gelu' ? 'gelu_tanh' : plan.activation
+    const other = f.value('hidden_activation')
+    if (other !== undefined && activationOf(String(other)) !== activation)
+      throw f.unsupported('CONFIG_UNSUPPORTED', 'hidden_activation', other, activation, 'another one than hidden_act')
+    return decoder({ family: gemma, ...plan, activation, rope: readRope(f, { headSize: plan.sizes.headSize }) })
   },
 }
 

@@ -107,6 +107,11 @@ describe('what is read from config.json', () => {
     expect(windows('qwen2-classify', own)).toEqual([4, undefined])
   })
 
+  test('the gate of Gemma, as its first checkpoints have it', () => {
+    const first = { hidden_act: 'gelu', hidden_activation: 'gelu_pytorch_tanh' }
+    expect(stepsOf(classifier('gemma-classify', first), 'activate')[0].function).toBe('gelu_tanh')
+  })
+
   test('heads of keys default to all heads', () => {
     expect(stepsOf(classifier('llama-classify', { num_key_value_heads: null }), 'attention')[0].kvHeads).toBe(4)
   })
@@ -140,6 +145,26 @@ describe('what is derived from a network', () => {
     }
   })
 
+  // The bits of scores and trainings that users have depend on the order of operations, and on which weights are
+  // multiplied together.
+  test.each([
+    ['bert', 'q kv context projected projected_dropped middle_sum middle up inner down down_dropped y_sum y'],
+    [
+      'gpt2-classify',
+      'projected_input q kv context projected projected_dropped middle down_input up inner down down_dropped y',
+    ],
+  ])('the steps of a layer of %s', (name, slots) => {
+    const [layer] = classifier(name).layers
+    expect(layer.steps.map(({ to }) => to).join(' ')).toBe(slots)
+    expect(
+      stepsOf(classifier(name), 'linear')
+        .map(({ parts }) => parts.length)
+        .slice(0, 5),
+    ).toEqual([1, 2, 1, 1, 1])
+    const sites = layer.steps.flatMap((step) => ('site' in step ? [step.site] : []))
+    expect(sites).toEqual(['attention 0', 'projection 0', 'output 0'])
+  })
+
   test('groups: embedding, layers, head', () => {
     const groups = new Map(requiredTensors(classifier('gpt2-classify')).map(({ name, group }) => [name, group]))
     expect(groups.get('wpe.weight')).toBe('embedding')
@@ -166,7 +191,7 @@ describe('what is derived from a network', () => {
 })
 
 describe('pairs', () => {
-  const differs = (name: string, change: JsonObject) => differenceOf(blueprintOf(name), blueprintOf(name, change))
+  const differs = (name: string, change: JsonObject) => differenceOf(blueprintOf(name), blueprintOf(name, change), true)
 
   test('the same', () => {
     for (const name of ['bert', 'gemma3-classify', 'gpt_neox-classify']) expect(differs(name, {})).toBeUndefined()
@@ -180,8 +205,16 @@ describe('pairs', () => {
     ['gemma2-classify', { sliding_window: 6 }, 'layer 0, attention', 'window'],
     ['gemma3-classify', { layer_types: ['sliding_attention', 'sliding_attention'] }, 'layer 1, rope', 'theta'],
     ['modernbert-cls', { classifier_pooling: 'mean' }, 'head', 'select'],
+    ['modernbert-cls', { classifier_activation: 'silu' }, 'head, activate', 'function'],
   ])('%s with %j', (name, change, place, field) => {
     expect(differs(name, change as JsonObject)).toMatchObject({ place, field })
+  })
+
+  test('what a base without a head says of heads does not count', async () => {
+    const base = changed('modernbert-cls', { classifier_pooling: 'mean', architectures: ['ModernBertForMaskedLM'] })
+    const { base: opened, generated } = await openPair(base, networkFixture('modernbert-cls'), { baseHead: 'zeros' })
+    expect(opened.tensors.has('head.norm.weight')).toBe(true)
+    expect(generated.map(({ name }) => name)).toEqual(['classifier.bias', 'classifier.weight'])
   })
 
   test('refused with both values; a longest text that no weight depends on is noted', async () => {

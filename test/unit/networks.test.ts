@@ -32,6 +32,8 @@ test.each(networkFixtures())('%s: the tensors it reads are those of the file', a
   ])
   expect(new Map(required as [string, number[]][])).toEqual(new Map(stored as [string, number[]][]))
   expect(model).toMatchObject({ unexpected: [], ignored: [] })
+  // plain data: nothing undefined, no number that JSON does not have
+  expect(JSON.parse(JSON.stringify(network))).toStrictEqual(network)
 })
 
 // The golden logits are float64 rounded to float32: half a unit in the last place, 2^-24 of a value. Their own float64

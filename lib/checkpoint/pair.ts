@@ -1,6 +1,7 @@
 import { inputError } from '../errors.js'
 import { differenceOf } from '../models/compare.js'
 import { classifierOf, requiredTensors } from '../models/facts.js'
+import { objectiveOf } from '../models/families.js'
 import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
@@ -31,8 +32,9 @@ export interface PairOptions extends OpenOptions {
  * Opens two model directories and checks that the one can be fine-tuned from the other: architecture, sizes,
  * vocabulary, tokenizer, the same tensors in the same shapes. Element types may differ.
  *
- * @throws WarpError (input) BASE_HEAD_MISSING, REFERENCE_HEAD_MISSING, PAIR_ARCHITECTURE, PAIR_VOCABULARY, PAIR_SIZES,
- *   PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of `openModel`
+ * @throws WarpError (input) BASE_HEAD_MISSING, REFERENCE_HEAD_MISSING, LANGUAGE_MODEL_MISSING, PAIR_ARCHITECTURE,
+ *   PAIR_VOCABULARY, PAIR_SIZES, PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of
+ *   `openModel`
  */
 export async function openPair(baseDir: string, referenceDir: string, options: PairOptions = {}): Promise<ModelPair> {
   const { forward = true, partial = false, baseHead, objective } = options
@@ -40,6 +42,7 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
   const reference = await openModel(referenceDir, { forward, objective })
   const notes = [...base.notes, ...reference.notes]
   compareArchitectures(base, reference, notes)
+  if (forward && objective === 'language') for (const model of [reference, base]) checkLanguage(model, model === base)
   if (forward && objective !== 'language' && !reference.hasHead) {
     throw inputError(
       'REFERENCE_HEAD_MISSING',
@@ -73,6 +76,19 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
   const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), partial, notes)
   await compareTokenizers(baseDir, referenceDir, notes)
   return { base, reference, generated, tensorNames, notes }
+}
+
+/** A language model, or as its base a model without any head. */
+function checkLanguage({ dir, architectureName, family }: ModelDirectory, base: boolean): void {
+  const own = objectiveOf(architectureName)
+  if (own === 'language' || (base && own === undefined && family?.classes.language)) return
+  throw inputError(
+    'LANGUAGE_MODEL_MISSING',
+    `${dir}: ${architectureName} is no language model; expected ` +
+      (family?.classes.language ?? 'the language model of another family'),
+    { file: dir, found: architectureName, expected: family?.classes.language ?? null },
+    'Give language models, or score the pair as classifiers.',
+  )
 }
 
 function compareArchitectures(base: ModelDirectory, reference: ModelDirectory, notes: string[]): void {

@@ -1,5 +1,7 @@
 import { inputError } from '../errors.js'
 import { differenceOf } from '../models/compare.js'
+import { classifierOf, requiredTensors } from '../models/facts.js'
+import { objectiveOf } from '../models/families.js'
 import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
@@ -30,8 +32,9 @@ export interface PairOptions extends OpenOptions {
  * Opens two model directories and checks that the one can be fine-tuned from the other: architecture, sizes,
  * vocabulary, tokenizer, the same tensors in the same shapes. Element types may differ.
  *
- * @throws WarpError (input) BASE_HEAD_MISSING, REFERENCE_HEAD_MISSING, PAIR_ARCHITECTURE, PAIR_VOCABULARY, PAIR_SIZES,
- *   PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of `openModel`
+ * @throws WarpError (input) BASE_HEAD_MISSING, REFERENCE_HEAD_MISSING, LANGUAGE_MODEL_MISSING, PAIR_ARCHITECTURE,
+ *   PAIR_VOCABULARY, PAIR_SIZES, PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of
+ *   `openModel`
  */
 export async function openPair(baseDir: string, referenceDir: string, options: PairOptions = {}): Promise<ModelPair> {
   const { forward = true, partial = false, baseHead, objective } = options
@@ -39,6 +42,7 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
   const reference = await openModel(referenceDir, { forward, objective })
   const notes = [...base.notes, ...reference.notes]
   compareArchitectures(base, reference, notes)
+  if (forward && objective === 'language') for (const model of [reference, base]) checkLanguage(model, model === base)
   if (forward && objective !== 'language' && !reference.hasHead) {
     throw inputError(
       'REFERENCE_HEAD_MISSING',
@@ -74,6 +78,19 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
   return { base, reference, generated, tensorNames, notes }
 }
 
+/** A language model, or as its base a model without any head. */
+function checkLanguage({ dir, architectureName, family }: ModelDirectory, base: boolean): void {
+  const own = objectiveOf(architectureName)
+  if (own === 'language' || (base && own === undefined && family?.classes.language)) return
+  throw inputError(
+    'LANGUAGE_MODEL_MISSING',
+    `${dir}: ${architectureName} is no language model; expected ` +
+      (family?.classes.language ?? 'the language model of another family'),
+    { file: dir, found: architectureName, expected: family?.classes.language ?? null },
+    'Give language models, or score the pair as classifiers.',
+  )
+}
+
 function compareArchitectures(base: ModelDirectory, reference: ModelDirectory, notes: string[]): void {
   const a = base.architecture
   const b = reference.architecture
@@ -107,8 +124,11 @@ function compareArchitectures(base: ModelDirectory, reference: ModelDirectory, n
       `longest text of the base ${a.maxPositions} tokens, of the reference ${b.maxPositions}; no weight depends on it`,
     )
   check('PAIR_VOCABULARY', ['vocabularySize'])
-  if (!base.blueprint || !reference.blueprint) return check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
-  const found = differenceOf(base.blueprint, reference.blueprint)
+  if (!base.blueprint || !reference.blueprint) {
+    check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
+    return
+  }
+  const found = differenceOf(base.blueprint, reference.blueprint, base.hasHead && reference.hasHead)
   if (!found) return
   const [left, right] = found.values.map((value) => (value === undefined ? 'nothing' : JSON.stringify(value)))
   throw inputError(
@@ -151,9 +171,10 @@ function compareTensors(
   ] as const) {
     if (names.length === 0) continue
     if (!partial) {
-      const pooler = names[0]!.startsWith('pooler.')
-        ? ' (classes without pooler, such as BertForMaskedLM, drop it)'
-        : ''
+      const { blueprint } = has
+      const head = blueprint ? requiredTensors(classifierOf(blueprint, 1, 0)) : []
+      const left = head.some(({ name, group }) => name === names[0] && group === 'head')
+      const pooler = left ? ` (classes such as ${blueprint?.family.classes.base[1]} leave it out)` : ''
       throw inputError(
         'PAIR_TENSORS',
         `${listed(names)} of ${has.dir} missing in ${lacks.dir}${pooler}; expected the same tensors`,

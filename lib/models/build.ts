@@ -95,7 +95,10 @@ export interface AttentionPlan {
   norms?: { norm: Norm; query: string; key: string; perHead: boolean }
 }
 
-/** Self-attention: queries in a linear of their own, keys and values in one where nothing comes between. The result is in `projected`. */
+/**
+ * Self-attention: queries in a linear of their own, keys and values in one where nothing comes between. The result is
+ * in `projected`.
+ */
 export function attention(plan: AttentionPlan): Step[] {
   const { index, from, width, heads, kvHeads = heads, headSize, rope, norms } = plan
   const queries = heads * headSize

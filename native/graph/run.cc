@@ -151,7 +151,7 @@ class Runner {
 
   void norm_tangent(const Step& s, const Place& x, size_t width) {
     const auto direction = [&](int v) { return t_->direction && v >= 0 ? t_->direction->vectors[size_t(v)] : nullptr; };
-    NormTangent n;
+    NormTangent n{};
     n.gain = direction(s.gain);
     n.bias = direction(s.bias);
     moves_[s.to] = moves(s.a) || n.gain || n.bias;

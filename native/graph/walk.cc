@@ -32,7 +32,12 @@ void Walk::run() {
   }
   top_ = 0;
   height_ = tile_.tokens;
-  if (a_.dx) finish(0, true);
+  if (!a_.dx) return;
+  finish(0, true);
+  if (flow_.output != 0) return;  // else nothing is done in the block
+  const FlowSlot& x = flow_.slots[0];
+  const size_t from = row_of(x) * x.width;
+  a_.ops.gather(tile_.tokens, x.width, a_.dy + from, x.width, nullptr, a_.dx + from, x.width);
 }
 
 // First row of a tile in arrays of the whole batch.
@@ -192,7 +197,7 @@ void Walk::norm(size_t index) {
     if (plain(s))
       return a_.backward.layer_norm_backward(height_, width, x.data, x.ld, vector(s.gain), s.epsilon, dy.data, dy.ld,
                                              to.data, to.ld, gain, bias);
-    NormGradients g;
+    NormGradients g{};
     g.dy = dy.data;
     g.lddy = dy.ld;
     g.dx = to.data;

@@ -226,7 +226,7 @@ void Network::scatter(const Run& run, size_t which, const float* dx) {
   Parameter& table = parameters_.at(plan.tensor);
   if (!table.trainable) return;
   // torch.nn.Embedding(padding_idx): that row gets no gradient
-  const int64_t skip = plan.by == TableBy::kToken ? program_.padding_row : -1;
+  const int64_t skip = plan.by == TableBy::kToken ? program_.padding_row : plan.padding;
   const std::vector<uint32_t>& index = run.batch.rows[which];
   const size_t h = program_.embedding;
   std::vector<uint32_t> order(index.size());

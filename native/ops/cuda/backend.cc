@@ -1,7 +1,6 @@
 #include "ops/cuda/backend.h"
 
 #include <algorithm>
-#include <cmath>
 #include <list>
 #include <tuple>
 #include <vector>
@@ -62,39 +61,56 @@ class CudaOps : public Ops {
   }
 
   size_t attention_tangent_scratch(size_t, size_t) const override { return 0; }
-  void norm(const NormCall&, const float*, size_t, float*, size_t) const override { absent("norm"); }
-  void norm_tangent(const NormCall&, const NormTangent&, float*, size_t) const override { absent("norm_tangent"); }
-  void rope(const RopeCall&, const float*, size_t, float*, size_t) const override { absent("rope"); }
-  void attention(const AttentionCall& c, float* out, size_t ldo, float* scratch) const override {
-    const bool plain = c.kv_heads == c.heads && c.window == 0 && c.softcap == 0 && c.dropout.threshold == 0 &&
-                       c.scale == float(1 / std::sqrt(double(c.head_size)));
-    if (!plain) absent("attention with groups, windows or caps");
-    attention(c.texts, c.offsets, c.heads, c.head_size, c.causal, c.queries, c.q, c.ldq, c.k, c.v, c.ldkv, out, ldo,
-              scratch);
+  void norm(const NormCall& call, const float* x, size_t ldx, float* y, size_t ldy) const override {
+    cuda::norm(call, {x, ldx}, {nullptr, 0}, {y, ldy}, stream_);
   }
-  void attention_tangent(const AttentionCall&, const AttentionTangents&, float*) const override {
-    absent("attention_tangent");
+  void norm_tangent(const NormCall& call, const NormTangent& along, float* dy, size_t lddy) const override {
+    cuda::norm_tangent(call, along, {dy, lddy}, stream_);
   }
-  void activate(Activation, size_t, size_t, const float*, size_t, float*, size_t) const override { absent("activate"); }
-  void activate_slope(Activation, size_t, size_t, ConstMatrix, ConstMatrix, Matrix) const override {
-    absent("activate_slope");
+  void rope(const RopeCall& call, const float* x, size_t ldx, float* y, size_t ldy) const override {
+    cuda::rope(call, {x, ldx}, {y, ldy}, stream_);
   }
-  void multiply(size_t, size_t, ConstMatrix, ConstMatrix, Matrix) const override { absent("multiply"); }
-  void multiply_add(size_t, size_t, ConstMatrix, ConstMatrix, Matrix) const override { absent("multiply_add"); }
-  void softcap(size_t, size_t, float, ConstMatrix, Matrix) const override { absent("softcap"); }
-  void softcap_slope(size_t, size_t, float, ConstMatrix, ConstMatrix, Matrix) const override {
-    absent("softcap_slope");
+  void attention(const AttentionCall& call, float* out, size_t ldo, float*) const override {
+    cuda::attention(call, longest, {out, ldo}, stream_);
   }
-  void scale(size_t, size_t, float, Matrix) const override { absent("scale"); }
-  void scatter_add(size_t, size_t, ConstMatrix, const uint32_t*, Matrix) const override { absent("scatter_add"); }
-  void cross_entropy(size_t, size_t, ConstMatrix, const uint32_t*, double*, float, Matrix) const override {
-    absent("cross_entropy");
+  void attention_tangent(const AttentionCall& call, const AttentionTangents& along, float*) const override {
+    cuda::attention_tangent(call, along, longest, stream_);
   }
-  void row_dots(size_t, size_t, ConstMatrix, ConstMatrix, double*) const override { absent("row_dots"); }
+  void activate(Activation act, size_t rows, size_t size, const float* x, size_t ldx, float* y,
+                size_t ldy) const override {
+    cuda::activate(act, rows, size, {x, ldx}, {y, ldy}, stream_);
+  }
+  void activate_slope(Activation act, size_t rows, size_t size, ConstMatrix x, ConstMatrix dx,
+                      Matrix dy) const override {
+    cuda::activate_slope(act, rows, size, x, dx, dy, stream_);
+  }
+  void multiply(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y) const override {
+    cuda::multiply(rows, size, a, b, y, stream_);
+  }
+  void multiply_add(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y) const override {
+    cuda::multiply_add(rows, size, a, b, y, stream_);
+  }
+  void softcap(size_t rows, size_t size, float cap, ConstMatrix x, Matrix y) const override {
+    cuda::softcap(rows, size, cap, x, y, stream_);
+  }
+  void softcap_slope(size_t rows, size_t size, float cap, ConstMatrix y, ConstMatrix dx, Matrix dy) const override {
+    cuda::softcap_slope(rows, size, cap, y, dx, dy, stream_);
+  }
+  void scale(size_t rows, size_t size, float factor, Matrix x) const override {
+    cuda::scale(rows, size, factor, x, stream_);
+  }
+  void scatter_add(size_t rows, size_t size, ConstMatrix x, const uint32_t* index, Matrix y) const override {
+    cuda::scatter_add(rows, size, x, index, y, stream_);
+  }
+  void cross_entropy(size_t rows, size_t size, ConstMatrix logits, const uint32_t* target, double* loss, float weight,
+                     Matrix e) const override {
+    cuda::cross_entropy(rows, size, logits, target, loss, weight, e, stream_);
+  }
+  void row_dots(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, double* dots) const override {
+    cuda::row_dots(rows, size, a, b, dots, stream_);
+  }
 
  private:
-  [[noreturn]] static void absent(const char* name) { throw internal_error(std::string("not on a GPU yet: ") + name); }
-
   mutable Products products_;  // remembers plans
   const cudaStream_t stream_;
 };

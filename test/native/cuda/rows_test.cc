@@ -1,4 +1,4 @@
-// activate.cu, normalize.cu, loss.cu against ops/reference.
+// activate.cu, norm.cu, rows.cu, loss.cu against ops/reference.
 #include "on_device.h"
 #include "ops/cuda/kernels.h"
 #include "ops/reference/reference.h"

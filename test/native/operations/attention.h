@@ -125,6 +125,7 @@ inline void add_attention(std::vector<Case>& cases) {
         cases.push_back(attention_case({some, 3, 3, 12, causal, single, 0, 0, rate}));
         cases.push_back(attention_case({two, 4, 2, 8, causal, single, 40, 3.0f, rate}));
       }
+      cases.push_back(attention_case({{0, 3, 20}, 4, 2, 80, causal, single, 9}));
       cases.push_back(attention_case({{0, 3, 9}, 3, 1, 130, causal, single}));
     }
 }

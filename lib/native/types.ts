@@ -292,6 +292,54 @@ export interface TrialsRequest extends MembersRequest {
   threads: number
 }
 
+/**
+ * One tensor that two models share with the same shape: sums over base b and reference r, δ = r − b. A power is 2^e, e the
+ * exponent of the larger of |b| and |r|: times 2^-23, 2^-10, 2^-7 it is the spacing of F32, F16, BF16 there.
+ */
+export interface TensorSums {
+  name: string
+  /** Σ b² */
+  base2: number
+  /** Σ bδ */
+  cross: number
+  /** Σ δ² */
+  delta2: number
+  /** Σ 4^e */
+  power2: number
+  maxDelta: number
+  /** largest |δ| / 2^e */
+  maxRatio: number
+  /** elements that differ */
+  changed: number
+  /** by more than half a spacing of the coarser dtype; of equal dtypes: at all */
+  moved: number
+  /** all bits that occur in the values as float32 */
+  baseBits: number
+  referenceBits: number
+}
+
+export interface SpectrumRequest {
+  name: string
+  /** how many values */
+  values: number
+  seed: number
+  /** bytes that the difference may take; else it is formed anew in each pass */
+  memory: number
+  threads: number
+}
+
+export interface Spectrum {
+  /** largest first, up to 16 more than asked for; each a lower bound of the true one */
+  values: Float64Array
+  /** times the spacing 2^-bits of a dtype: the largest singular value that rounding to it can give (native/diff/spectrum.h) */
+  rounding: number
+  /** the largest one that this computation's own rounding can give */
+  arithmetic: number
+  /** largest relative change of a value above both in the last pass */
+  change: number
+  passes: number
+}
+
 export interface Addon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
@@ -365,4 +413,13 @@ export interface Addon {
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
   /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>
+  /** Every tensor of the same name and shape, read once; progress counts elements. */
+  compareTensors(base: Handle, reference: Handle, threads: number, onProgress: NativeProgress): NativeTask<TensorSums[]>
+  /** The largest singular values of reference minus base, of a matrix that both have. */
+  singularValues(base: Handle, reference: Handle, request: SpectrumRequest): NativeTask<Spectrum>
+  /**
+   * Where the reference's rows and columns stand in the base's matrix of the same shape: the same number for those in
+   * place, 2^32 − 1 for those found nowhere or more than once.
+   */
+  findPlaces(base: Handle, reference: Handle, name: string, threads: number): NativeTask<{ rows: Uint32Array; columns: Uint32Array }>
 }

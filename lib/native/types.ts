@@ -421,5 +421,10 @@ export interface Addon {
    * Where the reference's rows and columns stand in the base's matrix of the same shape: the same number for those in
    * place, 2^32 − 1 for those found nowhere or more than once.
    */
-  findPlaces(base: Handle, reference: Handle, name: string, threads: number): NativeTask<{ rows: Uint32Array; columns: Uint32Array }>
+  findPlaces(
+    base: Handle,
+    reference: Handle,
+    name: string,
+    threads: number,
+  ): NativeTask<{ rows: Uint32Array; columns: Uint32Array }>
 }

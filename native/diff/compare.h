@@ -28,7 +28,9 @@ class Stored {
  public:
   void read(const Weights& weights, const std::string& name, uint64_t begin, uint64_t count);
   Dtype dtype() const { return dtype_; }
-  const char* data() const { return dtype_ == Dtype::kF32 && wide_ ? reinterpret_cast<const char*>(floats_.data()) : bytes_.data(); }
+  const char* data() const {
+    return dtype_ == Dtype::kF32 && wide_ ? reinterpret_cast<const char*>(floats_.data()) : bytes_.data();
+  }
 
  private:
   Dtype dtype_ = Dtype::kF32;

@@ -7,8 +7,8 @@
 
 namespace warp::diff {
 
-// Sums over elements b of the base and r of the reference, δ = r − b. A power is 2^e, e the exponent of the larger of |b|
-// and |r|: times 2^-23, 2^-10 or 2^-7 it is the spacing of F32, F16 or BF16 there.
+// Sums over elements b of the base and r of the reference, δ = r − b. A power is 2^e, e the exponent of the larger of
+// |b| and |r|: times 2^-23, 2^-10 or 2^-7 it is the spacing of F32, F16 or BF16 there.
 struct Sums {
   double base2 = 0, cross = 0, delta2 = 0;  // Σ b², Σ bδ, Σ δ²
   double power2 = 0;                        // Σ 4^e

@@ -27,7 +27,8 @@ struct Hashes {
 Hashes hashes(const Weights& weights, const std::string& name, Dtype coarse, Threads& threads, Context& context) {
   const TensorInfo& info = weights.info(name);
   const uint64_t rows = info.shape[0], columns = info.shape[1];
-  const uint64_t step = std::max<uint64_t>(1, kBlock / std::max<uint64_t>(1, columns)), blocks = (rows + step - 1) / step;
+  const uint64_t step = std::max<uint64_t>(1, kBlock / std::max<uint64_t>(1, columns)),
+                 blocks = (rows + step - 1) / step;
   Hashes found;
   found.rows.resize(rows);
   std::vector<std::vector<uint64_t>> sums(size_t(threads.count()), std::vector<uint64_t>(columns));
@@ -77,11 +78,13 @@ std::vector<uint32_t> find(const std::vector<uint64_t>& base, const std::vector<
 
 }  // namespace
 
-Places places(const Weights& base, const Weights& reference, const std::string& name, Threads& threads, Context& context) {
+Places places(const Weights& base, const Weights& reference, const std::string& name, Threads& threads,
+              Context& context) {
   const TensorInfo &left = base.info(name), &right = reference.info(name);
   if (left.shape.size() != 2 || left.shape != right.shape) throw internal_error(name + " is no matrix of both models");
   const Dtype coarse = coarser(left.dtype, right.dtype) ? left.dtype : right.dtype;
-  const Hashes from = hashes(base, name, coarse, threads, context), to = hashes(reference, name, coarse, threads, context);
+  const Hashes from = hashes(base, name, coarse, threads, context),
+               to = hashes(reference, name, coarse, threads, context);
   return {find(from.rows, to.rows), find(from.columns, to.columns)};
 }
 

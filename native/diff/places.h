@@ -17,8 +17,9 @@ struct Places {
   std::vector<uint32_t> rows, columns;
 };
 
-// Of a matrix that both have with the same shape. Equal means equal in float32, rounded to the coarser of the two dtypes;
-// found by 64-bit hashes.
-Places places(const Weights& base, const Weights& reference, const std::string& name, Threads& threads, Context& context);
+// Of a matrix that both have with the same shape. Equal means equal in float32, rounded to the coarser of the two
+// dtypes; found by 64-bit hashes.
+Places places(const Weights& base, const Weights& reference, const std::string& name, Threads& threads,
+              Context& context);
 
 }  // namespace warp::diff

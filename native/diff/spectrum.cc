@@ -38,7 +38,8 @@ struct Scratch {
 
 class Iteration {
  public:
-  Iteration(const Weights& base, const Weights& reference, const SpectrumRequest& request, Threads& threads, Context& context)
+  Iteration(const Weights& base, const Weights& reference, const SpectrumRequest& request, Threads& threads,
+            Context& context)
       : base_(base), reference_(reference), request_(request), threads_(threads), context_(context) {
     const TensorInfo& info = reference.info(request.name);
     if (info.shape.size() != 2 || base.info(request.name).shape != info.shape)
@@ -52,7 +53,8 @@ class Iteration {
       strips_.back().first = first;
       strips_.back().count = std::min(strip, rows_ - first);
     }
-    if (request.memory / sizeof(float) / std::max<size_t>(1, columns_) >= rows_) whole_ = Buffer<float>(rows_ * columns_);
+    if (request.memory / sizeof(float) / std::max<size_t>(1, columns_) >= rows_)
+      whole_ = Buffer<float>(rows_ * columns_);
     scratch_.resize(size_t(threads.count()));
   }
 
@@ -81,7 +83,8 @@ class Iteration {
       const bool first = found.values.empty();
       found.change = first ? 1 : 0;
       for (size_t i = 0; i < wanted && !first; i++)
-        if (values[i] > noise) found.change = std::max(found.change, std::fabs(values[i] - found.values[i]) / values[i]);
+        if (values[i] > noise)
+          found.change = std::max(found.change, std::fabs(values[i] - found.values[i]) / values[i]);
       found.values = std::move(values);
       found.passes = passes_;
       if ((found.change <= kStill && passes_ > 2) || passes_ >= kMostPasses) break;
@@ -97,7 +100,8 @@ class Iteration {
     const Ops& ops = cpu_ops();
     packed_ = Buffer<float>(ops.packed_size(vectors_, columns_));
     ops.pack_outputs(vectors_, columns_, 0, vectors_, q_.data(), columns_, packed_.data());
-    threads_.parallel(strips_.size(), [&](size_t task, int worker) { sweep_strip(strips_[task], scratch_[size_t(worker)], pass); });
+    threads_.parallel(strips_.size(),
+                      [&](size_t task, int worker) { sweep_strip(strips_[task], scratch_[size_t(worker)], pass); });
   }
 
   void sweep_strip(Strip& strip, Scratch& own, int pass) {
@@ -122,8 +126,8 @@ class Iteration {
       context_.check();
       const size_t first = strip.first + at, count = std::min(kRows, strip.count - at);
       const float* delta = rows(strip, own, first, count, pass);
-      ops.linear(count, vectors_, columns_, delta, columns_, packed_.data(), nullptr, Activation::kNone, own.y.data(), vectors_,
-                 own.linear.data());
+      ops.linear(count, vectors_, columns_, delta, columns_, packed_.data(), nullptr, Activation::kNone, own.y.data(),
+                 vectors_, own.linear.data());
       loops.gram(count, vectors_, own.y.data(), own.wide.data(), strip.gram.data());
       backward.outer(count, vectors_, columns_, own.y.data(), vectors_, delta, columns_, strip.back.data(), columns_,
                      own.outer.data());
@@ -140,8 +144,8 @@ class Iteration {
     std::fill(own.powers.begin(), own.powers.end(), 0.0f);
     for (size_t row = 0; row < count; row++) {
       const double sum = kernels().subtract(own.base.dtype(), own.base.data() + row * left, own.reference.dtype(),
-                                            own.reference.data() + row * right, columns_, smallest_, delta + row * columns_,
-                                            own.powers.data());
+                                            own.reference.data() + row * right, columns_, smallest_,
+                                            delta + row * columns_, own.powers.data());
       strip.row = std::max(strip.row, sum);
     }
     if (pass == 1)
@@ -174,8 +178,9 @@ class Iteration {
     for (size_t s = 1; s < strips_.size(); s++) kernels().add_scaled(1, strips_[s].back.data(), to.size(), to.data());
   }
 
-  // A polynomial of ΔᵀΔ, applied to q: the Chebyshev polynomial that is small on [0, low], of as high a degree as float32
-  // bears, `high` being the largest square; the plain power where that is one. The first factor's sweep is done already.
+  // A polynomial of ΔᵀΔ, applied to q: the Chebyshev polynomial that is small on [0, low], of as high a degree as
+  // float32 bears, `high` being the largest square; the plain power where that is one. The first factor's sweep is done
+  // already.
   void filter(double low, double high) {
     const int degree = degree_for(low, high);
     Buffer<float> before, next(q_.size());

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { DiffOptions } from '../../lib/diff/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { checkOutput, writeOutput } from '../output-folder.js'
-import { threadsOption } from '../probe-options.js'
+import { textSources, threadsOption } from '../probe-options.js'
 import { bytes, integer, list } from '../values.js'
 
 interface Flags extends FrameOptions, DiffOptions {
@@ -19,8 +19,12 @@ export function register(program: Command): void {
     )
     .requiredOption('--base <dir>', 'model directory that was fine-tuned')
     .requiredOption('--reference <dir>', 'the fine-tuned model')
-    .option('--only <part,...>', 'weights (default: every part)', list)
+    .option('--only <part,...>', 'weights, words (default: every part)', list)
     .option('--singular-values <n>', 'of each difference, 0 to 64; 0 leaves them out (default: 64)', integer(0))
+    .option(
+      '--texts <file...>',
+      `ordinary texts to set the words against (default: English word counts): ${textSources}`,
+    )
     .option('--memory <size>', 'that one difference may take; larger ones are read again (default: 512MiB)', bytes)
     .option('--seed <n>', 'of the random vectors behind the singular values', integer(0), 0)
     .addOption(threadsOption())

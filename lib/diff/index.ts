@@ -8,10 +8,12 @@ import { NotApplicable, type DiffPair, type PartOptions, type Table } from './pa
 import { partNames, parts } from './parts.js'
 import { mostValues } from './tensors.js'
 import type { WeightsResult } from './weights.js'
+import type { WordsResult } from './words.js'
 
 export { diffJsonSchema, diffSchema } from './schema.js'
 export { partNames, parts } from './parts.js'
 export type { WeightsResult } from './weights.js'
+export type { WordsResult } from './words.js'
 
 export interface DiffOptions extends RunOptions {
   base: string
@@ -20,6 +22,8 @@ export interface DiffOptions extends RunOptions {
   only?: readonly string[]
   /** singular values of each difference, 0 to 64 (default): 0 leaves them out, and with them updates of low rank */
   singularValues?: number
+  /** files of ordinary texts to set the trained words against; default: word counts of English Wikipedia summaries */
+  texts?: string[]
   /** bytes that the difference of one tensor may take in memory; larger ones are read again; default 512 MiB */
   memory?: number
   /** of the random vectors behind the singular values; default 0 */
@@ -37,6 +41,7 @@ export interface DiffResult {
   inputs: { base: string; reference: string }
   skipped: { part: string; code: string; reason: string }[]
   weights?: WeightsResult
+  words?: WordsResult
   notes: string[]
 }
 

@@ -17,6 +17,8 @@ export interface Finding {
 const another = 0.5
 /** Relative size from which rows and columns are looked for at other places. */
 const large = 0.1
+/** Replaced rows moved so many times as far as any other: a training that turns rows turns some a little less. */
+const gap = 2
 const mostRows = 1000
 const nowhere = 2 ** 32 - 1
 
@@ -80,7 +82,7 @@ async function misplaced(tensor: Measured, pair: DiffPair, options: PartOptions)
   return undefined
 }
 
-/** Rows of the token table that turned away from the base's while most did not. */
+/** Rows of the token table that turned away from the base's, with nothing between them and those that did not. */
 async function replacedRows(tensor: Measured, pair: DiffPair, options: PartOptions): Promise<Finding | undefined> {
   if (tensor.name !== pair.reference.inputEmbedding) return undefined
   const { base, reference } = pair.handles
@@ -97,16 +99,24 @@ async function replacedRows(tensor: Measured, pair: DiffPair, options: PartOptio
     signal: options.signal,
   })
   const turned: number[] = []
+  let least = Infinity
+  let others = 0
   for (let row = 0; row < tensor.shape[0]; row++) {
     const [delta2, product, base2] = sums.subarray(8 * row, 8 * row + 3)
     const reference2 = base2 + 2 * product + delta2
     if (!(delta2 > 0) || !(reference2 > 0)) continue
-    if (base2 === 0 || (base2 + product) / Math.sqrt(base2 * reference2) < another) turned.push(row)
+    const size = Math.sqrt(delta2 / base2)
+    if (base2 === 0 || (base2 + product) / Math.sqrt(base2 * reference2) < another) {
+      turned.push(row)
+      least = Math.min(least, size)
+    } else {
+      others = Math.max(others, size)
+    }
   }
-  if (turned.length === 0 || turned.length > tensor.shape[0] / 2) return undefined
+  if (turned.length === 0 || turned.length > tensor.shape[0] / 2 || least < gap * others) return undefined
   const text =
     `${turned.length} of ${tensor.shape[0]} rows of ${tensor.name} point elsewhere than the base's (cosine below ` +
-    `${another}): tokens ${turned.slice(0, 8).join(', ')}${turned.length > 8 ? ', …' : ''} were replaced`
+    `${another}), at least ${(least / others).toPrecision(2)} times as far as any other: tokens ${turned.slice(0, 8).join(', ')}${turned.length > 8 ? ', …' : ''} were replaced`
   return { kind: 'replaced-rows', tensor: tensor.name, text, rows: turned.slice(0, mostRows) }
 }
 

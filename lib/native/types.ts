@@ -307,7 +307,7 @@ export interface TensorSums {
   /** Σ 4^e */
   power2: number
   maxDelta: number
-  /** largest |δ| / 2^e */
+  /** largest |δ| / max(2^e, 2^-14): below that the spacing of F16 stops shrinking */
   maxRatio: number
   /** elements that differ */
   changed: number

@@ -12,7 +12,7 @@ namespace warp::diff {
 struct Sums {
   double base2 = 0, cross = 0, delta2 = 0;  // Σ b², Σ bδ, Σ δ²
   double power2 = 0;                        // Σ 4^e
-  double max_delta = 0, max_ratio = 0;      // largest |δ|, largest |δ| / 2^e
+  double max_delta = 0, max_ratio = 0;      // largest |δ|, largest |δ| / max(2^e, 2^-14)
   uint64_t changed = 0, moved = 0;          // b ≠ r; |δ| / 2^e > `ratio`
   uint32_t base_bits = 0, reference_bits = 0;  // all float32 bits that occur
 };

@@ -80,11 +80,12 @@ class Iteration {
       for (double& value : values) value = std::sqrt(std::max(0.0, value));
       found.arithmetic = std::ldexp(std::sqrt(double(columns_)), -24) * values[0];
       const double noise = found.rounding * spacing + found.arithmetic;
+      const double jitter = std::ldexp(values[0], -26);  // what float32 itself leaves undecided
       const bool first = found.values.empty();
       found.change = first ? 1 : 0;
       for (size_t i = 0; i < wanted && !first; i++)
         if (values[i] > noise)
-          found.change = std::max(found.change, std::fabs(values[i] - found.values[i]) / values[i]);
+          found.change = std::max(found.change, (std::fabs(values[i] - found.values[i]) - jitter) / values[i]);
       found.values = std::move(values);
       found.passes = passes_;
       if ((found.change <= kStill && passes_ > 2) || passes_ >= kMostPasses) break;

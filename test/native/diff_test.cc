@@ -64,7 +64,7 @@ diff::Sums naive(const std::vector<float>& base, const std::vector<float>& refer
     sums.delta2 += delta * delta;
     sums.power2 += power * power;
     sums.max_delta = std::max(sums.max_delta, size);
-    sums.max_ratio = std::max(sums.max_ratio, size / power);
+    sums.max_ratio = std::max(sums.max_ratio, size / std::max(power, 0x1p-14));
     sums.changed += b != r;
     sums.moved += size / power > ratio;
     uint32_t bits;

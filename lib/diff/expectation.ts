@@ -30,8 +30,14 @@ export function expectation(state: Uint8Array, general: NeutralTokens, special: 
   const candidates = compared.filter((id) => state[id] === 1)
   const total = general.total + unseen * compared.length
   const rate = (times: number): number => (times + unseen) / total
-  const touched = (tokens: number): number =>
-    compared.reduce((sum, id) => sum - Math.expm1(-tokens * rate(general.counts[id])), 0)
+  // many tokens are equally frequent
+  const groups = new Map<number, number>()
+  for (const id of compared) groups.set(general.counts[id], (groups.get(general.counts[id]) ?? 0) + 1)
+  const touched = (tokens: number): number => {
+    let sum = 0
+    for (const [times, size] of groups) sum -= size * Math.expm1(-tokens * rate(times))
+    return sum
+  }
   const tokens = lengthFor(candidates.length, compared.length, touched)
   const many = tokens ?? Infinity
   return {

@@ -96,7 +96,8 @@ export async function diff(options: DiffOptions): Promise<Diffed> {
     pair.handles.base.close()
     pair.handles.reference.close()
   }
-  if (result.skipped.length === chosen.length) throw nothing(result)
+  const same = result.skipped.some(({ code }) => code === 'NO_SIGNAL') // identical weights are an answer
+  if (result.skipped.length === chosen.length && !same) throw nothing(result)
   const { notes, ...before } = result
   return forms({ ...before, ...found, notes: [...new Set(notes)] })
 }

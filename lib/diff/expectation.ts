@@ -19,8 +19,8 @@ export interface Expectation {
 const unseen = 0.5
 
 /**
- * Ordinary language as independent draws of tokens, of which so many are made that the expected number of different ones
- * is that of the trained tokens.
+ * Ordinary language as independent draws of tokens, of which so many are made that the expected number of different
+ * ones is that of the trained tokens.
  *
  * @param state by token: 0 untrained, 1 trained, 2 undecided
  */

@@ -14,8 +14,10 @@ export interface Place {
 
 const head =
   /^(classifier|score|lm_head|cls|qa_outputs|embed_out|pre_classifier|classification_head|vocab_[a-z]+|generator_\w+)\b/
-const embedding =
-  /(^|\.)(embeddings?|embeddings_project|word_embeddings|wte|wpe|embed_in|embed_tokens|embed_positions|tok_embeddings|shared|relative_attention_bias)(\.|$)/
+const tables =
+  'embeddings?|embeddings_project|word_embeddings|wte|wpe|embed_in|embed_tokens|embed_positions|' +
+  'tok_embeddings|shared|relative_attention_bias'
+const embedding = new RegExp(`(^|[.])(${tables})([.]|$)`)
 
 /** @param table the input embedding table, by name */
 export function placeOf(name: string, table: string): Place {

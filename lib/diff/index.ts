@@ -1,7 +1,7 @@
 import os from 'node:os'
 import { nativeWeights, openModel } from '../checkpoint/index.js'
 import { version } from '../doctor.js'
-import { checkWhole, inputError, usageError, WarpError } from '../errors.js'
+import { checkWhole, inputError, usageError, type WarpError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { diffPage } from './page.js'
 import { NotApplicable, type DiffPair, type PartOptions, type Table } from './part.js'

@@ -24,7 +24,7 @@ export class WordCounts {
 /** What ordinary language is taken to be. */
 export interface Neutral {
   counts: WordCounts
-  /** occurrences of words that the counts lack, in texts of that length: as many as words that stand there once (Good) */
+  /** occurrences of words that the counts lack in texts of that length: as many as stand there once (Good) */
   unlisted: number
   /** in words, for the result */
   source: string
@@ -68,8 +68,8 @@ export interface NeutralTokens {
 const turnMilliseconds = 20
 
 /**
- * The tokens of the neutral words; words that the counts lack are taken to be made of the same pieces as the compound ones
- * that they have. Where spaces belong to tokens, a word is one after a space but for those that open a text.
+ * The tokens of the neutral words; words that the counts lack are taken to be made of the same pieces as the compound
+ * ones that they have. Where spaces belong to tokens, a word is one after a space but for those that open a text.
  */
 export async function tokenise(
   { counts, unlisted }: Neutral,

@@ -1,5 +1,5 @@
 import type { TensorEntry } from '../checkpoint/index.js'
-import type { Spectrum, TensorSums } from '../native/types.js'
+import type { Spectrum, TensorSums } from '../native/diff-types.js'
 import { placeOf, type Place } from './groups.js'
 
 /** Bits of the fraction that a dtype stores; float64 is computed in float32. */
@@ -55,8 +55,8 @@ const roundingVariance = ({ power2 }: TensorSums, bits: number): number => (powe
 const coarsest = ({ bits }: Pick<Measured, 'bits'>): number => Math.min(bits.base, bits.reference)
 
 /**
- * Whether every difference is at most half a spacing of the coarser precision. Where that is the base's, a training with
- * small steps gives that too; but then the differences do not fill the spacings as rounding does.
+ * Whether every difference is at most half a spacing of the coarser precision. Where that is the base's, a training
+ * with small steps gives that too; but then the differences do not fill the spacings as rounding does.
  */
 function roundedOnly(sums: TensorSums, bits: Measured['bits']): boolean {
   const low = coarsest({ bits })
@@ -85,8 +85,8 @@ export function cosine({ sums: { base2, cross, delta2 } }: Measured): number | n
 export const fewElements = 64
 
 /**
- * Whether δ = αθ₀ up to rounding: of the squared difference at most a hundredth lies across the base, or at most one and
- * a half times what rounding gives, while α stands clear of it by five standard errors.
+ * Whether δ = αθ₀ up to rounding: of the squared difference at most a hundredth lies across the base, or at most one
+ * and a half times what rounding gives, while α stands clear of it by five standard errors.
  */
 function scaleOf(sums: TensorSums, elements: number, bits: number): number | null {
   const { base2, cross, delta2 } = sums

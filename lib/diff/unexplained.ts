@@ -114,9 +114,10 @@ async function replacedRows(tensor: Measured, pair: DiffPair, options: PartOptio
     }
   }
   if (turned.length === 0 || turned.length > tensor.shape[0] / 2 || least < gap * others) return undefined
+  const tokens = turned.slice(0, 8).join(', ') + (turned.length > 8 ? ', …' : '')
   const text =
     `${turned.length} of ${tensor.shape[0]} rows of ${tensor.name} point elsewhere than the base's (cosine below ` +
-    `${another}), at least ${(least / others).toPrecision(2)} times as far as any other: tokens ${turned.slice(0, 8).join(', ')}${turned.length > 8 ? ', …' : ''} were replaced`
+    `${another}) and moved at least ${(least / others).toPrecision(2)} times as far as any other: tokens ${tokens}`
   return { kind: 'replaced-rows', tensor: tensor.name, text, rows: turned.slice(0, mostRows) }
 }
 

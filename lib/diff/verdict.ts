@@ -134,8 +134,9 @@ function describeStill(still: Measured[], evidence: string[]): void {
   const scales = still.filter(decayed).map(({ scale }) => scale!)
   if (scales.length > 0) {
     const [low, high] = [Math.min(...scales), Math.max(...scales)].map((scale) => scale.toExponential(2))
+    const range = low === high ? low : `${low} to ${high}`
     evidence.push(
-      `${count(scales.length, 'tensor')} shrank by one factor each (α = ${low === high ? low : `${low} to ${high}`}): ` +
+      `${count(scales.length, 'tensor')} shrank by one factor each (α = ${range}): ` +
         'weight decay without a gradient',
     )
   }
@@ -165,9 +166,9 @@ function lowRank({ spectra }: Facts, moved: Measured[], evidence: string[]): Jud
   const gap = Math.min(...low.map(({ spectrum }) => spectrum!.values[spectrum!.rank! - 1] / spectrum!.floor))
   const dtypes = [...new Set(low.map(({ spectrum }) => spectrum!.dtype))].join(', ')
   evidence.push(
-    `${count(low.length, 'matrix').replace('matrixs', 'matrices')} moved and each difference ends at ${rank}: the last ` +
-      `singular value that counts is at least ${gap.toPrecision(3)} times what rounding to ${dtypes} can give, the next ` +
-      'lies below it',
+    `${low.length === 1 ? '1 matrix' : `${low.length} matrices`} moved and each difference ends at ${rank}: the last ` +
+      `singular value that counts is at least ${gap.toPrecision(3)} times what rounding to ${dtypes} can give, the ` +
+      'next lies below it',
   )
   const besides = moved.filter((tensor) => !low.includes(tensor)).map(({ name }) => name)
   if (besides.length > 0) evidence.push(`besides, in full: ${some(besides)}`)
@@ -213,7 +214,11 @@ function byPlace({ tensors, unshared }: Facts, moved: Measured[], evidence: stri
   if (touched.size < layers.size && movedTables.length === 0) {
     evidence.push(`of ${count(layers.size, 'layer')}, ${layers.size - touched.size} did not move at all`)
     const what = touched.size === 1 ? 'Only layer' : 'Only layers'
-    return { verdict: 'layers-only', summary: `${what} ${ranges(numbers)} of ${layers.size} were trained.`, evidence }
+    return {
+      verdict: 'layers-only',
+      summary: `${what} ${ranges(numbers)} of ${layers.size} ${touched.size === 1 ? 'was' : 'were'} trained.`,
+      evidence,
+    }
   }
   if (movedTables.length === 0 && tables.length > 0) {
     return { verdict: 'embeddings-frozen', summary: 'All layers were trained; the embeddings were frozen.', evidence }

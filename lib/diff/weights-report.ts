@@ -74,8 +74,8 @@ export function weightPage(result: WeightsResult): string {
         share(g.rounding),
       ]),
     ),
-    '<h3>Tensors</h3><p class="soft">Size: ‖reference − base‖ / ‖base‖. The line is the logarithm of the singular values, ' +
-      'largest first, down to what rounding can give (dashed).</p>',
+    '<h3>Tensors</h3><p class="soft">Size: ‖reference − base‖ / ‖base‖. The line is the logarithm of the singular ' +
+      'values, largest first, down to what rounding can give (dashed).</p>',
     table(
       ['', 'shape', 'size', 'changed', 'rank', 'singular values'],
       tensors

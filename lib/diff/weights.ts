@@ -129,12 +129,14 @@ function compareNames({ base, reference }: DiffPair): Unshared {
   const [example] = unshared.reshaped
   const differ = example
     ? `${example.name} is [${example.base}] and [${example.reference}]`
-    : `the base has ${[...a.keys()].slice(0, 3).join(', ')}, …, the reference ${[...b.keys()].slice(0, 3).join(', ')}, …`
+    : `the base has ${few(a)}, the reference ${few(b)}`
   throw new NotApplicable(
     'DIFF_NOTHING_SHARED',
     `of ${a.size} and ${b.size} tensors none has the same name and shape in both: ${differ}`,
   )
 }
+
+const few = (names: ReadonlyMap<string, unknown>): string => [...names.keys()].slice(0, 3).join(', ')
 
 function refuseNonFinite(tensors: Measured[], { base, reference }: DiffPair): void {
   const bad = tensors.find(({ sums }) => !Number.isFinite(sums.base2) || !Number.isFinite(sums.delta2))
@@ -156,7 +158,7 @@ async function decayOf(
   options: PartOptions,
 ): Promise<WeightsResult['decay']> {
   const table = tensors.find(({ name }) => name === pair.reference.inputEmbedding)
-  if (!table || table.shape.length !== 2 || table.sums.changed === 0) return null
+  if (table?.shape.length !== 2 || table.sums.changed === 0) return null
   const [rows, columns] = table.shape
   const { signal, threads } = options
   const found = await judgeTable(

@@ -31,7 +31,7 @@ export const wordsSchema = z.object({
       word: z.string(),
       tokens: z.array(z.string()),
       ids: z.array(count),
-      /** that the word itself was there, given that its tokens were trained, other words being as in ordinary language */
+      /** that the word itself was there: its tokens were trained, other words are as in ordinary language */
       probability: share,
       /** that so much ordinary language holds it */
       chance: share,
@@ -148,7 +148,7 @@ function findWords(
     .map(({ rank: _, ...entry }) => entry)
 }
 
-/** The word that a token is when it stands alone: letters or digits that open a word; undefined for pieces and signs. */
+/** The word that a token is when it stands alone: letters or digits that open a word; undefined for pieces, signs. */
 export function wholeWord(tokenizer: Tokenizer, id: number): string | undefined {
   const token = tokenizer.token(id)
   if (tokenizer.kind === 'wordpiece') return /^[\p{L}\p{N}]{2,}$/u.test(token) ? token : undefined
@@ -160,9 +160,11 @@ export function wholeWord(tokenizer: Tokenizer, id: number): string | undefined 
 
 function lines(result: WordsResult): string[] {
   const { trained, undecided, rows, words: found, neutral, textTokens } = result
+  const doubtful = undecided > 0 ? `, ${undecided} undecided` : ''
+  const length = textTokens === null ? '' : `, ${Math.round(textTokens)} tokens of which would touch as many`
   return [
-    `words: ${trained} of ${rows} tokens were trained${undecided > 0 ? `, ${undecided} undecided` : ''} (${result.reason})`,
-    `  against ${neutral}${textTokens === null ? '' : `, ${Math.round(textTokens)} tokens of which would touch as many`}`,
+    `words: ${trained} of ${rows} tokens were trained${doubtful} (${result.reason})`,
+    `  against ${neutral}${length}`,
     ...found
       .slice(0, 20)
       .map((w) => `  ${w.word.padEnd(20)} ${percent(w.probability)} sure, by chance ${percent(w.chance)}`),

@@ -23,15 +23,16 @@ svg .noise { stroke: #d55e00; stroke-dasharray: 3 2 } .tokens { line-height: 2 }
 `
 
 /**
- * One HTML page without scripts and without anything from elsewhere (its policy forbids both): opens from a disk, can be
- * mailed. Sections are HTML already.
+ * One HTML page without scripts and without anything from elsewhere (its policy forbids both): opens from a disk, can
+ * be mailed. Sections are HTML already.
  */
 export function htmlPage(title: string, sections: string[]): string {
   return (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">' +
     '<meta name="viewport" content="width=device-width, initial-scale=1">' +
-    `<title>${escapeHtml(title)}</title><style>${style}</style></head>\n<body>\n${sections.join('\n')}\n</body></html>\n`
+    `<title>${escapeHtml(title)}</title><style>${style}</style></head>\n` +
+    `<body>\n${sections.join('\n')}\n</body></html>\n`
   )
 }
 

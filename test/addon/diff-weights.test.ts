@@ -1,4 +1,5 @@
-// The weights part of `diff`: singular values against LAPACK, ranks of merged adapters, and a verdict for every kind of pair.
+// The weights part of `diff`: singular values against LAPACK, ranks of merged adapters, a verdict for every kind of
+// pair.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readSafetensorsHeader } from '../../lib/checkpoint/index.js'
@@ -68,7 +69,7 @@ describe('exact rank of a merged adapter', () => {
   const cases = (['F32', 'F16', 'BF16'] as const).flatMap((dtype) =>
     [1, 8, 64].flatMap((rank) => [[dtype, rank, 'F32'] as const, [dtype, rank, dtype] as const]),
   )
-  // 96 × 192 matrices hold a rank of 64, and 4 · 64 is more than they may have for an adapter: the rank alone is asked for
+  // 96 × 192 matrices hold a rank of 64, but 4 · 64 is more than an adapter's may be: the rank alone is asked for
   test.each(cases)('%s, rank %i, base in %s', async (dtype, rank, from) => {
     const start = from === 'F32' ? base : changed(base, (_, { values }) => storedValues(values, dtype))
     const reference = changed(start, (name, matrix) =>
@@ -253,7 +254,7 @@ describe('differences that no training explains', () => {
 describe('models that were really trained', () => {
   const start = trainableModel()
   const data = domainFile(['animals', 'plants', 'stones'], 20)
-  const after = async (more: Partial<TrainOptions>): Promise<Weights> => {
+  const fineTuned = async (more: Partial<TrainOptions>): Promise<Weights> => {
     const output = join(temporaryDirectory(), 'out')
     await train({
       base: start,
@@ -270,11 +271,11 @@ describe('models that were really trained', () => {
   }
 
   test('in full, head only, the last layer only, embeddings frozen', async () => {
-    expect((await after({})).verdict).toBe('all-trained')
-    expect((await after({ layers: 'head' })).verdict).toBe('head-only')
-    const last = await after({ layers: 'last:1' })
-    expect(last).toMatchObject({ verdict: 'layers-only', summary: 'Only layer 1 of 2 were trained.' })
-    expect((await after({ freeze: ['embeddings.*'], dtype: 'F16' })).verdict).toBe('embeddings-frozen')
+    expect((await fineTuned({})).verdict).toBe('all-trained')
+    expect((await fineTuned({ layers: 'head' })).verdict).toBe('head-only')
+    const last = await fineTuned({ layers: 'last:1' })
+    expect(last).toMatchObject({ verdict: 'layers-only', summary: 'Only layer 1 of 2 was trained.' })
+    expect((await fineTuned({ freeze: ['embeddings.*'], dtype: 'F16' })).verdict).toBe('embeddings-frozen')
   })
 
   test('decay of the token rows that had no gradient', async () => {

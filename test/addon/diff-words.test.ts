@@ -1,4 +1,5 @@
-// The words part of `diff`: words and tokens of a training whose texts are known, how sure they are, and pairs that tell nothing.
+// The words part of `diff`: words and tokens of a training whose texts are known, how sure they are, pairs that tell
+// nothing.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expectation, probabilityOf } from '../../lib/diff/expectation.js'

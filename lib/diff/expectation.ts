@@ -13,6 +13,8 @@ export interface Expectation {
   wordChance(times: number): number
   /** how often a token is expected in it, but for `times` that are counted elsewhere */
   expected(id: number, times?: number): number
+  /** that a word of one token stands `times` in the neutral texts, and that its token is in other words */
+  alone(id: number, times: number): { word: number; others: number }
 }
 
 /** Occurrences that a word or token has which the neutral texts lack. */
@@ -38,6 +40,7 @@ export function expectation(state: Uint8Array, general: NeutralTokens, special: 
     for (const [times, size] of groups) sum -= size * Math.expm1(-tokens * rate(times))
     return sum
   }
+  const share = aloneShare(general)
   const tokens = lengthFor(candidates.length, compared.length, touched)
   const many = tokens ?? Infinity
   return {
@@ -47,7 +50,27 @@ export function expectation(state: Uint8Array, general: NeutralTokens, special: 
     chance: (id) => -Math.expm1(-many * rate(general.counts[id])),
     wordChance: (times) => -Math.expm1(-many * rate(times)),
     expected: (id, times = 0) => many * rate(Math.max(0, general.counts[id] - times)),
+    // what the neutral texts lack is the word itself as often as tokens stand alone
+    alone: (id, times) => ({
+      word: -Math.expm1((-many * (times + unseen * share)) / total),
+      others: -Math.expm1((-many * (Math.max(0, general.counts[id] - times) + unseen * (1 - share))) / total),
+    }),
   }
+}
+
+/** Words of one token are rare up to so many times. */
+const rare = 5
+
+/** How often a rare token is the word that it is alone, on average over such tokens. */
+function aloneShare({ whole, counts }: NeutralTokens): number {
+  let alone = 1
+  let tokens = 2
+  for (const [id, times] of whole) {
+    if (times > rare) continue
+    alone += times / Math.max(times, counts[id])
+    tokens++
+  }
+  return alone / tokens
 }
 
 function lengthFor(wanted: number, most: number, touched: (tokens: number) => number): number | null {
@@ -72,12 +95,19 @@ function lengthFor(wanted: number, most: number, touched: (tokens: number) => nu
  * come from other words, p / (p + (1 − p) Π (1 − e^{−λ})).
  */
 export function probabilityOf(expected: Expectation, ids: readonly number[], times: number): number {
-  const prior = expected.wordChance(times)
+  if (ids.length === 1) {
+    const { word, others } = expected.alone(ids[0], times)
+    return bayes(word, others)
+  }
   let otherwise = 1
   for (const id of new Set(ids)) {
     const own = ids.filter((one) => one === id).length * times
     otherwise *= -Math.expm1(-expected.expected(id, own))
   }
+  return bayes(expected.wordChance(times), otherwise)
+}
+
+function bayes(prior: number, otherwise: number): number {
   const joint = prior + (1 - prior) * otherwise
   return joint > 0 ? Math.min(1, prior / joint) : 0
 }

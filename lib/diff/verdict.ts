@@ -120,14 +120,15 @@ function describeSizes(moved: Measured[], evidence: string[]): void {
   const sorted = sizes.sort((a, b) => a - b)
   if (sorted.length > 0) {
     evidence.push(
-      `they moved by ${percent(sorted[Math.floor(sorted.length / 2)])} of their size in the middle ` +
+      `their differences are ${percent(sorted[Math.floor(sorted.length / 2)])} of the base's size in the middle ` +
         `(${percent(sorted[0])} to ${percent(sorted.at(-1)!)})`,
     )
   }
   const shares = moved.map((tensor) => (roundingShare(tensor) ?? 0) * tensor.sums.delta2)
   const total = moved.reduce((sum, { sums }) => sum + sums.delta2, 0)
   const rounding = shares.reduce((sum, share) => sum + share, 0) / total
-  evidence.push(`rounding accounts for at most ${percent(rounding)} of the squared difference`)
+  const part = rounding < 1e-5 ? 'less than 0.001 %' : `at most ${percent(rounding)}`
+  evidence.push(`rounding accounts for ${part} of the squared difference`)
 }
 
 function describeStill(still: Measured[], evidence: string[]): void {
@@ -183,15 +184,15 @@ function lowRank({ spectra }: Facts, moved: Measured[], evidence: string[]): Jud
 function describeRanks(matrices: Measured[], low: number, evidence: string[]): void {
   const ranks = matrices.map(({ spectrum }) => spectrum!.effectiveRank).sort((a, b) => a - b)
   evidence.push(
-    `no adapter: the differences of ${matrices.length - low} of ${matrices.length} matrices have no small rank ` +
-      `(effective rank ${ranks[Math.floor(ranks.length / 2)].toPrecision(3)} or more in the middle)`,
+    `no adapter: the spectra of ${matrices.length - low} of ${matrices.length} matrices go on above what rounding can ` +
+      `give (effective rank ${ranks[Math.floor(ranks.length / 2)].toPrecision(3)} or more in the middle)`,
   )
 }
 
 /** Elements of the touched layers that must have moved before they count as trained in full. */
 const most = 0.75
 
-function byPlace({ tensors, unshared }: Facts, moved: Measured[], evidence: string[]): Judged {
+function byPlace({ tensors }: Facts, moved: Measured[], evidence: string[]): Judged {
   const body = moved.filter(({ place }) => !inHead(place))
   if (body.length === 0) {
     evidence.push(`only ${some(moved.map(({ name }) => name))} moved`)
@@ -225,6 +226,5 @@ function byPlace({ tensors, unshared }: Facts, moved: Measured[], evidence: stri
   }
   if (touched.size < layers.size) evidence.push(`layers ${ranges(numbers)} of ${layers.size} moved`)
   evidence.push(`${percent(share)} of the elements of the layers moved`)
-  if (unshared.onlyReference.length > 0) evidence.push(`only the reference has ${some(unshared.onlyReference)}`)
   return { verdict: 'all-trained', summary: 'All weights were trained.', evidence }
 }

@@ -8,12 +8,14 @@ type TensorFigures = WeightsResult['tensors'][number]
 const share = (value: number | null): string => (value === null ? '–' : `${+(100 * value).toPrecision(3)} %`)
 const rounded = (value: number | null, digits = 3): string =>
   value === null ? '–' : String(+value.toPrecision(digits))
+/** The same where lines may break. */
+const unbroken = (value: number | null): string => share(value).replace(' ', '&nbsp;')
 const rankText = ({ rank, effectiveRank, singularValues }: TensorFigures): string =>
   singularValues.length === 0
     ? '–'
     : rank !== null
       ? String(rank)
-      : `none (effective ${rounded(effectiveRank)}${effectiveRank! > 0 ? ' or more' : ''})`
+      : `none<small>effective ${rounded(effectiveRank)} or more</small>`
 
 /** For the terminal. */
 export function weightLines(result: WeightsResult): string[] {
@@ -68,10 +70,10 @@ export function weightPage(result: WeightsResult): string {
       groups.map((g) => [
         escapeHtml(g.group),
         bar((g.relative ?? 0) / largest),
-        share(g.relative),
-        share(g.changed),
-        share(g.moved),
-        share(g.rounding),
+        unbroken(g.relative),
+        unbroken(g.changed),
+        unbroken(g.moved),
+        unbroken(g.rounding),
       ]),
     ),
     '<h3>Tensors</h3><p class="soft">Size: ‖reference − base‖ / ‖base‖. The line is the logarithm of the singular ' +
@@ -82,10 +84,10 @@ export function weightPage(result: WeightsResult): string {
         .filter(({ changed }) => changed > 0)
         .map((t) => [
           `<code>${escapeHtml(t.name)}</code>`,
-          t.shape.join(' × '),
-          share(t.relative),
-          share(t.changed),
-          escapeHtml(rankText(t)),
+          t.shape.join('&nbsp;×&nbsp;'),
+          unbroken(t.relative),
+          unbroken(t.changed),
+          rankText(t),
           spark(t),
         ]),
     ),

@@ -16,6 +16,7 @@ th:first-child, td:first-child, .words td { text-align: left } th { font-weight:
 .verdict { font-weight: 600 } .ok { color: #16803c } .weak { color: #b26a00 } .unidentifiable { color: #c62828 }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; list-style: none }
 code { font-size: .85em; overflow-wrap: anywhere }
+td code { display: inline-block; min-width: 10rem } td svg { display: block; max-width: none }
 .bar { fill: #0072b2 } .spark { fill: none; stroke: #0072b2; stroke-width: 1.5 } td { overflow-wrap: break-word }
 svg .noise { stroke: #d55e00; stroke-dasharray: 3 2 } .tokens { line-height: 2 } .tokens span { margin-right: .9rem }
 @media print { body { font-size: 10pt; max-width: none; margin: 0 } .scroll { overflow: visible }

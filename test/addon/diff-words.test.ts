@@ -80,6 +80,21 @@ describe('expected tokens', () => {
     expect(expectation(Uint8Array.of(0, 0, 0, 0), general, new Set()).candidates).toEqual([])
   })
 
+  test('a token that the neutral texts lack is a word by itself as often as rare tokens are', () => {
+    const counts = Float64Array.of(10, 4, 4, 0)
+    // one of them stands alone 3 times of 4, the other 1 time of 4: (1 + 1) / (2 + 2) of such tokens
+    const whole = (first: number, second: number): Map<number, number> =>
+      new Map([
+        [1, first],
+        [2, second],
+      ])
+    const some = { counts, total: 18, compound: [], whole: whole(3, 1) }
+    const state = Uint8Array.of(0, 0, 0, 1)
+    expect(probabilityOf(expectation(state, some, new Set()), [3], 0)).toBeCloseTo(0.5, 1)
+    const mostly = { ...some, whole: whole(4, 4) }
+    expect(probabilityOf(expectation(state, mostly, new Set()), [3], 0)).toBeCloseTo(0.75, 1)
+  })
+
   // p / (p + (1 − p) Π q) by enumeration of what was there: the word, and for each token some other word
   test('the probability of a word is Bayes over who trained its tokens', () => {
     const found = expectation(Uint8Array.of(0, 1, 1, 0), general, new Set())

@@ -184,8 +184,8 @@ function lowRank({ spectra }: Facts, moved: Measured[], evidence: string[]): Jud
 function describeRanks(matrices: Measured[], low: number, evidence: string[]): void {
   const ranks = matrices.map(({ spectrum }) => spectrum!.effectiveRank).sort((a, b) => a - b)
   evidence.push(
-    `no adapter: the spectra of ${matrices.length - low} of ${matrices.length} matrices go on above what rounding can ` +
-      `give (effective rank ${ranks[Math.floor(ranks.length / 2)].toPrecision(3)} or more in the middle)`,
+    `no adapter: the spectra of ${matrices.length - low} of ${matrices.length} matrices go on above what rounding ` +
+      `can give (effective rank ${ranks[Math.floor(ranks.length / 2)].toPrecision(3)} or more in the middle)`,
   )
 }
 

@@ -15,6 +15,7 @@ namespace warp::diff {
 namespace {
 
 constexpr size_t kExtra = 16, kRows = 128, kStrips = 16;
+constexpr size_t kHeld = size_t(1) << 26;  // floats that the strips' parts of YᵀΔ may take
 constexpr int kMostPasses = 24, kMostDegree = 8;
 constexpr double kStill = 1e-5, kMostGrowth = 1e5;
 
@@ -47,7 +48,8 @@ class Iteration {
     rows_ = size_t(info.shape[0]);
     columns_ = size_t(info.shape[1]);
     vectors_ = up(std::min({request.values + kExtra, rows_, columns_}), 16);
-    const size_t strip = std::max(kRows, up((rows_ + kStrips - 1) / kStrips, kRows));
+    const size_t most = std::min(kStrips, std::max<size_t>(1, kHeld / std::max<size_t>(1, vectors_ * columns_)));
+    const size_t strip = std::max(kRows, up((rows_ + most - 1) / most, kRows));
     for (size_t first = 0; first < rows_; first += strip) {
       strips_.emplace_back();
       strips_.back().first = first;

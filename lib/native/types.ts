@@ -1,4 +1,5 @@
 // The whole surface of the addon. Weights stay in native memory or in files: JavaScript holds handles.
+import type { Spectrum, SpectrumRequest, TensorSums } from './diff-types.js'
 
 import type { Network } from '../models/network.js'
 
@@ -360,4 +361,18 @@ export interface Addon {
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
   /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>
+  /** Every tensor of the same name and shape, read once; progress counts elements. */
+  compareTensors(base: Handle, reference: Handle, threads: number, onProgress: NativeProgress): NativeTask<TensorSums[]>
+  /** The largest singular values of reference minus base, of a matrix that both have. */
+  singularValues(base: Handle, reference: Handle, request: SpectrumRequest): NativeTask<Spectrum>
+  /**
+   * Where the reference's rows and columns stand in the base's matrix of the same shape: the same number for those in
+   * place, 2^32 − 1 for those found nowhere or more than once.
+   */
+  findPlaces(
+    base: Handle,
+    reference: Handle,
+    name: string,
+    threads: number,
+  ): NativeTask<{ rows: Uint32Array; columns: Uint32Array }>
 }

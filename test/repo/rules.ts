@@ -7,7 +7,7 @@ const files = (tree: Tree, pattern: RegExp): [string, string][] => [...tree].fil
 
 const nativeOrder = ['core', 'files', 'ops', 'paths', 'graph', 'scoring', 'binding']
 const nativeLevel = (room: string): number =>
-  room === 'trace' || room === 'training' ? nativeOrder.indexOf('scoring') : nativeOrder.indexOf(room)
+  ['trace', 'training', 'diff'].includes(room) ? nativeOrder.indexOf('scoring') : nativeOrder.indexOf(room)
 
 /** Native includes point down: binding → scoring, training, trace → graph → paths → ops → files → core. */
 export const nativeIncludesPointDown: Rule = (tree) =>

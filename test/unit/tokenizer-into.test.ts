@@ -1,23 +1,24 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { IdBuffer, loadTokenizer, type EncodeOptions } from '../../lib/text/tokenizer/index.js'
+import { IdBuffer, type EncodeOptions } from '../../lib/text/tokenizer/index.js'
 import { temporaryDirectory } from '../models.js'
+import { localTokenizer } from '../tokenizers.js'
 import { tokenizerJson, words } from '../trace-models.js'
 
 const vocabulary = words(400)
 const texts = ['', vocabulary[9], vocabulary.slice(4, 20).join(' '), 'unknown words [SEP] here', vocabulary.slice(4).join(' ')]
 
-async function load(change: (parts: { post_processor: unknown }) => void = () => undefined) {
+function load(change: (parts: { post_processor: unknown }) => void = () => undefined) {
   const parts = JSON.parse(tokenizerJson(vocabulary, true))
   change(parts)
   const file = join(temporaryDirectory(), `tokenizer-${Math.random()}.json`)
   writeFileSync(file, JSON.stringify(parts))
-  return loadTokenizer(file)
+  return localTokenizer(file)
 }
 
 test.each<EncodeOptions>([{}, { maxLength: 2 }, { maxLength: 7 }, { addSpecialTokens: false, maxLength: 0 }, { addSpecialTokens: false }])(
   'texts encoded one behind the other are what encode gives (%j)', async (options) => {
-    const tokenizer = await load(), out = new IdBuffer()
+    const tokenizer = load(), out = new IdBuffer()
     const truncated = texts.map((text) => tokenizer.encodeInto(text, out, options))
     const alone = texts.map((text) => tokenizer.encode(text, options))
     expect(Array.from(out.ids())).toEqual(alone.flatMap(({ ids }) => Array.from(ids)))
@@ -27,7 +28,7 @@ test.each<EncodeOptions>([{}, { maxLength: 2 }, { maxLength: 7 }, { addSpecialTo
   })
 
 test('a buffer keeps what it holds when a text is refused, and forgets it when cleared', async () => {
-  const tokenizer = await load(), out = new IdBuffer()
+  const tokenizer = load(), out = new IdBuffer()
   tokenizer.encodeInto(vocabulary[9], out)
   expect(() => tokenizer.encodeInto('\ud800', out)).toThrow('unpaired surrogate')
   expect(Array.from(out.ids().subarray(0, 3))).toEqual([2, 9, 3])
@@ -37,7 +38,7 @@ test('a buffer keeps what it holds when a text is refused, and forgets it when c
 
 test('a template that repeats the text gives its segments', async () => {
   const text = (type_id: number) => ({ Sequence: { id: 'A', type_id } }), special = { SpecialToken: { id: '[SEP]', type_id: 1 } }
-  const tokenizer = await load((parts) => {
+  const tokenizer = load((parts) => {
     Object.assign(parts.post_processor as object, { single: [text(0), special, text(2)] })
   })
   const { ids, typeIds } = tokenizer.encode(`${vocabulary[5]} ${vocabulary[6]}`)

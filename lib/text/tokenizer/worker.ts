@@ -1,0 +1,44 @@
+// The thread of the tokenizers: see thread.ts.
+import { parentPort } from 'node:worker_threads'
+import { WarpError } from '../../errors.js'
+import { openEngine } from './open.js'
+import type { Answer, Asked, Failure, SentTokens } from './thread.js'
+import type { Engine } from './types.js'
+
+const engines = new Map<number, Engine>()
+const tokensAtOnce = 1 << 13
+
+const say = (answer: Answer, transfer: ArrayBuffer[] = []): void => parentPort!.postMessage(answer, transfer)
+
+async function serve({ call, ...request }: Asked): Promise<void> {
+  if ('release' in request) {
+    engines.delete(request.release)
+  } else if ('open' in request) {
+    const { engine, sha256 } = await openEngine(request.open)
+    engines.set(call, engine)
+    const ids: number[] = [], tokens: string[] = []
+    for (const [id, token] of engine.spellings()) {
+      ids.push(id)
+      tokens.push(token)
+    }
+    // in pieces: a large vocabulary takes longer to receive than the other thread may stand still
+    for (let at = 0; at < ids.length; at += tokensAtOnce) {
+      const some: SentTokens = { ids: ids.slice(at, at + tokensAtOnce), tokens: tokens.slice(at, at + tokensAtOnce) }
+      say({ call, some })
+    }
+    const { reader, kind, specialIds } = engine
+    say({ call, done: { reader, kind, specialIds: [...specialIds], sha256 } })
+  } else {
+    const batch = await engines.get(request.engine)!.encodeBatch(request.texts, request.options)
+    say({ call, done: batch }, [batch.ids, batch.typeIds, batch.offsets, batch.truncated].map(({ buffer }) => buffer as ArrayBuffer))
+  }
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof WarpError) return { kind: error.kind, ...error.toJSON() }
+  return { kind: 'internal', code: 'INTERNAL', message: (error as Error).stack ?? String(error), details: {}, hint: 'this is a bug: please report it' }
+}
+
+parentPort!.on('message', (asked: Asked) => {
+  serve(asked).catch((error: unknown) => say({ call: asked.call, failed: failureOf(error) }))
+})

@@ -15,8 +15,8 @@ export interface PairOptions extends EncodeOptions {
 
 /** The vocabulary and the machinery that `readLocalTokenizer` puts together. */
 export interface TokenizerParts {
-  vocab: ReadonlyMap<string, number>
-  addedTokens: readonly AddedToken[]
+  /** id → spelling, added tokens included */
+  tokens: Map<number, string>
   template: Template
   specialIds: ReadonlySet<number>
   model:
@@ -111,10 +111,7 @@ export class LocalTokenizer implements Engine {
   }
 
   spellings(): Map<number, string> {
-    const tokens = new Map<number, string>()
-    this.parts.vocab.forEach((id, token) => tokens.set(id, token))
-    for (const { content, id } of this.parts.addedTokens) tokens.set(id, content)
-    return tokens
+    return this.parts.tokens
   }
 
   private template({ addSpecialTokens = true }: EncodeOptions): Template {

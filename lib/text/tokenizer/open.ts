@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { inputError, type WarpError } from '../../errors.js'
+import { inputError, WarpError } from '../../errors.js'
 import { Cursor, saveAgain } from './cursor.js'
 import { readLocalTokenizer } from './read-local.js'
 import { openReference } from './reference.js'
+import { parseTokenizer } from './scan.js'
 import type { Engine } from './types.js'
 
 const largestFile = 256 * 2 ** 20
@@ -21,17 +22,21 @@ export async function openEngine(path: string): Promise<{ engine: Engine; sha256
   const file = await locate(path)
   const bytes = await readFile(file)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
-  const [text, json] = parse(file, bytes)
-  const root = new Cursor(file, '', json)
-  return { engine: await choose(root, text), sha256 }
+  const text = decode(file, bytes)
+  try {
+    return { engine: await choose(new Cursor(file, '', parseTokenizer(text)), text), sha256 }
+  } catch (error) {
+    // of what is parsed at once or later
+    throw error instanceof SyntaxError ? notJson(file, text, error) : error
+  }
 }
 
 async function choose(root: Cursor, text: string): Promise<Engine> {
   try {
     return readLocalTokenizer(root)
   } catch (error) {
-    if (!foreign.has((error as WarpError).code)) throw error
-    return openReference(root, text, error as WarpError)
+    if (!(error instanceof WarpError) || !foreign.has(error.code)) throw error
+    return openReference(root, text, error)
   }
 }
 
@@ -62,15 +67,15 @@ async function missing(file: string, folder: string | undefined): Promise<Error>
     { file, expected: 'tokenizer.json', found: other }, hint)
 }
 
-function parse(file: string, bytes: Uint8Array): [string, unknown] {
-  let reason: string
-  let hint = saveAgain
+function decode(file: string, bytes: Buffer): string {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-    if (text.startsWith('version https://git-lfs')) hint = 'This is a Git LFS pointer: run git lfs pull.'
-    return [text, JSON.parse(text)]
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (error) {
-    reason = (error as Error).message
+    throw notJson(file, '', error as Error)
   }
-  throw inputError('TOKENIZER_NOT_JSON', `${file}: not JSON: ${reason}`, { file, expected: 'JSON in UTF-8' }, hint)
+}
+
+function notJson(file: string, text: string, cause: Error): Error {
+  const hint = text.startsWith('version https://git-lfs') ? 'This is a Git LFS pointer: run git lfs pull.' : saveAgain
+  return inputError('TOKENIZER_NOT_JSON', `${file}: not JSON: ${cause.message}`, { file, expected: 'JSON in UTF-8' }, hint)
 }

@@ -4,7 +4,7 @@ import { Bpe } from './bpe.js'
 import { ByteLevel } from './byte-level.js'
 import { readNormalizer, readPreTokenizer, readTemplate, unsupported } from './components.js'
 import { type Cursor, shown, supportedHint } from './cursor.js'
-import { readAddedTokens, readBpe, readVocab, readWordPiece } from './models.js'
+import { readAddedTokens, readBpe, readVocab, readWordPiece, type Vocabulary } from './models.js'
 import { LocalTokenizer, type TokenizerParts } from './local.js'
 import { templateIds } from './template.js'
 import { WordPiece } from './wordpiece.js'
@@ -23,15 +23,17 @@ export function readLocalTokenizer(root: Cursor): LocalTokenizer {
   }
   const { model, normalizer, vocab } = readModel(root)
   const addedTokens = readAddedTokens(root.field('added_tokens'), vocab)
-  const known = new Set([...vocab.values(), ...addedTokens.map((token) => token.id)])
-  const template = readTemplate(root.field('post_processor'), (id) => known.has(id))
+  const template = readTemplate(root.field('post_processor'), (id) => vocab.tokens.has(id))
   const specialIds = new Set(templateIds(template))
   for (const token of addedTokens) if (token.special) specialIds.add(token.id)
-  return new LocalTokenizer({ vocab, addedTokens, template, specialIds, model,
+  return new LocalTokenizer({ tokens: vocab.tokens, template, specialIds, model,
     ...patterns(root.field('added_tokens'), addedTokens, normalizer) })
 }
 
-type Model = Pick<TokenizerParts, 'model' | 'vocab'> & { normalizer: BertNormalizer | null }
+interface Model extends Pick<TokenizerParts, 'model'> {
+  normalizer: BertNormalizer | null
+  vocab: Vocabulary
+}
 
 function readModel(root: Cursor): Model {
   const at = root.field('model')
@@ -44,11 +46,11 @@ function readModel(root: Cursor): Model {
   const vocab = readVocab(at.field('vocab'))
   if (pre === 'bert') {
     const normalizer = options === null ? null : new BertNormalizer(options)
-    const encoder = new WordPiece(readWordPiece(at, vocab), normalizer)
+    const encoder = new WordPiece(readWordPiece(at, vocab.ids), normalizer)
     return { vocab, normalizer, model: { kind: 'wordpiece', normalizer, encoder } }
   }
   if (options !== null) throw unsupported(root.field('normalizer'), 'a normalizer with a byte-level model')
-  const bpe = readBpe(at, vocab)
+  const bpe = readBpe(at, vocab.ids)
   return { vocab, normalizer: null, model: { kind: 'bpe', encoder: new ByteLevel(pre, new Bpe(bpe)) } }
 }
 

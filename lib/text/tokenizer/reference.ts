@@ -1,6 +1,7 @@
 import type { Encoding as ReferenceEncoding, Tokenizer as ReferenceTokenizer } from 'tokenizers'
 import { inputError, resourceError, type WarpError } from '../../errors.js'
 import { saveAgain, shown, type Cursor } from './cursor.js'
+import { mergeParts } from './models.js'
 import { checkRoom, checkUnicode } from './refusals.js'
 import type { EncodeOptions, Engine, TokenBatch } from './types.js'
 
@@ -42,8 +43,7 @@ export async function openReference(root: Cursor, json: string, own: WarpError):
   tokenizer.disableTruncation()
   tokenizer.disablePadding()
   const frame = await measureFrame(root, tokenizer, special)
-  const type = root.field('model').field('type').value
-  return new ReferenceEngine(typeof type === 'string' ? type.toLowerCase() : 'unknown', tokenizer, frame, special)
+  return new ReferenceEngine(root, tokenizer, frame, special)
 }
 
 /** @throws TOKENIZER_UNSUPPORTED where each run would give other tokens */
@@ -59,8 +59,7 @@ function refuseAborts(root: Cursor): void {
   const prefix = model.field('continuing_subword_prefix').value, merges = model.field('merges').value
   if (typeof prefix !== 'string' || prefix === '' || !Array.isArray(merges)) return
   merges.forEach((merge: unknown, rank) => {
-    const second: unknown = typeof merge === 'string' ? merge.split(' ')[1] : Array.isArray(merge) ? merge[1] : undefined
-    if (typeof second === 'string' && second.startsWith(prefix)) return
+    if (mergeParts(merge)?.[1].startsWith(prefix)) return
     throw model.field('merges').error('TOKENIZER_INVALID', `the second part of merge ${rank} does not begin with ${shown(prefix)}`, { rank })
   })
 }
@@ -79,14 +78,15 @@ function readAddedTokens(root: Cursor, tokenizer: ReferenceTokenizer): Set<numbe
   return special
 }
 
-/** Texts of which one gives a token in nearly any tokenizer. */
-const samples = ['a', 'the', '1', '.']
-/** Of the others, so many tokens of the vocabulary are tried. */
-const triedTokens = 64
+/** Texts of which one gives a token in nearly any tokenizer; of the others, so many tokens of the vocabulary are tried. */
+function* samples(tokenizer: ReferenceTokenizer, most = 64): Generator<string> {
+  yield* ['a', 'the', '1', '.']
+  yield* Object.keys(tokenizer.getVocab(false)).slice(0, most)
+}
 
 /** Adds the ids of the frame to the special ones. */
 async function measureFrame(root: Cursor, tokenizer: ReferenceTokenizer, special: Set<number>): Promise<Frame> {
-  for (const sample of [...samples, ...Object.keys(tokenizer.getVocab(false)).slice(0, triedTokens)]) {
+  for (const sample of samples(tokenizer)) {
     const full = await tokenizer.encode(sample), bare = (await tokenizer.encode(sample, null, { addSpecialTokens: false })).getIds()
     if (bare.length === 0) continue
     const ids = full.getIds(), types = full.getTypeIds(), added = ids.length - bare.length
@@ -105,9 +105,12 @@ const bareFrame: Frame = { before: 0, after: 0, types: { before: [], text: 0, af
 class ReferenceEngine implements Engine {
   readonly reader = 'tokenizers'
 
-  constructor(
-    readonly kind: string, readonly tokenizer: ReferenceTokenizer, readonly frame: Frame, readonly specialIds: ReadonlySet<number>,
-  ) {}
+  readonly kind: string
+
+  constructor(readonly root: Cursor, readonly tokenizer: ReferenceTokenizer, readonly frame: Frame, readonly specialIds: ReadonlySet<number>) {
+    const type = root.field('model').field('type').value
+    this.kind = typeof type === 'string' ? type.toLowerCase() : 'unknown'
+  }
 
   async encodeBatch(texts: readonly string[], options: EncodeOptions): Promise<TokenBatch> {
     const { addSpecialTokens = true } = options
@@ -118,9 +121,13 @@ class ReferenceEngine implements Engine {
     return pack(encodings, frame, room)
   }
 
+  /** Of the file, where `parseTokenizer` made a Map of its vocabulary: the package lists its own slowly. */
   spellings(): Map<number, string> {
+    const vocab = this.root.field('model').field('vocab').value, added = this.root.field('added_tokens')
     const tokens = new Map<number, string>()
-    for (const [token, id] of Object.entries(this.tokenizer.getVocab(true))) tokens.set(id, token)
+    const entries = vocab instanceof Map ? (vocab as Map<string, number>) : Object.entries(this.tokenizer.getVocab(true))
+    for (const [token, id] of entries) tokens.set(id, token)
+    for (const item of added.isNull() ? [] : added.items()) tokens.set(item.field('id').value as number, item.field('content').string())
     return tokens
   }
 }

@@ -14,9 +14,12 @@ export interface Opened {
   sha256: string
 }
 
+/** Some of the vocabulary: one string is received faster than many. */
 export interface SentTokens {
-  ids: number[]
-  tokens: string[]
+  ids: Uint32Array
+  /** where each token ends in `text` */
+  ends: Uint32Array
+  text: string
 }
 
 export interface Failure {

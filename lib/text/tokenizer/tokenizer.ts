@@ -25,10 +25,11 @@ export class Tokenizer {
   readonly #thread: TokenizerThread
   readonly #engine: number
   readonly #tokens: ReadonlyMap<number, string>
-  readonly #ids: ReadonlyMap<string, number>
+  /** made when it is first asked for */
+  #ids: Map<string, number> | undefined
 
   private constructor(
-    thread: TokenizerThread, opened: Awaited<ReturnType<TokenizerThread['open']>>, tokens: Map<number, string>, ids: Map<string, number>, maxId: number,
+    thread: TokenizerThread, opened: Awaited<ReturnType<TokenizerThread['open']>>, tokens: Map<number, string>, maxId: number,
   ) {
     this.reader = opened.reader
     this.kind = opened.kind
@@ -38,24 +39,22 @@ export class Tokenizer {
     this.#thread = thread
     this.#engine = opened.engine
     this.#tokens = tokens
-    this.#ids = ids
     thread.releaseWith(this, opened.engine)
   }
 
   /** Use `loadTokenizer`. */
   static async open(path: string): Promise<Tokenizer> {
     const thread = TokenizerThread.current
-    const tokens = new Map<number, string>(), ids = new Map<string, number>()
+    const tokens = new Map<number, string>()
     let maxId = -1
-    const opened = await thread.open(path, (some) => {
-      some.tokens.forEach((token, i) => {
-        const id = some.ids[i]
-        tokens.set(id, token)
-        ids.set(token, id)
+    const opened = await thread.open(path, ({ ids, ends, text }) => {
+      let begin = 0
+      ids.forEach((id, i) => {
+        tokens.set(id, text.slice(begin, (begin = ends[i])))
         if (id > maxId) maxId = id
       })
     })
-    return new Tokenizer(thread, opened, tokens, ids, maxId)
+    return new Tokenizer(thread, opened, tokens, maxId)
   }
 
   /** `maxId + 1` (ids may have holes, so this can exceed the number of tokens) */
@@ -89,6 +88,7 @@ export class Tokenizer {
 
   /** The id of a token, spelled as in the vocabulary. */
   id(token: string): number | undefined {
+    this.#ids ??= new Map(Array.from(this.#tokens, ([id, spelling]) => [spelling, id]))
     return this.#ids.get(token)
   }
 }

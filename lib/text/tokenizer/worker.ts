@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads'
 import { WarpError } from '../../errors.js'
 import { openEngine } from './open.js'
-import type { Answer, Asked, Failure, SentTokens } from './thread.js'
+import type { Answer, Asked, Failure } from './thread.js'
 import type { Engine } from './types.js'
 
 const engines = new Map<number, Engine>()
@@ -10,22 +10,31 @@ const tokensAtOnce = 1 << 13
 
 const say = (answer: Answer, transfer: ArrayBuffer[] = []): void => parentPort!.postMessage(answer, transfer)
 
+/** In pieces: a large vocabulary takes longer to receive than the other thread may stand still. */
+function sendTokens(call: number, spellings: Map<number, string>): void {
+  const ids = new Uint32Array(tokensAtOnce), ends = new Uint32Array(tokensAtOnce)
+  let count = 0, text = ''
+  const send = (): void => {
+    say({ call, some: { ids: ids.subarray(0, count), ends: ends.subarray(0, count), text } })
+    count = 0
+    text = ''
+  }
+  for (const [id, token] of spellings) {
+    text += token
+    ids[count] = id
+    ends[count++] = text.length
+    if (count === tokensAtOnce) send()
+  }
+  send()
+}
+
 async function serve({ call, ...request }: Asked): Promise<void> {
   if ('release' in request) {
     engines.delete(request.release)
   } else if ('open' in request) {
     const { engine, sha256 } = await openEngine(request.open)
     engines.set(call, engine)
-    const ids: number[] = [], tokens: string[] = []
-    for (const [id, token] of engine.spellings()) {
-      ids.push(id)
-      tokens.push(token)
-    }
-    // in pieces: a large vocabulary takes longer to receive than the other thread may stand still
-    for (let at = 0; at < ids.length; at += tokensAtOnce) {
-      const some: SentTokens = { ids: ids.slice(at, at + tokensAtOnce), tokens: tokens.slice(at, at + tokensAtOnce) }
-      say({ call, some })
-    }
+    sendTokens(call, engine.spellings())
     const { reader, kind, specialIds } = engine
     say({ call, done: { reader, kind, specialIds: [...specialIds], sha256 } })
   } else {

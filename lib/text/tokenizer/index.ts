@@ -1,3 +1,3 @@
 export { IdBuffer } from './id-buffer.js'
-export { type BatchEncoder, encodeAhead, loadTokenizer, Tokenizer } from './tokenizer.js'
+export { type BatchEncoder, encodeAhead, loadTokenizer, Tokenizer, tokenizerDifference } from './tokenizer.js'
 export type { EncodeOptions, Encoding, Reader, TokenBatch } from './types.js'

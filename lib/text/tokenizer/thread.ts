@@ -1,9 +1,10 @@
 import path from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { type ErrorDetails, type ErrorKind, resourceError, WarpError } from '../../errors.js'
+import type { Difference } from './compare.js'
 import type { EncodeOptions, Reader, TokenBatch } from './types.js'
 
-type Request = { open: string } | { engine: number; texts: string[]; options: EncodeOptions } | { release: number }
+type Request = { open: string } | { compare: [string, string] } | { engine: number; texts: string[]; options: EncodeOptions } | { release: number }
 /** `call` is the number of a request; that of an `open` is the engine's from then on. */
 export type Asked = Request & { call: number }
 
@@ -30,7 +31,7 @@ export interface Failure {
   hint: string
 }
 
-export type Answer = { call: number } & ({ some: SentTokens } | { done: Opened | TokenBatch } | { failed: Failure })
+export type Answer = { call: number } & ({ some: SentTokens } | { done: Opened | TokenBatch | Difference | undefined } | { failed: Failure })
 
 interface Pending {
   resolve: (value: never) => void
@@ -68,6 +69,10 @@ export class TokenizerThread {
 
   encode(engine: number, texts: string[], options: EncodeOptions): Promise<TokenBatch> {
     return this.#ask<TokenBatch>({ engine, texts, options }).answer
+  }
+
+  compare(base: string, reference: string): Promise<Difference | undefined> {
+    return this.#ask<Difference | undefined>({ compare: [base, reference] }).answer
   }
 
   /** The engine is given up when nobody has `owner` any more. */

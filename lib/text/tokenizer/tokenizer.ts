@@ -1,4 +1,5 @@
 import { usageError } from '../../errors.js'
+import type { Difference } from './compare.js'
 import { TokenizerThread } from './thread.js'
 import type { EncodeOptions, Encoding, Reader, TokenBatch } from './types.js'
 
@@ -95,6 +96,9 @@ export class Tokenizer {
 
 /** Reads the `tokenizer.json` of a model directory, or the file itself. @throws WarpError as `openEngine` */
 export const loadTokenizer = (path: string): Promise<Tokenizer> => Tokenizer.open(path)
+
+/** How two tokenizer.json files differ, but for the way they are written; undefined where they give the same ids. */
+export const tokenizerDifference = (base: string, reference: string): Promise<Difference | undefined> => TokenizerThread.current.compare(base, reference)
 
 /** What has an `encodeBatch`: a tokenizer, or what stands in for one. */
 export type BatchEncoder = Pick<Tokenizer, 'encodeBatch'>

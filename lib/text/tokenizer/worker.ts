@@ -1,6 +1,7 @@
 // The thread of the tokenizers: see thread.ts.
 import { parentPort } from 'node:worker_threads'
 import { WarpError } from '../../errors.js'
+import { compareTokenizerFiles } from './compare.js'
 import { openEngine } from './open.js'
 import type { Answer, Asked, Failure } from './thread.js'
 import type { Engine } from './types.js'
@@ -37,6 +38,8 @@ async function serve({ call, ...request }: Asked): Promise<void> {
     sendTokens(call, engine.spellings())
     const { reader, kind, specialIds } = engine
     say({ call, done: { reader, kind, specialIds: [...specialIds], sha256 } })
+  } else if ('compare' in request) {
+    say({ call, done: await compareTokenizerFiles(...request.compare) })
   } else {
     const batch = await engines.get(request.engine)!.encodeBatch(request.texts, request.options)
     say({ call, done: batch }, [batch.ids, batch.typeIds, batch.offsets, batch.truncated].map(({ buffer }) => buffer as ArrayBuffer))

@@ -15,7 +15,9 @@ export function need(...places) {
   if (missing.length) throw new Error(`not there: ${missing.join(', ')}`)
 }
 
-/** Runs a command to its end; stdout and stderr as text, seconds of wall time. An exit code other than 0 is an error. */
+/**
+ * Runs a command to its end; stdout and stderr as text, seconds of wall time. An exit code other than 0 is an error.
+ */
 export function run(command, args, env = {}) {
   const start = performance.now()
   const done = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, ...env } })
@@ -35,13 +37,25 @@ export function inFolder(work, parent = os.tmpdir()) {
   }
 }
 
-/** What `work` gives with native/NAME.cc, compiled against the library of the last native build; it may use the folder. */
+/**
+ * What `work` gives with native/NAME.cc, compiled against the library of the last native build; it may use the folder.
+ */
 export function withNative(name, work) {
   const library = path.join(root, 'build-cmake/libwarp_native.a')
   need(library)
   return inFolder((folder) => {
     const program = path.join(folder, name)
-    run(process.env.CXX ?? 'c++', ['-std=c++17', '-O2', `-I${root}/native`, path.join(root, `benchmarks/native/${name}.cc`), library, '-pthread', '-ldl', '-o', program])
+    run(process.env.CXX ?? 'c++', [
+      '-std=c++17',
+      '-O2',
+      `-I${root}/native`,
+      path.join(root, `benchmarks/native/${name}.cc`),
+      library,
+      '-pthread',
+      '-ldl',
+      '-o',
+      program,
+    ])
     return work(program, folder)
   })
 }

@@ -7,9 +7,14 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const here = path.dirname(fileURLToPath(import.meta.url))
-const cases = fs.readdirSync(path.join(here, 'cases')).filter((file) => file.endsWith('.mjs')).map((file) => file.slice(0, -4))
+const cases = fs
+  .readdirSync(path.join(here, 'cases'))
+  .filter((file) => file.endsWith('.mjs'))
+  .map((file) => file.slice(0, -4))
 const { values, positionals } = parseArgs({
-  allowPositionals: true, strict: false, options: { rounds: { type: 'string', default: '3' }, dry: { type: 'boolean', default: false } },
+  allowPositionals: true,
+  strict: false,
+  options: { rounds: { type: 'string', default: '3' }, dry: { type: 'boolean', default: false } },
 })
 const [name] = positionals
 if (!cases.includes(name)) {
@@ -21,9 +26,20 @@ const started = new Date().toISOString()
 const figures = await measure({ ...values, rounds: Number(values.rounds) })
 const git = (...args) => execFileSync('git', args, { cwd: here, encoding: 'utf8' }).trim()
 const record = {
-  case: name, date: started, commit: git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '--', '../lib', '../native', '../bin') ? '+' : ''),
-  machine: { cpu: os.cpus()[0].model, processors: os.availableParallelism(), memoryGiB: Math.round(os.totalmem() / 2 ** 30), node: process.version, load: os.loadavg().map((x) => +x.toFixed(2)) },
-  rounds: Number(values.rounds), ...figures,
+  case: name,
+  date: started,
+  commit:
+    git('rev-parse', '--short', 'HEAD') +
+    (git('status', '--porcelain', '--', '../lib', '../native', '../bin') ? '+' : ''),
+  machine: {
+    cpu: os.cpus()[0].model,
+    processors: os.availableParallelism(),
+    memoryGiB: Math.round(os.totalmem() / 2 ** 30),
+    node: process.version,
+    load: os.loadavg().map((x) => +x.toFixed(2)),
+  },
+  rounds: Number(values.rounds),
+  ...figures,
 }
 console.log(JSON.stringify(record, null, 2))
 if (!values.dry) fs.appendFileSync(path.join(here, 'results', `${name}.jsonl`), JSON.stringify(record) + '\n')

@@ -1,6 +1,6 @@
 'use strict'
-// The trace on many training sets drawn from labelled texts, without training a model: the tokens of such a set are what a
-// float32 table gives away (results/trace.md).
+// The trace on many training sets drawn from labelled texts, without training a model: the tokens of such a set are
+// what a float32 table gives away (results/trace.md).
 //   node benchmarks/trace-draws.cjs BASE EXPERT DATA OPTIONS CASE… > results.jsonl
 // EXPERT is any model fine-tuned from BASE with trained embeddings. OPTIONS is JSON for the reader. A CASE is JSON:
 // {"name", "draws", "texts", "inside", "pool"}: texts of a training set, share of them that the pool holds (default 0),
@@ -20,11 +20,18 @@ const within = (value, [low, high]) => Number(value >= low && (high === null || 
 function draw(evidence, byDomain, mixture, { texts, inside = 0, pool = Infinity }, seed) {
   const random = new Random(seed, 'benchmark/draws')
   const state = new Uint8Array(evidence.tokens.state.length)
-  const records = [], counts = []
+  const records = [],
+    counts = []
   byDomain.forEach((list, d) => {
-    const order = random.shuffle([...list]), count = Math.round(mixture[d] * texts), kept = Math.round(inside * count)
+    const order = random.shuffle([...list]),
+      count = Math.round(mixture[d] * texts),
+      kept = Math.round(inside * count)
     counts.push(count)
-    order.slice(0, count).forEach(({ ids }) => ids.forEach((id) => { state[id] = 1 }))
+    order.slice(0, count).forEach(({ ids }) =>
+      ids.forEach((id) => {
+        state[id] = 1
+      }),
+    )
     records.push(...order.slice(count - kept, count + Math.min(pool, order.length)))
   })
   records.sort((a, b) => a.row - b.row)
@@ -32,16 +39,25 @@ function draw(evidence, byDomain, mixture, { texts, inside = 0, pool = Infinity 
 }
 
 async function judge(drawn, domains, inside, seed) {
-  const { result: { mixtures: [{ mixture, interval }], trainingTexts, calibration } } = await traceRecords(drawn.evidence, [drawn.records], { seed })
+  const {
+    result: {
+      mixtures: [{ mixture, interval }],
+      trainingTexts,
+      calibration,
+    },
+  } = await traceRecords(drawn.evidence, [drawn.records], { seed })
   const total = drawn.counts.reduce((sum, count) => sum + count, 0)
   const held = drawn.counts.reduce((sum, count) => sum + Math.round(inside * count), 0)
   const shares = drawn.counts.map((count) => count / total)
   return {
-    mae: mean(domains.map((domain, d) => Math.abs(mixture[domain] - shares[d]))), expected: calibration.expectedError,
+    mae: mean(domains.map((domain, d) => Math.abs(mixture[domain] - shares[d]))),
+    expected: calibration.expectedError,
     covered: mean(domains.map((domain, d) => within(shares[d], interval[domain]))),
     halfWidth: mean(domains.map((domain) => (interval[domain][1] - interval[domain][0]) / 2)),
-    ratio: trainingTexts.estimate / total, sizeCovered: within(total, trainingTexts.interval),
-    insideError: (trainingTexts.inside - held) / total, insideCovered: within(held, trainingTexts.insideInterval),
+    ratio: trainingTexts.estimate / total,
+    sizeCovered: within(total, trainingTexts.interval),
+    insideError: (trainingTexts.inside - held) / total,
+    insideCovered: within(held, trainingTexts.insideInterval),
     short: Number(trainingTexts.interval[1] === null),
   }
 }
@@ -50,19 +66,32 @@ async function main() {
   const evidence = await readEvidence(base, expert)
   const records = []
   for await (const record of readRecords([data], JSON.parse(options))) {
-    records.push({ ...record, ids: evidence.tokenizer.encode(record.text, { maxLength: evidence.reference.architecture.maxPositions }).ids })
+    records.push({
+      ...record,
+      ids: evidence.tokenizer.encode(record.text, { maxLength: evidence.reference.architecture.maxPositions }).ids,
+    })
   }
   const domains = [...new Set(records.map(({ label }) => label))].sort()
   const byDomain = domains.map((domain) => records.filter(({ label }) => label === domain))
   for (const one of cases.map((text) => JSON.parse(text))) {
     const room = byDomain.map((list) => list.length - Math.min(one.pool ?? 0, list.length))
     const fits = (mixture) => mixture.every((share, d) => share * one.texts <= room[d])
-    const mixtures = sampleMixtures({ sampler: 'paper', domains: domains.length, trials: 50 * one.draws, seed: 0 }).filter(fits).slice(0, one.draws)
+    const mixtures = sampleMixtures({ sampler: 'paper', domains: domains.length, trials: 50 * one.draws, seed: 0 })
+      .filter(fits)
+      .slice(0, one.draws)
     const found = []
-    for (const [seed, mixture] of mixtures.entries()) found.push(await judge(draw(evidence, byDomain, mixture, one, seed), domains, one.inside ?? 0, seed))
+    for (const [seed, mixture] of mixtures.entries())
+      found.push(await judge(draw(evidence, byDomain, mixture, one, seed), domains, one.inside ?? 0, seed))
     const figures = Object.keys(found[0]).map((key) => [key, mean(found.map((one) => one[key]))])
     const deviation = Math.sqrt(mean(found.map(({ mae }) => mae ** 2)) - mean(found.map(({ mae }) => mae)) ** 2)
-    console.log(JSON.stringify({ ...one, draws: found.length, ...Object.fromEntries(figures), maeError: deviation / Math.sqrt(found.length) }))
+    console.log(
+      JSON.stringify({
+        ...one,
+        draws: found.length,
+        ...Object.fromEntries(figures),
+        maeError: deviation / Math.sqrt(found.length),
+      }),
+    )
   }
 }
 void main()

@@ -19,33 +19,58 @@ async function run(expert, records) {
   const evidence = await readEvidence(base, expert)
   const tokens = new Set()
   for (const { row, text } of records) {
-    if (!held.has(row)) for (const id of evidence.tokenizer.encode(text, { maxLength: truth.recipe.maxLength }).ids) tokens.add(id)
+    if (!held.has(row))
+      for (const id of evidence.tokenizer.encode(text, { maxLength: truth.recipe.maxLength }).ids) tokens.add(id)
   }
   const found = Array.from(evidence.tokens.state.keys()).filter((id) => evidence.tokens.state[id] === 1)
   const shuffled = new Random(7, 'benchmark/half').shuffle([...members])
-  for (const [pool, hidden] of [['all', []], ['half', shuffled.slice(0, members.length >> 1)], ['none', members]]) {
+  for (const [pool, hidden] of [
+    ['all', []],
+    ['half', shuffled.slice(0, members.length >> 1)],
+    ['none', members],
+  ]) {
     const gone = new Set(hidden)
     const start = performance.now()
-    const { result, members: ranked } = await traceRecords(evidence, [records.filter(({ row }) => !gone.has(row))], { seed: 0 })
+    const { result, members: ranked } = await traceRecords(evidence, [records.filter(({ row }) => !gone.has(row))], {
+      seed: 0,
+    })
     const [mixture] = result.mixtures
     const shares = Object.fromEntries(truth.domains.map((domain, d) => [domain, truth.counts[d] / members.length]))
     const top = ranked.slice(0, Math.round(result.trainingTexts.inside))
     const sum = (key) => Object.values(result.texts).reduce((total, texts) => total + texts[key], 0)
     const mean = (f) => truth.domains.reduce((total, domain) => total + f(domain), 0) / truth.domains.length
-    console.log(JSON.stringify({
-      expert: expert.split('/').pop(), pool, verdict: result.verdict, texts: sum('pool'), trainingTexts: members.length, inside: members.length - hidden.length,
-      tokens: { trained: tokens.size, found: found.length, falsePositives: found.filter((id) => !tokens.has(id)).length,
-        missed: [...tokens].filter((id) => evidence.tokens.state[id] !== 1).length },
-      longestText: result.longestText, decay: result.decay,
-      excludedOfOthers: sum('excluded') / (sum('pool') - (members.length - hidden.length)),
-      mae: mean((domain) => Math.abs(mixture.mixture[domain] - shares[domain])), expectedMae: result.calibration.expectedError,
-      covered: mean((domain) => Number(shares[domain] >= mixture.interval[domain][0] && shares[domain] <= mixture.interval[domain][1])),
-      halfWidth: mean((domain) => (mixture.interval[domain][1] - mixture.interval[domain][0]) / 2),
-      uniform: mean((domain) => Math.abs(1 / truth.domains.length - shares[domain])),
-      estimate: result.trainingTexts.estimate, interval: result.trainingTexts.interval, insideEstimate: result.trainingTexts.inside,
-      precision: top.length > 0 ? top.filter(({ row }) => !held.has(row)).length / top.length : null,
-      strength: result.calibration.strength, seconds: Math.round(performance.now() - start) / 1000,
-    }))
+    console.log(
+      JSON.stringify({
+        expert: expert.split('/').pop(),
+        pool,
+        verdict: result.verdict,
+        texts: sum('pool'),
+        trainingTexts: members.length,
+        inside: members.length - hidden.length,
+        tokens: {
+          trained: tokens.size,
+          found: found.length,
+          falsePositives: found.filter((id) => !tokens.has(id)).length,
+          missed: [...tokens].filter((id) => evidence.tokens.state[id] !== 1).length,
+        },
+        longestText: result.longestText,
+        decay: result.decay,
+        excludedOfOthers: sum('excluded') / (sum('pool') - (members.length - hidden.length)),
+        mae: mean((domain) => Math.abs(mixture.mixture[domain] - shares[domain])),
+        expectedMae: result.calibration.expectedError,
+        covered: mean((domain) =>
+          Number(shares[domain] >= mixture.interval[domain][0] && shares[domain] <= mixture.interval[domain][1]),
+        ),
+        halfWidth: mean((domain) => (mixture.interval[domain][1] - mixture.interval[domain][0]) / 2),
+        uniform: mean((domain) => Math.abs(1 / truth.domains.length - shares[domain])),
+        estimate: result.trainingTexts.estimate,
+        interval: result.trainingTexts.interval,
+        insideEstimate: result.trainingTexts.inside,
+        precision: top.length > 0 ? top.filter(({ row }) => !held.has(row)).length / top.length : null,
+        strength: result.calibration.strength,
+        seconds: Math.round(performance.now() - start) / 1000,
+      }),
+    )
   }
 }
 

@@ -53,7 +53,9 @@ export async function execute(options: FrameOptions, work: (run: CommandRun) => 
     const output = await work({
       signal: controller.signal,
       onProgress: (p) => progress?.update(p),
-      note: (line) => { if (!options.quiet) process.stderr.write(`${line}\n`) },
+      note: (line) => {
+        if (!options.quiet) process.stderr.write(`${line}\n`)
+      },
     })
     progress?.stop()
     process.stdout.write(options.json ? `${JSON.stringify(output.json, null, 2)}\n` : output.text.replace(/\n*$/, '\n'))
@@ -74,10 +76,13 @@ class ProgressReporter {
   update({ phase, done, total, unit }: Progress): void {
     const fresh = phase !== this.#phase
     if (fresh) this.#begin(phase, done, total)
-    if (this.#bar) return this.#bar.update(done)
+    if (this.#bar) {
+      this.#bar.update(done)
+      return
+    }
     if (!fresh && performance.now() - this.#last < 10_000) return
     this.#last = performance.now()
-    process.stderr.write(`${phase}: ${total > 0 ? `${Math.floor(100 * done / total)} %` : `${done} ${unit}`}\n`)
+    process.stderr.write(`${phase}: ${total > 0 ? `${Math.floor((100 * done) / total)} %` : `${done} ${unit}`}\n`)
   }
 
   #begin(phase: string, done: number, total: number): void {
@@ -87,8 +92,13 @@ class ProgressReporter {
     // loaded here, as the way to the first line of --help is short without it
     const { SingleBar } = require('cli-progress') as typeof import('cli-progress')
     this.#bar = new SingleBar({
-      format: '{phase} {bar} {percentage}% · {duration_formatted} · ETA {eta_formatted}', stream: process.stderr,
-      hideCursor: true, clearOnComplete: true, etaBuffer: 50, barCompleteChar: '█', barIncompleteChar: '░',
+      format: '{phase} {bar} {percentage}% · {duration_formatted} · ETA {eta_formatted}',
+      stream: process.stderr,
+      hideCursor: true,
+      clearOnComplete: true,
+      etaBuffer: 50,
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
     })
     this.#bar.start(total, done, { phase })
   }
@@ -118,12 +128,22 @@ function describe(error: unknown): Described {
   if (error instanceof Interrupted) return { code: 'INTERRUPTED', message: error.message, details: {}, hint: '' }
   if (error instanceof CommanderError) {
     if (error.code === 'commander.help') error.message = 'a command is needed'
-    return { code: 'USAGE', message: error.message.replace(/^error: /, ''), details: {}, hint: 'warp --help, warp COMMAND --help' }
+    return {
+      code: 'USAGE',
+      message: error.message.replace(/^error: /, ''),
+      details: {},
+      hint: 'warp --help, warp COMMAND --help',
+    }
   }
   if (typeof known.code === 'string' && typeof known.hint === 'string') {
     return { code: known.code, message: known.message ?? '', details: known.details ?? {}, hint: known.hint }
   }
-  return { code: 'INTERNAL', message: known?.message ?? String(error), details: {}, hint: 'this is a bug: please report it with what -v prints' }
+  return {
+    code: 'INTERNAL',
+    message: known?.message ?? String(error),
+    details: {},
+    hint: 'this is a bug: please report it with what -v prints',
+  }
 }
 
 /** Runs the program: sets the exit code, prints a failure once, as JSON where `--json` is among the arguments. */
@@ -146,7 +166,9 @@ export async function main(program: Command, args: string[]): Promise<void> {
     if (process.exitCode === 0) return
     const described = describe(error)
     if (args.includes('--json')) process.stdout.write(`${JSON.stringify({ error: described }, null, 2)}\n`)
-    process.stderr.write(`warp: ${described.message} [${described.code}]\n${described.hint ? `  try: ${described.hint}\n` : ''}`)
+    process.stderr.write(
+      `warp: ${described.message} [${described.code}]\n${described.hint ? `  try: ${described.hint}\n` : ''}`,
+    )
     if (args.includes('-v') || args.includes('--verbose')) process.stderr.write(`${(error as Error).stack}\n`)
   }
 }

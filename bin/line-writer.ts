@@ -11,11 +11,15 @@ export class LineWriter {
   #lines: string[] = []
   #size = 0
 
-  private constructor(readonly path: string, readonly temporary: string, readonly handle: FileHandle) {}
+  private constructor(
+    readonly path: string,
+    readonly temporary: string,
+    readonly handle: FileHandle,
+  ) {}
 
   /** @throws WarpError (usage) OUTPUT_EXISTS without `force`; (resource) OUTPUT_NOT_WRITABLE */
   static async open(path: string, force = false): Promise<LineWriter> {
-    if (!force && await lstat(path).catch(() => undefined)) {
+    if (!force && (await lstat(path).catch(() => undefined))) {
       throw usageError('OUTPUT_EXISTS', `${path} is already there`, { file: path }, 'another name, or --force')
     }
     const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)

@@ -9,19 +9,34 @@ import { makeFolders, missingFolders, notWritable } from '../lib/folders.js'
 export async function checkOutput(folder: string, files: string[], force = false): Promise<void> {
   if (folder === '') throw usageError('OUTPUT_EMPTY', 'the output folder has no name', {}, '-o out')
   const [nearest] = await missingFolders(folder)
-  await access(nearest, constants.W_OK | constants.X_OK).catch((cause: unknown) => { throw notWritable(folder, cause) })
+  await access(nearest, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
+    throw notWritable(folder, cause)
+  })
   const there = await readdir(folder).catch(() => [] as string[])
   const taken = files.find((file) => there.includes(file))
-  if (taken && !force) throw usageError('OUTPUT_EXISTS', `${path.join(folder, taken)} is already there`, { file: path.join(folder, taken) }, 'another folder, or --force')
+  if (taken && !force)
+    throw usageError(
+      'OUTPUT_EXISTS',
+      `${path.join(folder, taken)} is already there`,
+      { file: path.join(folder, taken) },
+      'another folder, or --force',
+    )
 }
 
 /** Writes each file whole or not at all; what was new is taken back when a later one fails. */
-export async function writeOutput(folder: string, files: Record<string, string | Uint8Array>, force = false): Promise<void> {
+export async function writeOutput(
+  folder: string,
+  files: Record<string, string | Uint8Array>,
+  force = false,
+): Promise<void> {
   const made = (await makeFolders(folder)).map((one) => () => rmdir(one))
   try {
     for (const [name, data] of Object.entries(files)) {
       const file = path.join(folder, name)
-      const replaces = await stat(file).then(() => true, () => false)
+      const replaces = await stat(file).then(
+        () => true,
+        () => false,
+      )
       await writeFileAtomic(file, data, { force })
       if (!replaces) made.push(() => unlink(file))
     }

@@ -18,11 +18,11 @@ export function pairOptions(command: Command): Command {
 
 /** Adds the options; what the command receives is FootprintOptions, but for `labelMap` and `truncate` as they come. */
 export function probeOptions(command: Command): Command {
-  return textOptions(command
-    .requiredOption('--probes <file...>', `labelled texts: ${textSources}`))
+  return textOptions(command.requiredOption('--probes <file...>', `labelled texts: ${textSources}`))
 }
 
-export const textSources = '.jsonl .json .csv .tsv .txt, a folder with one file or folder per domain, - for JSONL on stdin'
+export const textSources =
+  '.jsonl .json .csv .tsv .txt, a folder with one file or folder per domain, - for JSONL on stdin'
 
 /** How files of texts are read. */
 export function fileOptions(command: Command): Command {
@@ -40,14 +40,18 @@ export function fileOptions(command: Command): Command {
 /** How labelled texts are read. */
 export function textOptions(command: Command): Command {
   return fileOptions(command)
-    .option('--max-length <tokens>', 'special tokens included (default: 256 or the model\'s positions)', integer(1))
+    .option('--max-length <tokens>', "special tokens included (default: 256 or the model's positions)", integer(1))
     .option('--no-truncate', 'refuse longer texts instead of cutting them off')
     .option('--drop-unlabeled', 'leave out texts without a label')
 }
 
 export function pathOptions(command: Command): Command {
   return command
-    .option('--path <family>', 'linear, quadratic, slerp, ties, dare, della, breadcrumbs, nearswap, trajectory', 'linear')
+    .option(
+      '--path <family>',
+      'linear, quadratic, slerp, ties, dare, della, breadcrumbs, nearswap, trajectory',
+      'linear',
+    )
     .option('--points <n>', 'points on the path (default: 15)', integer(1))
     .option('--lambda-min <x>', 'first point (default: 0.05)', real)
     .option('--lambda-max <x>', 'last point (default: 0.95)', real)

@@ -2,13 +2,15 @@
 import { InvalidArgumentError } from 'commander'
 
 /** A whole number of at least `least`. */
-export const integer = (least: number) => (value: string): number => {
-  const number = Number(value)
-  if (!/^\d+$/.test(value) || !Number.isSafeInteger(number) || number < least) {
-    throw new InvalidArgumentError(`A whole number of at least ${least} is needed.`)
+export const integer =
+  (least: number) =>
+  (value: string): number => {
+    const number = Number(value)
+    if (!/^\d+$/.test(value) || !Number.isSafeInteger(number) || number < least) {
+      throw new InvalidArgumentError(`A whole number of at least ${least} is needed.`)
+    }
+    return number
   }
-  return number
-}
 
 export function real(value: string): number {
   const number = Number(value)
@@ -17,7 +19,11 @@ export function real(value: string): number {
 }
 
 /** `a,b,c` */
-export const list = (value: string): string[] => value.split(',').map((word) => word.trim()).filter(Boolean)
+export const list = (value: string): string[] =>
+  value
+    .split(',')
+    .map((word) => word.trim())
+    .filter(Boolean)
 
 /** `0.1,0.5` */
 export const reals = (value: string): number[] => list(value).map(real)

@@ -13,7 +13,9 @@ import { register as trace } from './commands/trace.js'
 import { register as train } from './commands/train.js'
 import { main } from './frame.js'
 
-const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')) as { version: string }
+const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')) as {
+  version: string
+}
 const program = new Command('warp')
   .description('Recovers what a fine-tuned model was trained on from its weights alone.')
   .version(version)

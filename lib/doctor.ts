@@ -22,7 +22,8 @@ export interface Doctor {
 
 /** This package's version. */
 export function version(): string {
-  return (JSON.parse(readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')) as { version: string }).version
+  return (JSON.parse(readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')) as { version: string })
+    .version
 }
 
 /** What made a result: `tool` of every result document. */
@@ -44,7 +45,12 @@ export interface Tool {
 /** This package as the maker of a result on `device`. */
 export function toolOf(device: { name: string; reason: string; library: string }): Tool {
   return {
-    name: 'warp-recover', version: version(), commit: commit(), addon: addonFile(), device: device.name, deviceReason: device.reason,
+    name: 'warp-recover',
+    version: version(),
+    commit: commit(),
+    addon: addonFile(),
+    device: device.name,
+    deviceReason: device.reason,
     library: device.library,
   }
 }
@@ -63,8 +69,14 @@ export function listDevices(): Doctor {
   const native = addon()
   const { cuda } = native.info()
   return {
-    schema: 'warp.doctor/1', version: version(), node: process.versions.node, platform: `${process.platform}-${process.arch}`,
-    processors: { count: os.availableParallelism(), model: os.cpus()[0]?.model ?? '' }, memoryBytes: os.totalmem(), cpu: native.cpuName(), cuda,
+    schema: 'warp.doctor/1',
+    version: version(),
+    node: process.versions.node,
+    platform: `${process.platform}-${process.arch}`,
+    processors: { count: os.availableParallelism(), model: os.cpus()[0]?.model ?? '' },
+    memoryBytes: os.totalmem(),
+    cpu: native.cpuName(),
+    cuda,
     cublas: cuda.available ? native.cublasInfo() : null,
     auto: automatic(),
   }

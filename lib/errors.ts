@@ -55,8 +55,12 @@ export function usageError(code: string, message: string, details: ErrorDetails,
 /** @throws WarpError (usage) OPTION_RANGE unless it is a whole number in the range, or left out */
 export function checkWhole(name: string, value: number | undefined, least: number, most: number): void {
   if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return
-  throw usageError('OPTION_RANGE', `${name} must be a whole number from ${least} to ${most}, not ${value}`, { expected: [least, most], found: value },
-    `a number from ${least} on; leave it out for the default`)
+  throw usageError(
+    'OPTION_RANGE',
+    `${name} must be a whole number from ${least} to ${most}, not ${value}`,
+    { expected: [least, most], found: value },
+    `a number from ${least} on; leave it out for the default`,
+  )
 }
 
 /** Memory, disk, device. Exit code 4. */

@@ -33,5 +33,10 @@ export async function missingFolders(folder: string): Promise<[nearest: string, 
 /** Of a folder, or a file in one. */
 export function notWritable(target: string, cause: unknown): Error {
   const { code } = cause as NodeJS.ErrnoException
-  return resourceError('OUTPUT_NOT_WRITABLE', `${target}: cannot be written (${code})`, { file: target, found: code }, 'a folder that you may write to')
+  return resourceError(
+    'OUTPUT_NOT_WRITABLE',
+    `${target}: cannot be written (${code})`,
+    { file: target, found: code },
+    'a folder that you may write to',
+  )
 }

@@ -4,12 +4,26 @@ export { WarpError } from './errors.js'
 export type { ErrorDetails, ErrorKind } from './errors.js'
 export { footprint, npy, type FootprintOptions, type FootprintResult } from './footprint/index.js'
 export * as lab from './lab/index.js'
-export { merge, planMerge, type MergeOptions, type MergePlan, type MergeRecord, type MergeResult } from './merge/index.js'
+export {
+  merge,
+  planMerge,
+  type MergeOptions,
+  type MergePlan,
+  type MergeRecord,
+  type MergeResult,
+} from './merge/index.js'
 export type { Progress, RunOptions } from './native/task.js'
 export { openPath, pathFamilies, type OpenedPath, type OpenPathOptions } from './paths/index.js'
 export { planRecover, recover, type RecoverOptions, type Recovered, type RecoverPlan } from './recover.js'
 export type { Diagnostics, MixtureResult } from './readouts/index.js'
-export { planTrain, train, type TrainingRecord, type TrainingResult, type TrainOptions, type TrainPlan } from './train/index.js'
+export {
+  planTrain,
+  train,
+  type TrainingRecord,
+  type TrainingResult,
+  type TrainOptions,
+  type TrainPlan,
+} from './train/index.js'
 export { readRecords, type ProbeFormat, type ProbeOptions, type TextRecord } from './text/index.js'
 export { loadTokenizer, Tokenizer } from './text/tokenizer/index.js'
 export { resultJsonSchema, resultSchema, type RecoverResult } from './report/schema.js'

@@ -78,7 +78,12 @@ export class Random {
   constructor(seed: number, name: string, stream = 0) {
     for (const value of [seed, stream]) {
       if (!Number.isSafeInteger(value) || value < 0) {
-        throw usageError('SEED_INVALID', `a seed is an integer from 0 to 2^53 - 1, not ${value}`, { found: value }, '--seed 0')
+        throw usageError(
+          'SEED_INVALID',
+          `a seed is an integer from 0 to 2^53 - 1, not ${value}`,
+          { found: value },
+          '--seed 0',
+        )
       }
     }
     const key = fnv1a64(name) ^ BigInt(seed)
@@ -180,7 +185,13 @@ export class Random {
     const cumulative = new Float64Array(weights.length)
     let sum = 0
     for (let i = 0; i < weights.length; i++) {
-      if (!(weights[i] >= 0)) throw usageError('RANDOM_ARGUMENT', `a weight is ${weights[i]}; it must be ≥ 0`, { found: weights[i] }, 'check the weights')
+      if (!(weights[i] >= 0))
+        throw usageError(
+          'RANDOM_ARGUMENT',
+          `a weight is ${weights[i]}; it must be ≥ 0`,
+          { found: weights[i] },
+          'check the weights',
+        )
       cumulative[i] = sum += weights[i]
     }
     requirePositive('the sum of the weights', sum)
@@ -217,7 +228,12 @@ const scratch = new Uint32Array(4)
 
 function requirePositive(what: string, value: number): void {
   if (!(value > 0 && value < Number.POSITIVE_INFINITY)) {
-    throw usageError('RANDOM_ARGUMENT', `${what} is ${value}; it must be positive and finite`, { found: value }, `check ${what}`)
+    throw usageError(
+      'RANDOM_ARGUMENT',
+      `${what} is ${value}; it must be positive and finite`,
+      { found: value },
+      `check ${what}`,
+    )
   }
 }
 

@@ -1,4 +1,12 @@
-import { domainsOf, openSession, scoreSession, statisticsOf, Stopwatch, type FootprintOptions, type Session } from './footprint/index.js'
+import {
+  domainsOf,
+  openSession,
+  scoreSession,
+  statisticsOf,
+  Stopwatch,
+  type FootprintOptions,
+  type Session,
+} from './footprint/index.js'
 import { toolOf } from './doctor.js'
 import { inputError, usageError } from './errors.js'
 import { measureRate } from './footprint/rate.js'
@@ -51,7 +59,10 @@ const overheadBytes = 96 * 2 ** 20
 
 function plannedBytes(session: Session): number {
   // of a process that has held more before, the peak stays that
-  return Math.max(process.resourceUsage().maxRSS * 1024, process.memoryUsage.rss() + session.plan.peakBytes + overheadBytes)
+  return Math.max(
+    process.resourceUsage().maxRSS * 1024,
+    process.memoryUsage.rss() + session.plan.peakBytes + overheadBytes,
+  )
 }
 
 /** Names of the readouts asked for that read the forward passes without training. */
@@ -63,12 +74,20 @@ function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): stri
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
-  const scopes = session.model.kind === 'bert' ? ['head', 'top'] as const : ['head'] as const
-  const gradients = scopes.flatMap((scope) => [{ scope, q: 0 }, { scope, q: 1 }])
+  const scopes = session.model.kind === 'bert' ? (['head', 'top'] as const) : (['head'] as const)
+  const gradients = scopes.flatMap((scope) => [
+    { scope, q: 0 },
+    { scope, q: 1 },
+  ])
   try {
-    if (options.readout?.length === 0) throw usageError('READOUT_UNKNOWN', 'no readout is named', {}, 'leave it out for all that apply')
+    if (options.readout?.length === 0)
+      throw usageError('READOUT_UNKNOWN', 'no readout is named', {}, 'leave it out for all that apply')
     checkReadouts(ownReadouts(options, projectors), options.bootstrap ?? 1000, readoutsFor({ gradients }))
-    const { probes: { domains }, path: { family, lambdas }, score: { scope } } = session
+    const {
+      probes: { domains },
+      path: { family, lambdas },
+      score: { scope },
+    } = session
     for (const projector of projectors) projector.check({ domains, path: family, lambdas, scope })
     return { session, projectors }
   } catch (error) {
@@ -83,11 +102,21 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
   try {
     const { plan, path, probes } = session
     return {
-      schema: 'warp.plan/1', domains: domainsOf(session), probes: probes.texts.length, tokens: plan.tokens, points: path.lambdas.length,
-      lambdas: path.lambdas, chunks: plan.chunks, flops: plan.flops, estimatedSeconds: session.score.device ? null : plan.flops / measureRate(session.score.threads),
+      schema: 'warp.plan/1',
+      domains: domainsOf(session),
+      probes: probes.texts.length,
+      tokens: plan.tokens,
+      points: path.lambdas.length,
+      lambdas: path.lambdas,
+      chunks: plan.chunks,
+      flops: plan.flops,
+      estimatedSeconds: session.score.device ? null : plan.flops / measureRate(session.score.threads),
       deviceMemoryBytes: plan.deviceBytes,
-      workingMemoryBytes: plan.peakBytes, smallestMemoryBytes: plan.smallestBytes, peakMemoryBytes: plannedBytes(session),
-      device: session.device.name, notes: session.notes,
+      workingMemoryBytes: plan.peakBytes,
+      smallestMemoryBytes: plan.smallestBytes,
+      peakMemoryBytes: plannedBytes(session),
+      device: session.device.name,
+      notes: session.notes,
     }
   } finally {
     session.close()
@@ -105,18 +134,32 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     const planned = plannedBytes(session)
     const watch = new Stopwatch()
     const { signal, onProgress, threads } = options
-    const traced = await traceProbes(options.base, options.reference, session.probes, { signal, onProgress, threads, seed: session.seed, maxLength: session.maxLength })
+    const traced = await traceProbes(options.base, options.reference, session.probes, {
+      signal,
+      onProgress,
+      threads,
+      seed: session.seed,
+      maxLength: session.maxLength,
+    })
     watch.lap('trace')
     const asked = options.readout?.includes('trace')
     if (asked && !traced.mixture) {
-      throw inputError('READOUT_NOT_APPLICABLE', `the readout trace does not apply: ${traced.summary.reason}`, { readout: 'trace' },
-        'leave it out of the readouts')
+      throw inputError(
+        'READOUT_NOT_APPLICABLE',
+        `the readout trace does not apply: ${traced.summary.reason}`,
+        { readout: 'trace' },
+        'leave it out of the readouts',
+      )
     }
     const scores = await scoreSession(session)
     watch.lap('score')
     const stats = statisticsOf(session, scores)
     const read = await readMixtures(stats, {
-      readouts: ownReadouts(options, projectors), projectors, seed: session.seed, bootstrap: options.bootstrap, signal,
+      readouts: ownReadouts(options, projectors),
+      projectors,
+      seed: session.seed,
+      bootstrap: options.bootstrap,
+      signal,
       extra: traced.mixture && asked !== false ? [traced.mixture] : undefined,
       onProgress: onProgress && ((done, total) => onProgress({ phase: 'resample', done, total, unit: 'resamples' })),
     })
@@ -126,12 +169,25 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     const result: RecoverResult = {
       schema: 'warp.recover/1',
       tool: toolOf(session.device),
-      command: commandOf(options), seed: session.seed, timings: { ...session.timings, ...watch.timings },
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024, plannedMemoryBytes: planned, flops: session.plan.flops, inputs: session.inputs, domains: domainsOf(session),
-      path: session.path.family, lambdas: session.path.lambdas, scope: session.score.scope, footprint: { mean, standardError }, loss,
+      command: commandOf(options),
+      seed: session.seed,
+      timings: { ...session.timings, ...watch.timings },
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+      plannedMemoryBytes: planned,
+      flops: session.plan.flops,
+      inputs: session.inputs,
+      domains: domainsOf(session),
+      path: session.path.family,
+      lambdas: session.path.lambdas,
+      scope: session.score.scope,
+      footprint: { mean, standardError },
+      loss,
       mixtures: read.mixtures,
       recommended: { readout: read.recommended, reason: read.reason, mixture: best.mixture, interval: best.interval },
-      skipped: read.skipped, trace: traced.summary, diagnostics: read.diagnostics, notes: [...session.notes, ...traced.notes],
+      skipped: read.skipped,
+      trace: traced.summary,
+      diagnostics: read.diagnostics,
+      notes: [...session.notes, ...traced.notes],
     }
     return { result, alignment: scores.alignment }
   } finally {

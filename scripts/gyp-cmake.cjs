@@ -21,7 +21,19 @@ const defines = ['WARP_CUDA', 'WARP_CUDA_ARCHS', 'WARP_TESTS', 'CMAKE_CUDA_COMPI
   .map((name) => `--CD${name}=${process.env[name]}`)
 
 function cmake(command, ...more) {
-  const args = [cmakeJs, command, '--directory', root, '--out', workDir, '--config', config, '--parallel', jobs, ...more]
+  const args = [
+    cmakeJs,
+    command,
+    '--directory',
+    root,
+    '--out',
+    workDir,
+    '--config',
+    config,
+    '--parallel',
+    jobs,
+    ...more,
+  ]
   const run = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', env })
   if (run.status !== 0) process.exit(run.status ?? 1)
 }

@@ -27,21 +27,27 @@ function newest(...places) {
     const stat = fs.statSync(at(place), { throwIfNoEntry: false })
     if (!stat) continue
     latest = Math.max(latest, stat.mtimeMs)
-    if (stat.isDirectory()) for (const name of fs.readdirSync(at(place))) latest = Math.max(latest, newest(path.join(place, name)))
+    if (stat.isDirectory())
+      for (const name of fs.readdirSync(at(place))) latest = Math.max(latest, newest(path.join(place, name)))
   }
   return latest
 }
 const stampTime = (name) => fs.statSync(at(name), { throwIfNoEntry: false })?.mtimeMs ?? 0
-const stamp = (name) => { fs.mkdirSync(path.dirname(at(name)), { recursive: true }); fs.writeFileSync(at(name), '') }
+const stamp = (name) => {
+  fs.mkdirSync(path.dirname(at(name)), { recursive: true })
+  fs.writeFileSync(at(name), '')
+}
 const has = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
 
 function checkTools() {
   const [major, minor] = process.versions.node.split('.').map(Number)
-  if (major < 20 || (major === 20 && minor < 17)) fail(`Node ${process.versions.node} is too old: 20.17 or newer is needed`)
+  if (major < 20 || (major === 20 && minor < 17))
+    fail(`Node ${process.versions.node} is too old: 20.17 or newer is needed`)
   const cxx = process.env.CXX || ['c++', 'g++', 'clang++'].find(has)
   if (!cxx || !has(cxx)) fail('no C++ compiler. Debian/Ubuntu: apt-get install g++ make. macOS: xcode-select --install')
   if (!has('cmake')) fail('no CMake. Debian/Ubuntu: apt-get install cmake. macOS: brew install cmake')
-  if (!has('python3')) fail('no Python 3 (node-gyp needs it). Debian/Ubuntu: apt-get install python3. macOS: brew install python3')
+  if (!has('python3'))
+    fail('no Python 3 (node-gyp needs it). Debian/Ubuntu: apt-get install python3. macOS: brew install python3')
 }
 
 function main() {
@@ -52,7 +58,10 @@ function main() {
   }
   const nativeStamp = withTests ? 'build/.with-tests' : 'build/.built'
   const built = Math.max(stampTime('build/.with-tests'), withTests ? 0 : stampTime('build/.built'))
-  if (newest('native', 'CMakeLists.txt', ...(withTests ? ['test/native'] : [])) > built || !fs.existsSync(at('build/Release/warp.node'))) {
+  if (
+    newest('native', 'CMakeLists.txt', ...(withTests ? ['test/native'] : [])) > built ||
+    !fs.existsSync(at('build/Release/warp.node'))
+  ) {
     run('building the addon', process.execPath, ['scripts/gyp-cmake.cjs'], withTests ? { WARP_TESTS: 'ON' } : {})
     stamp(nativeStamp)
   }

@@ -11,7 +11,9 @@ let passed = 0
 let failed = 0
 let skipped = 0
 
-const native = spawnSync('ctest', ['--test-dir', path.join(root, 'build-cmake'), '--output-on-failure'], { encoding: 'utf8' })
+const native = spawnSync('ctest', ['--test-dir', path.join(root, 'build-cmake'), '--output-on-failure'], {
+  encoding: 'utf8',
+})
 process.stdout.write(native.stdout ?? '')
 const counted = /(\d+)% tests passed, (\d+) tests failed out of (\d+)/.exec(native.stdout ?? '')
 if (counted) {
@@ -34,8 +36,15 @@ function shimTests() {
 }
 
 const report = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'warp-test-')), 'jest.json')
-const jest = spawnSync(process.execPath, [path.join(root, 'node_modules/jest/bin/jest.js'), '--json', '--outputFile', report, ...process.argv.slice(2)],
-  { cwd: root, stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --experimental-vm-modules --no-warnings` } })
+const jest = spawnSync(
+  process.execPath,
+  [path.join(root, 'node_modules/jest/bin/jest.js'), '--json', '--outputFile', report, ...process.argv.slice(2)],
+  {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --experimental-vm-modules --no-warnings` },
+  },
+)
 try {
   const result = JSON.parse(fs.readFileSync(report, 'utf8'))
   passed += result.numPassedTests

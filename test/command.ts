@@ -26,7 +26,9 @@ export function warp(args: string[], { input, waiting = false, env, kill }: Comm
     const child = spawn(process.execPath, [program, ...args], { env: { ...process.env, ...env } })
     const run: CommandRun = { code: null, stdout: '', stderr: '' }
     let killed = false
-    child.stdout.setEncoding('utf8').on('data', (text: string) => { run.stdout += text })
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      run.stdout += text
+    })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       run.stderr += text
       if (killed || !kill?.when.test(run.stderr)) return

@@ -22,8 +22,15 @@ const words: Record<string, string[]> = {
 const others = ['a', 'and', 'big', 'by', 'in', 'is', 'of', 'old', 'on', 'red', 'small', 'the', 'under', 'with']
 const letters = [...'abcdefghijklmnopqrstuvwxyz']
 
-const added = (id: number, content: string) =>
-  ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true })
+const added = (id: number, content: string) => ({
+  id,
+  content,
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+  special: true,
+})
 const numbered = (tokens: string[]) => Object.fromEntries(tokens.map((token, id) => [token, id]))
 
 /** WordPiece over the words of `pairText`, and letters. */
@@ -32,18 +39,38 @@ export function wordPieceTokenizer(): Record<string, unknown> {
   const vocab = numbered([...new Set([...special, ...Object.values(words).flat(), ...others, ...letters])])
   const piece = (id: string) => ({ SpecialToken: { id, type_id: 0 } })
   return {
-    version: '1.0', truncation: null, padding: null, added_tokens: special.map((content, id) => added(id, content)),
-    normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: special.map((content, id) => added(id, content)),
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase: true,
+    },
     pre_tokenizer: { type: 'BertPreTokenizer' },
     post_processor: {
       type: 'TemplateProcessing',
       single: [piece('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, piece('[SEP]')],
-      pair: [piece('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, piece('[SEP]'), { Sequence: { id: 'B', type_id: 1 } },
-        { SpecialToken: { id: '[SEP]', type_id: 1 } }],
+      pair: [
+        piece('[CLS]'),
+        { Sequence: { id: 'A', type_id: 0 } },
+        piece('[SEP]'),
+        { Sequence: { id: 'B', type_id: 1 } },
+        { SpecialToken: { id: '[SEP]', type_id: 1 } },
+      ],
       special_tokens: Object.fromEntries(['[CLS]', '[SEP]'].map((id) => [id, { id, ids: [vocab[id]], tokens: [id] }])),
     },
     decoder: null,
-    model: { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab,
+    },
   }
 }
 
@@ -52,11 +79,25 @@ export function bytePairTokenizer(): Record<string, unknown> {
   const merges = ['a n', 'i n', 'o n', 's t', 'o l', 'r e', 'Ġ a', 'Ġ o', 'Ġ s', 't h', 'Ġ th', 'Ġth e', 'an d', 'e r']
   const vocab = numbered(['<pad>', '<end>', 'Ġ', ...letters, ...merges.map((pair) => pair.replace(' ', ''))])
   return {
-    version: '1.0', truncation: null, padding: null, added_tokens: [added(0, '<pad>'), added(1, '<end>')], normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }, post_processor: null,
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: [added(0, '<pad>'), added(1, '<end>')],
+    normalizer: null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
+    post_processor: null,
     decoder: null,
-    model: { type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null,
-      fuse_unk: false, byte_fallback: false, vocab, merges },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      vocab,
+      merges,
+    },
   }
 }
 
@@ -65,24 +106,32 @@ export function pairText(label: string, index: number): string {
   let state = (index + 1) * 2654435761 + pairLabels.indexOf(label) * 40503
   const draw = (list: string[]) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return list[Math.floor(state / 2 ** 32 * list.length)]
+    return list[Math.floor((state / 2 ** 32) * list.length)]
   }
-  return Array.from({ length: 4 + index % 9 }, (_, i) => draw(i % 3 === 2 ? words[label] : others)).join(' ')
+  return Array.from({ length: 4 + (index % 9) }, (_, i) => draw(i % 3 === 2 ? words[label] : others)).join(' ')
 }
 
 /** Lines `{"text", "label"}`, labels taking turns. */
 export function pairProbes(perDomain: number): string {
-  return Array.from({ length: perDomain }, (_, i) => pairLabels.map((label) => `${JSON.stringify({ text: pairText(label, i), label })}\n`).join('')).join('')
+  return Array.from({ length: perDomain }, (_, i) =>
+    pairLabels.map((label) => `${JSON.stringify({ text: pairText(label, i), label })}\n`).join(''),
+  ).join('')
 }
 
 /** Writes the pair into a temporary directory. */
 export function makePair(kind: 'bert' | 'gpt2' = 'bert', { perDomain = 32 }: { perDomain?: number } = {}): TestPair {
   const folder = temporaryDirectory()
-  const pair = { folder, base: join(folder, 'base'), reference: join(folder, 'reference'), probes: join(folder, 'probes.jsonl') }
+  const pair = {
+    folder,
+    base: join(folder, 'base'),
+    reference: join(folder, 'reference'),
+    probes: join(folder, 'probes.jsonl'),
+  }
   const tokenizer = JSON.stringify(kind === 'bert' ? wordPieceTokenizer() : bytePairTokenizer())
   for (const role of ['base', 'reference'] as const) {
     mkdirSync(pair[role])
-    for (const name of ['config.json', 'model.safetensors']) copyFileSync(join(fixtureModel(`${kind}/${role}`), name), join(pair[role], name))
+    for (const name of ['config.json', 'model.safetensors'])
+      copyFileSync(join(fixtureModel(`${kind}/${role}`), name), join(pair[role], name))
     writeFileSync(join(pair[role], 'tokenizer.json'), tokenizer)
   }
   writeFileSync(pair.probes, pairProbes(perDomain))

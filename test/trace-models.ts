@@ -4,29 +4,66 @@ import { safetensors, temporaryDirectory, type TestTensor } from './models.js'
 import { baseValues, hidden, positions, stored, trainedTables, vocabulary } from './trace-tables.js'
 
 /** The tokens of the made-up vocabulary: four special ones, then words of letters only. */
-export const words = (count: number): string[] => Array.from({ length: count }, (_, id) =>
-  ['[PAD]', '[UNK]', '[CLS]', '[SEP]'][id] ?? `w${id.toString().replace(/\d/g, (digit) => 'abcdefghij'[Number(digit)])}`)
+export const words = (count: number): string[] =>
+  Array.from(
+    { length: count },
+    (_, id) =>
+      ['[PAD]', '[UNK]', '[CLS]', '[SEP]'][id] ??
+      `w${id.toString().replace(/\d/g, (digit) => 'abcdefghij'[Number(digit)])}`,
+  )
 
-/** A WordPiece `tokenizer.json` whose words are tokens: ids in the order given; `[CLS] … [SEP]` as for BERT, or nothing. */
+/**
+ * A WordPiece `tokenizer.json` whose words are tokens: ids in the order given; `[CLS] … [SEP]` as for BERT, or nothing.
+ */
 export function tokenizerJson(tokens: string[], special = false): string {
   const id = (token: string): number => tokens.indexOf(token)
   return JSON.stringify({
-    version: '1.0', truncation: null, padding: null,
+    version: '1.0',
+    truncation: null,
+    padding: null,
     added_tokens: ['[PAD]', '[UNK]', '[CLS]', '[SEP]'].map((content) => ({
-      id: id(content), content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true,
+      id: id(content),
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: true,
     })),
-    normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase: true,
+    },
     pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: special ? {
-      type: 'TemplateProcessing',
-      single: [{ SpecialToken: { id: '[CLS]', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '[SEP]', type_id: 0 } }],
-      pair: [{ SpecialToken: { id: '[CLS]', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }, { SpecialToken: { id: '[SEP]', type_id: 0 } },
-        { Sequence: { id: 'B', type_id: 1 } }, { SpecialToken: { id: '[SEP]', type_id: 1 } }],
-      special_tokens: Object.fromEntries(['[CLS]', '[SEP]'].map((token) => [token, { id: token, ids: [id(token)], tokens: [token] }])),
-    } : null,
+    post_processor: special
+      ? {
+          type: 'TemplateProcessing',
+          single: [
+            { SpecialToken: { id: '[CLS]', type_id: 0 } },
+            { Sequence: { id: 'A', type_id: 0 } },
+            { SpecialToken: { id: '[SEP]', type_id: 0 } },
+          ],
+          pair: [
+            { SpecialToken: { id: '[CLS]', type_id: 0 } },
+            { Sequence: { id: 'A', type_id: 0 } },
+            { SpecialToken: { id: '[SEP]', type_id: 0 } },
+            { Sequence: { id: 'B', type_id: 1 } },
+            { SpecialToken: { id: '[SEP]', type_id: 1 } },
+          ],
+          special_tokens: Object.fromEntries(
+            ['[CLS]', '[SEP]'].map((token) => [token, { id: token, ids: [id(token)], tokens: [token] }]),
+          ),
+        }
+      : null,
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
     model: {
-      type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100,
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
       vocab: Object.fromEntries(tokens.map((token, i) => [token, i])),
     },
   })
@@ -36,11 +73,13 @@ type Dtype = 'F32' | 'F16' | 'BF16'
 
 /** Bytes of values that the dtype holds exactly. */
 export function encode(values: Float32Array, dtype: Dtype): Uint8Array {
-  if (dtype === 'F32') return new Uint8Array(values.buffer.slice(values.byteOffset, values.byteOffset + values.byteLength))
+  if (dtype === 'F32')
+    return new Uint8Array(values.buffer.slice(values.byteOffset, values.byteOffset + values.byteLength))
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
   const halves = Uint16Array.from(values, (value, i) => {
     if (dtype === 'BF16') return bits[i] >>> 16
-    const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0, size = Math.abs(value)
+    const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0,
+      size = Math.abs(value)
     if (size < 2 ** -14) return sign | Math.round(size * 2 ** 24)
     const exponent = Math.floor(Math.log2(size))
     return sign | ((exponent + 15) << 10) | (Math.round(size * 2 ** (10 - exponent)) & 0x3ff)
@@ -63,15 +102,38 @@ export interface TinyModel {
 export function writeModel(model: TinyModel, name = 'model'): string {
   const dir = join(temporaryDirectory(), name)
   mkdirSync(dir)
-  const { dtype = 'F32', tokens, positions: table, extra = [], tokenTable = 'embeddings.word_embeddings.weight' } = model
+  const {
+    dtype = 'F32',
+    tokens,
+    positions: table,
+    extra = [],
+    tokenTable = 'embeddings.word_embeddings.weight',
+  } = model
   const rows = model.rows ?? tokens.length / hidden
-  const tensors: TestTensor[] = [{ name: tokenTable, shape: [rows, hidden], dtype, data: encode(stored(tokens, dtype), dtype) }]
-  if (table) tensors.push({ name: 'embeddings.position_embeddings.weight', shape: [positions, hidden], dtype, data: encode(stored(table, dtype), dtype) })
+  const tensors: TestTensor[] = [
+    { name: tokenTable, shape: [rows, hidden], dtype, data: encode(stored(tokens, dtype), dtype) },
+  ]
+  if (table)
+    tensors.push({
+      name: 'embeddings.position_embeddings.weight',
+      shape: [positions, hidden],
+      dtype,
+      data: encode(stored(table, dtype), dtype),
+    })
   writeFileSync(join(dir, 'model.safetensors'), safetensors([...tensors, ...extra]))
-  writeFileSync(join(dir, 'config.json'), JSON.stringify({
-    architectures: ['TinyModel'], model_type: 'tiny', hidden_size: hidden, vocab_size: rows, max_position_embeddings: positions, ...model.config,
-  }))
-  if (model.tokenizer !== null) writeFileSync(join(dir, 'tokenizer.json'), model.tokenizer ?? tokenizerJson(words(rows)))
+  writeFileSync(
+    join(dir, 'config.json'),
+    JSON.stringify({
+      architectures: ['TinyModel'],
+      model_type: 'tiny',
+      hidden_size: hidden,
+      vocab_size: rows,
+      max_position_embeddings: positions,
+      ...model.config,
+    }),
+  )
+  if (model.tokenizer !== null)
+    writeFileSync(join(dir, 'tokenizer.json'), model.tokenizer ?? tokenizerJson(words(rows)))
   return dir
 }
 
@@ -79,7 +141,10 @@ export function writeModel(model: TinyModel, name = 'model'): string {
 export function trainedPair(name: string, dtype: Dtype = 'F32'): { base: string; reference: string } {
   const after = trainedTables(name)
   return {
-    base: writeModel({ tokens: baseValues(vocabulary * hidden, 1), positions: baseValues(positions * hidden, 2) }, 'base'),
+    base: writeModel(
+      { tokens: baseValues(vocabulary * hidden, 1), positions: baseValues(positions * hidden, 2) },
+      'base',
+    ),
     reference: writeModel({ tokens: after.tokens, positions: after.positions, dtype }, 'reference'),
   }
 }

@@ -4,7 +4,9 @@ import { gunzipSync } from 'node:zlib'
 import { repositoryRoot } from './shared.js'
 
 /** The tables of scripts/make-trace-fixtures.py. */
-export const vocabulary = 2000, positions = 48, hidden = 32
+export const vocabulary = 2000,
+  positions = 48,
+  hidden = 32
 
 export interface Training {
   name: string
@@ -34,11 +36,15 @@ export function trainedTables(name: string): { tokens: Float32Array; positions: 
     const bits = new Int32Array(base.slice().buffer)
     for (let i = 0; i < bits.length; i++) {
       const at = from + i
-      bits[i] += planes[at] | (planes[count + at] << 8) | (planes[2 * count + at] << 16) | (planes[3 * count + at] << 24)
+      bits[i] +=
+        planes[at] | (planes[count + at] << 8) | (planes[2 * count + at] << 16) | (planes[3 * count + at] << 24)
     }
     return new Float32Array(bits.buffer)
   }
-  return { tokens: restore(baseValues(vocabulary * hidden, 1), 0), positions: restore(baseValues(positions * hidden, 2), vocabulary * hidden) }
+  return {
+    tokens: restore(baseValues(vocabulary * hidden, 1), 0),
+    positions: restore(baseValues(positions * hidden, 2), vocabulary * hidden),
+  }
 }
 
 /** Rounds to the nearest number with so many fraction bits (10: half, 7: bfloat), ties to even, as stored. */
@@ -49,22 +55,33 @@ export function stored(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Flo
     if (value === 0) return value
     const exponent = Math.max(Math.floor(Math.log2(Math.abs(value))), dtype === 'F16' ? -14 : -126)
     const unit = 2 ** (exponent - bits)
-    const scaled = value / unit, low = Math.floor(scaled), rest = scaled - low
+    const scaled = value / unit,
+      low = Math.floor(scaled),
+      rest = scaled - low
     return (rest > 0.5 || (rest === 0.5 && low % 2 !== 0) ? low + 1 : low) * unit
   })
 }
 
 /** `rowSums` by its definition. */
-export function naiveSums(base: Float32Array, reference: Float32Array, columns: number, alpha: number, dtype: 'F32' | 'F16' | 'BF16'): Float64Array {
+export function naiveSums(
+  base: Float32Array,
+  reference: Float32Array,
+  columns: number,
+  alpha: number,
+  dtype: 'F32' | 'F16' | 'BF16',
+): Float64Array {
   const fraction = { F32: 23, F16: 10, BF16: 7 }[dtype]
   const sums = new Float64Array((base.length / columns) * 8)
   for (let i = 0; i < base.length; i++) {
     const row = Math.floor(i / columns) * 8
     const spacing = 2 ** (Math.floor(Math.log2(Math.max(Math.abs(reference[i]), 2 ** -14))) - fraction)
     const residual = reference[i] - base[i] - alpha * base[i]
-    const error = residual / spacing, scale = base[i] / spacing
+    const error = residual / spacing,
+      scale = base[i] / spacing
     const terms = [residual ** 2, residual * base[i], base[i] ** 2, error ** 2, error * scale, scale ** 2]
-    terms.forEach((term, k) => { sums[row + k] += term })
+    terms.forEach((term, k) => {
+      sums[row + k] += term
+    })
     sums[row + 6] = Math.max(sums[row + 6], Math.abs(error))
   }
   return sums

@@ -29,7 +29,10 @@ function scale(rounds) {
     for (const workers of ['1', '2']) {
       inFolder((folder) => {
         plan(folder, '--trials', '8', '--texts', '256', '--epochs', '1', '--probes-per-domain', '20')
-        seconds[workers].push(JSON.parse(warp(['lab', 'run', folder, '--workers', workers, '--threads', '1', '--json', '-q']).stdout).seconds)
+        seconds[workers].push(
+          JSON.parse(warp(['lab', 'run', folder, '--workers', workers, '--threads', '1', '--json', '-q']).stdout)
+            .seconds,
+        )
       })
     }
   }
@@ -39,15 +42,25 @@ function scale(rounds) {
 
 /** Seconds of one trial of 800 texts with all threads, 600 probes on five points of one path. */
 function footprints(rounds) {
-  const trials = Array.from({ length: rounds }, () => inFolder((folder) => {
-    plan(folder, '--trials', '1', '--texts', '800', '--epochs', '9')
-    const { estimate } = JSON.parse(fs.readFileSync(path.join(folder, 'plan.json')))
-    warp(['lab', 'run', folder, '--workers', '1', '-q'])
-    const { timings } = JSON.parse(fs.readFileSync(path.join(folder, 'trials/0000/trial.json')))
-    return { ...timings, added: timings.footprint / timings.train, estimated: (estimate.seconds) / (timings.train + timings.footprint) }
-  }))
+  const trials = Array.from({ length: rounds }, () =>
+    inFolder((folder) => {
+      plan(folder, '--trials', '1', '--texts', '800', '--epochs', '9')
+      const { estimate } = JSON.parse(fs.readFileSync(path.join(folder, 'plan.json')))
+      warp(['lab', 'run', folder, '--workers', '1', '-q'])
+      const { timings } = JSON.parse(fs.readFileSync(path.join(folder, 'trials/0000/trial.json')))
+      return {
+        ...timings,
+        added: timings.footprint / timings.train,
+        estimated: estimate.seconds / (timings.train + timings.footprint),
+      }
+    }),
+  )
   const of = (key) => round(median(trials.map((one) => one[key])))
-  return { seconds: { train: of('train'), footprint: of('footprint') }, added: of('added'), estimatedToActual: of('estimated') }
+  return {
+    seconds: { train: of('train'), footprint: of('footprint') },
+    added: of('added'),
+    estimatedToActual: of('estimated'),
+  }
 }
 
 /** Seconds of ten folds with the sweep inside each, on made-up trials of 15 points along one path. */
@@ -57,12 +70,28 @@ async function fit(rounds) {
   const mixtures = lab.sampleMixtures({ sampler: 'paper', domains: D, trials: 40, seed: 1 })
   const noise = () => 0.1 * Math.random()
   const trials = mixtures.map((truth, index) => ({
-    schema: 'warp.trial/1', index, seed: 0, domains: numbers(D, (_, d) => `domain ${d}`), counts: numbers(D, () => 1), truth, recipe: {}, timings: {}, membership: null,
-    paths: [{
-      path: 'linear', scope: 'head', lambdas: numbers(K, (_, k) => (k + 1) / (K + 1)), probes: numbers(D, () => 60), largest: numbers(K, () => 2),
-      mean: truth.map((share) => numbers(K, () => share + noise())), deviation: truth.map(() => numbers(K, () => 1)), loss: truth.map((share) => numbers(K + 2, () => 2 - share)),
-      mixtures: { 'gradient-matching': truth, projection: truth },
-    }],
+    schema: 'warp.trial/1',
+    index,
+    seed: 0,
+    domains: numbers(D, (_, d) => `domain ${d}`),
+    counts: numbers(D, () => 1),
+    truth,
+    recipe: {},
+    timings: {},
+    membership: null,
+    paths: [
+      {
+        path: 'linear',
+        scope: 'head',
+        lambdas: numbers(K, (_, k) => (k + 1) / (K + 1)),
+        probes: numbers(D, () => 60),
+        largest: numbers(K, () => 2),
+        mean: truth.map((share) => numbers(K, () => share + noise())),
+        deviation: truth.map(() => numbers(K, () => 1)),
+        loss: truth.map((share) => numbers(K + 2, () => 2 - share)),
+        mixtures: { 'gradient-matching': truth, projection: truth },
+      },
+    ],
   }))
   const seconds = []
   for (let i = 0; i < rounds; i++) {

@@ -10,12 +10,21 @@ const sets = {
 }
 
 export default async function ({ rounds, ...given }) {
-  const base = path.join(models, 'minilm-l6'), chosen = Object.keys(sets).filter((name) => given[name])
+  const base = path.join(models, 'minilm-l6'),
+    chosen = Object.keys(sets).filter((name) => given[name])
   if (!chosen.length) throw new Error('give --ag=DIR, --clinc=DIR or both')
-  return Object.fromEntries(chosen.map((name) => {
-    const [file, options] = sets[name], data = path.join(shared, 'data', file)
-    need(base, data, given[name], path.join(root, 'dist/lib/index.js'))
-    const worker = path.join(root, 'benchmarks/workers/texts.mjs')
-    return [name, JSON.parse(run(process.execPath, [worker, base, given[name], data, JSON.stringify(options), String(rounds)]).stdout)]
-  }))
+  return Object.fromEntries(
+    chosen.map((name) => {
+      const [file, options] = sets[name],
+        data = path.join(shared, 'data', file)
+      need(base, data, given[name], path.join(root, 'dist/lib/index.js'))
+      const worker = path.join(root, 'benchmarks/workers/texts.mjs')
+      return [
+        name,
+        JSON.parse(
+          run(process.execPath, [worker, base, given[name], data, JSON.stringify(options), String(rounds)]).stdout,
+        ),
+      ]
+    }),
+  )
 }

@@ -1,4 +1,5 @@
-// Tokenization of AG News on one thread, one text at a time, against Python's `tokenizers`: texts per second and ratios.
+// Tokenization of AG News on one thread, one text at a time, against Python's `tokenizers`: texts per second and
+// ratios.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'
@@ -23,15 +24,22 @@ export default async function ({ rounds }) {
 function compare(tokenizer, file, texts, rounds) {
   const sides = { warp: [], python: [] }
   for (let i = 0; i < rounds; i++) {
-    sides.warp.push(JSON.parse(run(process.execPath, [path.join(root, 'benchmarks/workers/tokenize.mjs'), tokenizer, file]).stdout))
-    sides.python.push(JSON.parse(run(python, [path.join(root, 'benchmarks/peers/tokenize.py'), tokenizer, file]).stdout))
+    sides.warp.push(
+      JSON.parse(run(process.execPath, [path.join(root, 'benchmarks/workers/tokenize.mjs'), tokenizer, file]).stdout),
+    )
+    sides.python.push(
+      JSON.parse(run(python, [path.join(root, 'benchmarks/peers/tokenize.py'), tokenizer, file]).stdout),
+    )
     if (sides.warp[i].tokens !== sides.python[i].tokens) throw new Error('the two sides made different tokens')
   }
   const rate = (side, pass) => Math.round(texts / median(sides[side].map((one) => one[pass])))
   const ratio = (pass) => round(median(sides.warp.map((one, i) => sides.python[i][pass] / one[pass])))
   return {
     tokens: sides.warp[0].tokens,
-    textsPerSecond: { warp: { cold: rate('warp', 'cold'), warm: rate('warp', 'warm') }, python: { cold: rate('python', 'cold'), warm: rate('python', 'warm') } },
+    textsPerSecond: {
+      warp: { cold: rate('warp', 'cold'), warm: rate('warp', 'warm') },
+      python: { cold: rate('python', 'cold'), warm: rate('python', 'warm') },
+    },
     ratios: { cold: ratio('cold'), warm: ratio('warm') },
   }
 }

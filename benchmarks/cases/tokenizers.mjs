@@ -9,23 +9,42 @@ const sets = {
   ag: ['ag_news_test.csv', { columns: ['label', 'title', 'description'], text: ['title', 'description'] }],
   clinc: ['clinc_domains.jsonl', {}],
 }
-const sides = { own: ['own', {}], 'tokenizers, 1 thread': ['tokenizers', { RAYON_NUM_THREADS: '1' }], 'tokenizers, all threads': ['tokenizers', {}] }
+const sides = {
+  own: ['own', {}],
+  'tokenizers, 1 thread': ['tokenizers', { RAYON_NUM_THREADS: '1' }],
+  'tokenizers, all threads': ['tokenizers', {}],
+}
 const worker = path.join(root, 'benchmarks/workers/tokenizers.mjs')
 
 export default async function ({ rounds, files }) {
-  const tokenizers = files ? files.split(',') : ['minilm-l6', 'smollm2-135m'].map((name) => path.join(models, name, 'tokenizer.json'))
-  need(path.join(root, 'dist/lib/index.js'), ...tokenizers, ...Object.values(sets).map(([file]) => path.join(shared, 'data', file)))
+  const tokenizers = files
+    ? files.split(',')
+    : ['minilm-l6', 'smollm2-135m'].map((name) => path.join(models, name, 'tokenizer.json'))
+  need(
+    path.join(root, 'dist/lib/index.js'),
+    ...tokenizers,
+    ...Object.values(sets).map(([file]) => path.join(shared, 'data', file)),
+  )
   const figures = {}
   for (const file of tokenizers) {
     for (const [name, [data, options]] of Object.entries(sets)) {
       const found = Object.fromEntries(Object.keys(sides).map((side) => [side, []]))
       for (let i = 0; i < rounds; i++) {
         for (const [side, [reader, env]] of Object.entries(sides)) {
-          found[side].push(JSON.parse(run(process.execPath, [worker, reader, file, path.join(shared, 'data', data), JSON.stringify(options)], env).stdout))
+          found[side].push(
+            JSON.parse(
+              run(
+                process.execPath,
+                [worker, reader, file, path.join(shared, 'data', data), JSON.stringify(options)],
+                env,
+              ).stdout,
+            ),
+          )
         }
       }
       const all = Object.values(found).flat()
-      if (new Set(all.map(({ tokens }) => tokens)).size > 1) throw new Error(`${file}, ${name}: the two made different tokens`)
+      if (new Set(all.map(({ tokens }) => tokens)).size > 1)
+        throw new Error(`${file}, ${name}: the two made different tokens`)
       figures[`${path.basename(path.dirname(file))}, ${name}`] = summary(found)
     }
   }
@@ -37,9 +56,20 @@ function summary(found) {
   const middle = (side, key) => median(found[side].map((one) => one[key]))
   const [{ texts, tokens }] = found.own
   const of = (side) => ({
-    milliseconds: Object.fromEntries(['open', 'first', 'later', 'alone', 'stall', 'openStall'].map((key) => [key, round(middle(side, key))])),
-    textsPerSecond: { first: Math.round(texts / middle(side, 'first') * 1000), later: Math.round(texts / middle(side, 'later') * 1000), alone: Math.round(texts / middle(side, 'alone') * 1000) },
+    milliseconds: Object.fromEntries(
+      ['open', 'first', 'later', 'alone', 'stall', 'openStall'].map((key) => [key, round(middle(side, key))]),
+    ),
+    textsPerSecond: {
+      first: Math.round((texts / middle(side, 'first')) * 1000),
+      later: Math.round((texts / middle(side, 'later')) * 1000),
+      alone: Math.round((texts / middle(side, 'alone')) * 1000),
+    },
   })
   const faster = (key) => round(median(found.own.map((one, i) => found['tokenizers, all threads'][i][key] / one[key])))
-  return { texts, tokens, ...Object.fromEntries(Object.keys(found).map((side) => [side, of(side)])), ownFaster: { first: faster('first'), later: faster('later'), alone: faster('alone') } }
+  return {
+    texts,
+    tokens,
+    ...Object.fromEntries(Object.keys(found).map((side) => [side, of(side)])),
+    ownFaster: { first: faster('first'), later: faster('later'), alone: faster('alone') },
+  }
 }

@@ -41,20 +41,25 @@ static void bench_merges() {
   const cuda::Array<uint8_t> keep(kBytes / 2);
   for (char* array : {l.data(), r.data(), reinterpret_cast<char*>(keep.data())})
     cuda::check(cudaMemsetAsync(array, 0, kBytes / 2, stream()), "cudaMemset");
-  const double copy = 2.0 * kBytes / seconds(10, [&] {
-    cuda::check(cudaMemcpyAsync(out.data(), l.data(), kBytes, cudaMemcpyDeviceToDevice, stream()), "copy");
-  });
+  const double copy =
+      2.0 * kBytes / seconds(10, [&] {
+        cuda::check(cudaMemcpyAsync(out.data(), l.data(), kBytes, cudaMemcpyDeviceToDevice, stream()), "copy");
+      });
   std::printf("{\"case\": \"copy\", \"bytesPerSecond\": %.6g}\n", copy);
-  const std::pair<cuda::Merge::Family, const char*> families[] = {
-      {cuda::Merge::kLerp, "lerp"}, {cuda::Merge::kBlend, "blend"}, {cuda::Merge::kMasked, "masked"}, {cuda::Merge::kClip, "clip"}};
+  const std::pair<cuda::Merge::Family, const char*> families[] = {{cuda::Merge::kLerp, "lerp"},
+                                                                  {cuda::Merge::kBlend, "blend"},
+                                                                  {cuda::Merge::kMasked, "masked"},
+                                                                  {cuda::Merge::kClip, "clip"}};
   for (const auto& [family, name] : families)
     for (Dtype dtype : {Dtype::kF32, Dtype::kF16, Dtype::kBF16}) {
       const size_t count = kBytes / dtype_size(dtype);
       const cuda::Merge merge{family, {l.data(), dtype}, {r.data(), dtype}, 0.3, 0.7, keep.data()};
       const double bytes = 3.0 * kBytes + (family == cuda::Merge::kMasked ? double(count) : 0);
       const double rate = bytes / seconds(10, [&] { cuda::merge(merge, count, out.data(), dtype, stream()); });
-      std::printf("{\"case\": \"merge\", \"family\": \"%s\", \"dtype\": \"%s\", \"bytesPerSecond\": %.6g, \"ofCopy\": %.4f, \"goal\": 0.9}\n",
-                  name, dtype_name(dtype), rate, rate / copy);
+      std::printf(
+          "{\"case\": \"merge\", \"family\": \"%s\", \"dtype\": \"%s\", \"bytesPerSecond\": %.6g, "
+          "\"ofCopy\": %.4f, \"goal\": 0.9}\n",
+          name, dtype_name(dtype), rate, rate / copy);
     }
 }
 
@@ -74,7 +79,8 @@ static double product_rate(Precision precision) {
       backend->ops().linear(kSide, kSide, kSide, x, kSide, w, nullptr, Activation::kNone, y, kSide, nullptr);
     backend->mark(0, cuda::Queue::kCompute);
     backend->wait(0);
-    if (round > 1) rounds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 4);
+    if (round > 1)
+      rounds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 4);
   }
   std::sort(rounds.begin(), rounds.end());
   return 2.0 * kSide * kSide * kSide / rounds[rounds.size() / 2];
@@ -111,11 +117,14 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
     if (round > 0) rounds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   std::sort(rounds.begin(), rounds.end());
-  const double flops = plan_on_devices({{0}, precision, 0}, job).forward.flops, rate = flops / rounds[rounds.size() / 2];
-  std::printf("{\"case\": \"footprint\", \"model\": \"%s\", \"precision\": \"%s\", \"points\": 15, \"probes\": 5000, \"tokens\": %u, "
-              "\"seconds\": %.5g, \"flopsPerSecond\": %.6g, \"product\": %.6g, \"ofProduct\": %.4f, \"goal\": 0.65}\n",
-              kind == "bert" ? "BERT-base size" : "GPT-2 size", name, texts.offsets.back(), rounds[rounds.size() / 2], rate, roof,
-              rate / roof);
+  const double flops = plan_on_devices({{0}, precision, 0}, job).forward.flops,
+               rate = flops / rounds[rounds.size() / 2];
+  std::printf(
+      "{\"case\": \"footprint\", \"model\": \"%s\", \"precision\": \"%s\", \"points\": 15, \"probes\": 5000, "
+      "\"tokens\": %u, \"seconds\": %.5g, \"flopsPerSecond\": %.6g, "
+      "\"product\": %.6g, \"ofProduct\": %.4f, \"goal\": 0.65}\n",
+      kind == "bert" ? "BERT-base size" : "GPT-2 size", name, texts.offsets.back(), rounds[rounds.size() / 2], rate,
+      roof, rate / roof);
 
   // how much of the uploads the computation hides, by the device's clock; once before, not counted
   for (bool counted : {false, true}) {
@@ -127,10 +136,11 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
     const double all = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const cuda::Timeline t = backend->timeline();
     if (counted)
-      std::printf("{\"case\": \"overlap\", \"model\": \"%s\", \"precision\": \"%s\", \"seconds\": %.5g, \"uploadSeconds\": %.5g, "
-                  "\"stallSeconds\": %.5g, \"hidden\": %.4f}\n",
-                  kind == "bert" ? "BERT-base size" : "GPT-2 size", name, all, t.uploads, t.stalls,
-                  t.uploads > 0 ? std::max(0.0, 1 - t.stalls / t.uploads) : 1);
+      std::printf(
+          "{\"case\": \"overlap\", \"model\": \"%s\", \"precision\": \"%s\", \"seconds\": %.5g, "
+          "\"uploadSeconds\": %.5g, \"stallSeconds\": %.5g, \"hidden\": %.4f}\n",
+          kind == "bert" ? "BERT-base size" : "GPT-2 size", name, all, t.uploads, t.stalls,
+          t.uploads > 0 ? std::max(0.0, 1 - t.stalls / t.uploads) : 1);
   }
   std::fflush(stdout);
 }
@@ -139,7 +149,8 @@ int main() {
   try {
     require_cuda(0);
     bench_merges();
-    for (const auto& [precision, name] : {std::pair{Precision::kF32, "f32"}, {Precision::kTF32, "tf32"}, {Precision::kBF16, "bf16"}}) {
+    for (const auto& [precision, name] :
+         {std::pair{Precision::kF32, "f32"}, {Precision::kTF32, "tf32"}, {Precision::kBF16, "bf16"}}) {
       const double roof = product_rate(precision);
       for (const char* kind : {"bert", "gpt2"}) bench_forward(kind, precision, name, roof);
     }

@@ -1,6 +1,6 @@
-// Element-wise loops of the paths as shares of the copy bandwidth measured in the same run (what is read and written by one
-// thread, in the thread's own time, so that others on the machine disturb little), and the selection of ties as a multiple
-// of one linear pass. Prints one JSON object; see cases/paths.mjs.
+// Element-wise loops of the paths as shares of the copy bandwidth measured in the same run (what is read and written by
+// one thread, in the thread's own time, so that others on the machine disturb little), and the selection of ties as a
+// multiple of one linear pass. Prints one JSON object; see cases/paths.mjs.
 #include <time.h>
 
 #include <cstdio>
@@ -70,9 +70,13 @@ double form(Threads& threads, Sides& s, int rounds, const paths::Formula& formul
       float* to = reinterpret_cast<float*>(out);
       for (size_t at = 0; at < kTask; at += paths::kBlock) {
         switch (formula.family) {
-          case paths::Formula::kBlend: k.blend(left + at, right + at, formula.a, formula.b, paths::kBlock, to + at); break;
+          case paths::Formula::kBlend:
+            k.blend(left + at, right + at, formula.a, formula.b, paths::kBlock, to + at);
+            break;
           case paths::Formula::kClip: k.clip(left + at, right + at, formula.a, paths::kBlock, to + at); break;
-          case paths::Formula::kMasked: k.masked(left + at, right + at, keep + begin + at, formula.a, paths::kBlock, to + at); break;
+          case paths::Formula::kMasked:
+            k.masked(left + at, right + at, keep + begin + at, formula.a, paths::kBlock, to + at);
+            break;
           default: k.lerp(left + at, right + at, formula.a, paths::kBlock, to + at);
         }
         k.encode(s.dtype, to + at, paths::kBlock, out + at * width);  // finds what is not finite

@@ -1,6 +1,6 @@
-// Row sums of two embedding tables from the disk, next to plain reads of the same files: rounds over both files after they
-// have left the page cache, in which the two sides take turns every 32 MiB, as the disk's rate changes from second to second; with
-// which side comes first changing from round to round. Prints one JSON object; see cases/rows.mjs.
+// Row sums of two embedding tables from the disk, next to plain reads of the same files: rounds over both files after
+// they have left the page cache, in which the two sides take turns every 32 MiB, as the disk's rate changes from second
+// to second; with which side comes first changing from round to round. Prints one JSON object; see cases/rows.mjs.
 //   rows FOLDER DTYPE THREADS ROUNDS
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -34,18 +34,20 @@ double now() {
 void make(const std::string& file, Dtype dtype, double moved) {
   const size_t count = kPiece / dtype_size(dtype);
   std::vector<float> values(count);
-  for (size_t i = 0; i < count; i++) values[i] = float(0.05 * Random(1, "base").normal(i) + moved * Random(2, "moved").normal(i));
+  for (size_t i = 0; i < count; i++)
+    values[i] = float(0.05 * Random(1, "base").normal(i) + moved * Random(2, "moved").normal(i));
   std::vector<char> bytes(kPiece);
   from_float(dtype, values.data(), count, bytes.data());
   const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   for (size_t at = 0; at < kBytes; at += kPiece)
-    if (descriptor < 0 || ::write(descriptor, bytes.data(), kPiece) != ssize_t(kPiece)) throw internal_error("cannot write " + file);
+    if (descriptor < 0 || ::write(descriptor, bytes.data(), kPiece) != ssize_t(kPiece))
+      throw internal_error("cannot write " + file);
   ::fsync(descriptor);
   ::close(descriptor);
 }
 
-// Takes both files out of the page cache. A virtual machine may have given unused memory back to its host and then waits
-// for every page of it; so as much as the files need is taken once and freed.
+// Takes both files out of the page cache. A virtual machine may have given unused memory back to its host and then
+// waits for every page of it; so as much as the files need is taken once and freed.
 void forget(const std::vector<std::string>& files) {
   for (const std::string& file : files) {
     const int descriptor = ::open(file.c_str(), O_RDONLY);
@@ -66,7 +68,8 @@ double read(const std::vector<std::string>& files, Threads& threads, size_t bloc
   for (int i = 0; i < threads.count(); i++) buffers.emplace_back(block);
   const double start = now();
   threads.parallel(kTurn / block, [&](size_t task, int worker) {
-    for (const InputFile* file : {&base, &reference}) file->read(first + task * block, block, buffers[size_t(worker)].data(), "the file");
+    for (const InputFile* file : {&base, &reference})
+      file->read(first + task * block, block, buffers[size_t(worker)].data(), "the file");
   });
   return now() - start;
 }
@@ -130,7 +133,9 @@ int main(int count, char** args) {
   }
   pass(block, 0);
   const std::vector<double> cached = pass(block, 0);
-  std::printf("{\"block\":%zu,\"plain\":%.3g,\"sums\":%.3g,\"share\":%.3g,\"least\":%.3g,\"most\":%.3g,\"cachedPlain\":%.3g,\"cachedSums\":%.3g}\n",
-              block, median(plain), median(sums), median(share), *std::min_element(share.begin(), share.end()),
-              *std::max_element(share.begin(), share.end()), 1e-9 * kBytes / cached[0], 1e-9 * kBytes / cached[1]);
+  std::printf(
+      "{\"block\":%zu,\"plain\":%.3g,\"sums\":%.3g,\"share\":%.3g,\"least\":%.3g,\"most\":%.3g,"
+      "\"cachedPlain\":%.3g,\"cachedSums\":%.3g}\n",
+      block, median(plain), median(sums), median(share), *std::min_element(share.begin(), share.end()),
+      *std::max_element(share.begin(), share.end()), 1e-9 * kBytes / cached[0], 1e-9 * kBytes / cached[1]);
 }

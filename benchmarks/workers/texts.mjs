@@ -1,5 +1,5 @@
-// node texts.mjs BASE EXPERT DATA READER_OPTIONS ROUNDS → medians in milliseconds, ratios of the tokenizer's time to the pass's
-// by round, longest stalls in milliseconds. The records are those of DATA four times over.
+// node texts.mjs BASE EXPERT DATA READER_OPTIONS ROUNDS → medians in milliseconds, ratios of the tokenizer's time to
+// the pass's by round, longest stalls in milliseconds. The records are those of DATA four times over.
 import { createRequire } from 'node:module'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { median, round } from '../common.mjs'
@@ -24,7 +24,11 @@ async function stall(body) {
 }
 
 const [evidence, opening] = await stall(() => readEvidence(base, expert))
-const { tokenizer, tokens: { state }, longestText: maxLength } = evidence
+const {
+  tokenizer,
+  tokens: { state },
+  longestText: maxLength,
+} = evidence
 const batches = await all(fromFile())
 const records = batches.flat()
 
@@ -45,9 +49,10 @@ async function pass(source, onText) {
 }
 
 const ids = new IdBuffer()
-let excluded = 0
 const sides = {
-  encode: () => { for (const { text } of records) tokenizer.encode(text, { maxLength }) },
+  encode: () => {
+    for (const { text } of records) tokenizer.encode(text, { maxLength })
+  },
   encodeInto: () => {
     for (const { text } of records) {
       ids.clear()
@@ -55,8 +60,10 @@ const sides = {
     }
   },
   trace: () => pass(batches),
-  callback: () => pass(batches, ({ status }) => { if (status === 'excluded') excluded++ }),
-  read: async () => { for await (const one of fromFile()) void one },
+  callback: () => pass(batches, ({ status }) => void status),
+  read: async () => {
+    for await (const one of fromFile()) void one
+  },
   readAndTrace: () => pass(fromFile()),
 }
 const times = Object.fromEntries(Object.keys(sides).map((name) => [name, []]))
@@ -70,9 +77,13 @@ for (let i = -2; i < Number(rounds); i++) {
 const ratio = (of, to) => round(median(times[of].map((time, i) => time / times[to][i])))
 const stalls = { opening }
 for (const name of ['trace', 'callback', 'read', 'readAndTrace']) stalls[name] = (await stall(sides[name]))[1]
-console.log(JSON.stringify({
-  texts: records.length, milliseconds: Object.fromEntries(Object.entries(times).map(([name, list]) => [name, round(median(list))])),
-  ofEncode: { trace: ratio('encode', 'trace'), callback: ratio('encode', 'callback') },
-  ofEncodeInto: { trace: ratio('encodeInto', 'trace'), callback: ratio('encodeInto', 'callback') },
-  readingOfPass: ratio('read', 'readAndTrace'), stalls,
-}))
+console.log(
+  JSON.stringify({
+    texts: records.length,
+    milliseconds: Object.fromEntries(Object.entries(times).map(([name, list]) => [name, round(median(list))])),
+    ofEncode: { trace: ratio('encode', 'trace'), callback: ratio('encode', 'callback') },
+    ofEncodeInto: { trace: ratio('encodeInto', 'trace'), callback: ratio('encodeInto', 'callback') },
+    readingOfPass: ratio('read', 'readAndTrace'),
+    stalls,
+  }),
+)

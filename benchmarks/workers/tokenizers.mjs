@@ -43,7 +43,8 @@ const used = reader === 'own' ? file : foreign()
 const opening = await timed(() => loadTokenizer(used))
 const tokenizer = opening.result
 if (tokenizer.reader !== reader) throw new Error(`${used} is read by ${tokenizer.reader}`)
-const state = new Uint8Array(tokenizer.vocabSize).fill(1), maxLength = 256
+const state = new Uint8Array(tokenizer.vocabSize).fill(1),
+  maxLength = 256
 const pass = async () => {
   const tracer = new TextTracer(tokenizer, state, maxLength)
   await tracer.trace(readBatches([data], JSON.parse(options)))
@@ -55,9 +56,18 @@ const texts = []
 for await (const batch of readBatches([data], JSON.parse(options))) for (const { text } of batch) texts.push(text)
 let tokens = 0
 const alone = await timed(async () => {
-  for (let at = 0; at < texts.length; at += 1024) tokens += (await tokenizer.encodeBatch(texts.slice(at, at + 1024), { maxLength })).ids.length
+  for (let at = 0; at < texts.length; at += 1024)
+    tokens += (await tokenizer.encodeBatch(texts.slice(at, at + 1024), { maxLength })).ids.length
 })
-console.log(JSON.stringify({
-  texts: texts.length, tokens, open: opening.time, openStall: opening.stall, first: passes[0].time, later: median(passes.slice(1).map(({ time }) => time)),
-  alone: alone.time, stall: Math.max(...passes.map(({ stall }) => stall)),
-}))
+console.log(
+  JSON.stringify({
+    texts: texts.length,
+    tokens,
+    open: opening.time,
+    openStall: opening.stall,
+    first: passes[0].time,
+    later: median(passes.slice(1).map(({ time }) => time)),
+    alone: alone.time,
+    stall: Math.max(...passes.map(({ stall }) => stall)),
+  }),
+)

@@ -1,5 +1,5 @@
-// One side, one round of the case train: node train.mjs BASE TEXTS_JSONL THREADS FOLDER → {steps: seconds of each, bytes:
-// the largest resident set}. One epoch of batches of 32, AdamW, dropout at the rates of the configuration.
+// One side, one round of the case train: node train.mjs BASE TEXTS_JSONL THREADS FOLDER → {steps: seconds of each,
+// bytes: the largest resident set}. One epoch of batches of 32, AdamW, dropout at the rates of the configuration.
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
@@ -13,6 +13,16 @@ const onProgress = ({ phase, done, unit }) => {
   if (unit === 'steps' && last !== undefined) steps.push((now - last) / 1000)
   if (unit === 'steps' || (done === 0 && last === undefined)) last = now
 }
-const { output } = await train({ base, data: [data], output: folder, epochs: 1, batch: 32, learningRate: 1e-4, threads: Number(threads), force: true, onProgress })
+const { output } = await train({
+  base,
+  data: [data],
+  output: folder,
+  epochs: 1,
+  batch: 32,
+  learningRate: 1e-4,
+  threads: Number(threads),
+  force: true,
+  onProgress,
+})
 rmSync(output, { recursive: true })
 console.log(JSON.stringify({ steps, bytes: 1024 * process.resourceUsage().maxRSS }))

@@ -9,7 +9,9 @@ type Flags = FrameOptions & FootprintOptions & { output?: string; force?: boolea
 const files = ['footprint.json', 'alignment.npy']
 
 export function register(program: Command): void {
-  const command = program.command('footprint').description('only the alignment matrix of the probes and the footprint of each domain')
+  const command = program
+    .command('footprint')
+    .description('only the alignment matrix of the probes and the footprint of each domain')
   for (const add of [pairOptions, probeOptions, pathOptions, resourceOptions]) add(command)
   framed(command)
     .option('--scope <name>', 'head, or top (BERT: pooler and head)', 'head')
@@ -25,15 +27,29 @@ async function footprintCommand(flags: Flags): Promise<void> {
     if (output !== undefined) await checkOutput(output, files, force)
     const { alignment, ...result } = await footprint({ ...options, signal, onProgress })
     const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
-    if (output !== undefined) await writeOutput(output, { 'footprint.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape) }, force)
+    if (output !== undefined)
+      await writeOutput(
+        output,
+        { 'footprint.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape) },
+        force,
+      )
     const width = Math.max(...result.domains.map(({ name }) => name.length))
-    const row = (name: string, cells: string[]): string => `${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(8)).join(' ')}`
+    const row = (name: string, cells: string[]): string =>
+      `${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(8)).join(' ')}`
     return {
       json: result,
       text: [
         `S[d, k]: mean Mimic Score by domain and point (scope ${result.scope}, ${shape[0]} probes)`,
-        row('', result.lambdas.map((lambda) => lambda.toFixed(3))),
-        ...result.domains.map(({ name }, d) => row(name, result.footprint.mean[d].map((value) => value.toFixed(4)))),
+        row(
+          '',
+          result.lambdas.map((lambda) => lambda.toFixed(3)),
+        ),
+        ...result.domains.map(({ name }, d) =>
+          row(
+            name,
+            result.footprint.mean[d].map((value) => value.toFixed(4)),
+          ),
+        ),
         ...result.notes.map((note) => `note: ${note}`),
       ].join('\n'),
     }

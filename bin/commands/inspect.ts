@@ -4,11 +4,13 @@ import { execute, framed, type FrameOptions } from '../frame.js'
 export function register(program: Command): void {
   framed(program.command('inspect').argument('<dir>', 'a model directory'))
     .description('what is in a model directory: architecture, tensors, head, tokenizer, problems')
-    .action((dir: string, options: FrameOptions) => execute(options, async () => {
-      const { inspect } = await import('../../lib/checkpoint/index.js')
-      const found = await inspect(dir)
-      return { json: found, text: text(found), exitCode: found.usable === 'no' ? 3 : 0 }
-    }))
+    .action((dir: string, options: FrameOptions) =>
+      execute(options, async () => {
+        const { inspect } = await import('../../lib/checkpoint/index.js')
+        const found = await inspect(dir)
+        return { json: found, text: text(found), exitCode: found.usable === 'no' ? 3 : 0 }
+      }),
+    )
 }
 
 function text(found: import('../../lib/checkpoint/index.js').Inspection): string {
@@ -16,14 +18,22 @@ function text(found: import('../../lib/checkpoint/index.js').Inspection): string
   const uses = { forward: 'recover, footprint, trace, merge', weights: 'trace, merge (no forward pass)', no: 'nothing' }
   const lines = [
     `${found.dir}: ${found.architectureName || 'unknown architecture'}, usable for ${uses[found.usable]}`,
-    a && `  ${a.layers} layers, hidden ${a.hiddenSize}, ${a.heads} heads, vocabulary ${a.vocabularySize}, ${a.maxPositions} positions`,
+    a &&
+      `  ${a.layers} layers, hidden ${a.hiddenSize}, ${a.heads} heads, vocabulary ${a.vocabularySize}, ` +
+        `${a.maxPositions} positions`,
     `  ${found.parameters.toLocaleString('en')} parameters in ${found.tensors.length} tensors: ` +
-      Object.entries(found.dtypes).map(([dtype, count]) => `${count} ${dtype}`).join(', '),
-    found.head.present ? `  head: ${found.head.labels.length} labels: ${found.head.labels.join(', ')}` : '  no classification head',
+      Object.entries(found.dtypes)
+        .map(([dtype, count]) => `${count} ${dtype}`)
+        .join(', '),
+    found.head.present
+      ? `  head: ${found.head.labels.length} labels: ${found.head.labels.join(', ')}`
+      : '  no classification head',
     `  tokenizer: ${found.tokenizer.join(', ') || 'none'}`,
     found.tie && `  ${found.tie.name} is tied to ${found.tie.to}`,
     ...found.notes.map((note) => `  note: ${note}`),
-    ...found.problems.map(({ code, message, hint }) => `  problem: ${message} [${code}]${hint ? `\n    try: ${hint}` : ''}`),
+    ...found.problems.map(
+      ({ code, message, hint }) => `  problem: ${message} [${code}]${hint ? `\n    try: ${hint}` : ''}`,
+    ),
   ]
   return lines.filter(Boolean).join('\n')
 }

@@ -10,7 +10,9 @@ type Flags = FrameOptions & RecoverOptions & { output?: string; force?: boolean;
 const files = ['result.json', 'alignment.npy', 'report.html']
 
 export function register(program: Command): void {
-  const command = program.command('recover').description('the mixture of domains a model was fine-tuned on, from its weights and labelled texts')
+  const command = program
+    .command('recover')
+    .description('the mixture of domains a model was fine-tuned on, from its weights and labelled texts')
   for (const add of [pairOptions, probeOptions, pathOptions, resourceOptions]) add(command)
   framed(command)
     .option('--scope <name>', 'of the alignment matrix: head, or top (BERT: pooler and head)', 'head')
@@ -38,21 +40,36 @@ async function recoverCommand(flags: Flags): Promise<void> {
     if (output !== undefined) {
       const { npy } = await import('../../lib/footprint/index.js')
       const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
-      await writeOutput(output, { 'result.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape), 'report.html': htmlReport(result) }, force)
+      await writeOutput(
+        output,
+        {
+          'result.json': JSON.stringify(result, null, 2) + '\n',
+          'alignment.npy': npy(alignment, shape),
+          'report.html': htmlReport(result),
+        },
+        force,
+      )
     }
     const { default: colors } = await import('picocolors')
     const color = colors.isColorSupported && process.stdout.isTTY
-    return { json: result, text: terminalReport(result, { color }), exitCode: strict && result.diagnostics.verdict !== 'ok' ? 5 : 0 }
+    return {
+      json: result,
+      text: terminalReport(result, { color }),
+      exitCode: strict && result.diagnostics.verdict !== 'ok' ? 5 : 0,
+    }
   })
 }
 
 function planText(plan: RecoverPlan): string {
   const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`
   return [
-    `${plan.probes} probes of ${plan.domains.length} domains, ${plan.tokens} tokens, ${plan.points} points and both ends`,
-    `  memory  ${mib(plan.peakMemoryBytes)} at the peak, ${mib(plan.workingMemoryBytes)} of it working buffers (at least ${mib(plan.smallestMemoryBytes)}), ${plan.chunks} chunk${plan.chunks === 1 ? '' : 's'}`,
+    `${plan.probes} probes of ${plan.domains.length} domains, ${plan.tokens} tokens, ${plan.points} points and ` +
+      'both ends',
+    `  memory  ${mib(plan.peakMemoryBytes)} at the peak, ${mib(plan.workingMemoryBytes)} of it working buffers (at ` +
+      `least ${mib(plan.smallestMemoryBytes)}), ${plan.chunks} chunk${plan.chunks === 1 ? '' : 's'}`,
     ...(plan.deviceMemoryBytes > 0 ? [`  device  ${mib(plan.deviceMemoryBytes)} at the peak, on each GPU`] : []),
-    `  work    ${(plan.flops / 1e12).toFixed(2)} TFLOP${plan.estimatedSeconds === null ? '' : `, about ${Math.ceil(plan.estimatedSeconds)} s`} on ${plan.device}`,
+    `  work    ${(plan.flops / 1e12).toFixed(2)} ` +
+      `TFLOP${plan.estimatedSeconds === null ? '' : `, about ${Math.ceil(plan.estimatedSeconds)} s`} on ${plan.device}`,
     ...plan.notes.map((note) => `  note: ${note}`),
   ].join('\n')
 }

@@ -18,13 +18,25 @@ interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
 const files = ['result.json', 'tokens.jsonl', 'documents.jsonl']
 
 export function register(program: Command): void {
-  fileOptions(framed(program.command('trace'))
-    .description('what the embedding table alone gives away: tokens trained on, texts excluded with certainty, members, mixture')
-    .requiredOption('--base <dir>', 'model directory that was fine-tuned')
-    .requiredOption('--reference <dir>', 'the fine-tuned model')
-    .option('--probes <file...>', `candidate texts: ${textSources}`))
-    .option('--max-length <tokens>', 'tokens of a text that count (default: those of the longest training text)', integer(1))
-    .option('--calibrate <n>', 'synthetic training sets that correct the estimate and give its intervals (default: 60)', integer(20))
+  fileOptions(
+    framed(program.command('trace'))
+      .description(
+        'what the embedding table alone gives away: tokens trained on, texts excluded with certainty, members, mixture',
+      )
+      .requiredOption('--base <dir>', 'model directory that was fine-tuned')
+      .requiredOption('--reference <dir>', 'the fine-tuned model')
+      .option('--probes <file...>', `candidate texts: ${textSources}`),
+  )
+    .option(
+      '--max-length <tokens>',
+      'tokens of a text that count (default: those of the longest training text)',
+      integer(1),
+    )
+    .option(
+      '--calibrate <n>',
+      'synthetic training sets that correct the estimate and give its intervals (default: 60)',
+      integer(20),
+    )
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
@@ -42,14 +54,26 @@ async function traceCommand(flags: Flags): Promise<void> {
     if (output !== undefined) await checkOutput(output, files, force)
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
     const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
-    const documents = output !== undefined && options.probes ? await LineWriter.open(join(output, 'documents.jsonl'), force) : undefined
+    const documents =
+      output !== undefined && options.probes ? await LineWriter.open(join(output, 'documents.jsonl'), force) : undefined
     try {
-      const found = await trace({ ...options, ...map, signal, onProgress, onText: documents && ((text) => documents.add(documentLine(text))) })
-      if (memberFile) for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
+      const found = await trace({
+        ...options,
+        ...map,
+        signal,
+        onProgress,
+        onText: documents && ((text) => documents.add(documentLine(text))),
+      })
+      if (memberFile)
+        for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
       await memberFile?.commit()
       await documents?.commit()
       if (output !== undefined) await writeOutput(output, outputFiles(found), force)
-      return { json: found.result, text: report(found.result), exitCode: strict && found.result.verdict === 'none' ? 5 : 0 }
+      return {
+        json: found.result,
+        text: report(found.result),
+        exitCode: strict && found.result.verdict === 'none' ? 5 : 0,
+      }
     } finally {
       await memberFile?.discard()
       await documents?.discard()
@@ -72,12 +96,18 @@ function report(result: TraceResult): string {
   const { trainedTokens: tokens, trainingTexts: training, frozen } = result
   const lines = [
     `verdict ${result.verdict}: ${result.reason}`,
-    result.verdict !== 'none' && `  trained tokens  ${tokens.count} of ${tokens.rows}` + (tokens.undecided > 0 ? `, ${tokens.undecided} undecided` : ''),
-    result.decay !== null && `  decay           ${result.decay.toExponential(4)} (sum of learning rate times weight decay: ${result.weightDecaySum!.toExponential(3)})`,
+    result.verdict !== 'none' &&
+      `  trained tokens  ${tokens.count} of ${tokens.rows}` +
+        (tokens.undecided > 0 ? `, ${tokens.undecided} undecided` : ''),
+    result.decay !== null &&
+      `  decay           ${result.decay.toExponential(4)} (sum of learning rate times weight decay: ` +
+        `${result.weightDecaySum!.toExponential(3)})`,
     result.longestText !== null && `  longest text    ${result.longestText} tokens`,
-    `  frozen          ${frozen.length} of ${result.comparedTensors} tensors` + (frozen.length > 0 ? `: ${frozen.slice(0, 3).join(', ')}${frozen.length > 3 ? ', …' : ''}` : ''),
-    training && `  training texts  ${whole(training.estimate)} (${range(training.interval)}): ` +
-      `${whole(training.inside)} among these texts, ${whole(training.outside)} elsewhere`,
+    `  frozen          ${frozen.length} of ${result.comparedTensors} tensors` +
+      (frozen.length > 0 ? `: ${frozen.slice(0, 3).join(', ')}${frozen.length > 3 ? ', …' : ''}` : ''),
+    training &&
+      `  training texts  ${whole(training.estimate)} (${range(training.interval)}): ` +
+        `${whole(training.inside)} among these texts, ${whole(training.outside)} elsewhere`,
     ...table(result),
     ...result.conditions.map((condition) => `  if: ${condition}`),
     ...result.notes.map((note) => `  note: ${note}`),
@@ -86,17 +116,24 @@ function report(result: TraceResult): string {
 }
 
 const whole = (value: number): string => value.toFixed(0)
-const range = ([low, high]: [number, number | null]): string => (high === null ? `${whole(low)} or more` : `${whole(low)} to ${whole(high)}`)
+const range = ([low, high]: [number, number | null]): string =>
+  high === null ? `${whole(low)} or more` : `${whole(low)} to ${whole(high)}`
 
 function table({ texts, mixtures: [mixture] }: TraceResult): string[] {
   if (!texts || !mixture) return []
   const width = Math.max(6, ...Object.keys(texts).map((domain) => domain.length))
-  const row = (name: string, cells: string[]): string => `  ${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(9)).join(' ')}`
+  const row = (name: string, cells: string[]): string =>
+    `  ${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(9)).join(' ')}`
   return [
     row('domain', ['share', 'low', 'high', 'inside', 'outside', 'texts', 'excluded']),
-    ...Object.entries(texts).map(([domain, counts]) => row(domain, [
-      ...[mixture.mixture[domain], ...mixture.interval[domain]].map((share) => share.toFixed(3)),
-      whole(counts.inside), whole(counts.outside), String(counts.pool), `${(100 * counts.excludedShare).toFixed(1)} %`,
-    ])),
+    ...Object.entries(texts).map(([domain, counts]) =>
+      row(domain, [
+        ...[mixture.mixture[domain], ...mixture.interval[domain]].map((share) => share.toFixed(3)),
+        whole(counts.inside),
+        whole(counts.outside),
+        String(counts.pool),
+        `${(100 * counts.excludedShare).toFixed(1)} %`,
+      ]),
+    ),
   ]
 }

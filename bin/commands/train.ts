@@ -21,17 +21,25 @@ export function recipeOptions(command: Command): Command {
     .option('--clip <norm>', 'largest norm of the gradient (default: any)', real)
     .addOption(new Option('--schedule <name>', 'of the rate (default: constant)').choices(['constant', 'linear']))
     .option('--warmup <steps>', 'over which the rate rises (default: 0)', integer(0))
-    .option('--dropout <rate>', 'default: the rates of the model\'s configuration', real)
+    .option('--dropout <rate>', "default: the rates of the model's configuration", real)
     .option('--layers <which>', 'all, head, or last:N (default: all)')
-    .option('--freeze <pattern,...>', 'tensors that keep the base\'s values; * stands for anything', list)
+    .option('--freeze <pattern,...>', "tensors that keep the base's values; * stands for anything", list)
 }
 
 export function register(program: Command): void {
-  const command = program.command('train').description('fine-tunes a BERT or GPT-2 classifier on labelled texts; a run that was stopped goes on when repeated')
+  const command = program
+    .command('train')
+    .description(
+      'fine-tunes a BERT or GPT-2 classifier on labelled texts; a run that was stopped goes on when repeated',
+    )
     .requiredOption('--base <dir>', 'model directory to fine-tune')
     .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
     .requiredOption('-o, --output <folder>', 'becomes a model directory, with the record of the training')
-    .option('--labels <a,b,c>', 'class names in the order of their ids (default: the label map\'s, the base\'s, else sorted)', list)
+    .option(
+      '--labels <a,b,c>',
+      "class names in the order of their ids (default: the label map's, the base's, else sorted)",
+      list,
+    )
   for (const add of [textOptions, recipeOptions]) add(command)
   framed(command)
     .addOption(new Option('--dtype <name>', 'of the saved weights').choices(['F32', 'F16', 'BF16']).default('F32'))
@@ -60,8 +68,8 @@ function planText(plan: TrainPlan): string {
   const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`
   const { texts, labels, counts, tokens, steps, resumesAt, trained, notes } = plan
   return [
-    `${texts} texts of ${labels.length} classes (${labels.map((name, c) => `${name} ${counts[c]}`).join(', ')}), ${tokens} tokens; ` +
-      `${steps} steps${resumesAt > 0 ? `, ${resumesAt} of them taken` : ''}`,
+    `${texts} texts of ${labels.length} classes (${labels.map((name, c) => `${name} ${counts[c]}`).join(', ')}), ` +
+      `${tokens} tokens; ${steps} steps${resumesAt > 0 ? `, ${resumesAt} of them taken` : ''}`,
     `  trains  ${trained.parameters} of ${trained.of} parameters`,
     `  memory  ${mib(plan.peakMemoryBytes)} at the peak, ${mib(plan.workingMemoryBytes)} of it working buffers`,
     `  disk    ${mib(plan.diskBytes)}, the state to resume from included`,
@@ -70,12 +78,24 @@ function planText(plan: TrainPlan): string {
   ].join('\n')
 }
 
-function summary({ data, steps, loss, trained, checkpoints, output, seconds, resumedAt, recipe, notes }: TrainingResult): string {
+function summary({
+  data,
+  steps,
+  loss,
+  trained,
+  checkpoints,
+  output,
+  seconds,
+  resumedAt,
+  recipe,
+  notes,
+}: TrainingResult): string {
   const mean = (values: number[]): string => (values.reduce((a, b) => a + b, 0) / values.length).toFixed(4)
   const tenth = Math.max(1, Math.floor(steps / 10))
-  const rate = data.tokens * recipe.epochs * (steps - resumedAt) / steps / seconds
+  const rate = (data.tokens * recipe.epochs * (steps - resumedAt)) / steps / seconds
   return [
-    `${data.texts} texts of ${data.labels.length} classes, ${data.tokens} tokens; ${steps} steps${resumedAt > 0 ? `, ${resumedAt} of them earlier` : ''}`,
+    `${data.texts} texts of ${data.labels.length} classes, ${data.tokens} tokens; ${steps} ` +
+      `steps${resumedAt > 0 ? `, ${resumedAt} of them earlier` : ''}`,
     `  loss    ${mean(loss.slice(0, tenth))} at first, ${mean(loss.slice(-tenth))} at last`,
     `  trained ${trained.parameters} of ${trained.of} parameters, ${Math.round(rate)} tokens a second`,
     ...(checkpoints.length > 0 ? [`  checkpoints at ${checkpoints.join(', ')}`] : []),

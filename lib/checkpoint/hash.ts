@@ -32,7 +32,7 @@ export function fileSha256(path: string, { signal, onProgress }: HashOptions = {
     const known = trusted.get(keyOf(record))
     if (known !== undefined) return known
     const hash = createHash('sha256')
-    for (let done = 0; done < record.size;) {
+    for (let done = 0; done < record.size; ) {
       signal?.throwIfAborted()
       const piece = await readExactly(handle, path, done, Math.min(1 << 20, record.size - done))
       hash.update(piece)

@@ -55,7 +55,7 @@ export function parseStrictJson(bytes: Uint8Array, options: StrictJsonOptions): 
 function decode(bytes: Uint8Array, options: StrictJsonOptions): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch (cause) {
+  } catch {
     const offset = (options.fileOffset ?? 0) + firstInvalidByte(bytes)
     throw inputError(
       `${options.prefix}_NOT_UTF8`,
@@ -155,7 +155,10 @@ class Parser {
     const result: Json[] = []
     this.at++
     this.skip(blank)
-    if (this.text[this.at] === ']') return (this.at++, result)
+    if (this.text[this.at] === ']') {
+      this.at++
+      return result
+    }
     for (;;) {
       result.push(this.value())
       if (this.separator(']')) return result
@@ -166,7 +169,10 @@ class Parser {
     const result: JsonObject = Object.create(null)
     this.at++
     this.skip(blank)
-    if (this.text[this.at] === '}') return (this.at++, result)
+    if (this.text[this.at] === '}') {
+      this.at++
+      return result
+    }
     for (;;) {
       this.skip(blank)
       const start = this.at

@@ -9,7 +9,13 @@ import type { ModelDirectory } from './model.js'
  */
 export function nativeWeights(model: ModelDirectory, generated: readonly GeneratedTensor[] = []): Handle {
   const made = new Set(generated.map((tensor) => tensor.name))
-  const stored = [...model.tensors.values()].filter((tensor) => !made.has(tensor.name))
+  const stored = [...model.tensors.values()]
+    .filter((tensor) => !made.has(tensor.name))
     .map(({ name, dtype, shape, file, offset }) => ({ name, dtype, shape, file, offset }))
-  return callNative(() => addon().openWeights(model.files.map((file) => file.path), [...stored, ...generated]))
+  return callNative(() =>
+    addon().openWeights(
+      model.files.map((file) => file.path),
+      [...stored, ...generated],
+    ),
+  )
 }

@@ -14,17 +14,32 @@ const override = '--tokenizer base or --tokenizer reference says which one the m
  * @param chosen the tokenizer that was asked for by name: what differs is then noted, not refused
  * @throws WarpError PAIR_TOKENIZER when both have one and they differ, naming the part and, where one is found, a text
  */
-export async function compareTokenizers(base: string, reference: string, notes: string[], chosen?: TokenizerChoice): Promise<void> {
+export async function compareTokenizers(
+  base: string,
+  reference: string,
+  notes: string[],
+  chosen?: TokenizerChoice,
+): Promise<void> {
   for (const name of ['tokenizer.json', 'vocab.txt', 'vocab.json']) {
-    const [a, b] = await Promise.all([base, reference].map((dir) => readSmallFile(join(dir, name), largest).catch(missing)))
+    const [a, b] = await Promise.all(
+      [base, reference].map((dir) => readSmallFile(join(dir, name), largest).catch(missing)),
+    )
     if (a && b) {
-      const found = a.equals(b) ? undefined : name === 'tokenizer.json' ? await tokenizerDifference(join(base, name), join(reference, name)) : { part: 'vocabulary' }
+      const found = a.equals(b)
+        ? undefined
+        : name === 'tokenizer.json'
+          ? await tokenizerDifference(join(base, name), join(reference, name))
+          : { part: 'vocabulary' }
       if (found === undefined) return
       const shown = found.text === undefined ? '' : `: the text ${JSON.stringify(found.text)} gets other ids`
       const what = `base and reference have different tokenizers: "${found.part}" of ${name} differs${shown}`
       if (chosen === undefined) {
-        throw inputError('PAIR_TOKENIZER', what, { file: join(reference, name), found: found.part, text: found.text },
-          `Give the base model that the reference was fine-tuned from; ${override}.`)
+        throw inputError(
+          'PAIR_TOKENIZER',
+          what,
+          { file: join(reference, name), found: found.part, text: found.text },
+          `Give the base model that the reference was fine-tuned from; ${override}.`,
+        )
       }
       notes.push(`${what}; asked for: ${chosen}`)
       return
@@ -44,10 +59,19 @@ function missing(error: { code?: string }): undefined {
  * where neither has one. Which one it is, and who reads it, is noted.
  * @throws WarpError as `loadTokenizer`, TOKENIZER_MISSING for one that was asked for
  */
-export async function pairTokenizer(base: string, reference: string, notes: string[], chosen?: TokenizerChoice): Promise<Tokenizer | undefined> {
-  const places = chosen === undefined ? [reference, base] : [chosen === 'base' ? base : chosen === 'reference' ? reference : chosen]
+export async function pairTokenizer(
+  base: string,
+  reference: string,
+  notes: string[],
+  chosen?: TokenizerChoice,
+): Promise<Tokenizer | undefined> {
+  const places =
+    chosen === undefined ? [reference, base] : [chosen === 'base' ? base : chosen === 'reference' ? reference : chosen]
   for (const place of places) {
-    const there = await access(join(place, 'tokenizer.json')).then(() => true, () => false)
+    const there = await access(join(place, 'tokenizer.json')).then(
+      () => true,
+      () => false,
+    )
     if (!there && chosen === undefined) continue
     const tokenizer = await loadTokenizer(place)
     if (place !== reference) notes.push(`the tokenizer is that of ${place}`)

@@ -17,8 +17,12 @@ const textsOf = (all: DemoText[], domain: string, wanted: DemoText['part']): str
 
 /** Real texts of public-domain books that no demo model was trained on: 200 per domain. */
 export async function demoProbes(texts?: DemoText[]): Promise<{ text: string; domain: string }[]> {
-  const all = texts ?? await splitTexts()
-  return demoDomains.flatMap((domain) => textsOf(all, domain, 'probe').slice(0, probesPerDomain).map((text) => ({ text, domain })))
+  const all = texts ?? (await splitTexts())
+  return demoDomains.flatMap((domain) =>
+    textsOf(all, domain, 'probe')
+      .slice(0, probesPerDomain)
+      .map((text) => ({ text, domain })),
+  )
 }
 
 /** What `recover` is not told. */
@@ -33,11 +37,22 @@ export interface DemoTruth {
  * A training set of `count` texts, none of them a probe, whose mixture is drawn from the seed: flat over all mixtures
  * (Dirichlet(1)) that give every domain 3 %, are not close to equal shares and ask for no more texts than there are.
  */
-export async function demoSecret(seed: number, count: number, texts?: DemoText[]): Promise<{ truth: DemoTruth; training: LabelledTexts }> {
-  const all = texts ?? await splitTexts()
+export async function demoSecret(
+  seed: number,
+  count: number,
+  texts?: DemoText[],
+): Promise<{ truth: DemoTruth; training: LabelledTexts }> {
+  const all = texts ?? (await splitTexts())
   const pools = demoDomains.map((domain) => textsOf(all, domain, 'training'))
-  const drawn = sampleMixtures({ sampler: { dirichlet: 1 }, domains: pools.length, trials: 1000, seed, name: 'demo/mixture' })
-  const fits = (shares: number[]): boolean => unevenness(shares) >= leastUnevenness &&
+  const drawn = sampleMixtures({
+    sampler: { dirichlet: 1 },
+    domains: pools.length,
+    trials: 1000,
+    seed,
+    name: 'demo/mixture',
+  })
+  const fits = (shares: number[]): boolean =>
+    unevenness(shares) >= leastUnevenness &&
     shares.every((share, d) => share >= smallestShare && share * count <= pools[d].length)
   const counts = realisedCounts(drawn.find(fits)!, count)
   const rows = pools.flatMap((pool, d) => pool.map((text) => ({ text, d })))
@@ -47,8 +62,12 @@ export async function demoSecret(seed: number, count: number, texts?: DemoText[]
   return {
     truth: { domains: [...demoDomains], mixture: counts.map((n) => n / count), counts },
     training: {
-      texts: chosen.map(({ text }) => text), sources: chosen.map((_, i) => `training text ${i + 1}`),
-      label, labels: [...demoDomains], domain: label, domains: [...demoDomains],
+      texts: chosen.map(({ text }) => text),
+      sources: chosen.map((_, i) => `training text ${i + 1}`),
+      label,
+      labels: [...demoDomains],
+      domain: label,
+      domains: [...demoDomains],
     },
   }
 }

@@ -73,7 +73,12 @@ export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
 
   const base = demoBase()
   const recipe = parseRecipe({ ...demoTraining.recipe, seed })
-  const { steps, seconds, loss } = await trainOn(base, training, recipe, { output: reference, force: true, threads, ...control })
+  const { steps, seconds, loss } = await trainOn(base, training, recipe, {
+    output: reference,
+    force: true,
+    threads,
+    ...control,
+  })
   // The base was saved without a classification head, as most are.
   const models = { base, reference, baseHead: 'zeros' as const }
   const recovered = await recover({ ...models, probes: [probeFile], seed, threads, ...control })
@@ -81,16 +86,36 @@ export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
   const traced = await trace({ base, reference, probes: [probeFile, trainingFile], seed, threads, ...control })
   const last = loss.slice(-10)
   return {
-    folder, seed, models, training: { steps, seconds, loss: last.reduce((sum, value) => sum + value, 0) / last.length },
-    recovered, truth, errors: Object.fromEntries(errors), trace: judged(traced, truth, trainingFile),
+    folder,
+    seed,
+    models,
+    training: { steps, seconds, loss: last.reduce((sum, value) => sum + value, 0) / last.length },
+    recovered,
+    truth,
+    errors: Object.fromEntries(errors),
+    trace: judged(traced, truth, trainingFile),
   }
 }
 
-function judged({ result: { trainingTexts, texts, mixtures: [{ mixture }] }, members }: Traced, truth: DemoTruth, trainingFile: string): DemoTrace {
+function judged(
+  {
+    result: {
+      trainingTexts,
+      texts,
+      mixtures: [{ mixture }],
+    },
+    members,
+  }: Traced,
+  truth: DemoTruth,
+  trainingFile: string,
+): DemoTrace {
   const top = members.slice(0, Math.round(trainingTexts!.estimate))
   return {
-    candidates: Object.values(texts!).reduce((sum, { pool }) => sum + pool, 0), trainingTexts: trainingTexts!,
-    found: top.filter(({ source }) => source.startsWith(trainingFile)).length, mixture, error: meanError(mixture, truth),
+    candidates: Object.values(texts!).reduce((sum, { pool }) => sum + pool, 0),
+    trainingTexts: trainingTexts!,
+    found: top.filter(({ source }) => source.startsWith(trainingFile)).length,
+    mixture,
+    error: meanError(mixture, truth),
   }
 }
 

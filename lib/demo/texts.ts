@@ -21,9 +21,27 @@ const books: Record<string, string[]> = {
   psalms: ['Psalms'],
   gospels: ['Matthew', 'Mark', 'Luke', 'John'],
   letters: [
-    'Romans', '1 Corinthians', '2 Corinthians', 'Galatians', 'Ephesians', 'Philippians', 'Colossians',
-    '1 Thessalonians', '2 Thessalonians', '1 Timothy', '2 Timothy', 'Titus', 'Philemon', 'Hebrews', 'James',
-    '1 Peter', '2 Peter', '1 John', '2 John', '3 John', 'Jude',
+    'Romans',
+    '1 Corinthians',
+    '2 Corinthians',
+    'Galatians',
+    'Ephesians',
+    'Philippians',
+    'Colossians',
+    '1 Thessalonians',
+    '2 Thessalonians',
+    '1 Timothy',
+    '2 Timothy',
+    'Titus',
+    'Philemon',
+    'Hebrews',
+    'James',
+    '1 Peter',
+    '2 Peter',
+    '1 John',
+    '2 John',
+    '3 John',
+    'Jude',
   ],
 }
 
@@ -44,7 +62,10 @@ export async function splitTexts(): Promise<DemoText[]> {
   const domainOfBook = new Map(Object.entries(books).flatMap(([domain, names]) => names.map((name) => [name, domain])))
   const seen = new Set<string>()
   const add = (domain: string | null, raw: string): void => {
-    const text = raw.replace(/[#[\]]/g, '').trim().replace(/\s+/g, ' ')
+    const text = raw
+      .replace(/[#[\]]/g, '')
+      .trim()
+      .replace(/\s+/g, ' ')
     if (text.length < shortest || seen.has(text)) return
     seen.add(text)
     pools.get(domain)!.push(text)

@@ -11,7 +11,13 @@ export { scoreProbes } from './score.js'
 
 /** The session's forward passes and what follows from them. What is known only then joins its notes. */
 export async function scoreSession(session: Session): Promise<ScoreResult> {
-  const scores = await scoreProbes(session.pathHandle, session.model, session.packed, session.probes.domains.length, session.score)
+  const scores = await scoreProbes(
+    session.pathHandle,
+    session.model,
+    session.packed,
+    session.probes.domains.length,
+    session.score,
+  )
   if (!session.prepared) session.notes.push(...recordNotes(session.path, scores.record))
   return scores
 }
@@ -21,7 +27,8 @@ export function statisticsOf(session: Session, scores: ScoreResult): FootprintSt
   const { probes, packed, model, path, score, survey } = session
   const classes = session.pair.reference.architecture.labels
   const classOfDomain = probes.domains.map((name) => classes.indexOf(name))
-  const sameAsLabel = classOfDomain.every((c) => c >= 0) && packed.domain.every((d, i) => classOfDomain[d] === packed.label[i])
+  const sameAsLabel =
+    classOfDomain.every((c) => c >= 0) && packed.domain.every((d, i) => classOfDomain[d] === packed.label[i])
   const points = path.lambdas.length
   const c = model.labels
   const referenceLogits = new Float64Array(packed.label.length * c)
@@ -30,9 +37,18 @@ export function statisticsOf(session: Session, scores: ScoreResult): FootprintSt
   }
   const names = score.scope === 'top' ? /^(classifier|pooler)\./ : /^(classifier|score)\./
   return {
-    domains: probes.domains, classes, classOfDomain: sameAsLabel ? Int32Array.from(classOfDomain) : null,
-    lambdas: Float64Array.from(path.lambdas), domain: packed.domain, label: packed.label, loss: scores.loss, alignment: scores.alignment,
-    referenceLogits, gradients: scores.gradients, path: path.family, scope: score.scope,
+    domains: probes.domains,
+    classes,
+    classOfDomain: sameAsLabel ? Int32Array.from(classOfDomain) : null,
+    lambdas: Float64Array.from(path.lambdas),
+    domain: packed.domain,
+    label: packed.label,
+    loss: scores.loss,
+    alignment: scores.alignment,
+    referenceLogits,
+    gradients: scores.gradients,
+    path: path.family,
+    scope: score.scope,
     displacementNorm: Math.hypot(...survey.filter(({ name }) => names.test(name)).map(({ deltaNorm }) => deltaNorm)),
   }
 }
@@ -63,9 +79,17 @@ export async function footprint(options: FootprintOptions): Promise<FootprintRes
     const scores = await scoreSession(session)
     watch.lap('score')
     return {
-      schema: 'warp.footprint/1', domains: domainsOf(session), lambdas: session.path.lambdas, scope: session.score.scope,
-      footprint: footprintOf(statisticsOf(session, scores)), seed: session.seed, device: session.device.name, inputs: session.inputs,
-      timings: { ...session.timings, ...watch.timings }, notes: session.notes, alignment: scores.alignment,
+      schema: 'warp.footprint/1',
+      domains: domainsOf(session),
+      lambdas: session.path.lambdas,
+      scope: session.score.scope,
+      footprint: footprintOf(statisticsOf(session, scores)),
+      seed: session.seed,
+      device: session.device.name,
+      inputs: session.inputs,
+      timings: { ...session.timings, ...watch.timings },
+      notes: session.notes,
+      alignment: scores.alignment,
     }
   } finally {
     session.close()

@@ -6,5 +6,9 @@ export function npy(values: Float64Array, shape: number[]): Buffer {
   const head = Buffer.alloc(10)
   head.write('\x93NUMPY\x01\x00', 'latin1')
   head.writeUInt16LE(padded.length, 8)
-  return Buffer.concat([head, Buffer.from(padded, 'latin1'), Buffer.from(values.buffer, values.byteOffset, values.byteLength)])
+  return Buffer.concat([
+    head,
+    Buffer.from(padded, 'latin1'),
+    Buffer.from(values.buffer, values.byteOffset, values.byteLength),
+  ])
 }

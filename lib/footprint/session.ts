@@ -6,7 +6,14 @@ import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
-import { packProbes, readLabelMap, readProbes, type PackedProbes, type ProbeOptions, type ProbeSet } from '../text/index.js'
+import {
+  packProbes,
+  readLabelMap,
+  readProbes,
+  type PackedProbes,
+  type ProbeOptions,
+  type ProbeSet,
+} from '../text/index.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
 import { modelRequest, planProbes, type ScoreOptions } from './score.js'
@@ -14,7 +21,11 @@ import { modelRequest, planProbes, type ScoreOptions } from './score.js'
 export type Scope = 'head' | 'top'
 
 /** Options of `footprint` and `recover`: the command line's, in camelCase. */
-export interface FootprintOptions extends RunOptions, PathOptions, DeviceOptions, Omit<ProbeOptions, 'labelMap' | 'seed'> {
+export interface FootprintOptions
+  extends RunOptions,
+    PathOptions,
+    DeviceOptions,
+    Omit<ProbeOptions, 'labelMap' | 'seed'> {
   base: string
   reference: string
   /** files, folders, `-` for JSONL on stdin */
@@ -97,10 +108,8 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   const maxLength = chooseMaxLength(options.maxLength, model)
   const tokenizer = await loadTokenizer(options.reference).catch((error) => loadTokenizerOf(options.base, error))
   watch.lap('open')
-  const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
-  const control = { signal, onProgress }
-  const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels: pair.reference.architecture.labels }, control)
-  const packed = await packProbes(probes, tokenizer, { maxLength, truncate: options.truncate ?? true, vocabularySize: model.vocabularySize }, control)
+  const { labels } = pair.reference.architecture
+  const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, model.vocabularySize)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -111,9 +120,12 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     base.close()
   }
   try {
-    const other = reference = nativeWeights(pair.reference)
+    const other = (reference = nativeWeights(pair.reference))
     const threads = options.threads ?? os.availableParallelism()
-    const survey = await runTask((report) => addon().survey(base, other, threads, report), 'survey', 'elements', { signal, onProgress })
+    const survey = await runTask((report) => addon().survey(base, other, threads, report), 'survey', 'elements', {
+      signal,
+      onProgress,
+    })
     checkSurvey(survey, pair)
     watch.lap('survey')
     const prepared = !chosen.request // on a GPU the path's constants are found there
@@ -121,7 +133,13 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     closePath = path.close
     watch.lap('path')
     const score: ScoreOptions = {
-      scope, gradients, threads, memory: options.memory ?? 2 ** 31, device: chosen.request, signal, onProgress,
+      scope,
+      gradients,
+      threads,
+      memory: options.memory ?? 2 ** 31,
+      device: chosen.request,
+      signal,
+      onProgress,
     }
     const { device, result: plan } = await attemptOn(chosen, options, (request) => {
       score.device = request
@@ -130,11 +148,44 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     const inputs = await hashInputs(pair, probes, options)
     watch.lap('hash')
     const notes = [...path.notes, ...probes.notes, ...truncationNotes(probes, packed, maxLength), ...device.notes]
-    return { pair, tokenizer, probes, packed, model, path: path.request, pathHandle: path.handle, prepared, survey, score, plan, seed, maxLength, device, inputs, notes, timings: watch.timings, close }
+    return {
+      pair,
+      tokenizer,
+      probes,
+      packed,
+      model,
+      path: path.request,
+      pathHandle: path.handle,
+      prepared,
+      survey,
+      score,
+      plan,
+      seed,
+      maxLength,
+      device,
+      inputs,
+      notes,
+      timings: watch.timings,
+      close,
+    }
   } catch (error) {
     close()
     throw error
   }
+}
+
+async function openProbes(
+  options: FootprintOptions,
+  labels: string[],
+  tokenizer: Tokenizer,
+  maxLength: number,
+  vocabularySize: number,
+) {
+  const { signal, onProgress, seed = 0, truncate = true } = options
+  const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+  const control = { signal, onProgress }
+  const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels }, control)
+  return { probes, packed: await packProbes(probes, tokenizer, { maxLength, truncate, vocabularySize }, control) }
 }
 
 function checkNumbers({ threads, memory, deviceMemory, seed }: FootprintOptions): void {
@@ -151,20 +202,35 @@ async function loadTokenizerOf(base: string, error: unknown) {
 
 function chooseScope(scope: Scope = 'head', model: ModelRequest): Scope {
   if (scope !== 'head' && scope !== 'top') {
-    throw usageError('SCOPE_UNSUPPORTED', `scope ${JSON.stringify(scope)} is not offered`, { expected: ['head', 'top'] }, 'head, or top for BERT')
+    throw usageError(
+      'SCOPE_UNSUPPORTED',
+      `scope ${JSON.stringify(scope)} is not offered`,
+      { expected: ['head', 'top'] },
+      'head, or top for BERT',
+    )
   }
-  if (scope === 'top' && model.kind !== 'bert') throw usageError('SCOPE_UNSUPPORTED', `scope top needs a pooler; ${model.kind} has none`, {}, '--scope head')
+  if (scope === 'top' && model.kind !== 'bert')
+    throw usageError('SCOPE_UNSUPPORTED', `scope top needs a pooler; ${model.kind} has none`, {}, '--scope head')
   return scope
 }
 
 function chooseMaxLength(asked: number | undefined, model: ModelRequest): number {
   if (asked === undefined) return Math.min(256, model.maxPositions)
   if (!Number.isInteger(asked) || asked < 1) {
-    throw usageError('MAX_LENGTH_RANGE', `max length must be a whole number of at least 1, not ${asked}`, { found: asked }, '--max-length 256')
+    throw usageError(
+      'MAX_LENGTH_RANGE',
+      `max length must be a whole number of at least 1, not ${asked}`,
+      { found: asked },
+      '--max-length 256',
+    )
   }
   if (asked > model.maxPositions) {
-    throw inputError('MAX_LENGTH_RANGE', `max length ${asked} exceeds the model's ${model.maxPositions} positions`, { found: asked, expected: model.maxPositions },
-      `--max-length ${model.maxPositions}`)
+    throw inputError(
+      'MAX_LENGTH_RANGE',
+      `max length ${asked} exceeds the model's ${model.maxPositions} positions`,
+      { found: asked, expected: model.maxPositions },
+      `--max-length ${model.maxPositions}`,
+    )
   }
   return asked
 }
@@ -173,12 +239,20 @@ function checkSurvey(survey: TensorSurvey[], pair: ModelPair): void {
   for (const { name, nonFinite } of survey) {
     if (!nonFinite) continue
     const { dir, tensors } = pair[nonFinite.side]
-    throw inputError('NOT_FINITE', `${dir}: tensor ${name} has NaN or infinity at element ${nonFinite.index}`,
-      { file: dir, tensor: tensors.get(name)?.storedName ?? name, offset: nonFinite.index }, 'the checkpoint is damaged or its training diverged')
+    throw inputError(
+      'NOT_FINITE',
+      `${dir}: tensor ${name} has NaN or infinity at element ${nonFinite.index}`,
+      { file: dir, tensor: tensors.get(name)?.storedName ?? name, offset: nonFinite.index },
+      'the checkpoint is damaged or its training diverged',
+    )
   }
   if (survey.every(({ changed }) => changed === 0)) {
-    throw inputError('NO_SIGNAL', 'base and reference have the same weights: there is nothing to explain', { file: pair.reference.dir },
-      'give the fine-tuned model as the reference')
+    throw inputError(
+      'NO_SIGNAL',
+      'base and reference have the same weights: there is nothing to explain',
+      { file: pair.reference.dir },
+      'give the fine-tuned model as the reference',
+    )
   }
 }
 
@@ -189,13 +263,21 @@ function truncationNotes(probes: ProbeSet, packed: PackedProbes, maxLength: numb
   return [`${cut} of ${probes.texts.length} texts were longer than ${maxLength} tokens and cut off (${by})`]
 }
 
-async function hashInputs(pair: ModelPair, probes: ProbeSet, { signal, onProgress }: RunOptions): Promise<InputRecord[]> {
+async function hashInputs(
+  pair: ModelPair,
+  probes: ProbeSet,
+  { signal, onProgress }: RunOptions,
+): Promise<InputRecord[]> {
   const files = (['base', 'reference'] as const).flatMap((role) => pair[role].files.map((file) => ({ role, ...file })))
   const total = files.reduce((sum, { size }) => sum + size, 0)
   const records: InputRecord[] = []
   let before = 0
   for (const { role, path: file, size } of files) {
-    const sha256 = await fileSha256(file, { signal, onProgress: onProgress && (({ done }) => onProgress({ phase: 'hash', done: before + done, total, unit: 'bytes' })) })
+    const sha256 = await fileSha256(file, {
+      signal,
+      onProgress:
+        onProgress && (({ done }) => onProgress({ phase: 'hash', done: before + done, total, unit: 'bytes' })),
+    })
     records.push({ role, path: path.normalize(file), size, sha256 })
     before += size
   }

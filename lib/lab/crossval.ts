@@ -33,7 +33,9 @@ export function absoluteError(estimate: ArrayLike<number>, truth: ArrayLike<numb
 /** n, the fold of each trial: shuffled, sizes equal or one apart. */
 export function foldsOf(n: number, folds: number, seed: number, name = 'lab/folds'): Int32Array {
   const fold = new Int32Array(n)
-  new Random(seed, name).permutation(n).forEach((trial, i) => { fold[trial] = Math.floor((i * folds) / n) })
+  new Random(seed, name).permutation(n).forEach((trial, i) => {
+    fold[trial] = Math.floor((i * folds) / n)
+  })
   return fold
 }
 
@@ -41,11 +43,22 @@ export function foldsOf(n: number, folds: number, seed: number, name = 'lab/fold
  * For every trial of fold f, the shares by a model that was fitted, its setting included, on the other folds alone.
  * @returns by number of the trial; holes elsewhere
  */
-export async function predictFold(learner: Learner, examples: Example[], options: CrossValidation, f: number): Promise<number[][]> {
+export async function predictFold(
+  learner: Learner,
+  examples: Example[],
+  options: CrossValidation,
+  f: number,
+): Promise<number[][]> {
   const fold = foldsOf(examples.length, options.folds, options.seed)
-  const { predict } = await selectAndFit(learner, examples.filter((_, i) => fold[i] !== f), options)
+  const { predict } = await selectAndFit(
+    learner,
+    examples.filter((_, i) => fold[i] !== f),
+    options,
+  )
   const shares: number[][] = []
-  examples.forEach(({ summary }, i) => { if (fold[i] === f) shares[i] = [...predict(summary)] })
+  examples.forEach(({ summary }, i) => {
+    if (fold[i] === f) shares[i] = [...predict(summary)]
+  })
   return shares
 }
 
@@ -57,7 +70,9 @@ export interface Selected extends Fitted {
 
 /** Chooses the setting that errs least on folds of these examples, and fits it on all of them. */
 export async function selectAndFit(
-  learner: Learner, examples: Example[], { seed, signal, onFit }: Omit<CrossValidation, 'folds'>,
+  learner: Learner,
+  examples: Example[],
+  { seed, signal, onFit }: Omit<CrossValidation, 'folds'>,
 ): Promise<Selected> {
   const fold = foldsOf(examples.length, SELECTION_FOLDS, seed, 'lab/selection')
   let best: { candidate: Candidate; error: number } | null = null

@@ -38,7 +38,7 @@ function runChild(run: ExecutorRun, index: number): Promise<TaskEnd> {
       error = said.error ?? error
       done ||= said.done === true
     })
-    child.stderr!.setEncoding('utf8').on('data', (text: string) => complaint = (complaint + text).slice(-2000))
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-2000)))
     const finish = (how: string): void => {
       run.signal?.removeEventListener('abort', stop)
       if (done) resolve({ index })

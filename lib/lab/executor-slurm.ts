@@ -15,7 +15,10 @@ import { died, taskCommand, taskEnvironment, type Executor, type ExecutorRun, ty
 export class SlurmExecutor implements Executor {
   readonly name = 'slurm'
   /** @param most tasks at a time; default: what the cluster gives */
-  constructor(readonly most?: number, readonly pollSeconds = 5) {}
+  constructor(
+    readonly most?: number,
+    readonly pollSeconds = 5,
+  ) {}
 
   async run(run: ExecutorRun): Promise<void> {
     if (run.tasks.length === 0) return
@@ -25,7 +28,7 @@ export class SlurmExecutor implements Executor {
     const open = new Set(run.tasks)
     while (open.size > 0) {
       await sleep(this.pollSeconds * 1000, undefined, { signal: run.signal }).catch(() => undefined)
-      if (run.signal?.aborted) return void await call('scancel', [job])
+      if (run.signal?.aborted) return void (await call('scancel', [job]))
       const queued = await queuedTasks(job)
       if (!queued) continue // the controller does not answer now
       for (const index of [...open].filter((task) => !queued.has(task))) {
@@ -38,15 +41,33 @@ export class SlurmExecutor implements Executor {
   /** @returns the job's id */
   async #submit(run: ExecutorRun, logs: string): Promise<string> {
     const index = '"$SLURM_ARRAY_TASK_ID"'
-    const command = taskCommand(run, index).map((word) => (word === index ? word : `'${word.replaceAll('\'', '\'\\\'\'')}'`))
+    const command = taskCommand(run, index).map((word) =>
+      word === index ? word : `'${word.replaceAll("'", "'\\''")}'`,
+    )
     const array = `${run.tasks.join(',')}${this.most === undefined ? '' : `%${this.most}`}`
-    const { code, stdout, stderr } = await call('sbatch', [
-      '--parsable', '--job-name=warp-lab', `--array=${array}`, '--requeue', '--nodes=1', '--ntasks=1', `--cpus-per-task=${run.threads}`,
-      `--output=${path.join(logs, '%A_%a.out')}`, '--open-mode=append', `--wrap=exec ${command.join(' ')}`,
-    ], taskEnvironment(run))
+    const { code, stdout, stderr } = await call(
+      'sbatch',
+      [
+        '--parsable',
+        '--job-name=warp-lab',
+        `--array=${array}`,
+        '--requeue',
+        '--nodes=1',
+        '--ntasks=1',
+        `--cpus-per-task=${run.threads}`,
+        `--output=${path.join(logs, '%A_%a.out')}`,
+        '--open-mode=append',
+        `--wrap=exec ${command.join(' ')}`,
+      ],
+      taskEnvironment(run),
+    )
     if (code === 0) return stdout.trim().split(';')[0]
-    throw resourceError('SLURM_REFUSED', `sbatch: ${stderr.trim() || `exit ${code}`}`, { found: stderr.trim() },
-      'set what your cluster asks for: SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT, …')
+    throw resourceError(
+      'SLURM_REFUSED',
+      `sbatch: ${stderr.trim() || `exit ${code}`}`,
+      { found: stderr.trim() },
+      'set what your cluster asks for: SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT, …',
+    )
   }
 }
 
@@ -57,7 +78,11 @@ async function queuedTasks(job: string): Promise<Set<number> | undefined> {
   const tasks = [...stdout.matchAll(/^\s*(\d+) (.*)$/gm)].map(([, index, reason]) => [index, reason])
   // Slurm holds what a node failed to start until somebody releases it: as good as dead
   const held = tasks.filter(([, reason]) => /requeued.held/i.test(reason)).map(([index]) => index)
-  if (held.length > 0) await call('scancel', held.map((index) => `${job}_${index}`))
+  if (held.length > 0)
+    await call(
+      'scancel',
+      held.map((index) => `${job}_${index}`),
+    )
   return new Set(tasks.filter(([index]) => !held.includes(index)).map(([index]) => Number(index)))
 }
 
@@ -74,11 +99,22 @@ async function endOf(index: number, log: string): Promise<TaskEnd> {
 }
 
 /** @throws SLURM_MISSING */
-function call(command: string, args: string[], env = process.env): Promise<{ code: number; stdout: string; stderr: string }> {
+function call(
+  command: string,
+  args: string[],
+  env = process.env,
+): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
     execFile(command, args, { env, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
       if ((error as NodeJS.ErrnoException | null)?.code === 'ENOENT') {
-        reject(resourceError('SLURM_MISSING', `there is no ${command} on this machine`, { expected: command }, 'run this where jobs are submitted to Slurm, or leave out --executor'))
+        reject(
+          resourceError(
+            'SLURM_MISSING',
+            `there is no ${command} on this machine`,
+            { expected: command },
+            'run this where jobs are submitted to Slurm, or leave out --executor',
+          ),
+        )
       } else resolve({ code: error ? Number(error.code) || 1 : 0, stdout, stderr })
     })
   })

@@ -38,9 +38,19 @@ export interface Executor {
  * The command of one task: `node worker.js LAB INDEX THREADS [MEMORY]`; exit code 0: its trial.json is there. Without a
  * channel to a parent, the last line on stdout is {"done":true} or {"error":{"code","message"}}.
  */
-export function taskCommand({ lab, threads, memory }: Pick<ExecutorRun, 'lab' | 'threads' | 'memory'>, index: number | string): string[] {
+export function taskCommand(
+  { lab, threads, memory }: Pick<ExecutorRun, 'lab' | 'threads' | 'memory'>,
+  index: number | string,
+): string[] {
   const worker = path.join(__dirname, 'worker.js')
-  return [process.execPath, worker, path.resolve(lab), String(index), String(threads), ...(memory === undefined ? [] : [String(memory)])]
+  return [
+    process.execPath,
+    worker,
+    path.resolve(lab),
+    String(index),
+    String(threads),
+    ...(memory === undefined ? [] : [String(memory)]),
+  ]
 }
 
 /** For any BLAS a task may load: it keeps to the task's own threads. */

@@ -21,7 +21,8 @@ export async function fitProjectors(all: Trial[], options: FitOptions = {}): Pro
   const { domains, trials, paths } = trialSet(all)
   requireTrials(trials.length, SELECTION_FOLDS)
   const jobs = paths.flatMap((path) =>
-    learnersFor(path.examples, { seed, deviations, signal }).map((learner) => ({ ...path, learner })))
+    learnersFor(path.examples, { seed, deviations, signal }).map((learner) => ({ ...path, learner })),
+  )
   const total = jobs.reduce((sum, { learner }) => sum + selectionFits(learner.candidates.length), 0)
   let done = 0
   const onFit = () => onProgress?.({ phase: 'fit', done: ++done, total, unit: 'fits' })
@@ -29,7 +30,12 @@ export async function fitProjectors(all: Trial[], options: FitOptions = {}): Pro
   for (const { learner, examples, path, lambdas, scope } of jobs) {
     const { model, chosen, error } = await selectAndFit(learner, examples, { seed, signal, onFit })
     projectors.push({
-      schema: 'warp.projector/1', domains, path, lambdas, scope, model,
+      schema: 'warp.projector/1',
+      domains,
+      path,
+      lambdas,
+      scope,
+      model,
       training: { trials: trials.length, seed, chosen, error },
     })
   }

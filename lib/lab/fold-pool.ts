@@ -21,16 +21,23 @@ export type FoldMessage = { fitted: true } | { shares: number[][] }
  * The tasks on as many threads as there are cores; what `predictFold` gives for each, in their order.
  * @throws the signal's reason
  */
-export async function predictFolds(tasks: FoldTask[], { signal, onFit }: { signal?: AbortSignal; onFit?: () => void }): Promise<number[][][]> {
+export async function predictFolds(
+  tasks: FoldTask[],
+  { signal, onFit }: { signal?: AbortSignal; onFit?: () => void },
+): Promise<number[][][]> {
   const results: number[][][] = []
   const queue = [...tasks.keys()]
-  const workers = Array.from({ length: Math.min(os.availableParallelism(), tasks.length) }, () => new Worker(path.join(__dirname, 'fold-worker.js')))
-  const run = (worker: Worker, task: FoldTask): Promise<number[][]> => new Promise((resolve, reject) => {
-    worker.removeAllListeners()
-    worker.on('message', (message: FoldMessage) => ('shares' in message ? resolve(message.shares) : onFit?.()))
-    worker.on('error', reject)
-    worker.postMessage(task)
-  })
+  const workers = Array.from(
+    { length: Math.min(os.availableParallelism(), tasks.length) },
+    () => new Worker(path.join(__dirname, 'fold-worker.js')),
+  )
+  const run = (worker: Worker, task: FoldTask): Promise<number[][]> =>
+    new Promise((resolve, reject) => {
+      worker.removeAllListeners()
+      worker.on('message', (message: FoldMessage) => ('shares' in message ? resolve(message.shares) : onFit?.()))
+      worker.on('error', reject)
+      worker.postMessage(task)
+    })
   let stop = (): void => {}
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(signal!.reason as Error)

@@ -1,6 +1,13 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
-import { openSession, scoreProbes, scoreSession, statisticsOf, type FootprintOptions, type Session } from '../footprint/index.js'
+import {
+  openSession,
+  scoreProbes,
+  scoreSession,
+  statisticsOf,
+  type FootprintOptions,
+  type Session,
+} from '../footprint/index.js'
 import type { RunOptions } from '../native/task.js'
 import { openPairPath } from '../paths/index.js'
 import { packProbes } from '../text/index.js'
@@ -56,19 +63,35 @@ export async function footprintsOf(plan: Planned, options: FootprintsOptions): P
   return { footprints, pool: pool!, scoreSeconds }
 }
 
-async function sessionOptions(plan: Planned, { points, ...family }: Planned['paths'][number], options: FootprintsOptions): Promise<FootprintOptions> {
+async function sessionOptions(
+  plan: Planned,
+  { points, ...family }: Planned['paths'][number],
+  options: FootprintsOptions,
+): Promise<FootprintOptions> {
   const { reference, probes, threads, memory, signal, onProgress } = options
   const real = family.path === 'trajectory'
   return {
-    ...family, ...(real ? { checkpoint: await checkpointsOf(reference) } : { points: points as number | undefined }),
-    base: plan.base.path, reference, probes: [probes], baseHead: plan.baseHead ?? undefined, scope: plan.scope, device: 'cpu',
-    maxLength: parseRecipe(plan.recipe).maxLength, threads, memory, signal, onProgress,
+    ...family,
+    ...(real ? { checkpoint: await checkpointsOf(reference) } : { points: points as number | undefined }),
+    base: plan.base.path,
+    reference,
+    probes: [probes],
+    baseHead: plan.baseHead ?? undefined,
+    scope: plan.scope,
+    device: 'cpu',
+    maxLength: parseRecipe(plan.recipe).maxLength,
+    threads,
+    memory,
+    signal,
+    onProgress,
   }
 }
 
 /** The checkpoints a training left behind, in order. */
 async function checkpointsOf(model: string): Promise<string[]> {
-  const steps = (await readdir(model)).map((name) => Number(/^checkpoint-(\d+)$/.exec(name)?.[1])).filter((step) => step > 0)
+  const steps = (await readdir(model))
+    .map((name) => Number(/^checkpoint-(\d+)$/.exec(name)?.[1]))
+    .filter((step) => step > 0)
   return steps.sort((a, b) => a - b).map((step) => path.join(model, `checkpoint-${step}`))
 }
 
@@ -77,13 +100,26 @@ async function withTrained(pool: PoolLosses, trained: LabelledTexts, session: Se
   if (trained.texts.length === 0) return pool
   const { pair, tokenizer, model, maxLength, score } = session
   const { texts, domain } = trained
-  const packed = await packProbes(asProbes(trained), tokenizer, { maxLength, truncate: true, vocabularySize: model.vocabularySize }, score)
+  const packed = await packProbes(
+    asProbes(trained),
+    tokenizer,
+    { maxLength, truncate: true, vocabularySize: model.vocabularySize },
+    score,
+  )
   const ends = await openPairPath(pair, { path: 'linear', points: 1, forward: true })
   try {
     // all as one domain: some may have no text
-    const { loss } = await scoreProbes(ends.handle, model, { ...packed, domain: domain.map(() => 0) }, 1, { ...score, scope: 'head', gradients: false })
+    const { loss } = await scoreProbes(ends.handle, model, { ...packed, domain: domain.map(() => 0) }, 1, {
+      ...score,
+      scope: 'head',
+      gradients: false,
+    })
     const at = (point: number): number[] => texts.map((_, i) => loss[3 * i + point])
-    return { domain: [...Array.from(pool.domain), ...domain], base: [...Array.from(pool.base), ...at(0)], reference: [...Array.from(pool.reference), ...at(2)] }
+    return {
+      domain: [...Array.from(pool.domain), ...domain],
+      base: [...Array.from(pool.base), ...at(0)],
+      reference: [...Array.from(pool.reference), ...at(2)],
+    }
   } finally {
     ends.close()
   }

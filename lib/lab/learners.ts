@@ -1,5 +1,9 @@
 import {
-  equivariantSettings, equivariantSources, fitEquivariant, predictEquivariant, sharesOfSummary,
+  equivariantSettings,
+  equivariantSources,
+  fitEquivariant,
+  predictEquivariant,
+  sharesOfSummary,
 } from '../readouts/equivariant.js'
 import { fitMlp, learningRates, mlpPredictor } from '../readouts/mlp.js'
 import type { ProjectorDocument } from '../readouts/projector.js'

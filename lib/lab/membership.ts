@@ -28,7 +28,11 @@ export function poolScoresOf({ domain, loss, lambdas }: FootprintStatistics): Po
 }
 
 /** For each threshold, how many of a domain's texts lost more than that share of the loss they had at the base. */
-export function tallyMembers({ domain, base, reference }: PoolLosses, D: number, containsTraining: boolean): MemberTally {
+export function tallyMembers(
+  { domain, base, reference }: PoolLosses,
+  D: number,
+  containsTraining: boolean,
+): MemberTally {
   const pool = new Array<number>(D).fill(0)
   const above = pool.map(() => new Array<number>(thresholds.length).fill(0))
   for (let i = 0; i < domain.length; i++) {

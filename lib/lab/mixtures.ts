@@ -30,16 +30,31 @@ const MOST_SHARES = 4_000_000
  */
 export function sampleMixtures({ sampler, domains, trials, seed, name = 'lab/mixtures' }: MixtureOptions): number[][] {
   if (!Number.isInteger(domains) || domains < 2) {
-    throw usageError('OPTION_RANGE', `a mixture needs at least 2 domains, not ${domains}`, { found: domains }, 'data with two domains or more')
+    throw usageError(
+      'OPTION_RANGE',
+      `a mixture needs at least 2 domains, not ${domains}`,
+      { found: domains },
+      'data with two domains or more',
+    )
   }
   if (!Number.isInteger(trials) || trials < 1) {
-    throw usageError('OPTION_RANGE', `trials must be a whole number of at least 1, not ${trials}`, { found: trials }, '--trials 16')
+    throw usageError(
+      'OPTION_RANGE',
+      `trials must be a whole number of at least 1, not ${trials}`,
+      { found: trials },
+      '--trials 16',
+    )
   }
   const random = new Random(seed, name)
   if (sampler === 'paper') return spread(paperCandidates(random, domains, trials), trials, random)
   const alpha = sampler.dirichlet
   if (!(alpha > 0 && Number.isFinite(alpha))) {
-    throw usageError('OPTION_RANGE', `the α of Dirichlet(α) must be positive, not ${alpha}`, { found: alpha }, 'dirichlet:1')
+    throw usageError(
+      'OPTION_RANGE',
+      `the α of Dirichlet(α) must be positive, not ${alpha}`,
+      { found: alpha },
+      'dirichlet:1',
+    )
   }
   return Array.from({ length: trials }, () => [...random.dirichlet(new Float64Array(domains).fill(alpha))])
 }
@@ -66,10 +81,13 @@ function paperCandidates(random: Random, D: number, trials: number): number[][] 
     if (parts.every((part) => part >= SMALLEST_SHARE * total)) candidates.push(parts.map((part) => part / total))
   }
   if (candidates.length < trials) {
-    throw inputError('MIXTURE_SAMPLER_STUCK',
+    throw inputError(
+      'MIXTURE_SAMPLER_STUCK',
       `the paper's sampler gives ${D} domains at least ${SMALLEST_SHARE} each: ${candidates.length} mixtures in ` +
-      `${draws} draws, ${trials} wanted`, { expected: trials, found: candidates.length },
-      'use the Dirichlet sampler for so many domains')
+        `${draws} draws, ${trials} wanted`,
+      { expected: trials, found: candidates.length },
+      'use the Dirichlet sampler for so many domains',
+    )
   }
   return candidates
 }
@@ -85,7 +103,8 @@ function spread(candidates: number[][], trials: number, random: Random): number[
   })
   const chosen = Array.from({ length: trials }, (_, t) => {
     const target = Math.floor(((t + 0.5) * BINS) / trials)
-    const nearest = [...bins.keys()].filter((bin) => bins[bin].length > 0)
+    const nearest = [...bins.keys()]
+      .filter((bin) => bins[bin].length > 0)
       .sort((a, b) => Math.abs(a - target) - Math.abs(b - target) || a - b)[0]
     return bins[nearest].splice(random.below(bins[nearest].length), 1)[0]
   })
@@ -103,12 +122,20 @@ export function realisedCounts(shares: ArrayLike<number>, n: number): number[] {
 }
 
 /** Refuses a mixture that asks for more texts of a domain than the pool has. @throws MIXTURE_POOL_SMALL */
-export function checkPool(counts: ArrayLike<number>, pool: ArrayLike<number>, domains: string[], replace = false): void {
+export function checkPool(
+  counts: ArrayLike<number>,
+  pool: ArrayLike<number>,
+  domains: string[],
+  replace = false,
+): void {
   domains.forEach((name, d) => {
     if (counts[d] <= pool[d] || (replace && pool[d] > 0)) return
-    throw inputError('MIXTURE_POOL_SMALL', `the mixture asks for ${counts[d]} texts of "${name}", the pool has ${pool[d]}`,
+    throw inputError(
+      'MIXTURE_POOL_SMALL',
+      `the mixture asks for ${counts[d]} texts of "${name}", the pool has ${pool[d]}`,
       { domain: name, expected: counts[d], found: pool[d] },
-      pool[d] > 0 ? '--replace draws texts more than once; or train on fewer texts' : 'add texts of this domain')
+      pool[d] > 0 ? '--replace draws texts more than once; or train on fewer texts' : 'add texts of this domain',
+    )
   })
 }
 
@@ -118,9 +145,18 @@ export function checkPool(counts: ArrayLike<number>, pool: ArrayLike<number>, do
  * @throws MIXTURE_POOL_SMALL
  */
 export function drawTexts(
-  members: ArrayLike<number>[], counts: number[], domains: string[], random: Random, replace = false,
+  members: ArrayLike<number>[],
+  counts: number[],
+  domains: string[],
+  random: Random,
+  replace = false,
 ): Int32Array {
-  checkPool(counts, members.map(({ length }) => length), domains, replace)
+  checkPool(
+    counts,
+    members.map(({ length }) => length),
+    domains,
+    replace,
+  )
   const drawn = members.flatMap((texts, d) => {
     if (replace) return Array.from({ length: counts[d] }, () => texts[random.below(texts.length)])
     return [...random.permutation(texts.length).subarray(0, counts[d])].map((i) => texts[i])

@@ -11,11 +11,18 @@ const STEPS = 4
 const PROBES_PER_DOMAIN = 8
 
 /**
- * What the trials of a plan will take: trains a few steps and footprints a few probes, in a folder of its own below `folder`, which it removes.
+ * What the trials of a plan will take: trains a few steps and footprints a few probes, in a folder of its own below
+ * `folder`, which it removes.
  * @param rows a trial's texts
  * @throws WarpError of training and footprints, as a trial would
  */
-export async function estimate(plan: Decided, all: LabelledTexts, rows: Int32Array, folder: string, control: RunOptions): Promise<LabPlan['estimate']> {
+export async function estimate(
+  plan: Decided,
+  all: LabelledTexts,
+  rows: Int32Array,
+  folder: string,
+  control: RunOptions,
+): Promise<LabPlan['estimate']> {
   const threads = os.availableParallelism()
   const recipe = parseRecipe({ ...plan.recipe, seed: plan.trials[0].seed, epochs: 1 })
   const { output, probes, ...place } = await makePlace(plan, all, folder)
@@ -27,7 +34,11 @@ export async function estimate(plan: Decided, all: LabelledTexts, rows: Int32Arr
     const took: number[] = []
     let last = performance.now()
     const training = await trainOn(plan.base.path, pick(all, rows.subarray(0, pilotSteps * step)), recipe, {
-      output, dtype: plan.dtype, threads, saveSteps: trajectory ? 1 : undefined, signal: control.signal,
+      output,
+      dtype: plan.dtype,
+      threads,
+      saveSteps: trajectory ? 1 : undefined,
+      signal: control.signal,
       onProgress: ({ phase }) => {
         if (phase === 'train') took.push((performance.now() - last) / 1000)
         last = performance.now()
@@ -38,15 +49,29 @@ export async function estimate(plan: Decided, all: LabelledTexts, rows: Int32Arr
     const share = probes.count / plan.probes.length
     const trained = pick(all, rows.subarray(0, Math.ceil(share * rows.length)))
     const started = performance.now()
-    const { footprints, pool, scoreSeconds } = await footprintsOf(plan, { reference: output, probes: probes.file, trained, threads, signal: control.signal })
+    const { footprints, pool, scoreSeconds } = await footprintsOf(plan, {
+      reference: output,
+      probes: probes.file,
+      trained,
+      threads,
+      signal: control.signal,
+    })
     const openSeconds = (performance.now() - started) / 1000 - scoreSeconds
-    const facts = { index: 0, seed: 0, domains: plan.domains, counts: plan.trials[0].counts, recipe: { ...recipe }, timings: {} }
+    const facts = {
+      index: 0,
+      seed: 0,
+      domains: plan.domains,
+      counts: plan.trials[0].counts,
+      recipe: { ...recipe },
+      timings: {},
+    }
     const record = JSON.stringify(statisticsToTrial(facts, footprints, { containsTraining: true, pool })).length
     const model = await bytesOf(output)
     const steps = stepsOf(parseRecipe(plan.recipe), rows.length)
     const trial = { steps, trainSeconds: steps * secondsPerStep, footprintSeconds: openSeconds + scoreSeconds / share }
     return {
-      pilot: { threads, steps: training.steps, secondsPerStep, probes: probes.count, openSeconds, scoreSeconds }, trial,
+      pilot: { threads, steps: training.steps, secondsPerStep, probes: probes.count, openSeconds, scoreSeconds },
+      trial,
       seconds: plan.trials.length * (trial.trainSeconds + trial.footprintSeconds),
       bytes: {
         kept: plan.trials.length * (record + (plan.keep === 'weights' ? model : 0)),
@@ -72,10 +97,12 @@ async function makePlace(plan: Decided, all: LabelledTexts, below: string) {
 /** Of the files in a folder, and below it. */
 async function bytesOf(folder: string): Promise<number> {
   const names = await readdir(folder, { recursive: true })
-  const sizes = await Promise.all(names.map(async (name) => {
-    const found = await stat(path.join(folder, name))
-    return found.isFile() ? found.size : 0
-  }))
+  const sizes = await Promise.all(
+    names.map(async (name) => {
+      const found = await stat(path.join(folder, name))
+      return found.isFile() ? found.size : 0
+    }),
+  )
   return sizes.reduce((a, b) => a + b, 0)
 }
 

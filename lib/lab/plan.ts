@@ -18,7 +18,14 @@ const amount = z.number().min(0)
 
 const estimateSchema = z.strictObject({
   /** what was timed, on all cores of the machine that planned: seconds a step, and of so many probes along all paths */
-  pilot: z.strictObject({ threads: amount, steps: amount, secondsPerStep: amount, probes: amount, openSeconds: amount, scoreSeconds: amount }),
+  pilot: z.strictObject({
+    threads: amount,
+    steps: amount,
+    secondsPerStep: amount,
+    probes: amount,
+    openSeconds: amount,
+    scoreSeconds: amount,
+  }),
   /** seconds of one trial on those cores, of all trials */
   trial: z.strictObject({ steps: amount, trainSeconds: amount, footprintSeconds: amount }),
   seconds: amount,
@@ -28,7 +35,10 @@ const estimateSchema = z.strictObject({
 
 const planSchema = z.strictObject({
   schema: z.literal('warp.lab.plan/1'),
-  base: z.strictObject({ path: z.string(), files: z.array(z.strictObject({ path: z.string(), size: count, mtimeMs: z.number(), sha256: z.string() })) }),
+  base: z.strictObject({
+    path: z.string(),
+    files: z.array(z.strictObject({ path: z.string(), size: count, mtimeMs: z.number(), sha256: z.string() })),
+  }),
   data: z.strictObject({ files: z.array(z.string()), reading: loose, sha256: z.string(), texts: count }),
   labels: z.array(z.string()).min(2),
   domains: z.array(z.string()).min(2),
@@ -46,7 +56,9 @@ const planSchema = z.strictObject({
   keep: z.enum(['footprints', 'weights']),
   sampler: z.union([z.literal('paper'), z.strictObject({ dirichlet: z.number() })]),
   seed: count,
-  trials: z.array(z.strictObject({ index: count, seed: count, mixture: z.array(z.number()), counts: z.array(count) })).min(1),
+  trials: z
+    .array(z.strictObject({ index: count, seed: count, mixture: z.array(z.number()), counts: z.array(count) }))
+    .min(1),
   /** SHA-256 of all that is above: what decides the trials */
   digest: z.string(),
   estimate: estimateSchema,
@@ -64,7 +76,13 @@ export const trialsFolder = 'trials'
 /** Numbers of the texts that a trial is trained on, in the order they were drawn. */
 export function trialRows(plan: Decided, all: LabelledTexts, index: number): Int32Array {
   const { counts, seed } = checkIndex(plan, index)
-  return drawTexts(poolOf(membersOf(all), plan.probes, plan.pool), counts, plan.domains, new Random(seed, 'lab/texts'), plan.replace)
+  return drawTexts(
+    poolOf(membersOf(all), plan.probes, plan.pool),
+    counts,
+    plan.domains,
+    new Random(seed, 'lab/texts'),
+    plan.replace,
+  )
 }
 
 /** Of what decides the trials. */
@@ -85,7 +103,9 @@ export function poolOf(members: number[][], probes: number[], pool: LabPlan['poo
 
 /** The probes as JSONL with label and domain. */
 export function probeLines({ probes, labels, domains }: Decided, all: LabelledTexts): string {
-  return probes.map((row) => `${JSON.stringify({ text: all.texts[row], label: labels[all.label[row]], domain: domains[all.domain[row]] })}\n`).join('')
+  const line = (row: number): string =>
+    JSON.stringify({ text: all.texts[row], label: labels[all.label[row]], domain: domains[all.domain[row]] })
+  return probes.map((row) => `${line(row)}\n`).join('')
 }
 
 /** Reads a lab's plan. @throws WarpError PLAN_MISSING, PLAN_VERSION, PLAN_FORM, PLAN_EDITED */
@@ -97,17 +117,31 @@ export async function readPlan(folder: string): Promise<LabPlan> {
   const value = await readJsonFile(file, 'PLAN', 'make it again with warp lab plan')
   const found = (value as { schema?: unknown } | null)?.schema
   if (found !== 'warp.lab.plan/1') {
-    throw inputError('PLAN_VERSION', `${file}: the schema is ${describe(found)}, not "warp.lab.plan/1"`, { file, expected: 'warp.lab.plan/1', found: describe(found) },
-      'plan and run a lab with one version of warp')
+    throw inputError(
+      'PLAN_VERSION',
+      `${file}: the schema is ${describe(found)}, not "warp.lab.plan/1"`,
+      { file, expected: 'warp.lab.plan/1', found: describe(found) },
+      'plan and run a lab with one version of warp',
+    )
   }
   const parsed = planSchema.safeParse(value)
   if (!parsed.success) {
     const [issue] = parsed.error.issues
-    throw inputError('PLAN_FORM', `${file}: ${issue.path.join('.')}: ${issue.message}`, { file }, 'make it again with warp lab plan')
+    throw inputError(
+      'PLAN_FORM',
+      `${file}: ${issue.path.join('.')}: ${issue.message}`,
+      { file },
+      'make it again with warp lab plan',
+    )
   }
   const { digest, estimate: _, ...decided } = value as LabPlan
   if (digestOf(decided) !== digest) {
-    throw inputError('PLAN_EDITED', `${file}: was changed after it was made`, { file }, 'give warp lab plan other options instead')
+    throw inputError(
+      'PLAN_EDITED',
+      `${file}: was changed after it was made`,
+      { file },
+      'give warp lab plan other options instead',
+    )
   }
   return value as LabPlan
 }
@@ -117,8 +151,12 @@ export async function readPlanData({ data, labels }: LabPlan, control: RunOption
   const all = await readLabelledTexts(data.files, data.reading as LabelledTextsOptions, labels, control)
   const found = await textsSha256(all, control.signal)
   if (found !== data.sha256) {
-    throw inputError('DATA_CHANGED', `${data.files.join(', ')}: not the texts the plan was made from`, { file: data.files[0], expected: data.sha256, found },
-      'restore the files, or plan again')
+    throw inputError(
+      'DATA_CHANGED',
+      `${data.files.join(', ')}: not the texts the plan was made from`,
+      { file: data.files[0], expected: data.sha256, found },
+      'restore the files, or plan again',
+    )
   }
   return all
 }
@@ -128,19 +166,32 @@ export async function readPlanData({ data, labels }: LabPlan, control: RunOption
  * @param trust believes a file of the planned size and time, here and wherever else this process needs its hash
  * @throws WarpError BASE_CHANGED
  */
-export async function checkBase({ base }: LabPlan, { trust = false, signal }: RunOptions & { trust?: boolean } = {}): Promise<void> {
+export async function checkBase(
+  { base }: LabPlan,
+  { trust = false, signal }: RunOptions & { trust?: boolean } = {},
+): Promise<void> {
   if (trust) base.files.forEach(trustHash)
   const { files } = await openModel(base.path)
   for (const [i, { path: file }] of files.entries()) {
     const expected = base.files[i]?.sha256
-    if (await fileSha256(file, { signal }) === expected) continue
-    throw inputError('BASE_CHANGED', `${file}: not the weights the plan was made with`, { file, expected: expected ?? null }, 'restore the file, or plan again')
+    if ((await fileSha256(file, { signal })) === expected) continue
+    throw inputError(
+      'BASE_CHANGED',
+      `${file}: not the weights the plan was made with`,
+      { file, expected: expected ?? null },
+      'restore the file, or plan again',
+    )
   }
 }
 
 export function checkIndex(plan: Decided, index: number): LabPlan['trials'][number] {
   const trial = plan.trials[index]
-  if (!trial) throw usageError('TRIAL_INDEX', `there is no trial ${index}; the plan has ${plan.trials.length}`, { found: index, expected: plan.trials.length },
-    `an index from 0 to ${plan.trials.length - 1}`)
+  if (!trial)
+    throw usageError(
+      'TRIAL_INDEX',
+      `there is no trial ${index}; the plan has ${plan.trials.length}`,
+      { found: index, expected: plan.trials.length },
+      `an index from 0 to ${plan.trials.length - 1}`,
+    )
   return trial
 }

@@ -1,16 +1,41 @@
 import { readdir, readFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { fileSha256, openModel, writeFileAtomic, type BaseHead, type ModelDirectory, type WeightDtype } from '../checkpoint/index.js'
+import {
+  fileSha256,
+  openModel,
+  writeFileAtomic,
+  type BaseHead,
+  type ModelDirectory,
+  type WeightDtype,
+} from '../checkpoint/index.js'
 import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import type { RunOptions } from '../native/task.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
-import { needsHead, parseRecipe, readLabelledTexts, textsSha256, type LabelledTextsOptions, type RecipeOptions } from '../train/index.js'
+import {
+  needsHead,
+  parseRecipe,
+  readLabelledTexts,
+  textsSha256,
+  type LabelledTextsOptions,
+  type RecipeOptions,
+} from '../train/index.js'
 import { checkPool, realisedCounts, sampleMixtures, type Sampler } from './mixtures.js'
 import { estimate } from './pilot.js'
-import { digestOf, membersOf, planFile, poolOf, probeLines, probesFile, trialRows, trialsFolder, type Decided, type LabPlan } from './plan.js'
+import {
+  digestOf,
+  membersOf,
+  planFile,
+  poolOf,
+  probeLines,
+  probesFile,
+  trialRows,
+  trialsFolder,
+  type Decided,
+  type LabPlan,
+} from './plan.js'
 
 /** Options of `planLab`: the command line's, in camelCase. */
 export interface LabPlanOptions extends RunOptions, Omit<LabelledTextsOptions, 'seed'> {
@@ -50,26 +75,40 @@ export interface LabPlanOptions extends RunOptions, Omit<LabelledTextsOptions, '
 /**
  * Samples mixtures and texts, times a few steps and probes, and writes `plan.json` into the lab's folder. Same options,
  * same plan, but for the estimate.
- * @throws WarpError of models, texts, recipes and paths; MIXTURE_POOL_SMALL, PROBES_TOO_MANY, OUTPUT_EXISTS, PLAN_HAS_TRIALS,
- *   TRAINING_DIVERGED
+ * @throws WarpError of models, texts, recipes and paths; MIXTURE_POOL_SMALL, PROBES_TOO_MANY, OUTPUT_EXISTS,
+ *   PLAN_HAS_TRIALS, TRAINING_DIVERGED
  */
 export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
-  const { base: dir, data, output, trials = 16, texts: size = 800, sampler = 'paper', pool = 'disjoint', replace = false, seed = 0 } = options
-  const { scope = 'head', dtype = 'F16', keep = 'footprints', probesPerDomain = 60, paths = [{ points: 5 }], signal, onProgress, force } = options
+  const {
+    base: dir,
+    data,
+    output,
+    trials = 16,
+    texts: size = 800,
+    sampler = 'paper',
+    pool = 'disjoint',
+    replace = false,
+    seed = 0,
+  } = options
+  const {
+    scope = 'head',
+    dtype = 'F16',
+    keep = 'footprints',
+    probesPerDomain = 60,
+    paths = [{ points: 5 }],
+    signal,
+    onProgress,
+    force,
+  } = options
   const base = await openModel(dir)
   const recipe = parseRecipe(options.recipe ?? {})
-  for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family) // its checkpoints are yet to be made
+  // a trajectory's checkpoints are yet to be made
+  for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family)
   const reading = readingOf(options)
   const all = await readLabelledTexts(data, reading, base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all
   const members = membersOf(all)
-  const probes = members.flatMap((rows, d) => {
-    if (rows.length < probesPerDomain + 1) {
-      throw inputError('PROBES_TOO_MANY', `${probesPerDomain} probes of "${domains[d]}" are asked for; there are ${rows.length} texts`,
-        { domain: domains[d], expected: probesPerDomain, found: rows.length }, '--probes-per-domain with a smaller number')
-    }
-    return [...new Random(seed, 'lab/probes', d).permutation(rows.length).subarray(0, probesPerDomain)].map((i) => rows[i])
-  }).sort((a, b) => a - b)
+  const probes = drawProbes(members, domains, probesPerDomain, seed)
   const room = poolOf(members, probes, pool).map((rows) => rows.length)
   const mixtures = sampleMixtures({ sampler, domains: domains.length, trials, seed })
   const seeds = new Random(seed, 'lab/trials')
@@ -78,21 +117,67 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
     checkPool(counts, room, domains, replace)
     return { index, seed: seeds.uint32(), mixture: [...mixture], counts }
   })
-  const decided: Decided = JSON.parse(JSON.stringify({
-    schema: 'warp.lab.plan/1',
-    base: { path: path.resolve(dir), files: await baseFiles(base, { signal }) },
-    data: { files: data.map((file) => path.resolve(file)), reading, sha256: await textsSha256(all, signal), texts: all.texts.length },
-    labels, domains, counts: members.map((rows) => rows.length), pool, replace, probes, recipe, paths, scope,
-    baseHead: needsHead(base, labels) ? options.baseHead ?? 'zeros' : null, dtype, keep, sampler, seed, trials: planned,
-  }))
+  const decided: Decided = JSON.parse(
+    JSON.stringify({
+      schema: 'warp.lab.plan/1',
+      base: { path: path.resolve(dir), files: await baseFiles(base, { signal }) },
+      data: {
+        files: data.map((file) => path.resolve(file)),
+        reading,
+        sha256: await textsSha256(all, signal),
+        texts: all.texts.length,
+      },
+      labels,
+      domains,
+      counts: members.map((rows) => rows.length),
+      pool,
+      replace,
+      probes,
+      recipe,
+      paths,
+      scope,
+      baseHead: needsHead(base, labels) ? (options.baseHead ?? 'zeros') : null,
+      dtype,
+      keep,
+      sampler,
+      seed,
+      trials: planned,
+    }),
+  )
   const digest = digestOf(decided)
   if (!options.dryRun) await claimFolder(output, digest, force)
   const rows = trialRows(decided, all, 0)
-  const plan: LabPlan = { ...decided, digest, estimate: await estimate(decided, all, rows, options.dryRun ? os.tmpdir() : output, { signal, onProgress }) }
+  const plan: LabPlan = {
+    ...decided,
+    digest,
+    estimate: await estimate(decided, all, rows, options.dryRun ? os.tmpdir() : output, { signal, onProgress }),
+  }
   if (options.dryRun) return plan
   await writeFileAtomic(path.join(output, planFile), `${JSON.stringify(plan, null, 1)}\n`, { force })
   await writeFileAtomic(path.join(output, probesFile), probeLines(plan, all), { force: true })
   return plan
+}
+
+/** Rows of `count` texts of each domain, in order. @throws PROBES_TOO_MANY where none would be left */
+function drawProbes(
+  members: readonly (readonly number[])[],
+  domains: readonly string[],
+  count: number,
+  seed: number,
+): number[] {
+  return members
+    .flatMap((rows, d) => {
+      if (rows.length < count + 1) {
+        throw inputError(
+          'PROBES_TOO_MANY',
+          `${count} probes of "${domains[d]}" are asked for; there are ${rows.length} texts`,
+          { domain: domains[d], expected: count, found: rows.length },
+          '--probes-per-domain with a smaller number',
+        )
+      }
+      return [...new Random(seed, 'lab/probes', d).permutation(rows.length).subarray(0, count)].map((i) => rows[i])
+    })
+    .sort((a, b) => a - b)
 }
 
 /** Makes the lab's folder. @throws OUTPUT_EXISTS, PLAN_HAS_TRIALS */
@@ -101,17 +186,50 @@ async function claimFolder(output: string, digest: string, force = false): Promi
   const file = path.join(output, planFile)
   const there = await readFile(file, 'utf8').catch(() => undefined)
   if (there === undefined) return
-  if (!force) throw usageError('OUTPUT_EXISTS', `${file}: is there already`, { file }, 'Give another folder, or --force to replace it.')
+  if (!force)
+    throw usageError(
+      'OUTPUT_EXISTS',
+      `${file}: is there already`,
+      { file },
+      'Give another folder, or --force to replace it.',
+    )
   const trials = await readdir(path.join(output, trialsFolder)).catch(() => [])
   if (trials.length === 0 || there.includes(digest)) return
-  throw inputError('PLAN_HAS_TRIALS', `${output}: has trials of another plan`, { file: output, found: trials.length }, 'give another folder, or remove its trials')
+  throw inputError(
+    'PLAN_HAS_TRIALS',
+    `${output}: has trials of another plan`,
+    { file: output, found: trials.length },
+    'give another folder, or remove its trials',
+  )
 }
 
-async function baseFiles({ files }: Pick<ModelDirectory, 'files'>, { signal }: RunOptions): Promise<LabPlan['base']['files']> {
-  return Promise.all(files.map(async ({ path: file, size, mtimeMs }) => ({ path: path.resolve(file), size, mtimeMs, sha256: await fileSha256(file, { signal }) })))
+async function baseFiles(
+  { files }: Pick<ModelDirectory, 'files'>,
+  { signal }: RunOptions,
+): Promise<LabPlan['base']['files']> {
+  return Promise.all(
+    files.map(async ({ path: file, size, mtimeMs }) => ({
+      path: path.resolve(file),
+      size,
+      mtimeMs,
+      sha256: await fileSha256(file, { signal }),
+    })),
+  )
 }
 
-function readingOf({ format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }: LabPlanOptions): LabelledTextsOptions {
+function readingOf({
+  format,
+  columns,
+  text,
+  label,
+  domain,
+  labelMap,
+  labels,
+  limit,
+  perDomain,
+  dropUnlabeled,
+  seed,
+}: LabPlanOptions): LabelledTextsOptions {
   const given = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

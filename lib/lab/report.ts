@@ -81,7 +81,7 @@ export async function reportTable(all: Trial[], options: ReportOptions = {}): Pr
     randomRow(set, sampler, seed),
     ...members.estimates,
     ...parameterFree(set).filter(({ readout }) => readout !== 'uniform'),
-    ...await trainedRows(set, { ...options, folds, seed }),
+    ...(await trainedRows(set, { ...options, folds, seed })),
   ]
   const fold = foldsOf(set.trials.length, folds, seed)
   const report: LabReport = {
@@ -101,12 +101,14 @@ export async function reportTable(all: Trial[], options: ReportOptions = {}): Pr
 function parameterFree({ trials, paths }: TrialSet): Estimates[] {
   const rows = paths.flatMap(({ path, examples }, p) => {
     const names = new Set(examples.flatMap(({ summary }) => Object.keys(summary.mixtures)))
-    return [...names].filter((name) => p === 0 || !pathless.includes(name)).map((readout) => ({
-      readout,
-      path: pathless.includes(readout) ? null : path,
-      oracle: false,
-      shares: trials.map((trial) => trial.paths[p].mixtures[readout] ?? null),
-    }))
+    return [...names]
+      .filter((name) => p === 0 || !pathless.includes(name))
+      .map((readout) => ({
+        readout,
+        path: pathless.includes(readout) ? null : path,
+        oracle: false,
+        shares: trials.map((trial) => trial.paths[p].mixtures[readout] ?? null),
+      }))
   })
   return [...rows.filter(({ path }) => path === null), ...rows.filter(({ path }) => path !== null)]
 }
@@ -123,15 +125,21 @@ function membershipRows({ trials }: TrialSet): { estimates: Estimates[]; notes: 
   if (tallies.some((tally) => tally?.thresholds.length !== thresholds.length)) return { estimates: [], notes: [] }
   const at = (t: number) => tallies.map((tally) => membersAt(tally!, t))
   const errors = thresholds.map((_, t) =>
-    at(t).reduce((sum, shares, i) => sum + absoluteError(shares, trials[i].truth), 0))
+    at(t).reduce((sum, shares, i) => sum + absoluteError(shares, trials[i].truth), 0),
+  )
   const best = errors.indexOf(Math.min(...errors))
-  const notes = [`membership[best] calls a text a member above ${thresholds[best].toFixed(1)}, chosen with the answers ` +
-    `known; membership[fixed] above ${thresholds[fixedThreshold].toFixed(1)}`]
+  const notes = [
+    `membership[best] calls a text a member above ${thresholds[best].toFixed(1)}, chosen with the answers ` +
+      `known; membership[fixed] above ${thresholds[fixedThreshold].toFixed(1)}`,
+  ]
   if (tallies.some((tally) => !tally!.containsTraining)) {
     notes.push('membership was inferred over texts that were not trained on, unlike the paper’s pool')
   } else {
     const sizes = tallies.map((tally) => sum(tally!.pool))
-    notes.push(`membership was inferred over pools of ${range(sizes)} texts, all ${range(trials.map(({ counts }) => sum(counts)))} trained on among them`)
+    notes.push(
+      `membership was inferred over pools of ${range(sizes)} texts, all ` +
+        `${range(trials.map(({ counts }) => sum(counts)))} trained on among them`,
+    )
   }
   return {
     estimates: [
@@ -146,18 +154,22 @@ const sum = (counts: number[]): number => counts.reduce((a, b) => a + b, 0)
 const range = (values: number[]): string => [...new Set([Math.min(...values), Math.max(...values)])].join(' to ')
 
 async function trainedRows(
-  { paths }: TrialSet, { folds, seed, deviations, signal, onProgress }: ReportOptions & { folds: number; seed: number },
+  { paths }: TrialSet,
+  { folds, seed, deviations, signal, onProgress }: ReportOptions & { folds: number; seed: number },
 ): Promise<Estimates[]> {
-  const jobs = paths.flatMap(({ path, examples }) => learnersFor(examples, { seed, deviations }).map((learner) => ({ path, examples, learner })))
+  const jobs = paths.flatMap(({ path, examples }) =>
+    learnersFor(examples, { seed, deviations }).map((learner) => ({ path, examples, learner })),
+  )
   const total = jobs.reduce((sum, { learner }) => sum + fitsOf(learner, folds), 0)
   let done = 0
   const onFit = () => onProgress?.({ phase: 'cross-validate', done: ++done, total, unit: 'fits' })
   const tasks = jobs.flatMap(({ examples, learner: { name } }) =>
-    Array.from({ length: folds }, (_, fold): FoldTask => ({ learner: name, examples, folds, fold, seed, deviations })))
+    Array.from({ length: folds }, (_, fold): FoldTask => ({ learner: name, examples, folds, fold, seed, deviations })),
+  )
   const predicted = await predictFolds(tasks, { signal, onFit })
   return jobs.map(({ path, learner }, job) => {
     const shares: number[][] = []
-    for (const part of predicted.slice(job * folds, (job + 1) * folds)) part.forEach((row, i) => shares[i] = row)
+    for (const part of predicted.slice(job * folds, (job + 1) * folds)) part.forEach((row, i) => (shares[i] = row))
     return { readout: learner.name, path, oracle: false, shares }
   })
 }
@@ -173,7 +185,10 @@ export function errorsOf({ shares }: Estimates, truths: ArrayLike<number>[]): ({
 }
 
 function rowOf(estimates: Estimates, { trials }: TrialSet): LabRow {
-  const errors = errorsOf(estimates, trials.map(({ truth }) => truth)).filter((error) => error !== null)
+  const errors = errorsOf(
+    estimates,
+    trials.map(({ truth }) => truth),
+  ).filter((error) => error !== null)
   const [mae, maeSd] = meanAndDeviation(errors.map((error) => error.mae))
   const [mse, mseSd] = meanAndDeviation(errors.map((error) => error.mse))
   const { readout, path, oracle } = estimates

@@ -47,20 +47,35 @@ export async function runLab(options: LabRunOptions): Promise<LabRunResult> {
   const started = performance.now()
   const fractions = new Map<number, number>(wanted.filter((index) => finished.has(index)).map((index) => [index, 1]))
   const earlier = fractions.size
-  const report = (): void => onProgress?.({ phase: 'trials', done: [...fractions.values()].reduce((a, b) => a + b, 0), total: wanted.length, unit: 'trials' })
+  const report = (): void =>
+    onProgress?.({
+      phase: 'trials',
+      done: [...fractions.values()].reduce((a, b) => a + b, 0),
+      total: wanted.length,
+      unit: 'trials',
+    })
   report()
   const failures: Failures = new Map()
   const full = new AbortController()
   const stop = signal ? AbortSignal.any([signal, full.signal]) : full.signal
-  for (let tasks = wanted.filter((index) => !finished.has(index)); tasks.length > 0; tasks = await tasksAgain(lab, failures, signal)) {
+  for (
+    let tasks = wanted.filter((index) => !finished.has(index));
+    tasks.length > 0;
+    tasks = await tasksAgain(lab, failures, signal)
+  ) {
     await executor.run({
-      lab, tasks, threads, memory, signal: stop,
+      lab,
+      tasks,
+      threads,
+      memory,
+      signal: stop,
       onFraction: (index, fraction) => {
         fractions.set(index, Math.max(fractions.get(index) ?? 0, fraction * 0.999))
         report()
       },
       onEnd: ({ index, error }) => {
-        if (error) failures.set(index, { ...error, times: (failures.get(index)?.times ?? 0) + Number(error.code !== locked) })
+        if (error)
+          failures.set(index, { ...error, times: (failures.get(index)?.times ?? 0) + Number(error.code !== locked) })
         else {
           failures.delete(index)
           fractions.set(index, 1)
@@ -76,7 +91,12 @@ export async function runLab(options: LabRunOptions): Promise<LabRunResult> {
   }
   const failed = [...failures].map(([index, { code, message }]) => ({ index, code, message }))
   return {
-    schema: 'warp.lab.run/1', lab: path.resolve(lab), trials: wanted.length, earlier, done: wanted.length - earlier - failed.length, failed,
+    schema: 'warp.lab.run/1',
+    lab: path.resolve(lab),
+    trials: wanted.length,
+    earlier,
+    done: wanted.length - earlier - failed.length,
+    failed,
     seconds: (performance.now() - started) / 1000,
   }
 }
@@ -99,8 +119,13 @@ export async function planRun(options: LabRunOptions): Promise<LabRunPlan> {
   const { plan, wanted, finished, executor, threads } = await prepareRun(options)
   const tasks = wanted.filter((index) => !finished.has(index))
   return {
-    schema: 'warp.lab.run-plan/1', lab: path.resolve(options.lab), executor: executor.name, threads,
-    earlier: wanted.filter((index) => finished.has(index)), tasks, seconds: plan.estimate.seconds * tasks.length / plan.trials.length,
+    schema: 'warp.lab.run-plan/1',
+    lab: path.resolve(options.lab),
+    executor: executor.name,
+    threads,
+    earlier: wanted.filter((index) => finished.has(index)),
+    tasks,
+    seconds: (plan.estimate.seconds * tasks.length) / plan.trials.length,
   }
 }
 
@@ -118,11 +143,20 @@ async function prepareRun({ lab, signal, only, ...options }: LabRunOptions): Pro
   await readPlanData(plan, { signal })
   await checkBase(plan, { signal })
   const cores = os.availableParallelism()
-  const workers = options.workers ?? workersThatFit(plan.trials.length, cores, process.availableMemory(), plan.estimate.bytes.memory)
-  if (!Number.isInteger(workers) || workers < 1) throw usageError('OPTION_RANGE', `workers must be a whole number of at least 1, not ${workers}`, { found: workers }, 'leave it out for one per core')
+  const workers =
+    options.workers ?? workersThatFit(plan.trials.length, cores, process.availableMemory(), plan.estimate.bytes.memory)
+  if (!Number.isInteger(workers) || workers < 1)
+    throw usageError(
+      'OPTION_RANGE',
+      `workers must be a whole number of at least 1, not ${workers}`,
+      { found: workers },
+      'leave it out for one per core',
+    )
   return {
-    plan, wanted: plan.trials.map(({ index }) => index).filter((index) => only === undefined || only.includes(index)),
-    finished: await finishedTrials(lab), executor: options.executor ?? new LocalExecutor(workers),
+    plan,
+    wanted: plan.trials.map(({ index }) => index).filter((index) => only === undefined || only.includes(index)),
+    finished: await finishedTrials(lab),
+    executor: options.executor ?? new LocalExecutor(workers),
     threads: options.threads ?? Math.max(1, Math.floor(cores / workers)),
   }
 }

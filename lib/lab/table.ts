@@ -16,39 +16,75 @@ export function labTable(report: LabReport, { color = false, width = 100 }: Tabl
   const least = Math.min(...table.filter(({ oracle }) => !oracle).map(({ mae }) => mae))
   const lines = [`${paint.bold('Error of every readout')}  ${trials.length} trials, ${domains.length} domains`, '']
   const cells = table.map(({ readout, path, mae, maeSd, mse, mseSd, trials: n, oracle }) => [
-    `${readout}${oracle ? ' (oracle)' : ''}`, path === null ? '–' : safeName(path, 20),
-    mae.toFixed(4), maeSd.toFixed(4), mse.toFixed(5), mseSd.toFixed(5), String(n),
+    `${readout}${oracle ? ' (oracle)' : ''}`,
+    path === null ? '–' : safeName(path, 20),
+    mae.toFixed(4),
+    maeSd.toFixed(4),
+    mse.toFixed(5),
+    mseSd.toFixed(5),
+    String(n),
   ])
-  tableBlocks(['readout', 'path', 'MAE', '± sd', 'MSE', '± sd', 'trials'], cells, width - 2)
-    .forEach(([head, ...rows], block) => {
+  tableBlocks(['readout', 'path', 'MAE', '± sd', 'MSE', '± sd', 'trials'], cells, width - 2).forEach(
+    ([head, ...rows], block) => {
       if (block > 0) lines.push('')
       lines.push(`  ${paint.dim(head)}`)
       rows.forEach((line, i) => {
         const best = table[i].mae === least && !table[i].oracle
         lines.push(`  ${best ? paint.bold(line) : table[i].oracle ? paint.dim(line) : line}`)
       })
-    })
+    },
+  )
   const remarks = [
     `mlp and equivariant by ${folds}-fold cross-validation, seed ${seed}, settings chosen inside the training folds`,
     'means and standard deviations over trials; a row marked oracle chose its setting with the answers known',
     ...notes,
     ...failed.map(({ index, code, message }) => `trial ${index} failed: ${code}, ${message}`),
   ]
-  lines.push('', ...remarks.flatMap((text) =>
-    wrap(text.replace(/\p{Cc}/gu, '\ufffd'), width - 2).map((line) => `  ${paint.dim(line)}`)))
+  lines.push(
+    '',
+    ...remarks.flatMap((text) =>
+      wrap(text.replace(/\p{Cc}/gu, '\ufffd'), width - 2).map((line) => `  ${paint.dim(line)}`),
+    ),
+  )
   return `${lines.join('\n')}\n`
 }
 
 /** One line per trial and row of the table: errors, true shares, estimated shares. RFC 4180, in UTF-8. */
 export function trialsCsv({ report, estimates }: Reported): string {
   const { domains, trials } = report
-  const head = ['trial', 'fold', 'readout', 'path', 'oracle', 'mae', 'mse',
-    ...domains.map((name) => `true ${name}`), ...domains.map((name) => `estimated ${name}`)]
-  const rows = estimates.flatMap((row) => errorsOf(row, trials.map(({ truth }) => truth)).flatMap((error, i) =>
-    (error
-      ? [[trials[i].index, trials[i].fold, row.readout, row.path ?? '', row.oracle, error.mae, error.mse,
-        ...trials[i].truth, ...Array.from(row.shares[i]!)]]
-      : [])))
+  const head = [
+    'trial',
+    'fold',
+    'readout',
+    'path',
+    'oracle',
+    'mae',
+    'mse',
+    ...domains.map((name) => `true ${name}`),
+    ...domains.map((name) => `estimated ${name}`),
+  ]
+  const rows = estimates.flatMap((row) =>
+    errorsOf(
+      row,
+      trials.map(({ truth }) => truth),
+    ).flatMap((error, i) =>
+      error
+        ? [
+            [
+              trials[i].index,
+              trials[i].fold,
+              row.readout,
+              row.path ?? '',
+              row.oracle,
+              error.mae,
+              error.mse,
+              ...trials[i].truth,
+              ...Array.from(row.shares[i]!),
+            ],
+          ]
+        : [],
+    ),
+  )
   return [head, ...rows].map((cells) => `${cells.map(quoted).join(',')}\r\n`).join('')
 }
 

@@ -5,7 +5,17 @@ import type { RunOptions } from '../native/task.js'
 import { parseRecipe, pick, stepsOf, trainOn } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
 import { takeLock } from './lock.js'
-import { checkBase, checkIndex, probeLines, probesFile, readPlan, readPlanData, trialRows, trialsFolder, type LabPlan } from './plan.js'
+import {
+  checkBase,
+  checkIndex,
+  probeLines,
+  probesFile,
+  readPlan,
+  readPlanData,
+  trialRows,
+  trialsFolder,
+  type LabPlan,
+} from './plan.js'
 import { failedTrial, readTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts } from './trial.js'
 import { makeFolders } from '../folders.js'
 
@@ -15,7 +25,8 @@ export interface TrialOptions extends RunOptions {
   memory?: number
 }
 
-const modelFolder = (lab: string, index: number): string => path.join(lab, trialsFolder, path.dirname(trialFile(index)), 'model')
+const modelFolder = (lab: string, index: number): string =>
+  path.join(lab, trialsFolder, path.dirname(trialFile(index)), 'model')
 
 /**
  * One trial of a lab: fine-tune, footprint along every path, write `trials/NNNN/trial.json` whole. A trial that was
@@ -39,12 +50,27 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   const recipe = parseRecipe({ ...plan.recipe, seed })
   const output = modelFolder(lab, index)
   await makeFolders(path.dirname(output))
-  await timed('train', () => trainOnce(plan.base.path, output, () => trainOn(plan.base.path, pick(all, rows), recipe,
-    { output, dtype: plan.dtype, threads: options.threads, saveSteps: saveStepsOf(plan), signal, onProgress })))
-  const probes = await probesOf(lab, plan, () => probeLines(plan, all))
+  await timed('train', () =>
+    trainOnce(output, () =>
+      trainOn(plan.base.path, pick(all, rows), recipe, {
+        output,
+        dtype: plan.dtype,
+        threads: options.threads,
+        saveSteps: saveStepsOf(plan),
+        signal,
+        onProgress,
+      }),
+    ),
+  )
+  const probes = await probesOf(lab, () => probeLines(plan, all))
   const kept = new Set(plan.probes)
-  const trained = pick(all, Int32Array.from(new Set(rows)).filter((row) => !kept.has(row)))
-  const { footprints, pool } = await timed('footprint', () => footprintsOf(plan, { ...options, reference: output, probes, trained }))
+  const trained = pick(
+    all,
+    Int32Array.from(new Set(rows)).filter((row) => !kept.has(row)),
+  )
+  const { footprints, pool } = await timed('footprint', () =>
+    footprintsOf(plan, { ...options, reference: output, probes, trained }),
+  )
   const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: { ...recipe }, timings }
   const trial = statisticsToTrial(facts, footprints, { containsTraining: true, pool })
   await writeFileAtomic(path.join(lab, trialsFolder, trialFile(index)), `${JSON.stringify(trial)}\n`, { force: true })
@@ -58,7 +84,12 @@ export async function dropModel(lab: string, { keep }: LabPlan, index: number): 
 }
 
 /** Writes the record of a trial that failed, unless somebody is at it. @returns whether it succeeded meanwhile */
-export async function recordFailure(lab: string, plan: LabPlan, index: number, error: { code?: string; message: string }): Promise<boolean> {
+export async function recordFailure(
+  lab: string,
+  plan: LabPlan,
+  index: number,
+  error: { code?: string; message: string },
+): Promise<boolean> {
   const { counts, seed } = checkIndex(plan, index)
   const file = path.join(lab, trialsFolder, trialFile(index))
   await makeFolders(path.dirname(file))
@@ -76,7 +107,7 @@ export async function recordFailure(lab: string, plan: LabPlan, index: number, e
 }
 
 /** Trains unless the model is there from an earlier run that was stopped after it. */
-async function trainOnce(base: string, output: string, work: () => Promise<unknown>): Promise<void> {
+async function trainOnce(output: string, work: () => Promise<unknown>): Promise<void> {
   try {
     await work()
   } catch (error) {
@@ -94,7 +125,7 @@ function saveStepsOf({ paths, recipe, trials }: LabPlan): number | undefined {
   return Math.max(1, Math.floor(steps / (Number(trajectory.points ?? 5) + 1)))
 }
 
-async function probesOf(lab: string, plan: LabPlan, lines: () => string): Promise<string> {
+async function probesOf(lab: string, lines: () => string): Promise<string> {
   const file = path.join(lab, probesFile)
   const want = lines()
   const there = await readFile(file, 'utf8').catch(() => undefined)

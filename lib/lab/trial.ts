@@ -49,37 +49,45 @@ export const memberTallySchema = z.object({
 })
 
 /** `trials/NNNN/trial.json`: one model fine-tuned on a known mixture, and all that the readouts need of it. */
-export const trialSchema = z.object({
-  schema: z.literal('warp.trial/1'),
-  index: count,
-  seed: count,
-  domains: z.array(z.string()).min(2),
-  /** D, texts trained on */
-  counts: z.array(count),
-  /** D, the mixture trained on: `counts` over their sum */
-  truth: z.array(share),
-  /** how the model was trained, as far as a reader may want to know */
-  recipe: z.record(z.string(), z.unknown()),
-  paths: z.array(trialPathSchema),
-  membership: memberTallySchema.nullable(),
-  /** seconds by phase, in order */
-  timings: z.record(z.string(), z.number()),
-  /** of a trial that failed; `paths` is empty then */
-  error: z.object({ code: z.string(), message: z.string() }).optional(),
-}).superRefine((trial, context) => {
-  const D = trial.domains.length
-  const wrong = (what: string) => context.addIssue({ code: 'custom', message: `${what} is not one per domain`, path: [what] })
-  for (const what of ['counts', 'truth'] as const) if (trial[what].length !== D) wrong(what)
-  for (const { lambdas, mean, deviation, largest, loss, mixtures } of trial.paths) {
-    const K = lambdas.length
-    const shaped = (rows: number[][], width: number) => rows.length === D && rows.every((row) => row.length === width)
-    if (!shaped(mean, K) || !shaped(deviation, K) || !shaped(loss, K + 2) || largest.length !== K) wrong('paths')
-    if (Object.values(mixtures).some((shares) => shares.length !== D)) wrong('mixtures')
-  }
-  const { membership } = trial
-  if (membership && (membership.pool.length !== D || membership.above.length !== D ||
-    membership.above.some((row) => row.length !== membership.thresholds.length))) wrong('membership')
-})
+export const trialSchema = z
+  .object({
+    schema: z.literal('warp.trial/1'),
+    index: count,
+    seed: count,
+    domains: z.array(z.string()).min(2),
+    /** D, texts trained on */
+    counts: z.array(count),
+    /** D, the mixture trained on: `counts` over their sum */
+    truth: z.array(share),
+    /** how the model was trained, as far as a reader may want to know */
+    recipe: z.record(z.string(), z.unknown()),
+    paths: z.array(trialPathSchema),
+    membership: memberTallySchema.nullable(),
+    /** seconds by phase, in order */
+    timings: z.record(z.string(), z.number()),
+    /** of a trial that failed; `paths` is empty then */
+    error: z.object({ code: z.string(), message: z.string() }).optional(),
+  })
+  .superRefine((trial, context) => {
+    const D = trial.domains.length
+    const wrong = (what: string) =>
+      context.addIssue({ code: 'custom', message: `${what} is not one per domain`, path: [what] })
+    for (const what of ['counts', 'truth'] as const) if (trial[what].length !== D) wrong(what)
+    for (const { lambdas, mean, deviation, largest, loss, mixtures } of trial.paths) {
+      const K = lambdas.length
+      const shaped = (rows: number[][], width: number) => rows.length === D && rows.every((row) => row.length === width)
+      if (!shaped(mean, K) || !shaped(deviation, K) || !shaped(loss, K + 2) || largest.length !== K) wrong('paths')
+      if (Object.values(mixtures).some((shares) => shares.length !== D)) wrong('mixtures')
+    }
+    const { membership } = trial
+    if (
+      membership &&
+      (membership.pool.length !== D ||
+        membership.above.length !== D ||
+        membership.above.some((row) => row.length !== membership.thresholds.length))
+    )
+      wrong('membership')
+  })
 
 export type TrialPath = z.infer<typeof trialPathSchema>
 export type MemberTally = z.infer<typeof memberTallySchema>
@@ -111,7 +119,9 @@ export interface TrialMembership {
   pool?: PoolLosses
 }
 
-/** The trial of a fine-tuned model from its footprints along one or several paths, whose domains are those of `facts`. */
+/**
+ * The trial of a fine-tuned model from its footprints along one or several paths, whose domains are those of `facts`.
+ */
 export function statisticsToTrial(facts: TrialFacts, footprints: TrialFootprint[], membership: TrialMembership): Trial {
   const pool = membership.pool ?? poolScoresOf(footprints[0].statistics)
   return {
@@ -130,8 +140,16 @@ function emptyTrial({ index, seed, domains, counts, recipe, timings }: TrialFact
   const texts = Array.from(counts)
   const total = texts.reduce((sum, n) => sum + n, 0)
   return {
-    schema: 'warp.trial/1', index, seed, domains, counts: texts, truth: texts.map((n) => (total > 0 ? n / total : 0)),
-    recipe, paths: [], membership: null, timings,
+    schema: 'warp.trial/1',
+    index,
+    seed,
+    domains,
+    counts: texts,
+    truth: texts.map((n) => (total > 0 ? n / total : 0)),
+    recipe,
+    paths: [],
+    membership: null,
+    timings,
   }
 }
 
@@ -158,21 +176,33 @@ export async function readTrial(file: string): Promise<Trial> {
   const value = await readJsonFile(file, 'TRIAL', 'a trial.json that warp lab run wrote')
   const found = (value as { schema?: unknown } | null)?.schema
   if (found !== 'warp.trial/1') {
-    throw inputError('TRIAL_VERSION', `${file}: the schema is ${describe(found)}, not "warp.trial/1"`,
-      { file, expected: 'warp.trial/1', found: describe(found) }, 'run the lab with one version of warp throughout')
+    throw inputError(
+      'TRIAL_VERSION',
+      `${file}: the schema is ${describe(found)}, not "warp.trial/1"`,
+      { file, expected: 'warp.trial/1', found: describe(found) },
+      'run the lab with one version of warp throughout',
+    )
   }
   const parsed = trialSchema.safeParse(value)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  throw inputError('TRIAL_FORM', `${file}: ${issue.path.join('.')}: ${issue.message}`, { file },
-    'remove the trial’s folder and run the lab again')
+  throw inputError(
+    'TRIAL_FORM',
+    `${file}: ${issue.path.join('.')}: ${issue.message}`,
+    { file },
+    'remove the trial’s folder and run the lab again',
+  )
 }
 
 /** The trials below a lab's `trials` folder, by index; folders without a `trial.json` are not finished yet. */
 export async function readTrials(folder: string): Promise<Trial[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    throw inputError('TRIALS_MISSING', `${folder}: cannot be read (${error.code})`, { file: folder },
-      'run warp lab run first')
+    throw inputError(
+      'TRIALS_MISSING',
+      `${folder}: cannot be read (${error.code})`,
+      { file: folder },
+      'run warp lab run first',
+    )
   })
   const trials: Trial[] = []
   for (const name of names.filter((entry) => /^\d{4,}$/.test(entry)).sort((a, b) => Number(a) - Number(b))) {

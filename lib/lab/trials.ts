@@ -23,26 +23,39 @@ export function trialSet(all: Trial[]): TrialSet {
   const failed = all.flatMap(({ index, error }) => (error ? [{ index, ...error }] : []))
   if (trials.length === 0) {
     const [first] = failed
-    throw inputError('TRIALS_NONE', first
-      ? `none of ${all.length} trials succeeded; trial ${first.index}: ${first.message}`
-      : 'there is no finished trial', { found: all.length }, 'run warp lab run first')
+    throw inputError(
+      'TRIALS_NONE',
+      first
+        ? `none of ${all.length} trials succeeded; trial ${first.index}: ${first.message}`
+        : 'there is no finished trial',
+      { found: all.length },
+      'run warp lab run first',
+    )
   }
   const [first, ...others] = trials
   for (const other of others) {
     const differs = difference(first, other)
     if (differs) {
-      throw inputError('TRIALS_DIFFER', `trials ${first.index} and ${other.index} differ in ${differs}`,
-        { expected: first.index, found: other.index }, 'trials of one plan belong together; keep others elsewhere')
+      throw inputError(
+        'TRIALS_DIFFER',
+        `trials ${first.index} and ${other.index} differ in ${differs}`,
+        { expected: first.index, found: other.index },
+        'trials of one plan belong together; keep others elsewhere',
+      )
     }
   }
   const paths = first.paths.map(({ path, lambdas, scope }, p) => ({
-    path, lambdas, scope, examples: trials.map((trial) => ({ summary: trial.paths[p], truth: trial.truth })),
+    path,
+    lambdas,
+    scope,
+    examples: trials.map((trial) => ({ summary: trial.paths[p], truth: trial.truth })),
   }))
   return { domains: first.domains, trials, failed, paths }
 }
 
 function difference(one: Trial, other: Trial): string | null {
-  if (!isDeepStrictEqual(one.domains, other.domains)) return `their domains: ${list(one.domains)}, ${list(other.domains)}`
+  if (!isDeepStrictEqual(one.domains, other.domains))
+    return `their domains: ${list(one.domains)}, ${list(other.domains)}`
   const names = ({ paths }: Trial) => paths.map(({ path }) => path)
   if (!isDeepStrictEqual(names(one), names(other))) return `their paths: ${list(names(one))}, ${list(names(other))}`
   for (const [p, path] of one.paths.entries()) {
@@ -55,8 +68,12 @@ function difference(one: Trial, other: Trial): string | null {
 /** @throws TRIALS_FEW */
 export function requireTrials(found: number, folds: number): void {
   if (found >= folds) return
-  throw inputError('TRIALS_FEW', `${folds} folds need at least ${folds} trials, there are ${found}`,
-    { expected: folds, found }, `run more trials, or --folds ${Math.max(2, found)}`)
+  throw inputError(
+    'TRIALS_FEW',
+    `${folds} folds need at least ${folds} trials, there are ${found}`,
+    { expected: folds, found },
+    `run more trials, or --folds ${Math.max(2, found)}`,
+  )
 }
 
 /**
@@ -67,6 +84,10 @@ export function requireNested(found: number, folds: number, inner: number): void
   requireTrials(found, folds)
   const left = found - Math.ceil(found / folds)
   if (left >= inner) return
-  throw inputError('TRIALS_FEW', `${folds} folds of ${found} trials leave ${left} to choose settings on; at least ${inner} are needed`,
-    { expected: inner, found: left }, `run more trials: ${inner + 1} are the least, with --folds ${inner + 1}`)
+  throw inputError(
+    'TRIALS_FEW',
+    `${folds} folds of ${found} trials leave ${left} to choose settings on; at least ${inner} are needed`,
+    { expected: inner, found: left },
+    `run more trials: ${inner + 1} are the least, with --folds ${inner + 1}`,
+  )
 }

@@ -29,21 +29,31 @@ async function main([lab, number, threads, memory]: string[]): Promise<void> {
     await makeFolders(path.dirname(file))
     lock = takeLock(path.join(path.dirname(file), 'lock'))
     if (!lock) throw Object.assign(new Error(`another process is at trial ${index}`), { code: 'TRIAL_LOCKED' })
-    const finished = await access(file).then(() => readTrial(file), () => undefined)
+    const finished = await access(file).then(
+      () => readTrial(file),
+      () => undefined,
+    )
     if (!finished || finished.error) {
       await runTrial(lab, index, {
-        threads: Number(threads), memory: memory === undefined ? undefined : Number(memory), signal: controller.signal,
+        threads: Number(threads),
+        memory: memory === undefined ? undefined : Number(memory),
+        signal: controller.signal,
         onProgress: ({ phase, done, total }) => {
           const place = shares[phase]
           if (!place || performance.now() - last < 200) return
           last = performance.now()
-          say({ fraction: place[0] + place[1] * done / total })
+          say({ fraction: place[0] + (place[1] * done) / total })
         },
       })
     }
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
-    end = { error: { code: controller.signal.aborted ? 'TRIAL_STOPPED' : code === 'ENOSPC' ? 'DISK_FULL' : code ?? 'INTERNAL', message } }
+    end = {
+      error: {
+        code: controller.signal.aborted ? 'TRIAL_STOPPED' : code === 'ENOSPC' ? 'DISK_FULL' : (code ?? 'INTERNAL'),
+        message,
+      },
+    }
     process.exitCode = 1
   } finally {
     lock?.close()

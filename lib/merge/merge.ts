@@ -181,9 +181,14 @@ function parseMergeOptions(options: MergeOptions): {
   }
   const maxShard = options.maxShard ?? 5e9
   if (!(Number.isSafeInteger(maxShard) && maxShard > 0)) {
-    throw usageError('MERGE_SHARD_RANGE', `max-shard must be a positive number of bytes, not ${maxShard}`, {
-      found: maxShard,
-    }, '--max-shard 5GB')
+    throw usageError(
+      'MERGE_SHARD_RANGE',
+      `max-shard must be a positive number of bytes, not ${maxShard}`,
+      {
+        found: maxShard,
+      },
+      '--max-shard 5GB',
+    )
   }
   const { lambda, points, lambdas, lambdaMin, lambdaMax } = options
   const gridded = points !== undefined || lambdas !== undefined || lambdaMin !== undefined || lambdaMax !== undefined

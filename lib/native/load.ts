@@ -12,8 +12,14 @@ export function addon(): Addon {
     // eslint-disable-next-line @typescript-eslint/no-require-imports
     loaded = require('node-gyp-build')(root) as Addon
   } catch (cause) {
-    throw new WarpError('internal', 'ADDON_MISSING', `the native addon could not be loaded: ${(cause as Error).message}`, {},
-      'npm rebuild warp-recover builds it (a C++17 compiler and CMake are needed); in a clone, npm run build', { cause })
+    throw new WarpError(
+      'internal',
+      'ADDON_MISSING',
+      `the native addon could not be loaded: ${(cause as Error).message}`,
+      {},
+      'npm rebuild warp-recover builds it (a C++17 compiler and CMake are needed); in a clone, npm run build',
+      { cause },
+    )
   }
   return loaded
 }

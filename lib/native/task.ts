@@ -35,18 +35,23 @@ export function callNative<T>(body: () => T): T {
  * threw when it threw, with a WarpError when the job failed.
  */
 export async function runTask<T>(
-  start: (onProgress: NativeProgress) => NativeTask<T>, phase: string, unit: string, { signal, onProgress }: RunOptions = {},
+  start: (onProgress: NativeProgress) => NativeTask<T>,
+  phase: string,
+  unit: string,
+  { signal, onProgress }: RunOptions = {},
 ): Promise<T> {
   signal?.throwIfAborted()
   let thrown: { error: unknown } | undefined
-  const report = onProgress && ((done: number, total: number) => {
-    try {
-      onProgress({ phase, done, total, unit })
-    } catch (error) {
-      thrown ??= { error }
-      task.cancel()
-    }
-  })
+  const report =
+    onProgress &&
+    ((done: number, total: number) => {
+      try {
+        onProgress({ phase, done, total, unit })
+      } catch (error) {
+        thrown ??= { error }
+        task.cancel()
+      }
+    })
   const task = callNative(() => start(report))
   const abort = () => task.cancel()
   signal?.addEventListener('abort', abort, { once: true })

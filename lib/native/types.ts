@@ -21,8 +21,10 @@ export interface StoredTensor {
   offset: number
 }
 /** A tensor that is in no file: zeros, or normal numbers keyed by (seed, name). */
-export type GeneratedTensor = { name: string; dtype: 'F32'; shape: number[] } &
-  ({ fill: 'zeros' } | { fill: 'normal'; seed: number; deviation: number })
+export type GeneratedTensor = { name: string; dtype: 'F32'; shape: number[] } & (
+  | { fill: 'zeros' }
+  | { fill: 'normal'; seed: number; deviation: number }
+)
 
 /** See lib/paths/options.ts, which gives these their meaning and checks them. */
 export interface PathRequest {
@@ -53,7 +55,10 @@ export interface PathRecord {
   scale: number
 }
 
-/** One safetensors file of a merged model, for several points at once. All numbers are bytes, `offset` from the file's start. */
+/**
+ * One safetensors file of a merged model, for several points at once. All numbers are bytes, `offset` from the file's
+ * start.
+ */
 export interface MergeShard {
   header: Uint8Array
   size: number
@@ -268,7 +273,9 @@ export interface Estimator {
   inside: boolean
 }
 export interface Members {
-  /** texts of the pool without an untrained token, and the probability that each was trained on, by the first estimator */
+  /**
+   * texts of the pool without an untrained token, and the probability that each was trained on, by the first estimator
+   */
   survivors: Uint32Array
   probability: Float64Array
   converged: boolean
@@ -295,7 +302,10 @@ export interface Addon {
   requireCuda(index: number): void
   openWeights(files: string[], tensors: (StoredTensor | GeneratedTensor)[]): Handle
   openPath(base: Handle, reference: Handle, path: PathRequest): Handle
-  /** Constants of every tensor, read once or twice; progress in bytes. Needed by nothing: what is missing is found on first use. */
+  /**
+   * Constants of every tensor, read once or twice; progress in bytes. Needed by nothing: what is missing is found on
+   * first use.
+   */
   preparePath(path: Handle, threads: number, onProgress: NativeProgress): NativeTask<PathRecord[]>
   /** Whether any tensor that moves differs between base and reference; reads up to the first difference. */
   pathMoves(path: Handle): NativeTask<boolean>
@@ -322,10 +332,20 @@ export interface Addon {
   /** Takes the steps; progress counts texts. TRAINING_DIVERGED leaves the state as it was before the step. */
   trainSteps(trainer: Handle, request: TrainingRequest, onProgress: NativeProgress): NativeTask<TrainingSteps>
   /** Mean loss over some texts, its gradients by tensor, logits; takes no step. */
-  trainingGradients(trainer: Handle, request: TrainingTexts & { threads: number }, onProgress: NativeProgress):
-    NativeTask<{ loss: number; logits: Float32Array; gradients: Record<string, Float32Array> }>
+  trainingGradients(
+    trainer: Handle,
+    request: TrainingTexts & { threads: number },
+    onProgress: NativeProgress,
+  ): NativeTask<{ loss: number; logits: Float32Array; gradients: Record<string, Float32Array> }>
   /** elements [first, first + count) of a tensor or its moments (first, second), in a dtype */
-  readTrainer(trainer: Handle, name: string, part: TrainerPart, dtype: string, first: number, count: number): ArrayBuffer
+  readTrainer(
+    trainer: Handle,
+    name: string,
+    part: TrainerPart,
+    dtype: string,
+    first: number,
+    count: number,
+  ): ArrayBuffer
   writeTrainer(trainer: Handle, name: string, part: TrainerPart, first: number, values: Float32Array): void
   /** steps taken, after setting their number when one is given */
   trainerStep(trainer: Handle, step?: number): number

@@ -77,12 +77,15 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
     const between = checkpoints.map((checkpoint) => hold(nativeWeights(checkpoint.base)))
     const native = between.length > 0 ? { ...request, checkpoints: between } : request
     const handle = hold(callNative(() => addon().openPath(base, reference, native)))
-    const record = options.prepare === false ? [] : await runTask(
-      (report) => addon().preparePath(handle, options.threads ?? availableParallelism(), report),
-      'path',
-      'bytes',
-      options,
-    )
+    const record =
+      options.prepare === false
+        ? []
+        : await runTask(
+            (report) => addon().preparePath(handle, options.threads ?? availableParallelism(), report),
+            'path',
+            'bytes',
+            options,
+          )
     const inputs: OpenedPath['inputs'] = [
       { role: 'base', files: pair.base.files },
       { role: 'reference', files: pair.reference.files },
@@ -121,13 +124,23 @@ export async function openPath(base: string, reference: string, options: OpenPat
 
 function checkTensor(pair: ModelPair, name: string, lambda: number): void {
   if (!pair.tensorNames.includes(name)) {
-    throw usageError('TENSOR_UNKNOWN', `there is no tensor ${JSON.stringify(name)}`, {
-      tensor: name,
-      expected: pair.tensorNames.slice(0, 20),
-    }, 'tensorNames lists them')
+    throw usageError(
+      'TENSOR_UNKNOWN',
+      `there is no tensor ${JSON.stringify(name)}`,
+      {
+        tensor: name,
+        expected: pair.tensorNames.slice(0, 20),
+      },
+      'tensorNames lists them',
+    )
   }
   if (!(lambda >= 0 && lambda <= 1))
-    throw usageError('LAMBDA_RANGE', `lambda must lie in [0, 1], not ${lambda}`, { found: lambda }, '0 is the base, 1 the reference')
+    throw usageError(
+      'LAMBDA_RANGE',
+      `lambda must lie in [0, 1], not ${lambda}`,
+      { found: lambda },
+      '0 is the base, 1 the reference',
+    )
 }
 
 /** One line per branch that is not the family's own. */

@@ -165,9 +165,14 @@ function refuseUnused(options: PathOptions, family: PathFamily): void {
   }
   const point = grid.find((name) => options[name] !== undefined)
   if (family === 'trajectory' && point) {
-    throw usageError('PATH_OPTION_UNUSED', `the points of a trajectory are its checkpoints: ${point} means nothing`, {
-      found: point,
-    }, 'leave it out')
+    throw usageError(
+      'PATH_OPTION_UNUSED',
+      `the points of a trajectory are its checkpoints: ${point} means nothing`,
+      {
+        found: point,
+      },
+      'leave it out',
+    )
   }
 }
 
@@ -270,8 +275,13 @@ export function fixedTensors(
   const stays = matcher(except ?? [])
   const fixed = names.filter((name) => !moves(name) || stays(name))
   if (fixed.length === names.length)
-    throw inputError('FILTER_LEAVES_NOTHING', 'only and except together leave no tensor that moves', {
-      found: { only, except },
-    }, 'loosen one of them')
+    throw inputError(
+      'FILTER_LEAVES_NOTHING',
+      'only and except together leave no tensor that moves',
+      {
+        found: { only, except },
+      },
+      'loosen one of them',
+    )
   return fixed
 }

@@ -34,7 +34,9 @@ export const blend: Readout = {
     return (weights) => {
       const shares = new Float64Array(stats.domains.length)
       for (const { predict, weight } of predictors) {
-        predict(weights).forEach((share, d) => { shares[d] += weight * share })
+        predict(weights).forEach((share, d) => {
+          shares[d] += weight * share
+        })
       }
       return normalised(shares)
     }

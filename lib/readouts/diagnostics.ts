@@ -3,7 +3,11 @@ import { cosines, nnls, symmetricEigenvalues } from './linear-algebra.js'
 import { meanNoise, momentsOf } from './moments.js'
 import { countByDomain, meanByDomain } from './sums.js'
 import type {
-  Diagnostics, FootprintStatistics, GradientDiagnostics, GradientStatistics, MixtureResult,
+  Diagnostics,
+  FootprintStatistics,
+  GradientDiagnostics,
+  GradientStatistics,
+  MixtureResult,
 } from './types.js'
 
 /** Fewer probes than this in a domain and its means say little. */
@@ -87,8 +91,10 @@ function whyWeak(stats: FootprintStatistics, facts: Facts, recommended: string):
   }
   if (gradients && !(gradients.condition !== null && gradients.condition < HIGH_CONDITION)) {
     const [one, other] = gradients.closest.domains
-    reasons.push(`the domains’ gradients are nearly dependent (condition ${gradients.condition?.toFixed(0) ?? '∞'}); ` +
-      `${one} and ${other} are closest`)
+    reasons.push(
+      `the domains’ gradients are nearly dependent (condition ${gradients.condition?.toFixed(0) ?? '∞'}); ` +
+        `${one} and ${other} are closest`,
+    )
   }
   if (gradients && gradients.explained < LITTLE_EXPLAINED) {
     reasons.push('the domains’ gradients explain less than a hundredth of the displacement')
@@ -146,9 +152,10 @@ function closestPair(gram: Float64Array, names: string[]): GradientDiagnostics['
   const D = names.length
   const cosine = cosines(gram, D)
   let best = { domains: [names[0], names[1]] as [string, string], cosine: -Infinity }
-  for (let i = 0; i < D; i++) for (let j = i + 1; j < D; j++) {
-    if (cosine[i * D + j] > best.cosine) best = { domains: [names[i], names[j]], cosine: cosine[i * D + j] }
-  }
+  for (let i = 0; i < D; i++)
+    for (let j = i + 1; j < D; j++) {
+      if (cosine[i * D + j] > best.cosine) best = { domains: [names[i], names[j]], cosine: cosine[i * D + j] }
+    }
   return best
 }
 
@@ -168,8 +175,10 @@ function pathIntegral(stats: FootprintStatistics): Diagnostics['pathIntegral'] {
   const scores = mean(stats.alignment, K)
   const losses = mean(stats.loss, K + 2)
   const points = [...stats.lambdas.keys()].map((k) => [stats.lambdas[k], scores[k]]).sort((a, b) => a[0] - b[0])
-  const carried = (to: number, from: number[], beyond: number[] | undefined) =>
-    [to, beyond ? from[1] + ((to - from[0]) * (from[1] - beyond[1])) / (from[0] - beyond[0]) : from[1]]
+  const carried = (to: number, from: number[], beyond: number[] | undefined) => [
+    to,
+    beyond ? from[1] + ((to - from[0]) * (from[1] - beyond[1])) / (from[0] - beyond[0]) : from[1],
+  ]
   const line = [carried(0, points[0], points[1]), ...points, carried(1, points[K - 1], points[K - 2])]
   let integral = 0
   for (let k = 1; k < line.length; k++) integral += ((line[k][0] - line[k - 1][0]) * (line[k][1] + line[k - 1][1])) / 2

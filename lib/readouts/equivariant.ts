@@ -28,8 +28,9 @@ export interface EquivariantSetting {
 }
 
 /** What training chooses from. */
-export const equivariantSettings: EquivariantSetting[] = (['linear', 'log'] as const)
-  .flatMap((form) => [1e-4, 1e-3, 1e-2, 1e-1, 1].map((ridge) => ({ form, ridge })))
+export const equivariantSettings: EquivariantSetting[] = (['linear', 'log'] as const).flatMap((form) =>
+  [1e-4, 1e-3, 1e-2, 1e-1, 1].map((ridge) => ({ form, ridge })),
+)
 
 const FLOOR = 0.1
 const sources = [gradientMatching(), projection(), stationary, priorShift]
@@ -40,7 +41,8 @@ type Shares = Record<string, ArrayLike<number>>
 
 /** The shares that weights may be given to, of those that every example has. */
 export function equivariantSources(examples: Pick<Example, 'summary'>[]): string[] {
-  const common = sources.map(({ name }) => name)
+  const common = sources
+    .map(({ name }) => name)
     .filter((name) => examples.every(({ summary }) => name in summary.mixtures))
   return [...common, LOSSES]
 }
@@ -66,16 +68,22 @@ export function equivariantReader(model: EquivariantModel, stats: FootprintStati
   const D = stats.domains.length
   const width = stats.lambdas.length + 2
   const fall = Float64Array.from(stats.domain, (_, i) => -stats.loss[i * width + width - 1])
-  const used = sources.filter(({ name }) => name in model.weights)
+  const used = sources
+    .filter(({ name }) => name in model.weights)
     .map((readout) => ({ name: readout.name, predict: predictorOf(readout, stats) }))
-  return (weights) => predictEquivariant(model, {
-    ...Object.fromEntries(used.map(({ name, predict }) => [name, predict(weights)])),
-    [LOSSES]: softmax(meanByDomain(fall, 1, stats.domain, D, weights)),
-  })
+  return (weights) =>
+    predictEquivariant(model, {
+      ...Object.fromEntries(used.map(({ name, predict }) => [name, predict(weights)])),
+      [LOSSES]: softmax(meanByDomain(fall, 1, stats.domain, D, weights)),
+    })
 }
 
 /** Ridge regression of the mixtures on the readouts' shares, all domains of all examples being rows alike. */
-export function fitEquivariant(examples: Example[], names: string[], { form, ridge }: EquivariantSetting): EquivariantModel {
+export function fitEquivariant(
+  examples: Example[],
+  names: string[],
+  { form, ridge }: EquivariantSetting,
+): EquivariantModel {
   const R = names.length
   const gram = new Float64Array(R * R)
   const moments = new Float64Array(R)
@@ -86,15 +94,25 @@ export function fitEquivariant(examples: Example[], names: string[], { form, rid
     const target = coordinates(truth, form)
     rows += truth.length
     columns.forEach((column, r) => {
-      column.forEach((value, d) => { moments[r] += value * target[d] })
-      columns.forEach((other, s) => column.forEach((value, d) => { gram[r * R + s] += value * other[d] }))
+      column.forEach((value, d) => {
+        moments[r] += value * target[d]
+      })
+      columns.forEach((other, s) =>
+        column.forEach((value, d) => {
+          gram[r * R + s] += value * other[d]
+        }),
+      )
     })
   }
   // A column that never varies gets scale 1, and through the ridge the weight 0.
   const scale = Float64Array.from(names, (_, r) => Math.sqrt(gram[r * R + r] / rows) || 1)
   const system = gram.map((value, i) => value / (rows * scale[Math.floor(i / R)] * scale[i % R]))
   for (let r = 0; r < R; r++) system[r * R + r] += ridge
-  const solved = choleskySolve(cholesky(system, R)!, moments.map((value, r) => value / (rows * scale[r])), R)
+  const solved = choleskySolve(
+    cholesky(system, R)!,
+    moments.map((value, r) => value / (rows * scale[r])),
+    R,
+  )
   const weights = Object.fromEntries(names.map((name, r) => [name, solved[r] / scale[r]]))
   return { kind: 'equivariant', form, floor: FLOOR, weights }
 }
@@ -105,11 +123,12 @@ export function predictEquivariant({ form, weights, floor }: EquivariantModel, s
   const D = shares[first].length
   const sums = new Float64Array(D)
   for (const [name, weight] of Object.entries(weights)) {
-    coordinates(shares[name], form, floor).forEach((value, d) => { sums[d] += weight * value })
+    coordinates(shares[name], form, floor).forEach((value, d) => {
+      sums[d] += weight * value
+    })
   }
-  const estimate = form === 'linear'
-    ? sums.map((sum) => sum + 1 / D)
-    : softmax(sums).map((share) => share * (1 + floor) - floor / D)
+  const estimate =
+    form === 'linear' ? sums.map((sum) => sum + 1 / D) : softmax(sums).map((share) => share * (1 + floor) - floor / D)
   return normalised(estimate.map((share) => Math.max(0, share)))
 }
 

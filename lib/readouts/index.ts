@@ -58,8 +58,15 @@ export function readoutsFor(stats: { gradients: GradientKind[] }, softmax?: Soft
   const standard = defaultGradients(stats.gradients)
   const others = stats.gradients.filter((gradients) => gradients !== standard)
   return [
-    uniform, membership, softmaxReadout(softmax), meanProbability, stationary, priorShift,
-    gradientMatching(), projection(), blend,
+    uniform,
+    membership,
+    softmaxReadout(softmax),
+    meanProbability,
+    stationary,
+    priorShift,
+    gradientMatching(),
+    projection(),
+    blend,
     ...others.flatMap(({ scope, q }) => [gradientMatching({ scope, q }), projection({ scope, q })]),
   ]
 }
@@ -70,13 +77,22 @@ export function readoutsFor(stats: { gradients: GradientKind[] }, softmax?: Soft
  */
 export function checkReadouts(names: string[] | undefined, replicates: number, all: Readout[]): void {
   if (!Number.isInteger(replicates) || replicates < 20) {
-    throw usageError('OPTION_RANGE', `bootstrap must be a whole number of at least 20, not ${replicates}`, { found: replicates }, '1000 is the default')
+    throw usageError(
+      'OPTION_RANGE',
+      `bootstrap must be a whole number of at least 20, not ${replicates}`,
+      { found: replicates },
+      '1000 is the default',
+    )
   }
   const known = all.map(({ name }) => name)
   const unknown = names?.find((name) => !known.includes(name))
   if (unknown === undefined) return
-  throw usageError('READOUT_UNKNOWN', `there is no readout ${JSON.stringify(unknown)}`,
-    { expected: known, found: unknown }, `one of ${known.join(', ')}`)
+  throw usageError(
+    'READOUT_UNKNOWN',
+    `there is no readout ${JSON.stringify(unknown)}`,
+    { expected: known, found: unknown },
+    `one of ${known.join(', ')}`,
+  )
 }
 
 /**
@@ -87,14 +103,23 @@ export function checkReadouts(names: string[] | undefined, replicates: number, a
 export async function readMixtures(stats: FootprintStatistics, options: ReadMixturesOptions): Promise<Mixtures> {
   const { bootstrap: replicates = 1000, level = 0.9, seed, signal, onProgress, extra = [], projectors = [] } = options
   if (!(level > 0 && level < 1)) {
-    throw usageError('OPTION_RANGE', `level must lie between 0 and 1, not ${level}`, { found: level }, '0.9 is the default')
+    throw usageError(
+      'OPTION_RANGE',
+      `level must lie between 0 and 1, not ${level}`,
+      { found: level },
+      '0.9 is the default',
+    )
   }
   signal?.throwIfAborted()
   const all = readoutsFor(stats, options.softmax)
   checkReadouts(options.readouts, replicates, all)
   for (const projector of projectors) projector.check(stats)
   const chosen = choose(stats, options.readouts, all)
-  const trained = choose(stats, projectors.map(({ name }) => name), projectors)
+  const trained = choose(
+    stats,
+    projectors.map(({ name }) => name),
+    projectors,
+  )
   const used = [...chosen.used, ...trained.used]
   const predictors: Predictor[] = []
   for (const readout of used) {
@@ -104,7 +129,10 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
     signal?.throwIfAborted()
   }
   const resamples = await bootstrap(stats, predictors, {
-    seed, replicates, signal, onProgress: onProgress && ((done) => onProgress(done, replicates)),
+    seed,
+    replicates,
+    signal,
+    onProgress: onProgress && ((done) => onProgress(done, replicates)),
   })
   const D = stats.domains.length
   const sampling = resamples.map((shares) => percentileIntervals(shares, D, level))
@@ -114,7 +142,13 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
   const at = used.findIndex(({ name }) => name === recommended)
   const spread = at < 0 ? 0 : sampling[at].reduce((sum, [low, high]) => sum + (high - low) / 2, 0) / D
   onProgress?.(replicates, replicates)
-  return { mixtures, recommended, reason, diagnostics: diagnose(stats, mixtures, recommended, spread), skipped: chosen.skipped }
+  return {
+    mixtures,
+    recommended,
+    reason,
+    diagnostics: diagnose(stats, mixtures, recommended, spread),
+    skipped: chosen.skipped,
+  }
 }
 
 function choose(stats: FootprintStatistics, names: string[] | undefined, all: Readout[]) {
@@ -125,8 +159,12 @@ function choose(stats: FootprintStatistics, names: string[] | undefined, all: Re
   })
   if (names && skipped.length > 0) {
     const [{ readout, reason }] = skipped
-    throw inputError('READOUT_NOT_APPLICABLE', `the readout ${readout} does not apply: ${reason}`, { readout },
-      'leave it out of the readouts')
+    throw inputError(
+      'READOUT_NOT_APPLICABLE',
+      `the readout ${readout} does not apply: ${reason}`,
+      { readout },
+      'leave it out of the readouts',
+    )
   }
   const used = asked.filter((readout) => !skipped.some(({ readout: name }) => name === readout.name))
   return { used, skipped }
@@ -150,13 +188,17 @@ function mixtureResult(
     settings: readout.settings(stats),
     mixture: named(shares),
     // Percentiles may lie to one side of the estimate, and an interval without its own estimate would mislead.
-    interval: named(sampling.map(([low, high], d): [number, number] => [
-      Math.max(0, Math.min(low, shares[d]) - own),
-      Math.min(1, Math.max(high, shares[d]) + own),
-    ])),
+    interval: named(
+      sampling.map(([low, high], d): [number, number] => [
+        Math.max(0, Math.min(low, shares[d]) - own),
+        Math.min(1, Math.max(high, shares[d]) + own),
+      ]),
+    ),
     level,
-    intervalIncludes: own > 0
-      ? `${resampling}, and on either side ${own.toFixed(3)} for the method's mean error on experts with known mixtures`
-      : `${resampling}; not the error of the method itself`,
+    intervalIncludes:
+      own > 0
+        ? `${resampling}, and on either side ${own.toFixed(3)} for the method's mean error on experts with known ` +
+          'mixtures'
+        : `${resampling}; not the error of the method itself`,
   }
 }

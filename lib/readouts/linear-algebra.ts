@@ -41,10 +41,11 @@ export function symmetricEigenvalues(a: Float64Array, n: number): Float64Array {
   for (let sweep = 0; sweep < 60; sweep++) {
     let off = 0
     let all = 0
-    for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) {
-      all += m[i * n + j] ** 2
-      if (i !== j) off += m[i * n + j] ** 2
-    }
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j < n; j++) {
+        all += m[i * n + j] ** 2
+        if (i !== j) off += m[i * n + j] ** 2
+      }
     // An eigenvalue errs by the square of what is left off the diagonal.
     if (off <= 1e-22 * all) break
     for (let p = 0; p < n; p++) for (let q = p + 1; q < n; q++) rotate(m, n, p, q)
@@ -77,10 +78,11 @@ function rotate(m: Float64Array, n: number, p: number, q: number): void {
 /** Matrix of cosines from a Gram matrix; a vector of length zero has cosine 0 with every other and 1 with itself. */
 export function cosines(gram: Float64Array, n: number): Float64Array {
   const out = new Float64Array(n * n)
-  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) {
-    const scale = Math.sqrt(gram[i * n + i] * gram[j * n + j])
-    out[i * n + j] = i === j ? 1 : scale > 0 ? gram[i * n + j] / scale : 0
-  }
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < n; j++) {
+      const scale = Math.sqrt(gram[i * n + i] * gram[j * n + j])
+      out[i * n + j] = i === j ? 1 : scale > 0 ? gram[i * n + j] / scale : 0
+    }
   return out
 }
 
@@ -108,7 +110,14 @@ export function nnls(gram: Float64Array, c: Float64Array, n: number, start?: Flo
   let passive: number[] = []
   if (start) {
     for (let i = 0; i < n; i++) x[i] = start[i] * scale[i]
-    passive = descend(r, b, n, x, [...x.keys()].filter((i) => x[i] > 0)) ?? []
+    passive =
+      descend(
+        r,
+        b,
+        n,
+        x,
+        [...x.keys()].filter((i) => x[i] > 0),
+      ) ?? []
     if (passive.length === 0) x.fill(0)
   }
   // Each round lowers the objective or bars a column, so it ends; the bound only guards against rounding.
@@ -143,7 +152,9 @@ function descend(r: Float64Array, b: Float64Array, n: number, x: Float64Array, p
       const reach = target[k] > 0 ? 1 : x[i] / (x[i] - target[k])
       if (target[k] <= 0 && !(reach > step)) [step, blocking] = [Number.isFinite(reach) ? reach : 0, i]
     })
-    passive.forEach((i, k) => { x[i] += step * (target[k] - x[i]) })
+    passive.forEach((i, k) => {
+      x[i] += step * (target[k] - x[i])
+    })
     const kept = passive.filter((i) => i !== blocking)
     if (blocking >= 0) x[blocking] = 0
     if (kept.length === passive.length) return kept
@@ -157,5 +168,12 @@ function solveSubset(r: Float64Array, b: Float64Array, n: number, columns: numbe
   const sub = new Float64Array(k * k)
   for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) sub[i * k + j] = r[columns[i] * n + columns[j]]
   const factor = cholesky(sub, k, RIDGE / 10)
-  return factor && choleskySolve(factor, Float64Array.from(columns, (i) => b[i]), k)
+  return (
+    factor &&
+    choleskySolve(
+      factor,
+      Float64Array.from(columns, (i) => b[i]),
+      k,
+    )
+  )
 }

@@ -13,11 +13,13 @@ export const meanProbability: Readout = {
     const means = meanProbabilities(stats)
     return (weights) => {
       const rows = means(weights)
-      return normalised(Float64Array.from({ length: D }, (_, c) => {
-        let sum = 0
-        for (let d = 0; d < D; d++) sum += rows[d * D + c]
-        return sum
-      }))
+      return normalised(
+        Float64Array.from({ length: D }, (_, c) => {
+          let sum = 0
+          for (let d = 0; d < D; d++) sum += rows[d * D + c]
+          return sum
+        }),
+      )
     }
   },
 }

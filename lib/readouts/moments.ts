@@ -42,7 +42,8 @@ function measureNoise(gradients: GradientStatistics, stats: FootprintStatistics)
   const { gram } = gradients
   const means = meanByDomain(gradients.perProbe, D + 2, stats.domain, D)
   const noise = countByDomain(stats.domain, D).map((n, d) =>
-    n > 1 ? Math.max(means[d * (D + 2) + D + 1] - gram[d * D + d], 0) / (n - 1) : 0)
+    n > 1 ? Math.max(means[d * (D + 2) + D + 1] - gram[d * D + d], 0) / (n - 1) : 0,
+  )
   const largest = noise.reduce((most, value, d) => (value > 0 ? Math.max(most, value / gram[d * D + d]) : most), 0)
   const smallest = Math.max(symmetricEigenvalues(cosines(gram, D), D)[0], 0)
   return { noise, subtracted: largest > 0 ? Math.min(1, (0.9 * smallest) / largest) : 1, smallest }

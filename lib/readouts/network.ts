@@ -46,7 +46,12 @@ export function evaluate(network: Network, features: Float64Array): Float64Array
   return shares
 }
 
-function forward({ inputs, hidden, outputs, parameters }: Network, x: Float64Array, h: Float64Array, p: Float64Array): void {
+function forward(
+  { inputs, hidden, outputs, parameters }: Network,
+  x: Float64Array,
+  h: Float64Array,
+  p: Float64Array,
+): void {
   const bias1 = hidden * inputs
   const second = bias1 + hidden
   const bias2 = second + outputs * hidden
@@ -66,6 +71,7 @@ function forward({ inputs, hidden, outputs, parameters }: Network, x: Float64Arr
     }
     for (; i < inputs; i++) s0 += parameters[row + i] * x[i]
     const sum = s0 + s1 + (s2 + s3)
+    // biome-ignore lint/complexity/useMathMinMax: a look-up of a global is slow inside a vm context
     h[j] = sum > 0 ? sum : 0
   }
   let top = -Infinity
@@ -85,8 +91,13 @@ function forward({ inputs, hidden, outputs, parameters }: Network, x: Float64Arr
  * The error's slope at zero is taken as zero, as PyTorch does.
  */
 export function lossAndGradient(
-  network: Network, features: Float64Array[], targets: ArrayLike<number>[], order: ArrayLike<number>,
-  from: number, to: number, gradient: Float64Array,
+  network: Network,
+  features: Float64Array[],
+  targets: ArrayLike<number>[],
+  order: ArrayLike<number>,
+  from: number,
+  to: number,
+  gradient: Float64Array,
 ): number {
   const { inputs, hidden, outputs, parameters } = network
   const bias1 = hidden * inputs
@@ -129,7 +140,10 @@ class Adam {
   readonly #first: Float64Array
   readonly #second: Float64Array
   #step = 0
-  constructor(readonly rate: number, size: number) {
+  constructor(
+    readonly rate: number,
+    size: number,
+  ) {
     this.#first = new Float64Array(size)
     this.#second = new Float64Array(size)
   }
@@ -154,7 +168,10 @@ class Adam {
  * @throws the signal's reason
  */
 export async function trainNetwork(
-  network: Network, features: Float64Array[], targets: ArrayLike<number>[], training: NetworkTraining,
+  network: Network,
+  features: Float64Array[],
+  targets: ArrayLike<number>[],
+  training: NetworkTraining,
 ): Promise<void> {
   const { learningRate, epochs, batch, seed, signal } = training
   const n = features.length

@@ -1,7 +1,7 @@
 import { cholesky, choleskySolve } from './linear-algebra.js'
 import { domainLogits, whyNoClasses } from './probabilities.js'
 import { countByDomain, meanByDomain, softmax } from './sums.js'
-import type { FootprintStatistics, Readout } from './types.js'
+import type { Readout } from './types.js'
 
 // Taken once: a look-up of a global is slow inside a vm context, and these run per probe and class.
 const { exp, log, max } = Math
@@ -14,10 +14,19 @@ const RIDGE = 1e-6
 const ITERATIONS = 100
 
 /** The loss at x = (t, b), its gradient and its Hessian, (D + 1) and (D + 1)². */
-interface Calibration { loss: number; gradient: Float64Array; hessian: Float64Array }
+interface Calibration {
+  loss: number
+  gradient: Float64Array
+  hessian: Float64Array
+}
 
 /** Logits (N × D), each probe's domain, and its weight: 1/(D·n_d), domains weighing the same. */
-interface Problem { logits: Float64Array; domain: Int32Array; share: Float64Array; D: number }
+interface Problem {
+  logits: Float64Array
+  domain: Int32Array
+  share: Float64Array
+  D: number
+}
 
 /** softmax(t·z_i − b) into `p`; gives −log of the true domain's. */
 function probe(problem: Problem, i: number, x: Float64Array, p: Float64Array): number {

@@ -19,10 +19,12 @@ export function projection(choice: GradientChoice = 'default'): Readout {
       const moments = momentsOf(chosen(stats, choice)!, stats)
       return (weights) => {
         const { gram, displacement } = moments(weights)
-        return normalised(displacement.map((dot, d) => {
-          const squared = gram[d * D + d]
-          return squared > 0 ? Math.max(0, -dot / Math.sqrt(squared)) : 0
-        }))
+        return normalised(
+          displacement.map((dot, d) => {
+            const squared = gram[d * D + d]
+            return squared > 0 ? Math.max(0, -dot / Math.sqrt(squared)) : 0
+          }),
+        )
       }
     },
     methodError: measuredError,

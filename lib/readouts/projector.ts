@@ -9,31 +9,38 @@ import { spreadOf } from './spread.js'
 import type { FootprintStatistics, Predictor, Readout } from './types.js'
 
 /** A readout trained on models of known mixtures, as `warp lab fit` saves it. */
-export const projectorSchema = z.object({
-  schema: z.literal('warp.projector/1'),
-  /** of the trials */
-  domains: z.array(z.string()).min(2),
-  path: z.string(),
-  lambdas: z.array(z.number()),
-  /** of the alignment matrix */
-  scope: z.string(),
-  model: z.discriminatedUnion('kind', [mlpSchema, equivariantSchema]),
-  training: z.object({
-    trials: z.int().min(1),
-    seed: z.int().min(0),
-    /** learning rate, or form and ridge: what the folds chose */
-    chosen: z.record(z.string(), z.union([z.number(), z.string()])),
-    /** mean absolute error on trials left out, of the setting chosen */
-    error: z.number().min(0),
-  }),
-}).refine(({ model, domains, lambdas }) => model.kind !== 'mlp' || wellFormed(model, domains.length, lambdas.length),
-  'the sizes of the network are not those of its parameters, domains and points')
+export const projectorSchema = z
+  .object({
+    schema: z.literal('warp.projector/1'),
+    /** of the trials */
+    domains: z.array(z.string()).min(2),
+    path: z.string(),
+    lambdas: z.array(z.number()),
+    /** of the alignment matrix */
+    scope: z.string(),
+    model: z.discriminatedUnion('kind', [mlpSchema, equivariantSchema]),
+    training: z.object({
+      trials: z.int().min(1),
+      seed: z.int().min(0),
+      /** learning rate, or form and ridge: what the folds chose */
+      chosen: z.record(z.string(), z.union([z.number(), z.string()])),
+      /** mean absolute error on trials left out, of the setting chosen */
+      error: z.number().min(0),
+    }),
+  })
+  .refine(
+    ({ model, domains, lambdas }) => model.kind !== 'mlp' || wellFormed(model, domains.length, lambdas.length),
+    'the sizes of the network are not those of its parameters, domains and points',
+  )
 
 export type ProjectorDocument = z.infer<typeof projectorSchema>
 
 function wellFormed({ inputs, hidden, outputs, parameters, deviations }: MlpModel, D: number, K: number): boolean {
-  return outputs === D && inputs === D * K * (deviations ? 2 : 1) &&
+  return (
+    outputs === D &&
+    inputs === D * K * (deviations ? 2 : 1) &&
     parameters.length === hidden * (inputs + 1) + outputs * (hidden + 1)
+  )
 }
 
 /** What must agree between the footprints a projector was trained on and the one it reads. */
@@ -54,12 +61,14 @@ export function projectorReadout(document: ProjectorDocument): Projector {
   const { model, training, path, lambdas } = document
   return {
     name: model.kind,
-    description: model.kind === 'mlp'
-      ? 'network trained on footprints of models with known mixtures (the paper)'
-      : 'weights fitted on other readouts of models with known mixtures, the same for every domain',
+    description:
+      model.kind === 'mlp'
+        ? 'network trained on footprints of models with known mixtures (the paper)'
+        : 'weights fitted on other readouts of models with known mixtures, the same for every domain',
     settings: () => ({ path, points: lambdas.length, trials: training.trials, ...training.chosen }),
     why: (stats) => (model.kind === 'equivariant' ? whyNotEquivariant(model, stats) : null),
-    prepare: (stats) => (model.kind === 'equivariant' ? equivariantReader(model, stats) : mlpReader(document, model, stats)),
+    prepare: (stats) =>
+      model.kind === 'equivariant' ? equivariantReader(model, stats) : mlpReader(document, model, stats),
     methodError: () => training.error,
     check: (footprint) => checkFootprint(document, footprint),
   }
@@ -73,7 +82,9 @@ function mlpReader(document: ProjectorDocument, model: MlpModel, stats: Footprin
     const { mean, deviation, largest } = spreadOf(stats, weights)
     const shares = predict({ mean: at.map((d) => mean[d]), deviation: at.map((d) => deviation[d]), largest })
     const ordered = new Float64Array(shares.length)
-    at.forEach((d, i) => { ordered[d] = shares[i] })
+    at.forEach((d, i) => {
+      ordered[d] = shares[i]
+    })
     return ordered
   }
 }
@@ -81,8 +92,12 @@ function mlpReader(document: ProjectorDocument, model: MlpModel, stats: Footprin
 /** Domains and scope bind the network only: the weights of `equivariant` belong to no domain, and see no alignment. */
 function checkFootprint(document: ProjectorDocument, { domains, path, lambdas, scope }: FootprintKey): void {
   const refuse = (what: string, expected: string, found: string): never => {
-    throw inputError('PROJECTOR_MISMATCH', `the projector was trained on ${what} ${expected}, the footprint has ${found}`,
-      { what, expected, found }, 'footprint as the lab did, or train a projector for this footprint')
+    throw inputError(
+      'PROJECTOR_MISMATCH',
+      `the projector was trained on ${what} ${expected}, the footprint has ${found}`,
+      { what, expected, found },
+      'footprint as the lab did, or train a projector for this footprint',
+    )
   }
   const own = [...document.domains].sort()
   if (document.model.kind === 'mlp') {
@@ -90,7 +105,8 @@ function checkFootprint(document: ProjectorDocument, { domains, path, lambdas, s
     if (scope !== undefined && scope !== document.scope) refuse('scope', document.scope, scope)
   }
   if (path !== undefined && path !== document.path) refuse('the path', document.path, path)
-  const same = lambdas.length === document.lambdas.length &&
+  const same =
+    lambdas.length === document.lambdas.length &&
     document.lambdas.every((value, k) => Math.abs(value - lambdas[k]) <= SAME_POINT)
   if (!same) refuse('the points λ', document.lambdas.join(', '), Array.from(lambdas).join(', '))
 }
@@ -103,8 +119,12 @@ export async function loadProjector(file: string): Promise<Projector> {
   const value = await readJsonFile(file, 'PROJECTOR', 'a projector that warp lab fit wrote')
   const found = (value as { schema?: unknown } | null)?.schema
   if (found !== 'warp.projector/1') {
-    throw inputError('PROJECTOR_VERSION', `${file}: the schema is ${describe(found)}, not "warp.projector/1"`,
-      { file, expected: 'warp.projector/1', found: describe(found) }, 'give a file that warp lab fit of this version wrote')
+    throw inputError(
+      'PROJECTOR_VERSION',
+      `${file}: the schema is ${describe(found)}, not "warp.projector/1"`,
+      { file, expected: 'warp.projector/1', found: describe(found) },
+      'give a file that warp lab fit of this version wrote',
+    )
   }
   const parsed = projectorSchema.safeParse(value)
   if (parsed.success) return projectorReadout(parsed.data)

@@ -18,7 +18,8 @@ export function recommend(mixtures: MixtureResult[]): { recommended: string; rea
   if (trace && (trace.verdict === 'exact' || trace.verdict === 'noisy') && meanHalfWidth(trace) < TRACE_HALF_WIDTH) {
     return {
       recommended: trace.readout,
-      reason: `the trace in the embedding table is ${trace.verdict}, its interval ` +
+      reason:
+        `the trace in the embedding table is ${trace.verdict}, its interval ` +
         `±${meanHalfWidth(trace).toFixed(3)}, narrower than ±${TRACE_HALF_WIDTH}`,
     }
   }

@@ -33,7 +33,10 @@ export function softmaxReadout({ normalization = 'none', compat }: SoftmaxOption
   }
 }
 
-interface ColumnScale { shift: number; factor: number }
+interface ColumnScale {
+  shift: number
+  factor: number
+}
 
 /** N, each probe's (M[i, k] − shift_k) · factor_k, mean over k. */
 function meanOverPoints(stats: FootprintStatistics, columns: ColumnScale[] | null): Float64Array {

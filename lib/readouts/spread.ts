@@ -11,7 +11,9 @@ export interface FootprintSpread {
   largest: number[]
 }
 
-/** What a projector is trained on and reads: the footprint, its losses, the shares of the readouts without parameters. */
+/**
+ * What a projector is trained on and reads: the footprint, its losses, the shares of the readouts without parameters.
+ */
 export interface FootprintSummary extends FootprintSpread {
   /** D × (K + 2), mean cross-entropy at the base, the points, the reference */
   loss: number[][]

@@ -1,7 +1,7 @@
 /** Charts as inline SVG: strings in, a string out; colours come from the page's style sheet. */
 
 /** For text and attribute values of HTML and SVG. */
-export function escape(text: string): string {
+export function escapeHtml(text: string): string {
   const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
   // NUL and other control characters are not allowed in HTML at all.
   return text.replace(/[&<>"']/g, (character) => named[character]).replace(/[^\P{Cc}\t\n]/gu, '\ufffd')
@@ -27,17 +27,21 @@ export function barChart(label: string, bars: Bar[]): string {
   const top = Math.min(1, Math.max(0.05, ...bars.map(({ high }) => high)))
   const step = niceStep(top / 5)
   const x = (share: number) => left + (share / top) * width
-  const parts = ticks(0, top, step).map((tick) =>
-    `<line class="grid" x1="${at(x(tick))}" x2="${at(x(tick))}" y1="0" y2="${height - 24}"/>` +
-    `<text class="axis" x="${at(x(tick))}" y="${height - 8}" text-anchor="middle">${at(100 * tick)} %</text>`)
+  const parts = ticks(0, top, step).map(
+    (tick) =>
+      `<line class="grid" x1="${at(x(tick))}" x2="${at(x(tick))}" y1="0" y2="${height - 24}"/>` +
+      `<text class="axis" x="${at(x(tick))}" y="${height - 8}" text-anchor="middle">${at(100 * tick)} %</text>`,
+  )
   bars.forEach(({ name, value, low, high }, i) => {
     const y = i * row + 5
     const middle = y + 9
-    parts.push(`<g><title>${escape(name)}: ${at(100 * value)} % (${at(100 * low)} to ${at(100 * high)} %)</title>` +
-      `<text x="${left - 8}" y="${middle + 4}" text-anchor="end">${escape(shorten(name, 24))}</text>` +
-      `<rect x="${left}" y="${y}" width="${at(x(value) - left)}" height="18" fill="${seriesStyle(i).color}"/>` +
-      `<path class="interval" d="M${at(x(low))} ${middle}H${at(x(high))}M${at(x(low))} ${middle - 5}v10` +
-      `M${at(x(high))} ${middle - 5}v10"/></g>`)
+    parts.push(
+      `<g><title>${escapeHtml(name)}: ${at(100 * value)} % (${at(100 * low)} to ${at(100 * high)} %)</title>` +
+        `<text x="${left - 8}" y="${middle + 4}" text-anchor="end">${escapeHtml(shorten(name, 24))}</text>` +
+        `<rect x="${left}" y="${y}" width="${at(x(value) - left)}" height="18" fill="${seriesStyle(i).color}"/>` +
+        `<path class="interval" d="M${at(x(low))} ${middle}H${at(x(high))}M${at(x(low))} ${middle - 5}v10` +
+        `M${at(x(high))} ${middle - 5}v10"/></g>`,
+    )
   })
   return svg(label, left + width + 40, height, parts)
 }
@@ -59,14 +63,18 @@ export function lineChart(label: string, unit: string, series: Series[]): string
   const span = high - low || 1
   const x = (value: number) => left + value * width
   const y = (value: number) => top + height - ((value - low) / span) * height
-  const parts = ticks(low, high, niceStep(span / 5)).map((tick) =>
-    `<line class="grid" x1="${left}" x2="${left + width}" y1="${at(y(tick))}" y2="${at(y(tick))}"/>` +
-    `<text class="axis" x="${left - 6}" y="${at(y(tick) + 4)}" text-anchor="end">${at(tick)}</text>`)
+  const parts = ticks(low, high, niceStep(span / 5)).map(
+    (tick) =>
+      `<line class="grid" x1="${left}" x2="${left + width}" y1="${at(y(tick))}" y2="${at(y(tick))}"/>` +
+      `<text class="axis" x="${left - 6}" y="${at(y(tick) + 4)}" text-anchor="end">${at(tick)}</text>`,
+  )
   for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
     parts.push(`<text class="axis" x="${at(x(tick))}" y="${top + height + 18}" text-anchor="middle">${tick}</text>`)
   }
-  parts.push(`<text class="axis" x="${left + width / 2}" y="${top + height + 34}" text-anchor="middle">λ</text>`,
-    `<text class="axis" x="4" y="${top - 1}">${escape(unit)}</text>`)
+  parts.push(
+    `<text class="axis" x="${left + width / 2}" y="${top + height + 34}" text-anchor="middle">λ</text>`,
+    `<text class="axis" x="4" y="${top - 1}">${escapeHtml(unit)}</text>`,
+  )
   series.forEach((one, i) => {
     const { color, dash } = seriesStyle(i)
     const point = (k: number, by: number) => `${at(x(one.x[k]))},${at(y(one.y[k] + by))}`
@@ -76,15 +84,19 @@ export function lineChart(label: string, unit: string, series: Series[]): string
       const lower = indices.toReversed().map((k) => point(k, -(one.error![k] ?? 0)))
       parts.push(`<polygon points="${[...upper, ...lower].join(' ')}" fill="${color}" opacity=".15"/>`)
     }
-    parts.push(`<polyline points="${indices.map((k) => point(k, 0)).join(' ')}" fill="none" stroke="${color}" ` +
-      `stroke-width="2"${dash && ` stroke-dasharray="${dash}"`}><title>${escape(one.name)}</title></polyline>`)
+    parts.push(
+      `<polyline points="${indices.map((k) => point(k, 0)).join(' ')}" fill="none" stroke="${color}" ` +
+        `stroke-width="2"${dash && ` stroke-dasharray="${dash}"`}><title>${escapeHtml(one.name)}</title></polyline>`,
+    )
   })
   return svg(label, left + width + 20, top + height + 40, parts)
 }
 
 function svg(label: string, width: number, height: number, parts: string[]): string {
-  return `<svg role="img" aria-label="${escape(label)}" viewBox="0 0 ${width} ${height}" width="${width}">` +
+  return (
+    `<svg role="img" aria-label="${escapeHtml(label)}" viewBox="0 0 ${width} ${height}" width="${width}">` +
     `${parts.join('')}</svg>`
+  )
 }
 
 /** A number for an attribute or a label: at most five significant digits, never in exponent form. */

@@ -39,7 +39,7 @@ export function padStart(text: string, width: number): string {
 export function tableBlocks(head: string[], rows: string[][], width: number): string[][] {
   const widths = head.map((title, c) => Math.max(displayWidth(title), ...rows.map((row) => displayWidth(row[c]))))
   const blocks: string[][] = []
-  for (let from = 1; from < head.length;) {
+  for (let from = 1; from < head.length; ) {
     let to = from + 1
     let used = widths[0] + 2 + widths[from]
     while (to < head.length && used + 2 + widths[to] <= width) used += 2 + widths[to++]

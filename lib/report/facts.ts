@@ -11,25 +11,46 @@ export function diagnosticLines({ diagnostics, trace }: RecoverResult): { name: 
   }
   if (gradients) {
     const { scope, q, condition, separability, closest, explained } = gradients
-    add('gradients', `scope ${scope}, q = ${q}: condition ${condition?.toPrecision(3) ?? 'infinite'}, ` +
-      `separability ${separability.toFixed(2)}, ${percent(explained)} of the displacement explained`)
+    add(
+      'gradients',
+      `scope ${scope}, q = ${q}: condition ${condition?.toPrecision(3) ?? 'infinite'}, ` +
+        `separability ${separability.toFixed(2)}, ${percent(explained)} of the displacement explained`,
+    )
     add('closest', `${closest.domains.join(' and ')}, cosine ${+closest.cosine.toFixed(2)}`)
   }
   if (pathIntegral) {
     const { predicted, actual, share } = pathIntegral
-    add('path integral', `the scores account for ${predicted.toFixed(3)} of ${actual.toFixed(3)} nats of the loss` +
-      (share === null ? '' : ` (${percent(share)})`))
+    add(
+      'path integral',
+      `the scores account for ${predicted.toFixed(3)} of ${actual.toFixed(3)} nats of the loss` +
+        (share === null ? '' : ` (${percent(share)})`),
+    )
   }
   if (agreement) {
-    add('agreement', `${agreement.readouts.join(', ')} differ by ${points(agreement.difference)} on average ` +
-      `(a random mixture: ${points(agreement.limit)})`)
+    add(
+      'agreement',
+      `${agreement.readouts.join(', ')} differ by ${points(agreement.difference)} on average ` +
+        `(a random mixture: ${points(agreement.limit)})`,
+    )
   }
   add('sampling', `other probes of the same domains would move a share by up to about ${points(sampling)}`)
   if (trace) {
-    const { trainedTokens: { count, undecided }, longestText, trainingTexts } = trace
-    add('trace', trace.verdict === 'none' ? `none: ${trace.reason}` : `${trace.verdict}: ${count} tokens trained, ${undecided} undecided` +
-      (longestText === null ? '' : `, longest text ${longestText} tokens`) +
-      (trainingTexts ? `; about ${Math.round(trainingTexts.estimate)} training texts, ${Math.round(trainingTexts.inside)} among the probes` : ''))
+    const {
+      trainedTokens: { count, undecided },
+      longestText,
+      trainingTexts,
+    } = trace
+    add(
+      'trace',
+      trace.verdict === 'none'
+        ? `none: ${trace.reason}`
+        : `${trace.verdict}: ${count} tokens trained, ${undecided} undecided` +
+            (longestText === null ? '' : `, longest text ${longestText} tokens`) +
+            (trainingTexts
+              ? `; about ${Math.round(trainingTexts.estimate)} training texts, ${Math.round(trainingTexts.inside)} ` +
+                'among the probes'
+              : ''),
+    )
   }
   return lines
 }
@@ -45,7 +66,9 @@ function points(share: number): string {
 
 /** `scope top, q 1`, or nothing. */
 export function settingsText(settings: Record<string, number | string>): string {
-  return Object.entries(settings).map(([name, value]) => `${name} ${value}`).join(', ')
+  return Object.entries(settings)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ')
 }
 
 export function seconds(timings: Record<string, number>): number {

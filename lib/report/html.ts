@@ -1,4 +1,4 @@
-import { barChart, escape, lineChart, seriesStyle } from './charts.js'
+import { barChart, escapeHtml, lineChart, seriesStyle } from './charts.js'
 import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
 import type { RecoverResult } from './schema.js'
 
@@ -32,12 +32,12 @@ export function htmlReport(result: RecoverResult): string {
     return { name, value: recommended.mixture[name], low, high }
   })
   const sections = [
-    `<h1>Recovered mixture</h1><p class="soft">${escape(inputsLine(result))}</p>`,
+    `<h1>Recovered mixture</h1><p class="soft">${escapeHtml(inputsLine(result))}</p>`,
     barChart(`Recovered shares of ${bars.length} domains with intervals`, bars),
     `<p>Verdict: <span class="verdict ${diagnostics.verdict}">${diagnostics.verdict}</span>. ` +
-      `${escape(sentences(diagnostics.reasons))}</p>`,
-    `<p>Readout ${escape(recommended.readout)}: ${escape(recommended.reason)}.` +
-      `${best ? ` The interval covers ${escape(best.intervalIncludes)}.` : ''}</p>`,
+      `${escapeHtml(sentences(diagnostics.reasons))}</p>`,
+    `<p>Readout ${escapeHtml(recommended.readout)}: ${escapeHtml(recommended.reason)}.` +
+      `${best ? ` The interval covers ${escapeHtml(best.intervalIncludes)}.` : ''}</p>`,
     section('Every readout', mixtureTable(result) + skippedList(result)),
     section('Diagnostics', wordTable(diagnosticLines(result).map(({ name, text }) => [name, text]))),
     section('Footprint', footprintChart(result) + legend(result)),
@@ -47,14 +47,16 @@ export function htmlReport(result: RecoverResult): string {
     section('Inputs', inputTable(result)),
     section('Run', runTable(result)),
   ]
-  return '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
+  return (
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">' +
     '<meta name="viewport" content="width=device-width, initial-scale=1">' +
     `<title>Recovered mixture</title><style>${style}</style></head>\n<body>\n${sections.join('\n')}\n</body></html>\n`
+  )
 }
 
 function section(title: string, body: string): string {
-  return `<h2>${escape(title)}</h2>\n${body}`
+  return `<h2>${escapeHtml(title)}</h2>\n${body}`
 }
 
 function sentences(reasons: string[]): string {
@@ -73,29 +75,32 @@ function inputsLine(result: RecoverResult): string {
 function table(head: string[], rows: string[][], classes: string[] = []): string {
   const row = (cells: string[], tag: string) => cells.map((cell) => `<${tag}>${cell}</${tag}>`).join('')
   const body = rows.map((cells, i) => `<tr${classes[i] ? ` class="${classes[i]}"` : ''}>${row(cells, 'td')}</tr>`)
-  return `<div class="scroll"><table><thead><tr>${row(head, 'th')}</tr></thead>` +
+  return (
+    `<div class="scroll"><table><thead><tr>${row(head, 'th')}</tr></thead>` +
     `<tbody>${body.join('')}</tbody></table></div>`
+  )
 }
 
 function wordTable(rows: [string, string][]): string {
-  const body = rows.map(([name, text]) => `<tr><td>${escape(name)}</td><td>${escape(text)}</td></tr>`)
+  const body = rows.map(([name, text]) => `<tr><td>${escapeHtml(name)}</td><td>${escapeHtml(text)}</td></tr>`)
   return `<div class="scroll"><table class="words"><tbody>${body.join('')}</tbody></table></div>`
 }
 
 function list(items: string[]): string {
-  return `<ul>${items.map((item) => `<li>${escape(item)}</li>`).join('')}</ul>`
+  return `<ul>${items.map((item) => `<li>${escapeHtml(item)}</li>`).join('')}</ul>`
 }
 
 function mixtureTable(result: RecoverResult): string {
   const rows = result.mixtures.map(({ readout, description, settings, mixture, interval }) => [
-    `${escape(readout)}<small>${escape([description, settingsText(settings)].filter(Boolean).join('; '))}</small>`,
+    `${escapeHtml(readout)}<small>${escapeHtml([description, settingsText(settings)].filter(Boolean).join('; '))}` +
+      '</small>',
     ...result.domains.map(({ name }) => {
       const [low, high] = interval[name]
       return `${percent(mixture[name])}<small>${(100 * low).toFixed(1)} – ${(100 * high).toFixed(1)}</small>`
     }),
   ])
   const classes = result.mixtures.map(({ readout }) => (readout === result.recommended.readout ? 'best' : ''))
-  return table(['', ...result.domains.map(({ name }) => escape(name))], rows, classes)
+  return table(['', ...result.domains.map(({ name }) => escapeHtml(name))], rows, classes)
 }
 
 function skippedList({ skipped }: RecoverResult): string {
@@ -103,8 +108,12 @@ function skippedList({ skipped }: RecoverResult): string {
 }
 
 function footprintChart({ domains, lambdas, footprint }: RecoverResult): string {
-  const series = domains.map(({ name }, d) =>
-    ({ name, x: lambdas, y: footprint.mean[d], error: footprint.standardError[d] }))
+  const series = domains.map(({ name }, d) => ({
+    name,
+    x: lambdas,
+    y: footprint.mean[d],
+    error: footprint.standardError[d],
+  }))
   return lineChart('Mean Mimic Score of each domain along the path', 'score ± standard error', series)
 }
 
@@ -117,29 +126,48 @@ function legend({ domains }: RecoverResult): string {
   const items = domains.map(({ name }, d) => {
     const { color, dash } = seriesStyle(d)
     const line = dash ? `stroke-dasharray="${dash}" ` : ''
-    return `<li><svg width="24" height="8" viewBox="0 0 24 8" aria-hidden="true"><path d="M0 4H24" stroke="${color}" ` +
-      `${line}stroke-width="3"/></svg> ${escape(name)}</li>`
+    return (
+      `<li><svg width="24" height="8" viewBox="0 0 24 8" aria-hidden="true"><path d="M0 4H24" stroke="${color}" ` +
+      `${line}stroke-width="3"/></svg> ${escapeHtml(name)}</li>`
+    )
   })
   return `<ul class="legend">${items.join('')}</ul>`
 }
 
 function domainTable({ domains, diagnostics }: RecoverResult): string {
   const { accuracy } = diagnostics
-  return table(['', 'probes', 'truncated', 'accuracy of the reference'], domains.map(({ name, probes, truncated }) =>
-    [escape(name), String(probes), String(truncated), accuracy ? percent(accuracy.domains[name]) : '–']))
+  return table(
+    ['', 'probes', 'truncated', 'accuracy of the reference'],
+    domains.map(({ name, probes, truncated }) => [
+      escapeHtml(name),
+      String(probes),
+      String(truncated),
+      accuracy ? percent(accuracy.domains[name]) : '–',
+    ]),
+  )
 }
 
 function inputTable({ inputs }: RecoverResult): string {
-  return table(['', 'path', 'bytes', 'sha256'], inputs.map(({ role, path, size, sha256 }) => [
-    escape(role), escape(path), String(size), `<code>${escape(sha256)}</code>`,
-  ]))
+  return table(
+    ['', 'path', 'bytes', 'sha256'],
+    inputs.map(({ role, path, size, sha256 }) => [
+      escapeHtml(role),
+      escapeHtml(path),
+      String(size),
+      `<code>${escapeHtml(sha256)}</code>`,
+    ]),
+  )
 }
 
 function runTable(result: RecoverResult): string {
   const { tool, timings } = result
   const phases = Object.entries(timings).map(([phase, time]) => `${phase} ${time.toFixed(1)}`)
   return wordTable([
-    ['tool', `${tool.name} ${tool.version}${tool.commit ? ` (${tool.commit.slice(0, 12)})` : ''}, ${tool.device}, products ${tool.library}`],
+    [
+      'tool',
+      `${tool.name} ${tool.version}${tool.commit ? ` (${tool.commit.slice(0, 12)})` : ''}, ${tool.device}, ` +
+        `products ${tool.library}`,
+    ],
     ['path', `${result.path}, ${result.lambdas.length} points, scope ${result.scope}, seed ${result.seed}`],
     ['time', `${seconds(timings).toFixed(1)} s (${phases.join(', ')})`],
     ['memory', `${Math.ceil(result.peakMemoryBytes / 2 ** 20)} MiB at the peak`],

@@ -44,17 +44,28 @@ const trace = z.object({
   decay: z.number().nullable(),
   trainedTokens: z.object({ count, undecided: count }),
   longestText: count.nullable(),
-  trainingTexts: z.object({
-    estimate: z.number(), interval: z.tuple([z.number(), z.number().nullable()]), inside: z.number(),
-    insideInterval: z.tuple([z.number(), z.number()]), outside: z.number(), level: fraction,
-  }).nullable(),
+  trainingTexts: z
+    .object({
+      estimate: z.number(),
+      interval: z.tuple([z.number(), z.number().nullable()]),
+      inside: z.number(),
+      insideInterval: z.tuple([z.number(), z.number()]),
+      outside: z.number(),
+      level: fraction,
+    })
+    .nullable(),
 })
 
 /** `result.json` of `warp recover`, schema `warp.recover/1`. */
 export const resultSchema = z.object({
   schema: z.literal('warp.recover/1'),
   tool: z.object({
-    name: z.string(), version: z.string(), commit: z.string().nullable(), addon: z.string(), device: z.string(), deviceReason: z.string(),
+    name: z.string(),
+    version: z.string(),
+    commit: z.string().nullable(),
+    addon: z.string(),
+    device: z.string(),
+    deviceReason: z.string(),
     library: z.string(),
   }),
   command: z.record(z.string(), z.unknown()),

@@ -26,7 +26,8 @@ export function terminalReport(result: RecoverResult, { color = false, width = 1
     const room = Math.max(...entries.map(({ name }) => displayWidth(name))) + 2
     for (const { name, text } of entries) {
       wrap(safeText(text), body - room).forEach((line, i) =>
-        lines.push(`  ${i === 0 ? paint.dim(padEnd(name, room)) : ' '.repeat(room)}${line}`))
+        lines.push(`  ${i === 0 ? paint.dim(padEnd(name, room)) : ' '.repeat(room)}${line}`),
+      )
     }
   }
 
@@ -47,8 +48,10 @@ export function terminalReport(result: RecoverResult, { color = false, width = 1
   title('Every readout, shares in %')
   tableBlocks(
     ['', ...result.domains.map(({ name }) => safeName(name, 20))],
-    result.mixtures.map(({ readout, mixture }) =>
-      [safeName(readout), ...result.domains.map(({ name }) => (100 * mixture[name]).toFixed(1))]),
+    result.mixtures.map(({ readout, mixture }) => [
+      safeName(readout),
+      ...result.domains.map(({ name }) => (100 * mixture[name]).toFixed(1)),
+    ]),
     body,
   ).forEach(([head, ...rows], block) => {
     if (block > 0) lines.push('')
@@ -80,16 +83,20 @@ function mixtureBars(result: RecoverResult, paint: Paint, width: number): string
     const [solid, middle, all] = [low, mixture[name], high].map((share) => Math.round((bar * share) / full))
     const drawn = paint.cyan('█'.repeat(solid) + '▓'.repeat(middle - solid) + '░'.repeat(all - middle))
     const range = `${(100 * low).toFixed(1)} – ${percent(high)}`
-    return `${padEnd(names[d], room)}  ${paint.bold(padStart(percent(mixture[name]), 7))}  ` +
+    return (
+      `${padEnd(names[d], room)}  ${paint.bold(padStart(percent(mixture[name]), 7))}  ` +
       `${drawn}${' '.repeat(bar - all)}  ${paint.dim(padStart(range, 13))}`
+    )
   })
 }
 
 function closingLine(result: RecoverResult): string {
   const probes = result.domains.reduce((sum, domain) => sum + domain.probes, 0)
-  return `${probes} probes, ${result.lambdas.length} points of the ${result.path} path, scope ${result.scope}, seed ` +
+  return (
+    `${probes} probes, ${result.lambdas.length} points of the ${result.path} path, scope ${result.scope}, seed ` +
     `${result.seed}; ${seconds(result.timings).toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 2 ** 20)} MiB, ` +
     `${result.tool.device}`
+  )
 }
 
 function safeText(text: string): string {

@@ -22,9 +22,9 @@ function skipString(text: string, at: number): number | JsonFault {
     if (code < 0x20) return { index: i, problem: 'a raw control character in a string (a missing quote?)' }
     if (code !== 0x5c) continue
     i++
-    const escape = text[i]
-    if (escape === 'u' && match(hex4, text, i + 1) === 4) i += 4
-    else if (escape === undefined || !'"\\/bfnrt'.includes(escape))
+    const escaped = text[i]
+    if (escaped === 'u' && match(hex4, text, i + 1) === 4) i += 4
+    else if (escaped === undefined || !'"\\/bfnrt'.includes(escaped))
       return { index: i - 1, problem: 'an unknown escape' }
   }
   return { index: text.length, problem: 'the end inside a string' }

@@ -68,7 +68,10 @@ export async function packProbes(
   let longest = 0
   const textsOf = ({ begin, end }: Span): string[] => probes.texts.slice(begin, end)
   const encoded = encodeAhead(spans(probes.texts), textsOf, tokenizer, truncate ? { maxLength } : {})
-  for await (const { batch: { begin, end }, tokens: found } of encoded) {
+  for await (const {
+    batch: { begin, end },
+    tokens: found,
+  } of encoded) {
     control.signal?.throwIfAborted()
     for (let i = begin; i < end; i++) {
       const [from, to] = [found.offsets[i - begin], found.offsets[i - begin + 1]]
@@ -94,7 +97,8 @@ interface Span {
 
 function* spans(texts: string[]): Generator<Span> {
   for (let begin = 0, end = 0; begin < texts.length; begin = end) {
-    for (let size = 0; end < texts.length && end - begin < batchTexts && size < batchCharacters; end++) size += texts[end].length
+    for (let size = 0; end < texts.length && end - begin < batchTexts && size < batchCharacters; end++)
+      size += texts[end].length
     yield { begin, end }
   }
 }

@@ -168,9 +168,14 @@ function checkOptions(options: ProbeOptions): void {
   const { limit, perDomain } = options
   for (const [name, value] of Object.entries({ limit: limit, 'per-domain': perDomain })) {
     if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) {
-      throw usageError('PROBES_OPTION_INVALID', `--${name} is ${value}; it must be a whole number above 0`, {
-        found: value,
-      }, `leave --${name} out for all texts`)
+      throw usageError(
+        'PROBES_OPTION_INVALID',
+        `--${name} is ${value}; it must be a whole number above 0`,
+        {
+          found: value,
+        },
+        `leave --${name} out for all texts`,
+      )
     }
   }
   if (limit !== undefined && perDomain !== undefined) {

@@ -33,7 +33,7 @@ class Smallest<T> {
 
   #sink(): void {
     const { items } = this
-    for (let at = 0; ;) {
+    for (let at = 0; ; ) {
       let largest = at
       for (const child of [2 * at + 1, 2 * at + 2]) {
         if (child < items.length && isBefore(items[largest], items[child])) largest = child

@@ -5,7 +5,7 @@ import type { ProbeFormat } from './types.js'
 export const sniffLength = 512
 
 // Over the first bytes as Latin-1. Magic made of letters takes in what follows it: a text may begin with "PARENTS".
-const parquet = /^(PAR1\x15|PARE[^]{3}\0)/
+const parquet = /^(PAR1\x15|PARE[\s\S]{3}\0)/
 const compressed: [RegExp, string, string][] = [
   [/^\x1f\x8b/, 'gzip-compressed', 'gunzip'],
   [/^PK\x03\x04/, 'a ZIP archive or an office document', 'unzip'],

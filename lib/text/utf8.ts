@@ -23,7 +23,7 @@ function incompleteTail(bytes: Buffer): number {
 
 /** Position of the first byte that does not belong to a character. */
 function firstInvalid(bytes: Buffer): number {
-  for (let at = 0; at < bytes.length;) {
+  for (let at = 0; at < bytes.length; ) {
     const length = sequenceLength(bytes[at])
     if (length === 0 || !isUtf8(bytes.subarray(at, at + length))) return at
     at += length

@@ -56,7 +56,8 @@ const clamp = (value: number, low: number, high: number) => Math.min(high, Math.
 function figures(inside: ArrayLike<number>, outside: ArrayLike<number>): Figures {
   const texts = sum(inside) + sum(outside)
   return {
-    texts, insideShare: texts > 0 ? sum(inside) / texts : 0,
+    texts,
+    insideShare: texts > 0 ? sum(inside) / texts : 0,
     mixture: Float64Array.from(inside, (count, d) => (texts > 0 ? (count + outside[d]) / texts : 1 / inside.length)),
   }
 }
@@ -78,7 +79,8 @@ interface Line {
 
 /** Least squares through (mean x, mean y); the slope is 0 where x does not vary. */
 function line(x: number[], y: number[]): Line {
-  const middle = mean(x), level = mean(y)
+  const middle = mean(x),
+    level = mean(y)
   const spread = sum(x.map((value) => (value - middle) ** 2))
   const slope = spread > 1e-12 ? sum(x.map((value, i) => (value - middle) * (y[i] - level))) / spread : 0
   return { x: middle, y: level, slope, spread }
@@ -105,17 +107,32 @@ const leastPool = 0.2
  * depends on its size against the pool's. `smaller` makes pool and set smaller still.
  */
 function plan(sets: Figures[], pool: Uint32Array, smaller = 1): Trials {
-  const domains = pool.length, size = sets.length * domains
-  const inside = new Uint32Array(size), outside = new Uint32Array(size), hidden = new Uint32Array(size)
-  const scale = Float64Array.from(sets, ({ texts, insideShare, mixture }) =>
-    Math.max(leastPool, 1 / (1 + Math.max(...mixture.map((share, d) => (texts * share * (1 - insideShare)) / pool[d])))) * smaller)
-  sets.forEach((set, i) => set.mixture.forEach((share, d) => {
-    const at = i * domains + d, gone = Math.floor(pool[d] * (1 - scale[i])), texts = set.texts * share * scale[i]
-    outside[at] = Math.min(Math.round(texts * (1 - set.insideShare)), gone)
-    hidden[at] = gone - outside[at]
-    inside[at] = Math.min(Math.round(texts * set.insideShare), pool[d] - gone)
-  }))
-  const truth = sets.map((_, i) => figures(inside.subarray(i * domains, (i + 1) * domains), outside.subarray(i * domains, (i + 1) * domains)))
+  const domains = pool.length,
+    size = sets.length * domains
+  const inside = new Uint32Array(size),
+    outside = new Uint32Array(size),
+    hidden = new Uint32Array(size)
+  const scale = Float64Array.from(
+    sets,
+    ({ texts, insideShare, mixture }) =>
+      Math.max(
+        leastPool,
+        1 / (1 + Math.max(...mixture.map((share, d) => (texts * share * (1 - insideShare)) / pool[d]))),
+      ) * smaller,
+  )
+  sets.forEach((set, i) =>
+    set.mixture.forEach((share, d) => {
+      const at = i * domains + d,
+        gone = Math.floor(pool[d] * (1 - scale[i])),
+        texts = set.texts * share * scale[i]
+      outside[at] = Math.min(Math.round(texts * (1 - set.insideShare)), gone)
+      hidden[at] = gone - outside[at]
+      inside[at] = Math.min(Math.round(texts * set.insideShare), pool[d] - gone)
+    }),
+  )
+  const truth = sets.map((_, i) =>
+    figures(inside.subarray(i * domains, (i + 1) * domains), outside.subarray(i * domains, (i + 1) * domains)),
+  )
   return { inside, outside, hidden, truth, scale }
 }
 
@@ -134,8 +151,14 @@ interface SizeCorrection {
  */
 function learnSize(raw: Figures[], truth: Figures[]): SizeCorrection {
   const at = truth.map((figure) => figure.insideShare)
-  const inside = line(at, raw.map((figure) => figure.insideShare))
-  const ratio = line(at, raw.map((figure, i) => Math.log(truth[i].texts / Math.max(figure.texts, 1e-9))))
+  const inside = line(
+    at,
+    raw.map((figure) => figure.insideShare),
+  )
+  const ratio = line(
+    at,
+    raw.map((figure, i) => Math.log(truth[i].texts / Math.max(figure.texts, 1e-9))),
+  )
   const off = raw.map((figure, i) => figure.insideShare - inside.y - inside.slope * (at[i] - inside.x))
   return {
     correct: ({ texts, insideShare }) => {
@@ -154,11 +177,14 @@ function learnMixture(raw: Float64Array[], truth: Float64Array[]): (raw: Float64
   const domains = raw[0].length
   const estimated = Array.from({ length: domains }, (_, d) => mean(raw.map((mixture) => mixture[d])))
   const actual = Array.from({ length: domains }, (_, d) => mean(truth.map((mixture) => mixture[d])))
-  let shared = 0, spread = 0
-  truth.forEach((mixture, i) => mixture.forEach((share, d) => {
-    shared += (share - actual[d]) * (raw[i][d] - estimated[d])
-    spread += (share - actual[d]) ** 2
-  }))
+  let shared = 0,
+    spread = 0
+  truth.forEach((mixture, i) =>
+    mixture.forEach((share, d) => {
+      shared += (share - actual[d]) * (raw[i][d] - estimated[d])
+      spread += (share - actual[d]) ** 2
+    }),
+  )
   const slope = spread > 1e-12 ? Math.max(leastSlope, shared / spread) : 1
   return (mixture) => shares(mixture.map((share, d) => actual[d] + (share - estimated[d]) / slope))
 }
@@ -175,48 +201,61 @@ interface MixtureEstimate {
 function chooseMixture(raw: Figures[], tried: Figures[][], { truth }: Trials): MixtureEstimate {
   const drawn = truth.map(({ mixture }) => mixture)
   const mixtures = raw.map((_, e) => tried.map((trial) => trial[e].mixture))
-  const errors = mixtures.map((found) => found.map((mixture, i) => {
-    const others = (list: Float64Array[]) => list.filter((_, j) => j !== i)
-    return learnMixture(others(found), others(drawn))(mixture).map((share, d) => share - drawn[i][d])
-  }))
+  const errors = mixtures.map((found) =>
+    found.map((mixture, i) => {
+      const others = (list: Float64Array[]) => list.filter((_, j) => j !== i)
+      return learnMixture(others(found), others(drawn))(mixture).map((share, d) => share - drawn[i][d])
+    }),
+  )
   const squares = errors.map((trials) => mean(trials.map((error) => sum(error.map((value) => value * value)))))
   const best = squares.indexOf(Math.min(...squares))
   return { best, mixture: learnMixture(mixtures[best], drawn)(raw[best].mixture), errors: errors[best] }
 }
 
-/** Quantile of Student's t that 1 − (1 − level)/2 of it lie below (Cornish and Fisher's expansion about the normal's). */
+/**
+ * Quantile of Student's t that 1 − (1 − level)/2 of it lie below (Cornish and Fisher's expansion about the normal's).
+ */
 function student(freedom: number): number {
   const z = 1.6448536
-  const g1 = (z ** 3 + z) / 4, g2 = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96
+  const g1 = (z ** 3 + z) / 4,
+    g2 = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96
   return z + g1 / freedom + g2 / freedom ** 2
 }
 
 /** Mean and standard deviation. */
 function moments(values: number[]): { bias: number; deviation: number } {
   const bias = mean(values)
-  return { bias, deviation: Math.sqrt(sum(values.map((value) => (value - bias) ** 2)) / Math.max(1, values.length - 1)) }
+  return {
+    bias,
+    deviation: Math.sqrt(sum(values.map((value) => (value - bias) ** 2)) / Math.max(1, values.length - 1)),
+  }
 }
 
 /**
  * Half the width of the interval that a new error falls into.
  * @param uncertainty variance of the error's expectation, in that of one error
  */
-const halfWidth = (deviation: number, trials: number, uncertainty: number): number => deviation * Math.sqrt(1 + uncertainty) * student(Math.max(1, trials - 1))
+const halfWidth = (deviation: number, trials: number, uncertainty: number): number =>
+  deviation * Math.sqrt(1 + uncertainty) * student(Math.max(1, trials - 1))
 
 /**
  * The error to expect at the pool's full size, from trials with less of it: what a vocabulary gives the estimator goes
- * with a power of the size. For the mean that is its root (Heaps' law), by least squares; for the deviation it is found.
- * A deviation that grows towards smaller sizes is taken as it is.
+ * with a power of the size. For the mean that is its root (Heaps' law), by least squares; for the deviation it is
+ * found. A deviation that grows towards smaller sizes is taken as it is.
  * @param far errors of trials that are smaller than those of `near` by as much as these are than the full size, or half
  */
 function extrapolate(near: Errors, far: Errors): { bias: number; half: number } {
-  const errors = [...near.errors, ...far.errors], at = [...near.scale, ...far.scale].map(Math.sqrt)
+  const errors = [...near.errors, ...far.errors],
+    at = [...near.scale, ...far.scale].map(Math.sqrt)
   const { x, y, slope, spread } = line(at, errors)
   const [close, distant] = [near, far].map((trials) => moments(trials.errors).deviation)
   const [closeAt, distantAt] = [near, far].map((trials) => mean(trials.scale.map(Math.log)))
   const power = close > distant && distant > 0 ? Math.min(1, Math.log(close / distant) / (closeAt - distantAt)) : 0
   const uncertainty = 1 / errors.length + (spread > 0 ? (1 - x) ** 2 / spread : 0)
-  return { bias: y + slope * (1 - x), half: halfWidth(close * Math.exp(-power * closeAt), near.errors.length, uncertainty) }
+  return {
+    bias: y + slope * (1 - x),
+    half: halfWidth(close * Math.exp(-power * closeAt), near.errors.length, uncertainty),
+  }
 }
 
 /** Errors of trials, and the share of the wanted size that each has. */
@@ -234,10 +273,22 @@ function estimatesFrom(flat: Float64Array, at: number, count: number, domains: n
 }
 
 /** trials × estimators */
-async function tryTrials(input: CalibrationInput, trials: Trials, tried: Estimator[], seed: number, options: TraceRun): Promise<Figures[][]> {
-  const { pool, state } = input, { inside, outside, hidden } = trials
+async function tryTrials(
+  input: CalibrationInput,
+  trials: Trials,
+  tried: Estimator[],
+  seed: number,
+  options: TraceRun,
+): Promise<Figures[][]> {
+  const { pool, state } = input,
+    { inside, outside, hidden } = trials
   const request = { state, estimators: tried, inside, outside, hidden, seed, threads: threadsOf(options) }
-  const flat = await runTask((onProgress) => addon().tryMembers(pool, request, onProgress), 'calibration', 'estimates', options)
+  const flat = await runTask(
+    (onProgress) => addon().tryMembers(pool, request, onProgress),
+    'calibration',
+    'estimates',
+    options,
+  )
   return trials.truth.map((_, i) => estimatesFrom(flat, i * tried.length, tried.length, input.sizes.length))
 }
 
@@ -249,7 +300,9 @@ export interface CalibrationInput {
   sizes: Uint32Array
   /** texts of the pool without an untrained token: no more of them can be training texts */
   possible: number
-  /** synthetic training sets: a third to find number and place of the texts, the rest for the mixture and the intervals */
+  /**
+   * synthetic training sets: a third to find number and place of the texts, the rest for the mixture and the intervals
+   */
   sets: number
   seed: number
   /** what `estimators` make of the pool */
@@ -265,45 +318,79 @@ export interface CalibrationInput {
 export async function calibrate(input: CalibrationInput, options: TraceRun = {}): Promise<Calibrated> {
   const { sizes, seed } = input
   const domains = sizes.length
-  const first = Math.max(8, Math.round(input.sets / 3)), second = Math.max(12, input.sets - first)
+  const first = Math.max(8, Math.round(input.sets / 3)),
+    second = Math.max(12, input.sets - first)
   const random = new Random(seed, 'trace/calibration')
-  const about = (mixture: Float64Array, sure: number) => random.dirichlet(mixture.map((share) => 0.5 + sure * domains * share))
+  const about = (mixture: Float64Array, sure: number) =>
+    random.dirichlet(mixture.map((share) => 0.5 + sure * domains * share))
 
-  const raw = estimatesFrom(input.members.estimates, 0, estimators.length, domains), [start] = raw
-  const wide = plan(Array.from({ length: first }, () => ({
-    texts: start.texts * (0.8 + 0.8 * random.uniform()),
-    insideShare: clamp(start.insideShare + 0.7 * (random.uniform() - 0.5), 0, 1),
-    mixture: about(start.mixture, 1.5),
-  })), sizes)
+  const raw = estimatesFrom(input.members.estimates, 0, estimators.length, domains),
+    [start] = raw
+  const wide = plan(
+    Array.from({ length: first }, () => ({
+      texts: start.texts * (0.8 + 0.8 * random.uniform()),
+      insideShare: clamp(start.insideShare + 0.7 * (random.uniform() - 0.5), 0, 1),
+      mixture: about(start.mixture, 1.5),
+    })),
+    sizes,
+  )
   const roughly = await tryTrials(input, wide, estimators, seed * 2, options)
-  const rough = learnSize(roughly.map(([first]) => first), wide.truth)
+  const rough = learnSize(
+    roughly.map(([first]) => first),
+    wide.truth,
+  )
   const middle = { ...rough.correct(start), mixture: chooseMixture(raw, roughly, wide).mixture }
 
   const close = Array.from({ length: second }, () => ({
     texts: middle.texts * Math.exp(0.05 * random.normal()),
-    insideShare: clamp(middle.insideShare + rough.unsure * random.normal(), 0, 1), mixture: about(middle.mixture, 5),
+    insideShare: clamp(middle.insideShare + rough.unsure * random.normal(), 0, 1),
+    mixture: about(middle.mixture, 5),
   }))
-  const near = plan(close, sizes), far = plan(close.slice(0, second >> 1), sizes, Math.max(0.5, mean(near.scale)))
+  const near = plan(close, sizes),
+    far = plan(close.slice(0, second >> 1), sizes, Math.max(0.5, mean(near.scale)))
   const tried = await tryTrials(input, near, estimators, seed * 2 + 1, options)
   const farther = await tryTrials(input, far, [estimators[0]], seed * 2 + 1, options)
 
   const { best, mixture, errors } = chooseMixture(raw, tried, near)
   const spread = Array.from(mixture, (_, d) => moments(errors.map((error) => error[d])).deviation)
-  const errorsOf = (trials: Trials, results: Figures[][], error: (found: Figures, truth: Figures) => number): Errors => (
-    { errors: results.map(([found], i) => error({ ...found, ...rough.correct(found) }, trials.truth[i])), scale: trials.scale })
-  const atFull = (error: (found: Figures, truth: Figures) => number) => extrapolate(errorsOf(near, tried, error), errorsOf(far, farther, error))
+  const errorsOf = (
+    trials: Trials,
+    results: Figures[][],
+    error: (found: Figures, truth: Figures) => number,
+  ): Errors => ({
+    errors: results.map(([found], i) => error({ ...found, ...rough.correct(found) }, trials.truth[i])),
+    scale: trials.scale,
+  })
+  const atFull = (error: (found: Figures, truth: Figures) => number) =>
+    extrapolate(errorsOf(near, tried, error), errorsOf(far, farther, error))
   const number = atFull((found, truth) => Math.log(found.texts / truth.texts))
-  const held = atFull((found, truth) => (found.insideShare * found.texts - truth.insideShare * truth.texts) / truth.texts)
+  const held = atFull(
+    (found, truth) => (found.insideShare * found.texts - truth.insideShare * truth.texts) / truth.texts,
+  )
   const texts = middle.texts * Math.exp(-number.bias)
   const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, Math.min(texts, input.possible))
-  const shareHalf = spread.map((deviation) => halfWidth(deviation, second, 0)), insideHalf = held.half * texts
-  const size = mean(near.truth.map((truth) => truth.texts)) / middle.texts, short = size < 0.8 * mean(near.scale)
+  const shareHalf = spread.map((deviation) => halfWidth(deviation, second, 0)),
+    insideHalf = held.half * texts
+  const size = mean(near.truth.map((truth) => truth.texts)) / middle.texts,
+    short = size < 0.8 * mean(near.scale)
   const blurred = input.possible > mostPossible * sum(sizes) && inside < mostPossible * input.possible
   return {
-    estimator: estimators[best], mixture, texts, inside, sets: first + second, size, short, blurred,
-    interval: shareHalf.map((half, d) => (short ? [0, 1] : [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)])),
+    estimator: estimators[best],
+    mixture,
+    texts,
+    inside,
+    sets: first + second,
+    size,
+    short,
+    blurred,
+    interval: shareHalf.map((half, d) =>
+      short ? [0, 1] : [Math.max(0, mixture[d] - half), Math.min(1, mixture[d] + half)],
+    ),
     textsInterval: [texts * Math.exp(-number.half), short ? null : texts * Math.exp(number.half)],
-    insideInterval: short || blurred ? [0, input.possible] : [Math.max(0, Math.floor(inside - insideHalf)), Math.min(input.possible, Math.ceil(inside + insideHalf))],
+    insideInterval:
+      short || blurred
+        ? [0, input.possible]
+        : [Math.max(0, Math.floor(inside - insideHalf)), Math.min(input.possible, Math.ceil(inside + insideHalf))],
     expectedError: mean(spread) * Math.sqrt(2 / Math.PI),
   }
 }

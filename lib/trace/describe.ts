@@ -32,41 +32,68 @@ function spelling(evidence: Evidence, id: number): string {
 export function listTokens(evidence: Evidence): TracedToken[] {
   const { state, residual, score, verdict } = evidence.tokens
   if (verdict === 'none') return []
-  const rows = Array.from(state.keys()).filter((id) => state[id] === trained || (state[id] === undecided && !Number.isNaN(score[id])))
+  const rows = Array.from(state.keys()).filter(
+    (id) => state[id] === trained || (state[id] === undecided && !Number.isNaN(score[id])),
+  )
   return rows.map((id) => ({
-    id, token: spelling(evidence, id), state: state[id] === trained ? 'trained' : 'undecided', residual: residual[id], score: score[id],
+    id,
+    token: spelling(evidence, id),
+    state: state[id] === trained ? 'trained' : 'undecided',
+    residual: residual[id],
+    score: score[id],
   }))
 }
 
 /** Possible texts, the most probable first; equals in the order of the input. */
 export function listMembers({ pool, members }: Found): Member[] {
-  const order = Array.from(members.survivors.keys()).sort((a, b) => members.probability[b] - members.probability[a] || a - b)
+  const order = Array.from(members.survivors.keys()).sort(
+    (a, b) => members.probability[b] - members.probability[a] || a - b,
+  )
   return order.map((i) => {
     const record = pool.possible[i]
-    return { probability: members.probability[i], domain: domainOf(record), source: record.source, row: record.row, text: record.text }
+    return {
+      probability: members.probability[i],
+      domain: domainOf(record),
+      source: record.source,
+      row: record.row,
+      text: record.text,
+    }
   })
 }
 
-/** Training texts by domain: how many there are follows from the mixture, how many of them are inside from the members. */
+/**
+ * Training texts by domain: how many there are follows from the mixture, how many of them are inside from the members.
+ */
 function byDomain({ pool, calibrated, members }: Found): Record<string, DomainTexts> {
   const held = members.estimates.subarray(0, pool.domains.length)
   const raw = held.reduce((sum, count) => sum + count, 0)
-  return Object.fromEntries(pool.domains.map((domain, d) => {
-    const texts = calibrated.mixture[d] * calibrated.texts
-    const inside = Math.min(texts, raw > 0 ? (held[d] / raw) * calibrated.inside : 0, pool.sizes[d])
-    return [domain, {
-      pool: pool.sizes[d], excluded: pool.excluded[d], excludedShare: pool.excluded[d] / pool.sizes[d],
-      inside: hundredth(inside), outside: hundredth(texts - inside),
-    }]
-  }))
+  return Object.fromEntries(
+    pool.domains.map((domain, d) => {
+      const texts = calibrated.mixture[d] * calibrated.texts
+      const inside = Math.min(texts, raw > 0 ? (held[d] / raw) * calibrated.inside : 0, pool.sizes[d])
+      return [
+        domain,
+        {
+          pool: pool.sizes[d],
+          excluded: pool.excluded[d],
+          excludedShare: pool.excluded[d] / pool.sizes[d],
+          inside: hundredth(inside),
+          outside: hundredth(texts - inside),
+        },
+      ]
+    }),
+  )
 }
 
 function trainingTexts({ calibrated }: Found): TrainingTexts {
   const [low, high] = calibrated.textsInterval
   return {
-    estimate: hundredth(calibrated.texts), interval: [hundredth(low), high === null ? null : hundredth(high)],
-    inside: hundredth(calibrated.inside), insideInterval: [hundredth(calibrated.insideInterval[0]), hundredth(calibrated.insideInterval[1])],
-    outside: hundredth(calibrated.texts - calibrated.inside), level,
+    estimate: hundredth(calibrated.texts),
+    interval: [hundredth(low), high === null ? null : hundredth(high)],
+    inside: hundredth(calibrated.inside),
+    insideInterval: [hundredth(calibrated.insideInterval[0]), hundredth(calibrated.insideInterval[1])],
+    outside: hundredth(calibrated.texts - calibrated.inside),
+    level,
   }
 }
 
@@ -76,25 +103,36 @@ export function traceMixture({ mixtures }: TraceResult): MixtureResult | undefin
 }
 
 /** s in texts */
-const strengthOf = ({ pool, calibrated }: Found): number => hundredth((calibrated.estimator.strength * pool.sizes.reduce((sum, size) => sum + size, 0)) / pool.domains.length)
+const strengthOf = ({ pool, calibrated }: Found): number =>
+  hundredth((calibrated.estimator.strength * pool.sizes.reduce((sum, size) => sum + size, 0)) / pool.domains.length)
 
 function mixtureOf(found: Found, evidence: Evidence): MixtureResult {
   const { pool, calibrated } = found
   return {
-    readout: 'trace', description: 'the mixture that explains which rows of the embedding table were trained',
-    settings: { strength: strengthOf(found), members: calibrated.estimator.inside ? 'inside and outside' : 'outside', sets: calibrated.sets },
+    readout: 'trace',
+    description: 'the mixture that explains which rows of the embedding table were trained',
+    settings: {
+      strength: strengthOf(found),
+      members: calibrated.estimator.inside ? 'inside and outside' : 'outside',
+      sets: calibrated.sets,
+    },
     mixture: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.mixture[d]])),
     interval: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.interval[d]])),
-    level, intervalIncludes: 'the estimator\'s errors on synthetic training sets drawn from these texts', verdict: evidence.tokens.verdict,
+    level,
+    intervalIncludes: "the estimator's errors on synthetic training sets drawn from these texts",
+    verdict: evidence.tokens.verdict,
   }
 }
 
 /** What is assumed of the length of training texts: that which counted for the texts, or would count for them. */
 function truncation({ longestText }: Evidence, found: Found | undefined): string[] {
-  const length = found ? found.length : longestText ?? undefined
+  const length = found ? found.length : (longestText ?? undefined)
   if (length === undefined) return ['texts were not truncated in training: no position table tells the longest']
-  return [length === longestText ? `tokens beyond the ${length} of the longest training text do not count`
-    : `texts were truncated to ${length} tokens or more in training: later ones do not count`]
+  return [
+    length === longestText
+      ? `tokens beyond the ${length} of the longest training text do not count`
+      : `texts were truncated to ${length} tokens or more in training: later ones do not count`,
+  ]
 }
 
 /** What must hold for an excluded text to be excluded. */
@@ -105,45 +143,85 @@ function conditions(evidence: Evidence, found: Found | undefined): string[] {
     'the model was trained from this base with this tokenizer',
     ...truncation(evidence, found),
     'weight decay was decoupled or absent, so that untrained rows shrink by one common factor',
-    ...(evidence.tokens.verdict === 'noisy' ? [`about ${Math.ceil(expectedMissed)} trained tokens are hidden by rounding: texts that hold one are wrongly excluded`] : []),
+    ...(evidence.tokens.verdict === 'noisy'
+      ? [
+          `about ${Math.ceil(expectedMissed)} trained tokens are hidden by rounding: texts that hold one are ` +
+            'wrongly excluded',
+        ]
+      : []),
   ]
 }
 
 function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): string[] {
   const notes: string[] = []
   if (pool.truncated > 0) notes.push(`${pool.truncated} texts were longer than what counts and were truncated`)
-  if (evidence.tokens.counts.undecided > 0) notes.push(`${evidence.tokens.counts.undecided} undecided tokens neither exclude a text nor speak for one`)
-  if (members.survivors.length === 0) notes.push('the trained tokens contradict every text: none of them was in the training set as tokenised here')
-  if (calibrated.short) notes.push('the pool is too small for so many training texts: nothing vouches for their number and mixture, the intervals say so; give more texts for each domain')
+  if (evidence.tokens.counts.undecided > 0)
+    notes.push(`${evidence.tokens.counts.undecided} undecided tokens neither exclude a text nor speak for one`)
+  if (members.survivors.length === 0)
+    notes.push('the trained tokens contradict every text: none of them was in the training set as tokenised here')
+  if (calibrated.short)
+    notes.push(
+      'the pool is too small for so many training texts: nothing vouches for their number and mixture, the ' +
+        'intervals say so; give more texts for each domain',
+    )
   else if (calibrated.size < 0.5) {
-    notes.push(`the calibration's sets had ${Math.round(100 * calibrated.size)} % of the training texts, as the pool has no more: ` +
-      'where the vocabulary is nearly used up, intervals are too narrow')
+    notes.push(
+      `the calibration's sets had ${Math.round(100 * calibrated.size)} % of the training texts, as the pool has no ` +
+        'more: where the vocabulary is nearly used up, intervals are too narrow',
+    )
   }
-  if (calibrated.blurred) notes.push('nearly every text holds trained tokens only: members can hardly be told from others, nor counted')
+  if (calibrated.blurred)
+    notes.push('nearly every text holds trained tokens only: members can hardly be told from others, nor counted')
   if (!members.converged) notes.push('the members had not settled after the last round')
   return notes
 }
 
-export function describe(evidence: Evidence, found: Found | undefined, { probes, seed }: { probes: string[]; seed: number }): TraceResult {
+export function describe(
+  evidence: Evidence,
+  found: Found | undefined,
+  { probes, seed }: { probes: string[]; seed: number },
+): TraceResult {
   const { tokens, tokenizer, positions, verdict } = { ...evidence, verdict: evidence.tokens.verdict }
   const known = verdict !== 'none'
-  const special = tokenizer ? [...tokenizer.specialIds].sort((a, b) => a - b).filter((id) => id < tokens.state.length) : []
+  const special = tokenizer
+    ? [...tokenizer.specialIds].sort((a, b) => a - b).filter((id) => id < tokens.state.length)
+    : []
   return {
-    schema: 'warp.trace/1', tool: { name: 'warp-recover', version: version() }, command: 'trace', seed,
+    schema: 'warp.trace/1',
+    tool: { name: 'warp-recover', version: version() },
+    command: 'trace',
+    seed,
     inputs: { base: evidence.base.dir, reference: evidence.reference.dir, probes },
-    verdict, reason: tokens.reason, decay: known ? tokens.decay : null, weightDecaySum: known ? -Math.log1p(tokens.decay) : null,
+    verdict,
+    reason: tokens.reason,
+    decay: known ? tokens.decay : null,
+    weightDecaySum: known ? -Math.log1p(tokens.decay) : null,
     trainedTokens: {
-      count: tokens.counts.trained, undecided: tokens.counts.undecided, rows: tokens.state.length,
-      falsePositiveBound: falsePositives, expectedMissed: tokens.expectedMissed, noise: asScore(tokens.noise.mean), threshold: asScore(tokens.noise.threshold),
+      count: tokens.counts.trained,
+      undecided: tokens.counts.undecided,
+      rows: tokens.state.length,
+      falsePositiveBound: falsePositives,
+      expectedMissed: tokens.expectedMissed,
+      noise: asScore(tokens.noise.mean),
+      threshold: asScore(tokens.noise.threshold),
     },
     longestText: evidence.longestText,
     positions: positions && { ...positions, residual: positions.residual.slice(0, positions.trained) },
     tokenTypes: evidence.tokenTypes,
-    specialTokens: special.map((id) => ({ id, token: spelling(evidence, id), trained: tokens.state[id] === undecided ? null : tokens.state[id] === trained })),
-    addedTokens: evidence.added.length, frozen: evidence.frozen, comparedTensors: evidence.compared,
+    specialTokens: special.map((id) => ({
+      id,
+      token: spelling(evidence, id),
+      trained: tokens.state[id] === undecided ? null : tokens.state[id] === trained,
+    })),
+    addedTokens: evidence.added.length,
+    frozen: evidence.frozen,
+    comparedTensors: evidence.compared,
     conditions: conditions(evidence, found),
-    texts: found ? byDomain(found) : null, trainingTexts: found ? trainingTexts(found) : null,
-    calibration: found ? { sets: found.calibrated.sets, strength: strengthOf(found), expectedError: found.calibrated.expectedError } : null,
+    texts: found ? byDomain(found) : null,
+    trainingTexts: found ? trainingTexts(found) : null,
+    calibration: found
+      ? { sets: found.calibrated.sets, strength: strengthOf(found), expectedError: found.calibrated.expectedError }
+      : null,
     mixtures: found ? [mixtureOf(found, evidence)] : [],
     notes: [...evidence.notes, ...(found ? poolNotes(found, evidence) : [])],
   }

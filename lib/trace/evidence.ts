@@ -24,7 +24,10 @@ export interface Evidence {
   added: number[]
   /** tokens of the longest training text, null where no position table tells */
   longestText: number | null
-  /** position rows: how many were trained, how many there are, ‖θ* − (1 + α)θ₀‖ of each; null where there is no such table */
+  /**
+   * position rows: how many were trained, how many there are, ‖θ* − (1 + α)θ₀‖ of each; null where there is no such
+   * table
+   */
   positions: { trained: number; rows: number; residual: number[] } | null
   /** token types (segments): whether each was trained; [] where there is no such table */
   tokenTypes: boolean[]
@@ -35,13 +38,19 @@ export interface Evidence {
   notes: string[]
 }
 
-const positionNames = ['embeddings.position_embeddings.weight', 'position_embeddings.weight', 'wpe.weight', 'embed_positions.weight',
-  'decoder.embed_positions.weight']
+const positionNames = [
+  'embeddings.position_embeddings.weight',
+  'position_embeddings.weight',
+  'wpe.weight',
+  'embed_positions.weight',
+  'decoder.embed_positions.weight',
+]
 const typeNames = ['embeddings.token_type_embeddings.weight', 'token_type_embeddings.weight']
 
 /** Positions that are never used: RoBERTa counts from the padding id on, OPT from two. */
 function firstPosition({ architecture, config }: ModelDirectory): number {
-  if (/^(xlm-)?roberta|^camembert|^xmod|^longformer|^mpnet/.test(architecture.modelType)) return (Number(config.pad_token_id) || 0) + 1
+  if (/^(xlm-)?roberta|^camembert|^xmod|^longformer|^mpnet/.test(architecture.modelType))
+    return (Number(config.pad_token_id) || 0) + 1
   return architecture.modelType === 'opt' ? 2 : 0
 }
 
@@ -49,55 +58,92 @@ function firstPosition({ architecture, config }: ModelDirectory): number {
 function checkPair(base: ModelDirectory, reference: ModelDirectory): void {
   for (const model of [base, reference]) {
     if (model.tensors.get(model.inputEmbedding)?.shape.length === 2) continue
-    throw inputError('TRACE_NO_EMBEDDING', `${model.dir}: no input embedding table was found among ${model.tensors.size} tensors`,
-      { file: model.dir, found: [...model.tensors.keys()].slice(0, 20) }, 'The trace needs the table that turns token ids into vectors.')
+    throw inputError(
+      'TRACE_NO_EMBEDDING',
+      `${model.dir}: no input embedding table was found among ${model.tensors.size} tensors`,
+      { file: model.dir, found: [...model.tensors.keys()].slice(0, 20) },
+      'The trace needs the table that turns token ids into vectors.',
+    )
   }
-  const a = base.architecture.modelType, b = reference.architecture.modelType
+  const a = base.architecture.modelType,
+    b = reference.architecture.modelType
   if (a !== b || base.inputEmbedding !== reference.inputEmbedding) {
-    throw inputError('PAIR_ARCHITECTURE', `the base is ${a}, the reference ${b}; expected one architecture`,
-      { file: reference.dir, found: b, expected: a }, 'Give the base model that the reference was fine-tuned from.')
+    throw inputError(
+      'PAIR_ARCHITECTURE',
+      `the base is ${a}, the reference ${b}; expected one architecture`,
+      { file: reference.dir, found: b, expected: a },
+      'Give the base model that the reference was fine-tuned from.',
+    )
   }
-  const [, left] = base.tensors.get(base.inputEmbedding)!.shape, [, right] = reference.tensors.get(reference.inputEmbedding)!.shape
+  const [, left] = base.tensors.get(base.inputEmbedding)!.shape,
+    [, right] = reference.tensors.get(reference.inputEmbedding)!.shape
   if (left !== right) {
-    throw inputError('PAIR_SIZES', `embeddings of ${left} numbers in the base and of ${right} in the reference; expected one size`,
-      { file: reference.dir, tensor: base.inputEmbedding, found: right, expected: left }, 'Give the base model that the reference was fine-tuned from.')
+    throw inputError(
+      'PAIR_SIZES',
+      `embeddings of ${left} numbers in the base and of ${right} in the reference; expected one size`,
+      { file: reference.dir, tensor: base.inputEmbedding, found: right, expected: left },
+      'Give the base model that the reference was fine-tuned from.',
+    )
   }
 }
 
 async function tokenizerOf(model: ModelDirectory): Promise<Tokenizer | undefined> {
-  const there = await access(join(model.dir, 'tokenizer.json')).then(() => true, () => false)
+  const there = await access(join(model.dir, 'tokenizer.json')).then(
+    () => true,
+    () => false,
+  )
   return there ? loadTokenizer(model.dir) : undefined
 }
 
 /** The other model's tables under the names of this one: only tensors of the same shape. */
-function sharedTable(base: ModelDirectory, reference: ModelDirectory, names: string[]): Omit<TableRequest, 'base' | 'reference'> | undefined {
+function sharedTable(
+  base: ModelDirectory,
+  reference: ModelDirectory,
+  names: string[],
+): Omit<TableRequest, 'base' | 'reference'> | undefined {
   const name = names.find((candidate) => base.tensors.has(candidate) && reference.tensors.has(candidate))
   if (!name) return undefined
-  const left = base.tensors.get(name)!, right = reference.tensors.get(name)!
+  const left = base.tensors.get(name)!,
+    right = reference.tensors.get(name)!
   if (left.shape.length !== 2 || left.shape.join() !== right.shape.join()) return undefined
   return { name, rows: right.shape[0], columns: right.shape[1], dtypes: { base: left.dtype, reference: right.dtype } }
 }
 
-/** Reads the tables of two model directories, and every other tensor once. @throws WarpError (input) TRACE_…, PAIR_…, and those of `openModel` */
+/**
+ * Reads the tables of two model directories, and every other tensor once. @throws WarpError (input) TRACE_…, PAIR_…,
+ * and those of `openModel`
+ */
 export async function readEvidence(baseDir: string, referenceDir: string, options: TraceRun = {}): Promise<Evidence> {
-  const base = await openModel(baseDir, { forward: false }), reference = await openModel(referenceDir, { forward: false })
+  const base = await openModel(baseDir, { forward: false }),
+    reference = await openModel(referenceDir, { forward: false })
   checkPair(base, reference)
   const notes = [...base.notes, ...reference.notes]
   const name = reference.inputEmbedding
-  const left = base.tensors.get(name)!, right = reference.tensors.get(name)!
+  const left = base.tensors.get(name)!,
+    right = reference.tensors.get(name)!
   const tokenizer = await tokenizerOf(reference)
   const sameSize = left.shape[0] === right.shape[0]
   if (sameSize) await compareTokenizers(baseDir, referenceDir, notes)
-  const match = sameSize ? undefined : matchRows(await tokenizerOf(base), tokenizer, left.shape[0], right.shape[0], notes)
+  const match = sameSize
+    ? undefined
+    : matchRows(await tokenizerOf(base), tokenizer, left.shape[0], right.shape[0], notes)
   const handles = { base: nativeWeights(base), reference: nativeWeights(reference) }
   try {
     const dtypes = { base: left.dtype, reference: right.dtype }
-    const judged = await judgeTable({ ...handles, name, rows: right.shape[0], columns: right.shape[1], dtypes, pairs: match?.pairs }, options)
+    const judged = await judgeTable(
+      { ...handles, name, rows: right.shape[0], columns: right.shape[1], dtypes, pairs: match?.pairs },
+      options,
+    )
     const tokens = explain(match ? spread(judged, match.pairs.rows, right.shape[0]) : judged, reference)
     return {
-      base, reference, tokenizer, tokens, added: match?.added ?? [], notes,
-      ...await smallTables(base, reference, handles, tokens, dtypes, options),
-      ...await frozenTensors(base, reference, tokens, options),
+      base,
+      reference,
+      tokenizer,
+      tokens,
+      added: match?.added ?? [],
+      notes,
+      ...(await smallTables(base, reference, handles, tokens, dtypes, options)),
+      ...(await frozenTensors(base, reference, tokens, options)),
     }
   } finally {
     handles.base.close()
@@ -107,63 +153,105 @@ export async function readEvidence(baseDir: string, referenceDir: string, option
 
 /** Rows that were compared, back in the reference's order; the others are undecided. */
 function spread(judged: RowJudgement, rows: Uint32Array, count: number): RowJudgement {
-  const state = new Uint8Array(count).fill(undecided), residual = new Float64Array(count).fill(NaN), score = new Float64Array(count).fill(NaN)
+  const state = new Uint8Array(count).fill(undecided),
+    residual = new Float64Array(count).fill(NaN),
+    score = new Float64Array(count).fill(NaN)
   rows.forEach((row, i) => {
     state[row] = judged.state[i]
     residual[row] = judged.residual[i]
     score[row] = judged.score[i]
   })
-  return { ...judged, state, residual, score, counts: { ...judged.counts, undecided: judged.counts.undecided + count - rows.length } }
+  return {
+    ...judged,
+    state,
+    residual,
+    score,
+    counts: { ...judged.counts, undecided: judged.counts.undecided + count - rows.length },
+  }
 }
 
 /** Says why every row moved, where the model's files tell. */
 function explain(tokens: RowJudgement, { tie, inputEmbedding }: ModelDirectory): RowJudgement {
   if (tokens.verdict !== 'none' || !tokens.reason.startsWith('every row')) return tokens
-  const cause = tie ? `${inputEmbedding} is also the output layer (${tie.name} is tied to it), and a full softmax moves every row at every step`
-    : 'an output layer may share the table, weight decay may have been part of the gradient (Adam with L2), or the texts may hold every token'
+  const cause = tie
+    ? `${inputEmbedding} is also the output layer (${tie.name} is tied to it), and a full softmax moves every row ` +
+      'at every step'
+    : 'an output layer may share the table, weight decay may have been part of the gradient (Adam with L2), or the ' +
+      'texts may hold every token'
   return { ...tokens, reason: `${tokens.reason}: ${cause}` }
 }
 
 type Handles = { base: Handle; reference: Handle }
 
 async function smallTables(
-  base: ModelDirectory, reference: ModelDirectory, handles: Handles, tokens: RowJudgement, dtypes: TableRequest['dtypes'], options: TraceRun,
+  base: ModelDirectory,
+  reference: ModelDirectory,
+  handles: Handles,
+  tokens: RowJudgement,
+  dtypes: TableRequest['dtypes'],
+  options: TraceRun,
 ): Promise<Pick<Evidence, 'longestText' | 'positions' | 'tokenTypes'>> {
   const known = (table: Omit<TableRequest, 'base' | 'reference'>): TableRequest['known'] =>
-    tokens.verdict !== 'none' && table.dtypes.base === dtypes.base && table.dtypes.reference === dtypes.reference ? tokens : undefined
+    tokens.verdict !== 'none' && table.dtypes.base === dtypes.base && table.dtypes.reference === dtypes.reference
+      ? tokens
+      : undefined
   const quiet = { ...options, onProgress: undefined }
-  const positionTable = sharedTable(base, reference, positionNames), typeTable = sharedTable(base, reference, typeNames)
-  let positions: Evidence['positions'] = null, longestText: number | null = null
+  const positionTable = sharedTable(base, reference, positionNames),
+    typeTable = sharedTable(base, reference, typeNames)
+  let positions: Evidence['positions'] = null,
+    longestText: number | null = null
   if (positionTable) {
     const own = await judgeTable({ ...handles, ...positionTable }, quiet)
-    const found = own.verdict === 'none' && !own.reason.includes('frozen') && known(positionTable)
-      ? await judgeTable({ ...handles, ...positionTable, known: known(positionTable) }, quiet) : own
+    const found =
+      own.verdict === 'none' && !own.reason.includes('frozen') && known(positionTable)
+        ? await judgeTable({ ...handles, ...positionTable, known: known(positionTable) }, quiet)
+        : own
     const last = found.state.lastIndexOf(trained)
     positions = { trained: found.counts.trained, rows: positionTable.rows, residual: Array.from(found.residual) }
     if (last >= 0) longestText = last + 1 - firstPosition(reference)
   }
-  const types = typeTable && known(typeTable) && await judgeTable({ ...handles, ...typeTable, known: known(typeTable) }, quiet)
+  const types =
+    typeTable && known(typeTable) && (await judgeTable({ ...handles, ...typeTable, known: known(typeTable) }, quiet))
   return { longestText, positions, tokenTypes: types ? Array.from(types.state, (state) => state === trained) : [] }
 }
 
 /** Every tensor but the embedding table, which has been read already. */
-async function frozenTensors(base: ModelDirectory, reference: ModelDirectory, tokens: RowJudgement, options: TraceRun): Promise<Pick<Evidence, 'frozen' | 'compared'>> {
+async function frozenTensors(
+  base: ModelDirectory,
+  reference: ModelDirectory,
+  tokens: RowJudgement,
+  options: TraceRun,
+): Promise<Pick<Evidence, 'frozen' | 'compared'>> {
   const name = reference.inputEmbedding
-  const without = (model: ModelDirectory): Handle => nativeWeights({ ...model, tensors: new Map([...model.tensors].filter(([key]) => key !== name)) })
+  const without = (model: ModelDirectory): Handle =>
+    nativeWeights({ ...model, tensors: new Map([...model.tensors].filter(([key]) => key !== name)) })
   const handles = { base: without(base), reference: without(reference) }
   try {
-    const survey = await runTask((onProgress) => addon().survey(handles.base, handles.reference, threadsOf(options), onProgress), 'tensors', 'elements', options)
+    const survey = await runTask(
+      (onProgress) => addon().survey(handles.base, handles.reference, threadsOf(options), onProgress),
+      'tensors',
+      'elements',
+      options,
+    )
     const bad = survey.find((tensor) => tensor.nonFinite)
     if (bad) {
       const { side, index } = bad.nonFinite!
-      throw inputError('NOT_FINITE', `element ${index} of ${bad.name} in the ${side} is a NaN or an infinity`,
-        { tensor: bad.name, element: index, side }, 'The checkpoint is damaged, or the training diverged; use an earlier one.')
+      throw inputError(
+        'NOT_FINITE',
+        `element ${index} of ${bad.name} in the ${side} is a NaN or an infinity`,
+        { tensor: bad.name, element: index, side },
+        'The checkpoint is damaged, or the training diverged; use an earlier one.',
+      )
     }
     const frozen = survey.filter((tensor) => tensor.moved === 0).map((tensor) => tensor.name)
     if (tokens.reason.includes('frozen')) frozen.unshift(name)
     if (frozen.length === survey.length + 1) {
-      throw inputError('NO_SIGNAL', 'base and reference have the same weights: there is nothing to explain',
-        { file: reference.dir }, 'Give the fine-tuned model as the reference.')
+      throw inputError(
+        'NO_SIGNAL',
+        'base and reference have the same weights: there is nothing to explain',
+        { file: reference.dir },
+        'Give the fine-tuned model as the reference.',
+      )
     }
     return { frozen, compared: survey.length + 1 }
   } finally {

@@ -41,15 +41,19 @@ export interface Traced {
  * Which tokens a model was fine-tuned on, which texts cannot have been among its training texts, which are likely to
  * have been, and how many of which domain, from the difference of two embedding tables.
  *
- * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, TRACE_VOCABULARY, TRACE_TOKENIZER, TRACE_NO_TOKENIZER,
- *   TOKENIZER_ID_RANGE, PAIR_…,
+ * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, TRACE_VOCABULARY, TRACE_TOKENIZER,
+ *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, PAIR_…,
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
  */
 export async function trace(options: TraceOptions): Promise<Traced> {
   const sets = options.calibrate ?? defaultSets
   if (!Number.isSafeInteger(sets) || sets < 20) {
-    throw usageError('CALIBRATE_INVALID', `--calibrate is ${sets}; it must be a whole number of at least 20`, { found: sets },
-      'leave it out for the default')
+    throw usageError(
+      'CALIBRATE_INVALID',
+      `--calibrate is ${sets}; it must be a whole number of at least 20`,
+      { found: sets },
+      'leave it out for the default',
+    )
   }
   const { signal, onProgress, threads } = options
   checkWhole('threads', threads, 1, 1024)
@@ -61,12 +65,18 @@ export async function trace(options: TraceOptions): Promise<Traced> {
 
 /** The same for tables and texts that have been read already. */
 export async function traceRecords(
-  evidence: Evidence, batches: TextBatches, options: Omit<TraceOptions, 'base' | 'reference'>,
+  evidence: Evidence,
+  batches: TextBatches,
+  options: Omit<TraceOptions, 'base' | 'reference'>,
 ): Promise<Traced> {
   if (evidence.tokens.verdict === 'none') return traced(options, evidence, undefined)
   if (!evidence.tokenizer) {
-    throw inputError('TRACE_NO_TOKENIZER', `${evidence.reference.dir}: no tokenizer.json, so texts cannot be set against tokens`,
-      { file: evidence.reference.dir }, 'Put the model\'s tokenizer.json into its folder.')
+    throw inputError(
+      'TRACE_NO_TOKENIZER',
+      `${evidence.reference.dir}: no tokenizer.json, so texts cannot be set against tokens`,
+      { file: evidence.reference.dir },
+      "Put the model's tokenizer.json into its folder.",
+    )
   }
   const run: TraceRun = { signal: options.signal, onProgress: options.onProgress, threads: options.threads }
   const length = textLength(evidence, options.maxLength)
@@ -76,10 +86,24 @@ export async function traceRecords(
     await tracer.trace(batches, options)
     const seed = options.seed ?? 0
     const state = evidence.tokens.state
-    const members = await runTask((onProgress) => addon().findMembers(pool.handle, { state, estimators }, onProgress), 'members', 'rounds', run)
-    const calibrated = await calibrate({
-      pool: pool.handle, state, sizes: pool.sizes, possible: pool.possible.length, sets: options.calibrate ?? defaultSets, seed, members,
-    }, run)
+    const members = await runTask(
+      (onProgress) => addon().findMembers(pool.handle, { state, estimators }, onProgress),
+      'members',
+      'rounds',
+      run,
+    )
+    const calibrated = await calibrate(
+      {
+        pool: pool.handle,
+        state,
+        sizes: pool.sizes,
+        possible: pool.possible.length,
+        sets: options.calibrate ?? defaultSets,
+        seed,
+        members,
+      },
+      run,
+    )
     return traced(options, evidence, { pool, calibrated, members, length })
   } finally {
     pool.handle.close()
@@ -93,7 +117,15 @@ function textLength(evidence: Evidence, asked: number | undefined): number | und
   return limits.length > 0 ? Math.min(...limits) : undefined
 }
 
-function traced(options: Omit<TraceOptions, 'base' | 'reference'>, evidence: Evidence, found: Found | undefined): Traced {
+function traced(
+  options: Omit<TraceOptions, 'base' | 'reference'>,
+  evidence: Evidence,
+  found: Found | undefined,
+): Traced {
   const { probes = [], seed = 0 } = options
-  return { result: describe(evidence, found, { probes, seed }), tokens: listTokens(evidence), members: found ? listMembers(found) : [] }
+  return {
+    result: describe(evidence, found, { probes, seed }),
+    tokens: listTokens(evidence),
+    members: found ? listMembers(found) : [],
+  }
 }

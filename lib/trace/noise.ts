@@ -1,9 +1,19 @@
 // How loud rows are that were not trained, in units of the stored rounding.
 import { ascending, inOneStep, RankSet, upTo } from './order.js'
 
-/** Of the eight numbers that native code gives for a row (`rowSums` in lib/native/types.ts): how many, and which is where. */
+/**
+ * Of the eight numbers that native code gives for a row (`rowSums` in lib/native/types.ts): how many, and which is
+ * where.
+ */
 export const stride = 8
-export const residual2 = 0, product = 1, base2 = 2, error2 = 3, cross = 4, scale2 = 5, maxError = 6, nonFinite = 7
+export const residual2 = 0,
+  product = 1,
+  base2 = 2,
+  error2 = 3,
+  cross = 4,
+  scale2 = 5,
+  maxError = 6,
+  nonFinite = 7
 
 /** Expected number of untrained rows of a whole table that are called trained; the threshold is derived from it. */
 export const falsePositives = 1e-3
@@ -15,7 +25,10 @@ export interface Noise {
   bound: number
 }
 
-/** The noise of the rows at or below a threshold: how many they are, interquartile range of their scores over the median. */
+/**
+ * The noise of the rows at or below a threshold: how many they are, interquartile range of their scores over the
+ * median.
+ */
 export interface FoundNoise extends Noise {
   threshold: number
   rows: number
@@ -45,7 +58,8 @@ function* densest(values: Float64Array, weights: Float64Array, count: number): G
   for (let i = 0; i + size <= order.length; i++) {
     if (sorted[i + size - 1] - sorted[i] < sorted[best + size - 1] - sorted[best]) best = i
   }
-  let sum = 0, total = 0
+  let sum = 0,
+    total = 0
   for (let i = best; i < best + size; i++) {
     sum += weights[order[i]] * sorted[i]
     total += weights[order[i]]
@@ -85,7 +99,8 @@ export function bernstein(noise: Noise, columns: number, rows: number): number {
 }
 
 /** Of the first `count` of sorted values. */
-const quantile = (sorted: Float64Array, q: number, count = sorted.length): number => sorted[Math.min(count - 1, Math.floor(q * count))]
+const quantile = (sorted: Float64Array, q: number, count = sorted.length): number =>
+  sorted[Math.min(count - 1, Math.floor(q * count))]
 
 /** Rows by the squares of their largest errors; those without a scale, whose values are all zero, are left out. */
 export interface ErrorRanks {
@@ -96,20 +111,30 @@ export interface ErrorRanks {
 
 export function* rankErrors(sums: Float64Array): Generator<void, ErrorRanks> {
   const squares = new Float64Array(sums.length / stride)
-  for (let v = 0, row = 0; v < squares.length; v++, row += stride) squares[v] = sums[row + scale2] > 0 ? sums[row + maxError] ** 2 : NaN
+  for (let v = 0, row = 0; v < squares.length; v++, row += stride)
+    squares[v] = sums[row + scale2] > 0 ? sums[row + maxError] ** 2 : NaN
   const { order, sorted } = yield* ascending(squares)
   const rank = new Uint32Array(squares.length)
-  order.forEach((v, place) => { rank[v] = place })
+  order.forEach((v, place) => {
+    rank[v] = place
+  })
   return { sorted, rank }
 }
 
 /**
- * The noise of untrained rows, grown from the quietest rows until nothing joins, and its threshold. What rows at or below
- * a threshold say about one element: medians, which a few trained rows do not move.
+ * The noise of untrained rows, grown from the quietest rows until nothing joins, and its threshold. What rows at or
+ * below a threshold say about one element: medians, which a few trained rows do not move.
  */
-export function* findNoise(score: Float64Array, sums: Float64Array, errors: ErrorRanks, columns: number): Generator<void, FoundNoise> {
+export function* findNoise(
+  score: Float64Array,
+  sums: Float64Array,
+  errors: ErrorRanks,
+  columns: number,
+): Generator<void, FoundNoise> {
   const rows = score.length
-  const { order, sorted: quiet } = yield* ascending(score.map((value, v) => (sums[v * stride + scale2] > 0 ? value : NaN)))
+  const { order, sorted: quiet } = yield* ascending(
+    score.map((value, v) => (sums[v * stride + scale2] > 0 ? value : NaN)),
+  )
   const joined = new RankSet(errors.sorted.length)
   let inserted = 0
   const noiseBelow = (limit: number): Noise & { rows: number; spread: number } => {
@@ -134,7 +159,8 @@ export function* findNoise(score: Float64Array, sums: Float64Array, errors: Erro
 function normalBelow(z: number): number {
   const x = Math.abs(z) / Math.SQRT2
   const t = 1 / (1 + 0.3275911 * x)
-  const tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.exp(-x * x)
+  const tail =
+    t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.exp(-x * x)
   return z < 0 ? tail / 2 : 1 - tail / 2
 }
 

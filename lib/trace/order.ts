@@ -16,7 +16,8 @@ export interface Ascending {
 
 /** How many of the sorted values lie at or below a limit; none for NaN. */
 export function upTo(sorted: Float64Array, limit: number): number {
-  let low = 0, high = sorted.length
+  let low = 0,
+    high = sorted.length
   while (low < high) {
     const middle = (low + high) >>> 1
     if (sorted[middle] <= limit) low = middle + 1
@@ -29,7 +30,8 @@ export function upTo(sorted: Float64Array, limit: number): number {
 export function* ascending(values: Float64Array): Generator<void, Ascending> {
   const sorted = values.filter((value) => !Number.isNaN(value)).sort()
   yield
-  const order = new Uint32Array(sorted.length), taken = new Uint32Array(sorted.length + 1)
+  const order = new Uint32Array(sorted.length),
+    taken = new Uint32Array(sorted.length + 1)
   for (let i = values.length - 1; i >= 0; i--) {
     if (Number.isNaN(values[i])) continue
     const end = upTo(sorted, values[i])

@@ -26,15 +26,26 @@ export interface ProbesTraced {
 
 /** The trace of a pair with the probes as its pool. @throws as `trace` */
 export async function traceProbes(
-  base: string, reference: string, probes: ProbeSet, options: TraceRun & { seed: number; maxLength: number },
+  base: string,
+  reference: string,
+  probes: ProbeSet,
+  options: TraceRun & { seed: number; maxLength: number },
 ): Promise<ProbesTraced> {
   const { signal, onProgress, threads, seed, maxLength } = options
   const evidence = await readEvidence(base, reference, { signal, onProgress, threads })
   const { result } = await traceRecords(evidence, records(probes), { signal, onProgress, threads, seed, maxLength })
-  const { verdict, reason, decay, trainedTokens: { count, undecided }, longestText, trainingTexts } = result
+  const {
+    verdict,
+    reason,
+    decay,
+    trainedTokens: { count, undecided },
+    longestText,
+    trainingTexts,
+  } = result
   return {
     summary: { verdict, reason, decay, trainedTokens: { count, undecided }, longestText, trainingTexts },
-    mixture: traceMixture(result), notes: result.notes.map((note) => `trace: ${note}`),
+    mixture: traceMixture(result),
+    notes: result.notes.map((note) => `trace: ${note}`),
   }
 }
 

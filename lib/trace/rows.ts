@@ -1,10 +1,27 @@
 import {
-  base2, commonDecay, cross, enough, error2, findNoise, loudestNoise, maxError, missedBelow, product, rankErrors, residual2, rounding, scale2, stride,
-  type Dtypes, type FoundNoise,
+  base2,
+  commonDecay,
+  cross,
+  enough,
+  error2,
+  findNoise,
+  loudestNoise,
+  maxError,
+  missedBelow,
+  product,
+  rankErrors,
+  residual2,
+  rounding,
+  scale2,
+  stride,
+  type Dtypes,
+  type FoundNoise,
 } from './noise.js'
 
 export type Verdict = 'exact' | 'noisy' | 'none'
-export const untrained = 0, trained = 1, undecided = 2
+export const untrained = 0,
+  trained = 1,
+  undecided = 2
 
 export interface RowJudgement {
   verdict: Verdict
@@ -38,7 +55,8 @@ function squares(sums: Float64Array, columns: number, shift: number): Float64Arr
 
 /** Least squares for the decay over the rows at or below the threshold. */
 function refine(sums: Float64Array, score: Float64Array, threshold: number): number | undefined {
-  let numerator = 0, denominator = 0
+  let numerator = 0,
+    denominator = 0
   for (let v = 0, row = 0; v < score.length; v++, row += stride) {
     if (score[v] > threshold) continue
     numerator += sums[row + cross]
@@ -57,7 +75,11 @@ function refine(sums: Float64Array, score: Float64Array, threshold: number): num
  * @param known decay and noise of another table of the same training and dtypes, for tables too small to find their own
  */
 export function* judging(
-  sums: Float64Array, columns: number, alpha: number, dtypes: Dtypes, known?: { decay: number; noise: FoundNoise },
+  sums: Float64Array,
+  columns: number,
+  alpha: number,
+  dtypes: Dtypes,
+  known?: { decay: number; noise: FoundNoise },
 ): Generator<void, RowJudgement> {
   let shift = (known?.decay ?? (yield* commonDecay(sums, alpha))) - alpha
   let score = squares(sums, columns, shift)
@@ -74,8 +96,15 @@ export function* judging(
   yield
   const rows = score.length
   const judgement: RowJudgement = {
-    verdict: 'exact', reason: '', decay: alpha + shift, state: new Uint8Array(rows), residual: new Float64Array(rows),
-    score: score.map(asScore), noise, counts: { trained: 0, untrained: 0, undecided: 0 }, expectedMissed: 0,
+    verdict: 'exact',
+    reason: '',
+    decay: alpha + shift,
+    state: new Uint8Array(rows),
+    residual: new Float64Array(rows),
+    score: score.map(asScore),
+    noise,
+    counts: { trained: 0, untrained: 0, undecided: 0 },
+    expectedMissed: 0,
   }
   let moved = 0
   const above: number[] = []
@@ -96,7 +125,10 @@ export function* judging(
 function none(judgement: RowJudgement, reason: string): RowJudgement {
   const rows = judgement.state.length
   return {
-    ...judgement, verdict: 'none', reason, state: new Uint8Array(rows).fill(undecided),
+    ...judgement,
+    verdict: 'none',
+    reason,
+    state: new Uint8Array(rows).fill(undecided),
     counts: { trained: 0, untrained: 0, undecided: rows },
   }
 }
@@ -107,14 +139,22 @@ const widestSpread = 0.75
 function withVerdict(judgement: RowJudgement, columns: number, dtypes: Dtypes): RowJudgement {
   const { state, score, counts, noise, expectedMissed } = judgement
   const loud = noise.mean > 1.5 * rounding.mean
-  if (noise.rows < enough(state.length) || Math.sqrt(noise.mean) > loudestNoise(dtypes) || (loud && noise.spread > widestSpread)) {
+  if (
+    noise.rows < enough(state.length) ||
+    Math.sqrt(noise.mean) > loudestNoise(dtypes) ||
+    (loud && noise.spread > widestSpread)
+  ) {
     return none(judgement, 'every row moved, and not by one common factor')
   }
-  if (counts.trained === 0) return none(judgement, 'no row moved by more than weight decay and rounding: no token was trained')
+  if (counts.trained === 0)
+    return none(judgement, 'no row moved by more than weight decay and rounding: no token was trained')
   const limit = asScore(noise.threshold)
   const close = score.reduce((sum, value) => sum + (value > limit && value <= Math.SQRT2 * limit ? 1 : 0), 0)
   if (close > noise.rows / 4) {
-    return none(judgement, `no gap between rows that moved and rows that did not: ${close} lie just above the noise of ${noise.rows}`)
+    return none(
+      judgement,
+      `no gap between rows that moved and rows that did not: ${close} lie just above the noise of ${noise.rows}`,
+    )
   }
   if (expectedMissed < 0.5) {
     return { ...judgement, reason: `${counts.trained} rows stand clear of the noise of ${counts.untrained}` }
@@ -124,7 +164,8 @@ function withVerdict(judgement: RowJudgement, columns: number, dtypes: Dtypes): 
   counts.undecided = state.reduce((sum, value) => sum + (value === undecided ? 1 : 0), 0)
   counts.untrained -= counts.undecided
   return {
-    ...judgement, verdict: 'noisy',
+    ...judgement,
+    verdict: 'noisy',
     reason: `rounding hides some trained rows: about ${Math.ceil(expectedMissed)} are expected below the noise`,
   }
 }

@@ -29,19 +29,43 @@ const pilotRows = 1024
 export async function judgeTable(request: TableRequest, options: TraceRun = {}): Promise<RowJudgement> {
   const { base, reference, name, columns, dtypes, pairs, known } = request
   const count = pairs?.rows.length ?? request.rows
-  const sums = async (alpha: number, rows: Uint32Array, baseRows: Uint32Array, run: TraceRun): Promise<Float64Array> => {
-    const found = await runTask((onProgress) => addon().rowSums(base, reference, { base: name, reference: name, rows, baseRows, alpha, threads: threadsOf(run) }, onProgress),
-      'tables', 'rows', run)
+  const sums = async (
+    alpha: number,
+    rows: Uint32Array,
+    baseRows: Uint32Array,
+    run: TraceRun,
+  ): Promise<Float64Array> => {
+    const found = await runTask(
+      (onProgress) =>
+        addon().rowSums(
+          base,
+          reference,
+          { base: name, reference: name, rows, baseRows, alpha, threads: threadsOf(run) },
+          onProgress,
+        ),
+      'tables',
+      'rows',
+      run,
+    )
     refuseNonFinite(found, name, rows, baseRows)
     return found
   }
   let alpha = known?.decay ?? 0
   if (!known) {
-    const sample = Uint32Array.from({ length: Math.min(count, pilotRows) }, (_, i) => Math.floor((i * count) / Math.min(count, pilotRows)))
-    const chosen = sample.map((i) => pairs?.rows[i] ?? i), partners = sample.map((i) => pairs?.baseRows[i] ?? i)
+    const sample = Uint32Array.from({ length: Math.min(count, pilotRows) }, (_, i) =>
+      Math.floor((i * count) / Math.min(count, pilotRows)),
+    )
+    const chosen = sample.map((i) => pairs?.rows[i] ?? i),
+      partners = sample.map((i) => pairs?.baseRows[i] ?? i)
     alpha = pilotDecay(await sums(0, chosen, partners, { ...options, onProgress: undefined }))
   }
-  const steps = judging(await sums(alpha, pairs?.rows ?? none, pairs?.baseRows ?? none, options), columns, alpha, dtypes, known)
+  const steps = judging(
+    await sums(alpha, pairs?.rows ?? none, pairs?.baseRows ?? none, options),
+    columns,
+    alpha,
+    dtypes,
+    known,
+  )
   for (;;) {
     const { done, value } = steps.next()
     if (done) return value
@@ -54,8 +78,12 @@ function refuseNonFinite(sums: Float64Array, name: string, rows: Uint32Array, ba
   for (let v = 0; v < sums.length / stride; v++) {
     const side = sums[v * stride + nonFinite]
     if (side === 0) continue
-    const row = side === 1 ? baseRows[v] ?? rows[v] ?? v : rows[v] ?? v
-    throw inputError('NOT_FINITE', `row ${row} of ${name} in the ${side === 1 ? 'base' : 'reference'} holds a NaN or an infinity`,
-      { tensor: name, row, side: side === 1 ? 'base' : 'reference' }, 'The checkpoint is damaged, or the training diverged; use an earlier one.')
+    const row = side === 1 ? (baseRows[v] ?? rows[v] ?? v) : (rows[v] ?? v)
+    throw inputError(
+      'NOT_FINITE',
+      `row ${row} of ${name} in the ${side === 1 ? 'base' : 'reference'} holds a NaN or an infinity`,
+      { tensor: name, row, side: side === 1 ? 'base' : 'reference' },
+      'The checkpoint is damaged, or the training diverged; use an earlier one.',
+    )
   }
 }

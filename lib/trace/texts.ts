@@ -39,9 +39,11 @@ export interface TraceTexts {
 }
 
 /** What goes to the native pool at once: so many texts, or about so many tokens. */
-const batchTexts = 1 << 14, batchTokens = 1 << 17
+const batchTexts = 1 << 14,
+  batchTokens = 1 << 17
 /** What goes to the tokenizer at once: so many texts, or about so many characters. The event loop turns in between. */
-const turnTexts = 1 << 10, turnCharacters = 1 << 16
+const turnTexts = 1 << 10,
+  turnCharacters = 1 << 16
 
 /** The domain of a text: its own, else its label. */
 export const domainOf = ({ domain, label }: TextRecord): string => domain ?? label ?? 'all'
@@ -55,13 +57,15 @@ interface Turn {
 async function* turns(batches: TextBatches): AsyncGenerator<Turn> {
   for await (const records of batches) {
     for (let begin = 0, end = 0; begin < records.length; begin = end) {
-      for (let size = 0; end < records.length && end - begin < turnTexts && size < turnCharacters; end++) size += records[end].text.length
+      for (let size = 0; end < records.length && end - begin < turnTexts && size < turnCharacters; end++)
+        size += records[end].text.length
       yield { records, begin, end }
     }
   }
 }
 
-const textsOf = ({ records, begin, end }: Turn): string[] => Array.from({ length: end - begin }, (_, i) => records[begin + i].text)
+const textsOf = ({ records, begin, end }: Turn): string[] =>
+  Array.from({ length: end - begin }, (_, i) => records[begin + i].text)
 
 /** Tokenises texts, sets them against the trained tokens, and puts them into a native pool for the members. */
 export class TextTracer {
@@ -90,12 +94,20 @@ export class TextTracer {
     readonly maxLength: number | undefined,
   ) {
     if (tokenizer.maxId >= state.length) {
-      throw inputError('TOKENIZER_ID_RANGE', `the tokenizer gives ids up to ${tokenizer.maxId}; the table has ${state.length} rows`,
-        { expected: state.length - 1, found: tokenizer.maxId }, 'use the tokenizer.json that belongs to the model')
+      throw inputError(
+        'TOKENIZER_ID_RANGE',
+        `the tokenizer gives ids up to ${tokenizer.maxId}; the table has ${state.length} rows`,
+        { expected: state.length - 1, found: tokenizer.maxId },
+        'use the tokenizer.json that belongs to the model',
+      )
     }
     this.pool = {
-      handle: callNative(() => addon().openPool(state.length)), domains: [], sizes: new Uint32Array(0), excluded: new Uint32Array(0),
-      possible: [], truncated: 0,
+      handle: callNative(() => addon().openPool(state.length)),
+      domains: [],
+      sizes: new Uint32Array(0),
+      excluded: new Uint32Array(0),
+      possible: [],
+      truncated: 0,
     }
     this.#seen = new Uint32Array(state.length)
     this.#limit = { maxLength }
@@ -105,7 +117,7 @@ export class TextTracer {
   async trace(batches: TextBatches, { onText, signal }: TraceTexts = {}): Promise<void> {
     for await (const { batch, tokens } of encodeAhead(turns(batches), textsOf, this.tokenizer, this.#limit)) {
       signal?.throwIfAborted()
-      for (let next = batch.begin; next < batch.end;) {
+      for (let next = batch.begin; next < batch.end; ) {
         const told: TracedText[] = []
         next = this.#some(batch, tokens, next, onText && told)
         for (const text of told) {
@@ -128,22 +140,36 @@ export class TextTracer {
   }
 
   /** Adds texts from `next` on until the pool wants them; where it stopped. `told` gets what there is to tell of them. */
-  #some({ records, begin: first, end }: Turn, tokens: TokenBatch, next: number, told: TracedText[] | undefined): number {
+  #some(
+    { records, begin: first, end }: Turn,
+    tokens: TokenBatch,
+    next: number,
+    told: TracedText[] | undefined,
+  ): number {
     const { state, pool } = this
     const ids = this.#ids
     for (; next < end && !this.#full(); next++) {
-      const record = records[next], begin = ids.length, at = next - first, truncated = tokens.truncated[at] === 1
+      const record = records[next],
+        begin = ids.length,
+        at = next - first,
+        truncated = tokens.truncated[at] === 1
       ids.pushRange(tokens.ids, tokens.offsets[at], tokens.offsets[at + 1] - tokens.offsets[at])
       if (truncated) pool.truncated++
       const { data, length } = ids
       let from = begin
       while (from < length && state[data[from]] !== untrained) from++
-      const d = this.#numberOf(domainOf(record)), possible = from === length
+      const d = this.#numberOf(domainOf(record)),
+        possible = from === length
       this.#sizes[d]++
       if (possible) pool.possible.push(record)
       else this.#excluded[d]++
       told?.push({
-        record, domain: this.#domain!, status: possible ? 'possible' : 'excluded', untrained: this.#untrainedFrom(from), tokens: length - begin, truncated,
+        record,
+        domain: this.#domain!,
+        status: possible ? 'possible' : 'excluded',
+        untrained: this.#untrainedFrom(from),
+        tokens: length - begin,
+        truncated,
       })
       this.#domains[this.#texts++] = d
       this.#offsets[this.#texts] = length
@@ -153,8 +179,10 @@ export class TextTracer {
 
   /** The untrained tokens from `at` on, each once. */
   #untrainedFrom(at: number): number[] {
-    const missing: number[] = [], number = ++this.#count
-    const { state } = this, { data, length } = this.#ids
+    const missing: number[] = [],
+      number = ++this.#count
+    const { state } = this,
+      { data, length } = this.#ids
     for (; at < length; at++) {
       const id = data[at]
       if (state[id] !== untrained || this.#seen[id] === number) continue
@@ -181,7 +209,9 @@ export class TextTracer {
   async #flush(): Promise<void> {
     await this.#appended
     const texts = {
-      offsets: this.#offsets.subarray(0, this.#texts + 1), ids: this.#ids.data.subarray(0, this.#ids.length), domain: this.#domains.subarray(0, this.#texts),
+      offsets: this.#offsets.subarray(0, this.#texts + 1),
+      ids: this.#ids.data.subarray(0, this.#ids.length),
+      domain: this.#domains.subarray(0, this.#texts),
     }
     this.#appended = runTask(() => addon().appendToPool(this.pool.handle, texts), 'pool', 'texts')
     this.#appended.catch(() => undefined) // it is waited for later, or never after another error
@@ -194,7 +224,12 @@ export class TextTracer {
     const always = (await this.tokenizer.encode('')).ids
     const wrong = Array.from(always).find((id) => this.state[id] === untrained)
     if (wrong === undefined) return
-    throw inputError('TRACE_TOKENIZER', `every text holds the token ${this.tokenizer.token(wrong)} (${wrong}), which was not trained: the texts are ` +
-      'not tokenised as in training', { found: wrong }, 'Use the tokenizer.json that belongs to the model.')
+    throw inputError(
+      'TRACE_TOKENIZER',
+      `every text holds the token ${this.tokenizer.token(wrong)} (${wrong}), which was not trained: the texts are ` +
+        'not tokenised as in training',
+      { found: wrong },
+      'Use the tokenizer.json that belongs to the model.',
+    )
   }
 }

@@ -42,7 +42,9 @@ export async function planTrain(options: TrainOptions): Promise<TrainPlan> {
   return planTraining(base, texts, recipe, output)
 }
 
-async function read(options: TrainOptions): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
+async function read(
+  options: TrainOptions,
+): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
   const { base, data, output, dtype, saveSteps, force, threads, truncate, signal, onProgress } = options
   const { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed } = options
   const recipe = parseRecipe(recipeOf(options))

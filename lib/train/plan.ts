@@ -39,7 +39,12 @@ export interface TrainPlan {
  * guessed. Writes nothing.
  * @throws as `trainOn`
  */
-export async function planTraining(baseDir: string, texts: LabelledTexts, recipe: Recipe, options: TrainingOutput): Promise<TrainPlan> {
+export async function planTraining(
+  baseDir: string,
+  texts: LabelledTexts,
+  recipe: Recipe,
+  options: TrainingOutput,
+): Promise<TrainPlan> {
   const prepared = await prepare(baseDir, texts, recipe, options)
   const { record, packed, notes } = prepared
   const state = options.force ? undefined : await findState(options.output, keyOf(record))
@@ -53,17 +58,29 @@ export async function planTraining(baseDir: string, texts: LabelledTexts, recipe
     const perToken = (performance.now() - started) / 1000 / tokensOf(packed.offsets, longest)
     const { labels, counts, truncated } = record.data
     return {
-      schema: 'warp.train.plan/1', labels, counts, texts: packed.label.length, tokens: packed.ids.length, truncated, steps: record.steps,
-      resumesAt: state?.step ?? 0, trained: record.trained, flops: flopsPerEpoch(prepared) * tokens / packed.ids.length,
-      estimatedSeconds: perToken * tokens, workingMemoryBytes: addon().memoryUsed() - before,
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024, diskBytes: diskBytes(prepared, options), notes,
+      schema: 'warp.train.plan/1',
+      labels,
+      counts,
+      texts: packed.label.length,
+      tokens: packed.ids.length,
+      truncated,
+      steps: record.steps,
+      resumesAt: state?.step ?? 0,
+      trained: record.trained,
+      flops: (flopsPerEpoch(prepared) * tokens) / packed.ids.length,
+      estimatedSeconds: perToken * tokens,
+      workingMemoryBytes: addon().memoryUsed() - before,
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+      diskBytes: diskBytes(prepared, options),
+      notes,
     }
   } finally {
     trainer.close()
   }
 }
 
-const tokensOf = (offsets: Uint32Array, chosen: Uint32Array): number => chosen.reduce((sum, text) => sum + offsets[text + 1] - offsets[text], 0)
+const tokensOf = (offsets: Uint32Array, chosen: Uint32Array): number =>
+  chosen.reduce((sum, text) => sum + offsets[text + 1] - offsets[text], 0)
 
 /** Of the steps that are left: the texts of the one with the most tokens, the tokens of all. */
 async function survey({ packed, record }: Prepared, first: number): Promise<{ longest: Uint32Array; tokens: number }> {
@@ -84,7 +101,9 @@ async function survey({ packed, record }: Prepared, first: number): Promise<{ lo
 /** Forward once; back twice through the layers from the lowest trained one: for the weights and for what lies below. */
 function flopsPerEpoch({ base: { architecture }, trainable, packed: { offsets } }: Prepared): number {
   const { layers, hiddenSize: h, intermediateSize: f } = architecture
-  const numbers = trainable.map((name) => /^(?:encoder\.layer|h)\.(\d+)\./.exec(name)?.[1] ?? (/^(embeddings|wte|wpe)\./.test(name) ? 0 : layers))
+  const numbers = trainable.map(
+    (name) => /^(?:encoder\.layer|h)\.(\d+)\./.exec(name)?.[1] ?? (/^(embeddings|wte|wpe)\./.test(name) ? 0 : layers),
+  )
   const lowest = Math.min(...numbers.map(Number))
   let flops = 0
   for (let layer = 0; layer < layers; layer++) {
@@ -99,6 +118,6 @@ function flopsPerEpoch({ base: { architecture }, trainable, packed: { offsets } 
 }
 
 function diskBytes({ record }: Prepared, options: TrainingOutput): number {
-  const model = record.trained.of * dtypeBits(options.dtype ?? 'F32') / 8
+  const model = (record.trained.of * dtypeBits(options.dtype ?? 'F32')) / 8
   return model * (1 + checkpointsOf(record, options).length) + record.trained.parameters * 3 * 4
 }

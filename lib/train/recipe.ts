@@ -28,7 +28,10 @@ const schema = z.strictObject({
   /** one rate for every place; default: those of the model's configuration */
   dropout: rate.optional(),
   /** `all`, `head` (what follows the last layer), `last:N` (the head and the last N layers) */
-  layers: z.string().regex(/^(all|head|last:[1-9]\d*)$/, 'all, head or last:N is needed').default('all'),
+  layers: z
+    .string()
+    .regex(/^(all|head|last:[1-9]\d*)$/, 'all, head or last:N is needed')
+    .default('all'),
   /** patterns of tensor names that keep the base's values; `*` stands for anything */
   freeze: z.array(z.string().min(1)).default([]),
   /** in tokens, special ones included; default 256, at most the model's positions */
@@ -46,8 +49,12 @@ export function parseRecipe(options: unknown): Recipe {
   if (!parsed.success) {
     const [issue] = parsed.error.issues
     const key = issue.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue.path.join('.')
-    throw inputError('RECIPE_INVALID', `recipe: ${key === '' ? '' : `${key}: `}${issue.message}`, { field: key },
-      `the keys are ${Object.keys(schema.shape).join(', ')}`)
+    throw inputError(
+      'RECIPE_INVALID',
+      `recipe: ${key === '' ? '' : `${key}: `}${issue.message}`,
+      { field: key },
+      `the keys are ${Object.keys(schema.shape).join(', ')}`,
+    )
   }
   const { weightDecay = parsed.data.optimizer === 'adamw' ? 0.01 : 0 } = parsed.data
   const all: Record<string, unknown> = { ...parsed.data, weightDecay }
@@ -61,14 +68,18 @@ export const recipeOf = (options: RecipeOptions): RecipeOptions =>
   Object.fromEntries(Object.entries(options).filter(([key, value]) => key in schema.shape && value !== undefined))
 
 /** The last step of an epoch may have fewer texts. */
-export const stepsPerEpoch = ({ batch, accumulate }: Recipe, texts: number): number => Math.ceil(texts / (batch * accumulate))
+export const stepsPerEpoch = ({ batch, accumulate }: Recipe, texts: number): number =>
+  Math.ceil(texts / (batch * accumulate))
 
 /** Of a whole training. */
 export const stepsOf = (recipe: Recipe, texts: number): number => recipe.epochs * stepsPerEpoch(recipe, texts)
 
-/** The learning rate of step `step` of `total`, from 0, as get_linear_schedule_with_warmup and its constant twin have it. */
+/**
+ * The learning rate of step `step` of `total`, from 0, as get_linear_schedule_with_warmup and its constant twin have
+ * it.
+ */
 export function rateAt({ learningRate, schedule, warmup }: Recipe, step: number, total: number): number {
-  if (step < warmup) return learningRate * step / Math.max(1, warmup)
+  if (step < warmup) return (learningRate * step) / Math.max(1, warmup)
   if (schedule === 'constant') return learningRate
   return learningRate * Math.max(0, (total - step) / Math.max(1, total - warmup))
 }
@@ -79,11 +90,30 @@ export function rateAt({ learningRate, schedule, warmup }: Recipe, step: number,
  */
 export function trainableNames({ layers: choice, freeze }: Recipe, names: readonly string[], layers: number): string[] {
   const last = choice === 'all' ? layers : choice === 'head' ? 0 : Number(choice.slice(5))
-  if (last > layers) throw usageError('LAYERS_RANGE', `--layers ${choice}: the model has ${layers} layers`, { found: last, expected: layers }, `last:${layers}, or all`)
-  const patterns = freeze.map((glob) => new RegExp(`^${glob.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('.*')}$`))
+  if (last > layers)
+    throw usageError(
+      'LAYERS_RANGE',
+      `--layers ${choice}: the model has ${layers} layers`,
+      { found: last, expected: layers },
+      `last:${layers}, or all`,
+    )
+  const patterns = freeze.map(
+    (glob) =>
+      new RegExp(
+        `^${glob
+          .split('*')
+          .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+          .join('.*')}$`,
+      ),
+  )
   patterns.forEach((pattern, i) => {
     if (!names.some((name) => pattern.test(name))) {
-      throw usageError('FREEZE_UNMATCHED', `--freeze ${freeze[i]}: no tensor has such a name`, { found: freeze[i] }, `names are like ${names[0]}; * stands for anything`)
+      throw usageError(
+        'FREEZE_UNMATCHED',
+        `--freeze ${freeze[i]}: no tensor has such a name`,
+        { found: freeze[i] },
+        `names are like ${names[0]}; * stands for anything`,
+      )
     }
   })
   const chosen = names.filter((name) => {

@@ -44,22 +44,38 @@ export const recordFile = 'warp.train.json'
  * @throws WarpError TRAINING_DIVERGED (the state before the step is kept), OUTPUT_EXISTS, TRAIN_STATE_OTHER, DISK_FULL,
  *   those of models, texts and recipes; the signal's reason
  */
-export async function trainOn(baseDir: string, texts: LabelledTexts, recipe: Recipe, options: TrainingOutput): Promise<TrainingResult> {
+export async function trainOn(
+  baseDir: string,
+  texts: LabelledTexts,
+  recipe: Recipe,
+  options: TrainingOutput,
+): Promise<TrainingResult> {
   const { output, dtype = 'F32', force = false } = options
   const prepared = await prepare(baseDir, texts, recipe, options)
-  const { base, labels, shapes, trainable, record } = prepared
+  const { base, labels, shapes, record } = prepared
   await makeFolders(output)
   const state = force ? await discard(output) : await findState(output, keyOf(record))
   const trainer = await openTrainer(prepared)
   const started = performance.now()
   try {
-    const progress: StateRecord = state ?? { schema: 'warp.train.state/1', key: keyOf(record), step: 0, loss: [], norm: [] }
+    const progress: StateRecord = state ?? {
+      schema: 'warp.train.state/1',
+      key: keyOf(record),
+      step: 0,
+      loss: [],
+      norm: [],
+    }
     if (state) await loadState(join(output, stateFile), trainer, state)
     const resumedAt = progress.step
     await takeSteps(trainer, prepared, progress, options)
     const seconds = (performance.now() - started) / 1000
     await saveModel(output, trainer, base, shapes, labels, dtype, true)
-    const done: TrainingRecord = { ...record, loss: progress.loss, norm: progress.norm, checkpoints: checkpointsOf(record, options) }
+    const done: TrainingRecord = {
+      ...record,
+      loss: progress.loss,
+      norm: progress.norm,
+      checkpoints: checkpointsOf(record, options),
+    }
     await writeFileAtomic(join(output, recordFile), `${JSON.stringify(done, null, 1)}\n`, { force: true })
     await rm(join(output, stateFile), { force: true })
     return { ...done, output, seconds, resumedAt }
@@ -85,17 +101,31 @@ export async function findState(output: string, key: string): Promise<StateRecor
   })
   const state = there.includes(stateFile) ? await readState(path) : undefined
   if (there.includes(recordFile) || (!state && there.includes('model.safetensors'))) {
-    throw usageError('OUTPUT_EXISTS', `${output}: a model is there already`, { file: output }, 'another folder, or --force')
+    throw usageError(
+      'OUTPUT_EXISTS',
+      `${output}: a model is there already`,
+      { file: output },
+      'another folder, or --force',
+    )
   }
   if (state && state.key !== key) {
-    throw inputError('TRAIN_STATE_OTHER', `${path}: is the state of a run with other texts, another base or another recipe`, { file: path },
-      'repeat that command to finish it, or start over with --force')
+    throw inputError(
+      'TRAIN_STATE_OTHER',
+      `${path}: is the state of a run with other texts, another base or another recipe`,
+      { file: path },
+      'repeat that command to finish it, or start over with --force',
+    )
   }
   return state
 }
 
 /** Takes the steps that are left, one native job each; `progress` follows. */
-async function takeSteps(trainer: Handle, prepared: Prepared, progress: StateRecord, options: TrainingOutput): Promise<void> {
+async function takeSteps(
+  trainer: Handle,
+  prepared: Prepared,
+  progress: StateRecord,
+  options: TrainingOutput,
+): Promise<void> {
   const { output, saveSteps, stateSeconds = 60, onProgress, dtype = 'F32' } = options
   const { packed, base, labels, shapes, trainable, record } = prepared
   const { recipe } = record
@@ -105,7 +135,13 @@ async function takeSteps(trainer: Handle, prepared: Prepared, progress: StateRec
   let last = performance.now()
   while (progress.step < record.steps) {
     try {
-      const { loss, norm } = await takeStep(trainer, prepared, order.of(progress.step), rateAt(recipe, progress.step, record.steps), options)
+      const { loss, norm } = await takeStep(
+        trainer,
+        prepared,
+        order.of(progress.step),
+        rateAt(recipe, progress.step, record.steps),
+        options,
+      )
       progress.loss.push(loss)
       progress.norm.push(norm)
     } catch (error) {

@@ -1,6 +1,16 @@
 import { open, readFile, readdir, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { dtypeBits, readSafetensorsHeader, tokenizerFiles, writeAtomic, writeFileAtomic, writeSafetensorsHeader, type ModelDirectory, type TensorPlan, type WeightDtype } from '../checkpoint/index.js'
+import {
+  dtypeBits,
+  readSafetensorsHeader,
+  tokenizerFiles,
+  writeAtomic,
+  writeFileAtomic,
+  writeSafetensorsHeader,
+  type ModelDirectory,
+  type TensorPlan,
+  type WeightDtype,
+} from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import { addon } from '../native/load.js'
@@ -21,24 +31,38 @@ export type Shapes = ReadonlyMap<string, readonly number[]>
 
 const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1)
 
-async function writePieces(path: string, trainer: Handle, pieces: Piece[], metadata: Record<string, string>, force: boolean): Promise<void> {
+async function writePieces(
+  path: string,
+  trainer: Handle,
+  pieces: Piece[],
+  metadata: Record<string, string>,
+  force: boolean,
+): Promise<void> {
   const { header, offsets, fileSize } = writeSafetensorsHeader(pieces, metadata)
-  await writeAtomic(path, fileSize, async (handle) => {
-    await writeAll(handle, header, 0)
-    for (const [i, { canonical, part, dtype, shape }] of pieces.entries()) {
-      const count = elements(shape)
-      for (let first = 0; first < count; first += chunkElements) {
-        const take = Math.min(chunkElements, count - first)
-        const bytes = new Uint8Array(callNative(() => addon().readTrainer(trainer, canonical, part, dtype, first, take)))
-        await writeAll(handle, bytes, offsets[i] + first * dtypeBits(dtype) / 8)
+  await writeAtomic(
+    path,
+    fileSize,
+    async (handle) => {
+      await writeAll(handle, header, 0)
+      for (const [i, { canonical, part, dtype, shape }] of pieces.entries()) {
+        const count = elements(shape)
+        for (let first = 0; first < count; first += chunkElements) {
+          const take = Math.min(chunkElements, count - first)
+          const bytes = new Uint8Array(
+            callNative(() => addon().readTrainer(trainer, canonical, part, dtype, first, take)),
+          )
+          await writeAll(handle, bytes, offsets[i] + (first * dtypeBits(dtype)) / 8)
+        }
       }
-    }
-  }, { force })
+    },
+    { force },
+  )
 }
 
 /** One write may take fewer bytes than it is given, as on a disk that is nearly full. */
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten
+  for (let done = 0; done < bytes.length; )
+    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten
 }
 
 /** The name `transformers` gives a tensor of a classifier. */
@@ -52,16 +76,26 @@ function storedName(kind: string, canonical: string): string {
  * @throws WarpError DISK_FULL, OUTPUT_NOT_WRITABLE, OUTPUT_EXISTS without `force`
  */
 export async function saveModel(
-  folder: string, trainer: Handle, base: ModelDirectory, shapes: Shapes, labels: string[], dtype: WeightDtype, force: boolean,
+  folder: string,
+  trainer: Handle,
+  base: ModelDirectory,
+  shapes: Shapes,
+  labels: string[],
+  dtype: WeightDtype,
+  force: boolean,
 ): Promise<void> {
   await makeFolders(folder)
   const { kind } = base.architecture
-  await writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(configOf(base, labels, dtype), null, 2)}\n`, { force })
+  await writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(configOf(base, labels, dtype), null, 2)}\n`, {
+    force,
+  })
   const there = await readdir(base.dir)
   for (const name of tokenizerFiles.filter((file) => there.includes(file))) {
     await writeFileAtomic(join(folder, name), await readFile(join(base.dir, name)), { force })
   }
-  const pieces = [...shapes].map(([canonical, shape]): Piece => ({ name: storedName(kind, canonical), dtype, shape, canonical, part: 'value' }))
+  const pieces = [...shapes].map(
+    ([canonical, shape]): Piece => ({ name: storedName(kind, canonical), dtype, shape, canonical, part: 'value' }),
+  )
   await writePieces(join(folder, 'model.safetensors'), trainer, pieces, { format: 'pt' }, force)
 }
 
@@ -71,7 +105,9 @@ function configOf(base: ModelDirectory, labels: string[], dtype: WeightDtype): R
   const pad = padToken(base)
   return {
     ...config,
-    architectures: [base.architecture.kind === 'bert' ? 'BertForSequenceClassification' : 'GPT2ForSequenceClassification'],
+    architectures: [
+      base.architecture.kind === 'bert' ? 'BertForSequenceClassification' : 'GPT2ForSequenceClassification',
+    ],
     id2label: Object.fromEntries(labels.map((name, id) => [id, name])),
     label2id: Object.fromEntries(labels.map((name, id) => [name, id])),
     torch_dtype: names[dtype],
@@ -97,9 +133,18 @@ export interface StateRecord {
 }
 
 /** Parameters and moments after a step, from which training goes on with the same bits. */
-export async function saveState(path: string, trainer: Handle, shapes: Shapes, trainable: string[], record: StateRecord): Promise<void> {
-  const pieces = trainable.flatMap((canonical) => (['value', 'first', 'second'] as const).map((part): Piece =>
-    ({ name: `${part}.${canonical}`, dtype: 'F32', shape: shapes.get(canonical)!, canonical, part })))
+export async function saveState(
+  path: string,
+  trainer: Handle,
+  shapes: Shapes,
+  trainable: string[],
+  record: StateRecord,
+): Promise<void> {
+  const pieces = trainable.flatMap((canonical) =>
+    (['value', 'first', 'second'] as const).map(
+      (part): Piece => ({ name: `${part}.${canonical}`, dtype: 'F32', shape: shapes.get(canonical)!, canonical, part }),
+    ),
+  )
   await writePieces(path, trainer, pieces, { state: JSON.stringify(record) }, true)
 }
 
@@ -112,7 +157,12 @@ export async function readState(path: string): Promise<StateRecord | undefined> 
   if (!header) return undefined
   const record = JSON.parse(header.metadata.state ?? 'null') as StateRecord | null
   if (record?.schema !== 'warp.train.state/1') {
-    throw inputError('TRAIN_STATE_DAMAGED', `${path}: is not a state of a training run`, { file: path }, 'remove it, or start over with --force')
+    throw inputError(
+      'TRAIN_STATE_DAMAGED',
+      `${path}: is not a state of a training run`,
+      { file: path },
+      'remove it, or start over with --force',
+    )
   }
   return record
 }
@@ -127,8 +177,11 @@ export async function loadState(path: string, trainer: Handle, { step }: StateRe
       for (let done = 0; done < length; done += chunkElements * 4) {
         const values = new Float32Array(Math.min(chunkElements * 4, length - done) / 4)
         const { bytesRead } = await handle.read(new Uint8Array(values.buffer), 0, values.byteLength, offset + done)
-        if (bytesRead !== values.byteLength) throw inputError('TRAIN_STATE_DAMAGED', `${path}: ends too early`, { file: path }, 'start over with --force')
-        callNative(() => addon().writeTrainer(trainer, name.slice(dot + 1), name.slice(0, dot) as TrainerPart, done / 4, values))
+        if (bytesRead !== values.byteLength)
+          throw inputError('TRAIN_STATE_DAMAGED', `${path}: ends too early`, { file: path }, 'start over with --force')
+        callNative(() =>
+          addon().writeTrainer(trainer, name.slice(dot + 1), name.slice(0, dot) as TrainerPart, done / 4, values),
+        )
       }
     }
   } finally {

@@ -15,7 +15,10 @@ export interface StepOptions extends RunOptions {
 export class Order {
   #epoch = -1
   #texts: Uint32Array = new Uint32Array(0)
-  constructor(readonly recipe: Recipe, readonly count: number) {}
+  constructor(
+    readonly recipe: Recipe,
+    readonly count: number,
+  ) {}
 
   of(step: number): Uint32Array {
     const each = stepsPerEpoch(this.recipe, this.count)
@@ -25,15 +28,23 @@ export class Order {
       this.#texts = new Random(this.recipe.seed, 'order', epoch).permutation(this.count)
     }
     const size = this.recipe.batch * this.recipe.accumulate
-    return this.#texts.subarray(step % each * size, (step % each + 1) * size)
+    return this.#texts.subarray((step % each) * size, ((step % each) + 1) * size)
   }
 }
 
 /** The chosen texts alone, in their order. */
-function subset({ ids, typeIds, offsets, label }: PackedProbes, chosen: Uint32Array): Pick<TrainingRequest, 'ids' | 'typeIds' | 'offsets' | 'label'> {
+function subset(
+  { ids, typeIds, offsets, label }: PackedProbes,
+  chosen: Uint32Array,
+): Pick<TrainingRequest, 'ids' | 'typeIds' | 'offsets' | 'label'> {
   const ends = new Uint32Array(chosen.length + 1)
-  chosen.forEach((text, i) => ends[i + 1] = ends[i] + offsets[text + 1] - offsets[text])
-  const part = { ids: new Uint32Array(ends[chosen.length]), typeIds: new Uint8Array(ends[chosen.length]), offsets: ends, label: Int32Array.from(chosen, (text) => label[text]) }
+  chosen.forEach((text, i) => (ends[i + 1] = ends[i] + offsets[text + 1] - offsets[text]))
+  const part = {
+    ids: new Uint32Array(ends[chosen.length]),
+    typeIds: new Uint8Array(ends[chosen.length]),
+    offsets: ends,
+    label: Int32Array.from(chosen, (text) => label[text]),
+  }
   chosen.forEach((text, i) => {
     part.ids.set(ids.subarray(offsets[text], offsets[text + 1]), ends[i])
     part.typeIds.set(typeIds.subarray(offsets[text], offsets[text + 1]), ends[i])
@@ -43,14 +54,32 @@ function subset({ ids, typeIds, offsets, label }: PackedProbes, chosen: Uint32Ar
 
 /** One step of a trainer on the texts whose turn it is, at a rate; loss before the update, norm of its gradient. */
 export async function takeStep(
-  trainer: Handle, { packed, record: { recipe } }: Prepared, chosen: Uint32Array, rate: number, { threads = os.availableParallelism(), signal }: StepOptions,
+  trainer: Handle,
+  { packed, record: { recipe } }: Prepared,
+  chosen: Uint32Array,
+  rate: number,
+  { threads = os.availableParallelism(), signal }: StepOptions,
 ): Promise<{ loss: number; norm: number }> {
   const { batch, beta1, beta2, epsilon, weightDecay, clip } = recipe
-  const optimizer: TrainingOptimizer = { decoupled: recipe.optimizer === 'adamw', beta1, beta2, epsilon, weightDecay, clip }
-  const request: TrainingRequest = {
-    ...subset(packed, chosen), order: Uint32Array.from(chosen, (_, i) => i), ends: Uint32Array.of(chosen.length),
-    rates: Float64Array.of(rate), batch, optimizer, threads,
+  const optimizer: TrainingOptimizer = {
+    decoupled: recipe.optimizer === 'adamw',
+    beta1,
+    beta2,
+    epsilon,
+    weightDecay,
+    clip,
   }
-  const { loss, norm } = await runTask((report) => addon().trainSteps(trainer, request, report), 'train', 'texts', { signal })
+  const request: TrainingRequest = {
+    ...subset(packed, chosen),
+    order: Uint32Array.from(chosen, (_, i) => i),
+    ends: Uint32Array.of(chosen.length),
+    rates: Float64Array.of(rate),
+    batch,
+    optimizer,
+    threads,
+  }
+  const { loss, norm } = await runTask((report) => addon().trainSteps(trainer, request, report), 'train', 'texts', {
+    signal,
+  })
   return { loss: loss[0], norm: norm[0] }
 }

@@ -32,7 +32,10 @@ export interface LabelledTextsOptions extends Omit<ProbeOptions, 'labelMap'> {
  * @throws WarpError of the readers; LABELS_TOO_FEW, PROBES_LABEL_MISSING, PROBES_LABEL_UNKNOWN
  */
 export async function readLabelledTexts(
-  files: string[], options: LabelledTextsOptions, known: string[], control: RunOptions = {},
+  files: string[],
+  options: LabelledTextsOptions,
+  known: string[],
+  control: RunOptions = {},
 ): Promise<LabelledTexts> {
   const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
   const texts: string[] = []
@@ -42,8 +45,12 @@ export async function readLabelledTexts(
   for await (const { text, label, domain, source } of readRecords(files, { ...options, labelMap }, control)) {
     const name = label ?? domain
     if (name === undefined) {
-      throw inputError('PROBES_LABEL_MISSING', `${source}: the text has no label`, { file: source },
-        'name the column with --label, or leave such texts out with --drop-unlabeled')
+      throw inputError(
+        'PROBES_LABEL_MISSING',
+        `${source}: the text has no label`,
+        { file: source },
+        'name the column with --label, or leave such texts out with --drop-unlabeled',
+      )
     }
     texts.push(text)
     sources.push(source)
@@ -51,10 +58,15 @@ export async function readLabelledTexts(
     domainNames.push(domain ?? name)
   }
   const seen = [...new Set(raw)]
-  const labels = options.labels ?? (labelMap ? [...new Set(Object.values(labelMap))] : fitting(known, seen) ? known : seen.sort())
+  const labels =
+    options.labels ?? (labelMap ? [...new Set(Object.values(labelMap))] : fitting(known, seen) ? known : seen.sort())
   if (labels.length < 2) {
-    throw inputError('LABELS_TOO_FEW', `a classifier needs at least two classes; the texts have ${JSON.stringify(labels)}`,
-      { found: labels, expected: 2 }, 'give texts of several classes, or choose the column with --label')
+    throw inputError(
+      'LABELS_TOO_FEW',
+      `a classifier needs at least two classes; the texts have ${JSON.stringify(labels)}`,
+      { found: labels, expected: 2 },
+      'give texts of several classes, or choose the column with --label',
+    )
   }
   const resolver = new LabelResolver(labels, undefined)
   const label = Int32Array.from(raw, (name, i) => resolver.resolve(name, sources[i]))
@@ -67,17 +79,32 @@ export async function readLabelledTexts(
 /** Some of the texts, in the order of `rows`. */
 export function pick(all: LabelledTexts, rows: Int32Array): LabelledTexts {
   return {
-    ...all, texts: Array.from(rows, (row) => all.texts[row]), sources: Array.from(rows, (row) => all.sources[row]),
-    label: rows.map((row) => all.label[row]), domain: rows.map((row) => all.domain[row]),
+    ...all,
+    texts: Array.from(rows, (row) => all.texts[row]),
+    sources: Array.from(rows, (row) => all.sources[row]),
+    label: rows.map((row) => all.label[row]),
+    domain: rows.map((row) => all.domain[row]),
   }
 }
 
-const fitting = (known: string[], seen: string[]): boolean => known.length > 0 && seen.every((name) => known.includes(name))
+const fitting = (known: string[], seen: string[]): boolean =>
+  known.length > 0 && seen.every((name) => known.includes(name))
 
 /** What packProbes takes: every class is its own domain. */
 export function asProbes({ texts, sources, label, labels }: LabelledTexts): ProbeSet {
   const counts = countsOf({ label, labels })
-  return { texts, sources, rows: Uint32Array.from(texts, (_, i) => i), domains: labels, domain: label, label, counts, dropped: 0, notes: [], inputs: [] }
+  return {
+    texts,
+    sources,
+    rows: Uint32Array.from(texts, (_, i) => i),
+    domains: labels,
+    domain: label,
+    label,
+    counts,
+    dropped: 0,
+    notes: [],
+    inputs: [],
+  }
 }
 
 export function countsOf({ label, labels }: Pick<LabelledTexts, 'label' | 'labels'>): number[] {

@@ -55,7 +55,9 @@ Napi::Value open_weights(const Napi::CallbackInfo& call) {
 
 }  // namespace
 
-std::shared_ptr<Weights> weights_of(const Napi::Value& handle) { return unbox<Weights>(handle, kWeightsTag, "weights"); }
+std::shared_ptr<Weights> weights_of(const Napi::Value& handle) {
+  return unbox<Weights>(handle, kWeightsTag, "weights");
+}
 
 std::string get_string(const Napi::Object& object, const char* key) {
   const Napi::Value value = object.Get(key);

@@ -37,7 +37,8 @@ std::shared_ptr<T> unbox(const Napi::Value& handle, const napi_type_tag& tag, co
       return value;
     }
   }
-  throw Error(Kind::kUsage, "HANDLE_WRONG", std::string("expected a handle of ") + what, "pass what the package returned");
+  throw Error(Kind::kUsage, "HANDLE_WRONG", std::string("expected a handle of ") + what,
+              "pass what the package returned");
 }
 
 std::shared_ptr<Weights> weights_of(const Napi::Value& handle);

@@ -26,7 +26,9 @@ struct Request {
   DeviceChoice device;  // no indices: the CPU
 
   bool on_device() const { return !device.indices.empty(); }
-  DeviceJob job() const { return {*model, texts, {model->spec, *path, label, domain, domains, scope, gradients}, head_inputs}; }
+  DeviceJob job() const {
+    return {*model, texts, {model->spec, *path, label, domain, domains, scope, gradients}, head_inputs};
+  }
 };
 
 DeviceChoice parse_device(const Napi::Object& o) {
@@ -64,7 +66,8 @@ void check_request(const Request& r) {
   const ModelSpec& spec = r.model->spec;
   const size_t texts = r.label.size();
   if (r.texts.offsets.size() != texts + 1 || r.domain.size() != texts || r.texts.offsets[0] != 0 ||
-      r.texts.offsets.back() != r.texts.ids.size() || (!r.texts.types.empty() && r.texts.types.size() != r.texts.ids.size()))
+      r.texts.offsets.back() != r.texts.ids.size() ||
+      (!r.texts.types.empty() && r.texts.types.size() != r.texts.ids.size()))
     throw internal_error("score: arrays of different lengths");
   std::vector<size_t> counts(r.domains);
   for (size_t t = 0; t < texts; t++) {
@@ -110,7 +113,8 @@ Plan make_plan(const Request& r) {
   if (r.on_device()) return make_device_plan(r, results, features);
   const uint64_t gradients = r.gradients ? gradient_bytes(spec, texts, r.domains, points, r.threads) : 0;
   // head scores hold every point's rows at once, as many as there are threads
-  const uint64_t head = uint64_t(r.threads) * (texts * (spec.hidden * 12 + spec.labels * 8) + 3 * spec.hidden * spec.hidden * 8);
+  const uint64_t head =
+      uint64_t(r.threads) * (texts * (spec.hidden * 12 + spec.labels * 8) + 3 * spec.hidden * spec.hidden * 8);
   const uint64_t after = results + features + std::max(gradients, head);
   Plan plan;
   plan.tiles = cut_tiles(spec, r.texts);
@@ -164,11 +168,13 @@ void run(Request& r, Results& out, Context& context) {
   r.path->prepare(threads, context);
   context.report = report;
   const Head head(r.model->spec, *r.path, cpu_ops());
-  const Buffer<float> features = run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
+  const Buffer<float> features =
+      run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
   out.scores = score_head(head, *r.path, features, r.label.size(), r.label, r.scope, threads, context);
   if (r.head_inputs) out.head_inputs.assign(features.begin(), features.end());
   if (r.gradients)
-    out.gradients = gradient_statistics(head, *r.path, features, r.label.size(), r.label, r.domain, r.domains, threads, context);
+    out.gradients =
+        gradient_statistics(head, *r.path, features, r.label.size(), r.label, r.domain, r.domains, threads, context);
 }
 
 Napi::Value score(const Napi::CallbackInfo& call) {
@@ -215,7 +221,8 @@ Napi::Value memory_used(const Napi::CallbackInfo& call) {
 Napi::Value measure_product(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto number = [&](size_t i) { return size_t(call[i].As<Napi::Number>().Int64Value()); };
-    return Napi::Number::New(call.Env(), measure_product_rate(cpu_ops(), number(0), number(1), number(2), int(number(3)), int(number(4))));
+    return Napi::Number::New(call.Env(), measure_product_rate(cpu_ops(), number(0), number(1), number(2),
+                                                              int(number(3)), int(number(4))));
   });
 }
 

@@ -38,8 +38,8 @@ class Task {
 
   void start(Napi::Function on_progress, std::shared_ptr<Task> self) {
     // unbounded queue, but progress is throttled; the channel keeps the event loop alive until the job ends
-    channel_ = Channel::New(env_, on_progress, "warp", 0, 1, this,
-                            [](Napi::Env, void*, Task* task) { task->self_.reset(); });
+    channel_ =
+        Channel::New(env_, on_progress, "warp", 0, 1, this, [](Napi::Env, void*, Task* task) { task->self_.reset(); });
     self_ = std::move(self);
     context->report = [this](double done, double total) { post_progress(done, total); };
     napi_add_env_cleanup_hook(env_, teardown, this);
@@ -152,19 +152,20 @@ Napi::Value guarded(Napi::Env env, const std::function<Napi::Value()>& body) {
   } catch (const Error& error) {
     throw to_js(env, error);
   } catch (const std::bad_alloc&) {
-    throw to_js(env, Error(Kind::kResource, "OUT_OF_MEMORY", "memory ran out", "a smaller --memory, or fewer probes at once"));
+    throw to_js(env, Error(Kind::kResource, "OUT_OF_MEMORY", "memory ran out",
+                           "a smaller --memory, or fewer probes at once"));
   }
 }
 
 Napi::Value start_task(Napi::Env env, Napi::Value on_progress, std::function<void(Context&)> work,
                        std::function<Napi::Value(Napi::Env)> result) {
   const auto task = std::make_shared<Task>(env, std::move(work), std::move(result));
-  const Napi::Function callback = on_progress.IsFunction()
-                                      ? on_progress.As<Napi::Function>()
-                                      : Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
+  const Napi::Function callback = on_progress.IsFunction() ? on_progress.As<Napi::Function>()
+                                                           : Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
   Napi::Object handle = Napi::Object::New(env);
   handle.Set("promise", task->promise());
-  handle.Set("cancel", Napi::Function::New(env, [context = task->context](const Napi::CallbackInfo&) { context->cancel(); }));
+  handle.Set("cancel",
+             Napi::Function::New(env, [context = task->context](const Napi::CallbackInfo&) { context->cancel(); }));
   task->start(callback, task);
   return handle;
 }

@@ -83,7 +83,9 @@ Napi::Value start_append_to_pool(const Napi::CallbackInfo& call) {
     shared->filling = true;
     return start_task(
         call.Env(), call.Env().Undefined(),
-        [=](Context&) { shared->pool.append(texts->offsets.data(), texts->ids.data(), texts->domain.data(), texts->domain.size()); },
+        [=](Context&) {
+          shared->pool.append(texts->offsets.data(), texts->ids.data(), texts->domain.data(), texts->domain.size());
+        },
         [=](Napi::Env env) {
           shared->filling = false;
           return env.Undefined();
@@ -137,8 +139,7 @@ Napi::Value start_find_members(const Napi::CallbackInfo& call) {
     const std::vector<Estimator> estimators = estimators_of(request);
     const auto members = std::make_shared<Members>();
     return start_task(
-        call.Env(), call[2],
-        [=](Context& context) { *members = find_members(*pool, state, estimators, context); },
+        call.Env(), call[2], [=](Context& context) { *members = find_members(*pool, state, estimators, context); },
         [=](Napi::Env env) { return to_js(env, *members); });
   });
 }

@@ -22,7 +22,8 @@ struct TrainerBox {
 class Claim {
  public:
   explicit Claim(TrainerBox& box) : box_(box) {
-    if (box_.busy.exchange(true)) throw Error(Kind::kUsage, "TRAINER_BUSY", "the trainer is at work already", "await it first");
+    if (box_.busy.exchange(true))
+      throw Error(Kind::kUsage, "TRAINER_BUSY", "the trainer is at work already", "await it first");
   }
   ~Claim() { box_.busy = false; }
 
@@ -44,13 +45,15 @@ Napi::Value open_trainer(const Napi::CallbackInfo& call) {
     const Napi::Array names = request.Get("trainable").As<Napi::Array>();
     for (uint32_t i = 0; i < names.Length(); i++) trainable.insert(names.Get(i).As<Napi::String>().Utf8Value());
     const Napi::Object rates = request.Get("dropout").As<Napi::Object>();
-    const DropoutRates dropout = {get_number(rates, "embedding"), get_number(rates, "attention"), get_number(rates, "hidden"),
-                                  get_number(rates, "head")};
+    const DropoutRates dropout = {get_number(rates, "embedding"), get_number(rates, "attention"),
+                                  get_number(rates, "hidden"), get_number(rates, "head")};
     const uint64_t seed = uint64_t(get_number(request, "seed"));
     const auto box_ = std::make_shared<TrainerBox>();
     return start_task(
         call.Env(), call[1],
-        [=](Context&) { box_->trainer = std::make_unique<Trainer>(make_model(spec), *weights, trainable, dropout, seed); },
+        [=](Context&) {
+          box_->trainer = std::make_unique<Trainer>(make_model(spec), *weights, trainable, dropout, seed);
+        },
         [=](Napi::Env env) { return box(env, box_, kTrainerTag); });
   });
 }
@@ -83,14 +86,16 @@ TrainingPlan parse_plan(const Napi::Object& o, size_t texts) {
   plan.rates = get_doubles(o, "rates");
   plan.batch = std::max<size_t>(1, size_t(get_number(o, "batch")));
   const Napi::Object optimizer = o.Get("optimizer").As<Napi::Object>();
-  plan.optimizer = {get_bool(optimizer, "decoupled"), get_number(optimizer, "beta1"), get_number(optimizer, "beta2"),
-                    get_number(optimizer, "epsilon"), get_number(optimizer, "weightDecay"), get_number(optimizer, "clip")};
+  plan.optimizer = {get_bool(optimizer, "decoupled"),     get_number(optimizer, "beta1"),
+                    get_number(optimizer, "beta2"),       get_number(optimizer, "epsilon"),
+                    get_number(optimizer, "weightDecay"), get_number(optimizer, "clip")};
   uint32_t begin = 0;
   for (uint32_t end : plan.ends) {
     if (end <= begin) throw internal_error("train: a step without texts");
     begin = end;
   }
-  if (plan.rates.size() != plan.ends.size() || begin != plan.order.size()) throw internal_error("train: plan of other lengths");
+  if (plan.rates.size() != plan.ends.size() || begin != plan.order.size())
+    throw internal_error("train: plan of other lengths");
   for (uint32_t text : plan.order)
     if (text >= texts) throw internal_error("train: number of a text out of range");
   return plan;
@@ -104,10 +109,8 @@ struct TrainingJob {
   const Claim claim;
 
   TrainingJob(const Napi::Value& trainer, const Napi::Object& request)
-      : held(trainer_of(trainer)),
-        texts(parse_texts(request, held->trainer->spec())),
-        threads(std::max(1, int(get_number(request, "threads")))),
-        claim(*held) {}
+      : held(trainer_of(trainer)), texts(parse_texts(request, held->trainer->spec())),
+        threads(std::max(1, int(get_number(request, "threads")))), claim(*held) {}
 };
 
 // trainSteps(trainer, {texts, plan, threads}, onProgress)
@@ -141,8 +144,7 @@ Napi::Value gradients_to_js(Napi::Env env, Trainer& trainer) {
     if (p.sparse)
       for (size_t i = 0; i < p.rows.size(); i++)
         std::copy_n(p.gradient.data() + i * width, width, dense.begin() + std::ptrdiff_t(p.rows[i] * width));
-    else
-      std::copy_n(p.gradient.data(), p.elements(), dense.begin());
+    else std::copy_n(p.gradient.data(), p.elements(), dense.begin());
     all.Set(name, to_float32_array(env, dense));
   }
   return all;
@@ -185,7 +187,8 @@ Napi::Value read_trainer(const Napi::CallbackInfo& call) {
     const auto held = trainer_of(call[0]);
     const Claim claim(*held);
     const Dtype dtype = parse_dtype(call[3].As<Napi::String>());
-    const size_t first = size_t(call[4].As<Napi::Number>().Int64Value()), count = size_t(call[5].As<Napi::Number>().Int64Value());
+    const size_t first = size_t(call[4].As<Napi::Number>().Int64Value()),
+                 count = size_t(call[5].As<Napi::Number>().Int64Value());
     const float* from = slice(*held->trainer, call, first, count);
     Napi::ArrayBuffer bytes = Napi::ArrayBuffer::New(call.Env(), count * dtype_size(dtype));
     from_float(dtype, from, count, bytes.Data());

@@ -41,7 +41,8 @@ class Buffer {
   Buffer() = default;
   explicit Buffer(size_t count) : size_(count) {
     if (count == 0) return;
-    if (count > (size_t(-1) >> 1) / sizeof(T) - 64) throw Error(Kind::kResource, "OUT_OF_MEMORY", "buffer size overflows", "fewer probes or points");
+    if (count > (size_t(-1) >> 1) / sizeof(T) - 64)
+      throw Error(Kind::kResource, "OUT_OF_MEMORY", "buffer size overflows", "fewer probes or points");
     bytes_ = (count * sizeof(T) + 63) / 64 * 64;
     data_ = static_cast<T*>(allocate_aligned(bytes_));
     if (!data_)

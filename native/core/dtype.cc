@@ -60,7 +60,7 @@ uint16_t float_to_half(float value) {
   const uint32_t bits = bits_of(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return uint16_t(sign | 0x7e00u);   // NaN
   if (magnitude >= 0x477ff000u) return uint16_t(sign | 0x7c00u);  // 65520 and more round to infinity
-  if (magnitude < 0x38800000u) {                                  // below 2^-14: the sum's last bit is the half's unit
+  if (magnitude < 0x38800000u) {  // below 2^-14: the sum's last bit is the half's unit
     const float shifted = float_of(magnitude) + 0.5f;
     return uint16_t(sign | (bits_of(shifted) - 0x3f000000u));
   }

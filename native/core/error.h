@@ -20,7 +20,9 @@ class Error : public std::exception {
   const std::string hint;     // the one thing to try
 };
 
-inline Error internal_error(std::string message) { return {Kind::kInternal, "INTERNAL", std::move(message), "this is a bug: please report it"}; }
+inline Error internal_error(std::string message) {
+  return {Kind::kInternal, "INTERNAL", std::move(message), "this is a bug: please report it"};
+}
 
 // Thrown by Context::check once the caller gave up.
 struct Cancelled : std::exception {

@@ -25,8 +25,9 @@ void InputFile::read(uint64_t offset, uint64_t length, void* to, const std::stri
   while (length > 0) {
     const ssize_t got = ::pread(descriptor_, out, std::min<uint64_t>(length, 1u << 30), off_t(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw Error(Kind::kInput, "FILE_UNREADABLE", name_ + ": " + what + ": " + std::strerror(errno),
-                             "check the disk, and that the file may be read");
+    if (got < 0)
+      throw Error(Kind::kInput, "FILE_UNREADABLE", name_ + ": " + what + ": " + std::strerror(errno),
+                  "check the disk, and that the file may be read");
     if (got == 0)
       throw Error(Kind::kInput, "FILE_SHRANK",
                   name_ + ": " + what + ": the file ends at byte " + std::to_string(offset) + ", " +

@@ -51,12 +51,13 @@ class Bert : public Model {
       const size_t height = std::min(ops.block_rows(), rows - top);
       float *here = x + top * h, *y = room.context + top * h;
       apply(ops, w, kProjection, height, h, h, y, h, Activation::kNone, room.hidden, h, room.rest);
-      ops.layer_norm(height, h, room.hidden, h, here, h, w.vectors[kAttentionGain],
-                     w.vectors[kAttentionBias], spec.epsilon, here, h);
-      apply(ops, w, kUp, height, spec.intermediate, h, here, h, spec.activation, room.block, spec.intermediate, room.rest);
-      apply(ops, w, kDown, height, h, spec.intermediate, room.block, spec.intermediate, Activation::kNone, y, h, room.rest);
-      ops.layer_norm(height, h, y, h, here, h, w.vectors[kOutputGain], w.vectors[kOutputBias],
+      ops.layer_norm(height, h, room.hidden, h, here, h, w.vectors[kAttentionGain], w.vectors[kAttentionBias],
                      spec.epsilon, here, h);
+      apply(ops, w, kUp, height, spec.intermediate, h, here, h, spec.activation, room.block, spec.intermediate,
+            room.rest);
+      apply(ops, w, kDown, height, h, spec.intermediate, room.block, spec.intermediate, Activation::kNone, y, h,
+            room.rest);
+      ops.layer_norm(height, h, y, h, here, h, w.vectors[kOutputGain], w.vectors[kOutputBias], spec.epsilon, here, h);
     }
   }
 };

@@ -12,16 +12,12 @@ size_t Room::floats(const Ops& ops, const ModelSpec& spec, size_t tokens, size_t
 }
 
 Room::Room(const Ops& ops, const ModelSpec& spec, size_t tokens, float* scratch)
-    : qkv(scratch),
-      context(qkv + tokens * spec.hidden * 3),
-      block(context + tokens * spec.hidden),
-      hidden(block + std::min(tokens, ops.block_rows()) * spec.intermediate),
-      rest(hidden + tokens * spec.hidden) {}
+    : qkv(scratch), context(qkv + tokens * spec.hidden * 3), block(context + tokens * spec.hidden),
+      hidden(block + std::min(tokens, ops.block_rows()) * spec.intermediate), rest(hidden + tokens * spec.hidden) {}
 
 void apply(const Ops& ops, const LayerPoint& weights, int linear, size_t rows, size_t outputs, size_t inputs,
            const float* x, size_t ldx, Activation act, float* y, size_t ldy, float* scratch) {
-  ops.linear(rows, outputs, inputs, x, ldx, weights.packed[linear], weights.bias[linear], act, y, ldy,
-             scratch);
+  ops.linear(rows, outputs, inputs, x, ldx, weights.packed[linear], weights.bias[linear], act, y, ldy, scratch);
 }
 
 void gather_selected(const Ops& ops, const TileView& tile, size_t hidden, const float* x, float* out) {
@@ -44,9 +40,8 @@ void attend(const Ops& ops, const ModelSpec& spec, const LayerPoint& weights, co
   apply(ops, weights, kQuery, selected_only ? tile.texts : tokens, h, h, asking, h, Activation::kNone, room.qkv, ld,
         room.rest);
   apply(ops, weights, kKeyValue, tokens, 2 * h, h, from, h, Activation::kNone, room.qkv + h, ld, room.rest);
-  ops.attention(tile.texts, tile.offsets, spec.heads, spec.head_size(), causal,
-                selected_only ? tile.selected : nullptr, room.qkv, ld, room.qkv + h, room.qkv + 2 * h, ld,
-                room.context, h, room.rest);
+  ops.attention(tile.texts, tile.offsets, spec.heads, spec.head_size(), causal, selected_only ? tile.selected : nullptr,
+                room.qkv, ld, room.qkv + h, room.qkv + 2 * h, ld, room.context, h, room.rest);
 }
 
 }  // namespace warp

@@ -18,7 +18,8 @@ class Gpt2 : public Model {
   LayerPlan layer(size_t index) const override {
     const std::string at = "h." + std::to_string(index) + ".";
     const size_t h = spec.hidden;
-    const auto linear = [&](const char* name, std::vector<size_t> firsts, size_t outputs, size_t inputs, size_t stored) {
+    const auto linear = [&](const char* name, std::vector<size_t> firsts, size_t outputs, size_t inputs,
+                            size_t stored) {
       LinearPlan plan;
       for (size_t first : firsts) plan.parts.push_back({at + name + ".weight", at + name + ".bias", first});
       plan.part_outputs = outputs;
@@ -43,8 +44,7 @@ class Gpt2 : public Model {
     const size_t h = spec.hidden, tokens = tile.tokens;
     float* normed = scratch;
     const Room room(ops, spec, tokens, scratch + tokens * h);
-    ops.layer_norm(tokens, h, x, h, nullptr, 0, w.vectors[kFirstGain], w.vectors[kFirstBias],
-                   spec.epsilon, normed, h);
+    ops.layer_norm(tokens, h, x, h, nullptr, 0, w.vectors[kFirstGain], w.vectors[kFirstBias], spec.epsilon, normed, h);
     attend(ops, spec, w, tile, selected_only, true, normed, room);
     const size_t rows = selected_only ? tile.texts : tokens;
     if (selected_only) keep_selected(ops, tile, h, x, room);
@@ -53,8 +53,8 @@ class Gpt2 : public Model {
       float* here = x + top * h;
       apply(ops, w, kProjection, height, h, h, room.context + top * h, h, Activation::kNone, room.hidden, h, room.rest);
       ops.add(height, h, room.hidden, h, here, h);
-      ops.layer_norm(height, h, here, h, nullptr, 0, w.vectors[kSecondGain], w.vectors[kSecondBias],
-                     spec.epsilon, room.hidden, h);
+      ops.layer_norm(height, h, here, h, nullptr, 0, w.vectors[kSecondGain], w.vectors[kSecondBias], spec.epsilon,
+                     room.hidden, h);
       apply(ops, w, kUp, height, spec.intermediate, h, room.hidden, h, spec.activation, room.block, spec.intermediate,
             room.rest);
       apply(ops, w, kDown, height, h, spec.intermediate, room.block, spec.intermediate, Activation::kNone, room.hidden,

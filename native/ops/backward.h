@@ -26,8 +26,8 @@ class BackwardOps {
   virtual void activate(Activation act, size_t rows, size_t size, const float* x, size_t ldx, float* y,
                         size_t ldy) const = 0;
   // dx = dy ⊙ act'(x), x before the activation; dx may be x or dy.
-  virtual void activate_backward(Activation act, size_t rows, size_t size, const float* x, size_t ldx,
-                                 const float* dy, size_t lddy, float* dx, size_t lddx) const = 0;
+  virtual void activate_backward(Activation act, size_t rows, size_t size, const float* x, size_t ldx, const float* dy,
+                                 size_t lddy, float* dx, size_t lddx) const = 0;
 
   // For y = layer_norm(x) · gain + bias: dx (may be dy), and dgain, dbias (size) += their sums over rows.
   virtual void layer_norm_backward(size_t rows, size_t size, const float* x, size_t ldx, const float* gain, float eps,

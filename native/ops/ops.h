@@ -65,8 +65,8 @@ class Ops {
                       size_t ldy) const = 0;
 
   // y[i] = Σ_t tables[t][index[t][i]] over `count` tables of rows of `size`
-  virtual void embed(size_t rows, size_t size, size_t count, const float* const* tables,
-                     const uint32_t* const* index, float* y, size_t ldy) const = 0;
+  virtual void embed(size_t rows, size_t size, size_t count, const float* const* tables, const uint32_t* const* index,
+                     float* y, size_t ldy) const = 0;
 };
 
 // The best this processor offers; WARP_ISA=avx512|avx2|portable asks for one by name.

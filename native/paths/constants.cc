@@ -113,7 +113,8 @@ KeepRamp keep_ramp(const PathOptions& options, size_t count) {
 
 namespace {
 
-Masses find_masses(const PairSource& pair, const PathOptions& options, const TensorConstants& constants, const Runner& run) {
+Masses find_masses(const PairSource& pair, const PathOptions& options, const TensorConstants& constants,
+                   const Runner& run) {
   Masses all;
   for (const Masses& part : by_chunk<Masses>(
            pair, chunk_of(pair, options), run, [&](uint64_t begin, size_t count, const float* l, const float* r) {
@@ -156,7 +157,8 @@ uint64_t share_of(double share, uint64_t n) {
   return uint64_t(std::fabs(product - whole) <= 1e-12 * product ? whole : std::floor(product));
 }
 
-TensorConstants plain_constants(const std::string& name, uint64_t elements, const PathOptions& options, bool& needs_values) {
+TensorConstants plain_constants(const std::string& name, uint64_t elements, const PathOptions& options,
+                                bool& needs_values) {
   TensorConstants constants;
   constants.kept = elements;
   needs_values = false;

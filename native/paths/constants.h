@@ -79,7 +79,8 @@ TensorConstants find_constants(const PairSource& pair, const PathOptions& option
 
 // find_constants in parts, for a backend that looks at the values itself.
 // All that a tensor's values have no say in; `needs_values` becomes whether they have one after all, as said below.
-TensorConstants plain_constants(const std::string& name, uint64_t elements, const PathOptions& options, bool& needs_values);
+TensorConstants plain_constants(const std::string& name, uint64_t elements, const PathOptions& options,
+                                bool& needs_values);
 // slerp: from the sums of both sides' squares and products
 TensorConstants angle_constants(const Sums& all, uint64_t elements, const PathOptions& options);
 // ties, breadcrumbs: the ranks of the two cuts, `from` and `to`

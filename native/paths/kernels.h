@@ -1,7 +1,7 @@
 #pragma once
 // The element-wise loops of the path families, compiled once per instruction set. They compute in double precision and
-// round once to float32 (merge, between 16-bit dtypes, in float32), all without contraction: every instruction set gives
-// the same bits.
+// round once to float32 (merge, between 16-bit dtypes, in float32), all without contraction: every instruction set
+// gives the same bits.
 #include <cstddef>
 #include <cstdint>
 

@@ -52,7 +52,8 @@ uint64_t Path::align(const std::string& name) const {
 }
 
 bool Path::masked() const {
-  return options_.family == "ties" || options_.family == "breadcrumbs" || options_.family == "dare" || options_.family == "della";
+  return options_.family == "ties" || options_.family == "breadcrumbs" || options_.family == "dare" ||
+         options_.family == "della";
 }
 
 uint64_t Path::load_bytes(const std::string& name) const {
@@ -207,7 +208,8 @@ PathTensor Path::read_rows(const std::string& name, const std::vector<uint32_t>&
   PathTensor tensor = empty(name, rows.size() * width);
   for_runs(rows, [&](size_t i, size_t run) {  // one read each
     const auto read = [&](const Weights& weights, PathTensor::Side& side) {
-      weights.read(name, rows[i] * uint64_t(width), run * width, side.bytes.data() + i * width * dtype_size(side.dtype));
+      weights.read(name, rows[i] * uint64_t(width), run * width,
+                   side.bytes.data() + i * width * dtype_size(side.dtype));
     };
     read(*base_, tensor.base_);
     read(*reference_, tensor.reference_);
@@ -300,7 +302,9 @@ PathTensor::Formula PathTensor::formula_at(double lambda) const {
 
 PathTensor::Formula PathTensor::formula(int k) const {
   if (const Side* side = exact(k))
-    return {side == &base_ ? Formula::kBase : side == &reference_ ? Formula::kReference : Formula::kCheckpoint,
+    return {side == &base_        ? Formula::kBase
+            : side == &reference_ ? Formula::kReference
+                                  : Formula::kCheckpoint,
             side == &base_ || side == &reference_ ? 0 : double(side - checkpoints_.data()), 0};
   return formula_at(path_->options_.lambdas[size_t(k)]);
 }

@@ -71,9 +71,9 @@ Sample::Sample(const PairSource& pair, uint64_t rank, const Runner& run) {
 
 // What a pass over all elements finds out about the keys from `low` to `high`.
 struct Pass {
-  uint64_t above = 0, inside = 0;              // elements with larger keys, with such keys
-  std::vector<uint64_t> counts;                // of those inside, by chunk
-  std::vector<std::vector<Member>> members;    // they themselves, in order, unless they are too many or one key
+  uint64_t above = 0, inside = 0;  // elements with larger keys, with such keys
+  std::vector<uint64_t> counts;  // of those inside, by chunk
+  std::vector<std::vector<Member>> members;  // they themselves, in order, unless they are too many or one key
   bool complete = true;
 };
 

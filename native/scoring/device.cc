@@ -100,7 +100,8 @@ class DeviceForward::Run {
     std::vector<uint32_t> used(texts_.ids.begin() + first, texts_.ids.begin() + first + rows_);
     std::sort(used.begin(), used.end());
     used.erase(std::unique(used.begin(), used.end()), used.end());
-    std::vector<uint32_t> word(rows_), position(rows_), type(rows_), positions(longest_text(texts_)), types(model_.spec.types);
+    std::vector<uint32_t> word(rows_), position(rows_), type(rows_), positions(longest_text(texts_)),
+        types(model_.spec.types);
     std::iota(positions.begin(), positions.end(), 0);
     std::iota(types.begin(), types.end(), 0);
     for (size_t i = 0; i < rows_; i++) {
@@ -249,8 +250,7 @@ class DeviceForward::Run {
       }
       for (size_t i = 0; i < views_.size(); i++) {
         float* to = features_ + (size_t(p) * texts_.texts() + plan_.tiles[begin_ + i].first_text) * hidden_;
-        if (norm.empty())
-          ops_.gather(views_[i].texts, hidden_, activations(p, i), hidden_, nullptr, to, hidden_);
+        if (norm.empty()) ops_.gather(views_[i].texts, hidden_, activations(p, i), hidden_, nullptr, to, hidden_);
         else
           ops_.layer_norm(views_[i].texts, hidden_, activations(p, i), hidden_, nullptr, 0, gain, bias,
                           model_.spec.epsilon, to, hidden_);

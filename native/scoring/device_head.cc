@@ -38,7 +38,8 @@ struct Sizes {
 
 struct HeadWeights {
   float *weight, *bias, *pooler = nullptr, *pooler_bias = nullptr;
-  HeadWeights(DeviceRoom& room, const Sizes& s) : weight(room.take<float>(s.labels * s.hidden)), bias(room.take<float>(s.labels)) {
+  HeadWeights(DeviceRoom& room, const Sizes& s)
+      : weight(room.take<float>(s.labels * s.hidden)), bias(room.take<float>(s.labels)) {
     if (!s.pooler) return;
     pooler = room.take<float>(s.hidden * s.hidden);
     pooler_bias = room.take<float>(s.hidden);
@@ -65,12 +66,13 @@ struct Layout {
   size_t workspace_bytes;
 
   Layout(DeviceRoom& room, const HeadJob& job, const Sizes& s, const ByDomain& by)
-      : stage(room.take<char>(stage_bytes(job))), label(room.take<int32_t>(s.texts)), order(room.take<uint32_t>(s.texts)),
-        first(room.take<uint32_t>(s.domains + 1)), point(room, s), reference(room, s),
-        norms(room.take<cuda::PairStatistics>(s.points * kParts)), scale(room.take<double>(s.points)),
-        direction(room.take<float>(s.points * s.head())), loss(room.take<double>((s.points + 2) * s.texts)),
-        logits(room.take<float>((s.points + 2) * s.texts * s.labels)), e(room.take<float>((s.points + 1) * s.texts * s.labels)),
-        scores(room.take<double>(2 * s.texts * s.points)) {
+      : stage(room.take<char>(stage_bytes(job))), label(room.take<int32_t>(s.texts)),
+        order(room.take<uint32_t>(s.texts)), first(room.take<uint32_t>(s.domains + 1)), point(room, s),
+        reference(room, s), norms(room.take<cuda::PairStatistics>(s.points * kParts)),
+        scale(room.take<double>(s.points)), direction(room.take<float>(s.points * s.head())),
+        loss(room.take<double>((s.points + 2) * s.texts)),
+        logits(room.take<float>((s.points + 2) * s.texts * s.labels)),
+        e(room.take<float>((s.points + 1) * s.texts * s.labels)), scores(room.take<double>(2 * s.texts * s.points)) {
     if (s.top) pooler_direction = room.take<float>(s.points * s.rest());
     if (s.pooler) h = room.take<float>((s.points + 1) * s.texts * s.hidden);
     if (s.pooler_gradients()) a = room.take<float>(s.points * s.texts * s.hidden);
@@ -149,8 +151,10 @@ class DeviceHead {
   }
 
   void form(int k, const HeadWeights& to) {
-    const std::pair<const std::string&, float*> parts[] = {
-        {plan_.weight, to.weight}, {plan_.bias, to.bias}, {plan_.pooler_weight, to.pooler}, {plan_.pooler_bias, to.pooler_bias}};
+    const std::pair<const std::string&, float*> parts[] = {{plan_.weight, to.weight},
+                                                           {plan_.bias, to.bias},
+                                                           {plan_.pooler_weight, to.pooler},
+                                                           {plan_.pooler_bias, to.pooler_bias}};
     for (const auto& [name, where] : parts)
       if (!name.empty()) stage_.form(name, k, 0, stage_.elements(name), where);
   }
@@ -196,8 +200,8 @@ class DeviceHead {
   // v_k, and the squares of its parts' norms.
   void point_direction(size_t k) {
     const auto norm = [&](size_t part, const float* from, const float* to, size_t count) {
-      backend_.statistics({from, Dtype::kF32}, {to, Dtype::kF32}, nullptr, count, at_.norms + k * kParts + part, at_.workspace,
-                          cuda::Queue::kCompute);
+      backend_.statistics({from, Dtype::kF32}, {to, Dtype::kF32}, nullptr, count, at_.norms + k * kParts + part,
+                          at_.workspace, cuda::Queue::kCompute);
     };
     const HeadWeights &w = at_.point, &r = at_.reference;
     to_reference(false, at_.direction + k * s_.head());
@@ -258,10 +262,12 @@ class DeviceHead {
   // What gradients.cc computes for one q, of the head and, where there is a pooler, of the top.
   void statistics(bool preconditioned, std::vector<GradientStatistics>& all) {
     const double* weights = preconditioned ? at_.weights : nullptr;
-    if (preconditioned) backend_.gradient_weights(s_.elements(), at_.mean_squares, double(s_.domains * s_.points), at_.weights);
+    if (preconditioned)
+      backend_.gradient_weights(s_.elements(), at_.mean_squares, double(s_.domains * s_.points), at_.weights);
     const auto part = [&](const double* values, size_t offset) { return values ? values + offset : nullptr; };
     const size_t pairs = (s_.domains + 1) * (s_.domains + 1), rows = s_.texts * (s_.domains + 2);
-    backend_.gradient_products(s_.domains, s_.elements(), s_.head(), at_.means, at_.delta, weights, at_.products, at_.workspace);
+    backend_.gradient_products(s_.domains, s_.elements(), s_.head(), at_.means, at_.delta, weights, at_.products,
+                               at_.workspace);
     backend_.clear(at_.per_probe, 2 * rows * sizeof(double));
     if (s_.pooler)
       backend_.gradient_products(s_.domains, s_.elements(), s_.rest(), at_.means + s_.head(), at_.delta + s_.head(),
@@ -269,7 +275,8 @@ class DeviceHead {
     for (size_t d = 0; d <= s_.domains; d++) probe_products(d, weights);
     const size_t n = s_.texts, width = s_.hidden, stride = s_.domains + 2;
     double* norms = at_.per_probe + s_.domains + 1;
-    backend_.gradient_norms({n, s_.points, s_.labels, width}, at_.e, s_.labels, n * s_.labels, h(0), width, n * width, weights, norms, stride);
+    backend_.gradient_norms({n, s_.points, s_.labels, width}, at_.e, s_.labels, n * s_.labels, h(0), width, n * width,
+                            weights, norms, stride);
     if (s_.pooler)
       backend_.gradient_norms({n, s_.points, width, width}, at_.a, width, n * width, x(0), width, n * width,
                               part(weights, s_.head()), norms + rows, stride);
@@ -299,7 +306,8 @@ class DeviceHead {
       backend_.head_logits(n, s_.labels, width, h(k), width, along.weight, along.bias, at_.y, s_.labels);
       backend_.add_products(n, s_.labels, e(k), s_.labels, at_.y, s_.labels, share, at_.per_probe + d, stride);
       if (!s_.pooler) continue;
-      backend_.ops().linear(n, width, width, x(k), width, along.pooler, along.pooler_bias, Activation::kNone, at_.y, width, nullptr);
+      backend_.ops().linear(n, width, width, x(k), width, along.pooler, along.pooler_bias, Activation::kNone, at_.y,
+                            width, nullptr);
       backend_.add_products(n, width, a(k), width, at_.y, width, share, at_.per_probe + n * stride + d, stride);
     }
     settle();
@@ -308,8 +316,12 @@ class DeviceHead {
   GradientStatistics summary(Scope scope, bool preconditioned, const std::vector<double>& products,
                              const std::vector<double>& per_probe) const {
     const size_t d = s_.domains, width = d + 1;
-    GradientStatistics out{scope, preconditioned ? 1.0 : 0.0, std::vector<double>(d * d), std::vector<double>(d),
-                           products[d * width + d], {per_probe.begin(), per_probe.begin() + s_.texts * (d + 2)}};
+    GradientStatistics out{scope,
+                           preconditioned ? 1.0 : 0.0,
+                           std::vector<double>(d * d),
+                           std::vector<double>(d),
+                           products[d * width + d],
+                           {per_probe.begin(), per_probe.begin() + s_.texts * (d + 2)}};
     for (size_t i = 0; i < d; i++) {
       for (size_t j = 0; j <= i; j++) out.gram[i * d + j] = out.gram[j * d + i] = products[i * width + j];
       out.displacement[i] = products[d * width + i];
@@ -336,7 +348,8 @@ uint64_t head_room(const HeadJob& job) {
   return room.most();
 }
 
-HeadResult score_head_on(cuda::Backend& backend, const HeadJob& job, const float* features, DeviceRoom room, Context& context) {
+HeadResult score_head_on(cuda::Backend& backend, const HeadJob& job, const float* features, DeviceRoom room,
+                         Context& context) {
   return DeviceHead(backend, job, features, room, context).run();
 }
 

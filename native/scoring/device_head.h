@@ -24,6 +24,7 @@ struct HeadResult {
 uint64_t head_room(const HeadJob& job);
 
 // features: (points + 2) × texts × hidden on the device. The same errors as score_head.
-HeadResult score_head_on(cuda::Backend& backend, const HeadJob& job, const float* features, DeviceRoom room, Context& context);
+HeadResult score_head_on(cuda::Backend& backend, const HeadJob& job, const float* features, DeviceRoom room,
+                         Context& context);
 
 }  // namespace warp

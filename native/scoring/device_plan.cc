@@ -14,10 +14,12 @@ std::set<std::string> names_of(const LayerPlan& plan) {
 
 static LayerSizes sizes_of(const Path& path, const LayerPlan& plan) {
   LayerSizes sizes;
-  for (const std::string& name : names_of(plan)) sizes.stage += DeviceStage::bytes(path, name, path.base().info(name).elements());
+  for (const std::string& name : names_of(plan))
+    sizes.stage += DeviceStage::bytes(path, name, path.base().info(name).elements());
   for (const LinearPlan& linear : plan.linears) {
     sizes.point += device_aligned(linear.outputs() * linear.inputs * 4) + device_aligned(linear.outputs() * 4);
-    if (linear.by_inputs) sizes.turned = std::max(sizes.turned, device_aligned(linear.inputs * linear.stored_outputs * 4));
+    if (linear.by_inputs)
+      sizes.turned = std::max(sizes.turned, device_aligned(linear.inputs * linear.stored_outputs * 4));
   }
   for (const std::string& name : plan.vectors) sizes.point += device_aligned(path.base().info(name).elements() * 4);
   return sizes;
@@ -57,13 +59,15 @@ void DeviceForward::make_plan(uint64_t budget) {
   const ModelSpec& spec = model_.spec;
   const uint64_t points = uint64_t(path_.points()) + 2, row = spec.hidden * sizeof(float);
   const LayerSizes layer = largest_layer(model_, path_);
-  const uint64_t scratch = model_.scratch(backend_.ops(), largest_tile(plan_.tiles), longest_text(texts_)) * sizeof(float);
+  const uint64_t scratch =
+      model_.scratch(backend_.ops(), largest_tile(plan_.tiles), longest_text(texts_)) * sizeof(float);
   const uint64_t layers = 2 * device_aligned(layer.stage) + layer.turned + layer.point + device_aligned(scratch);
   const uint64_t features = device_aligned(points * texts_.texts() * row);
   const uint64_t index = device_aligned((3 * texts_.texts() + plan_.tiles.size()) * 4);
   uint64_t beside = device_aligned(after_bytes_);  // never at the same time as the activations
   for (const std::string& name : tables_of(model_))
-    if (needs_values(path_, name)) beside = std::max(beside, uint64_t(DeviceStage::bytes(path_, name, path_.base().info(name).elements())));
+    if (needs_values(path_, name))
+      beside = std::max(beside, uint64_t(DeviceStage::bytes(path_, name, path_.base().info(name).elements())));
   const EmbeddingPlan embedding = model_.embedding();
   const auto cost = [&](uint64_t tokens) {
     const auto table = [&](const std::string& name, uint64_t rows) {
@@ -74,7 +78,8 @@ void DeviceForward::make_plan(uint64_t budget) {
     const uint64_t tables = table(embedding.words, std::min<uint64_t>(tokens, spec.vocabulary)) +
                             table(embedding.positions, longest_text(texts_)) + table(embedding.types, spec.types) +
                             table(embedding.gain, spec.hidden) + table(embedding.bias, spec.hidden);
-    const uint64_t forward = index + device_aligned(points * tokens * row) + std::max(layers, 3 * device_aligned(tokens * 4) + tables);
+    const uint64_t forward =
+        index + device_aligned(points * tokens * row) + std::max(layers, 3 * device_aligned(tokens * 4) + tables);
     return features + std::max(beside, forward);
   };
   ForwardPlan plan;
@@ -84,8 +89,8 @@ void DeviceForward::make_plan(uint64_t budget) {
   plan.smallest_bytes = cost(largest_tile(plan_.tiles));
   if (plan.smallest_bytes > budget)
     throw Error(Kind::kResource, "DEVICE_MEMORY_BUDGET",
-                "this run needs at least " + std::to_string(plan.smallest_bytes) + " bytes of device memory; there are " +
-                    std::to_string(budget),
+                "this run needs at least " + std::to_string(plan.smallest_bytes) +
+                    " bytes of device memory; there are " + std::to_string(budget),
                 "--device-memory " + std::to_string((plan.smallest_bytes >> 20) + 1) +
                     "MiB where the device has it; else fewer probes or points, or --device cpu");
   uint64_t tokens = 0;

@@ -54,7 +54,8 @@ struct Worker {
 
   Worker(const DeviceChoice& choice, size_t number, const DeviceJob& job, const std::vector<Share>& shares)
       : job(job), share(shares[number]), backend(cuda::Backend::open(choice.indices[number], choice.precision)),
-        forward(job.model, *backend, job.head.path, share.texts, choice.memory, number == 0 ? room_after(job, shares.size()) : 0) {}
+        forward(job.model, *backend, job.head.path, share.texts, choice.memory,
+                number == 0 ? room_after(job, shares.size()) : 0) {}
 };
 
 // All devices' head inputs in the memory of the first.

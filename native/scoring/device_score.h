@@ -1,6 +1,6 @@
 #pragma once
-// Everything `score` does on GPUs. Several share the texts' forward passes out among them; the first does the head, which
-// is little work.
+// Everything `score` does on GPUs. Several share the texts' forward passes out among them; the first does the head,
+// which is little work.
 #include "scoring/device.h"
 #include "scoring/device_head.h"
 

@@ -32,7 +32,8 @@ bool needs_values(const Path& path, const std::string& name) {
 size_t DeviceStage::bytes(const Path& path, const std::string& name, uint64_t elements) {
   const uint64_t whole = path.base().info(name).elements(), sides = 4 + path.options().lambdas.size();
   const uint64_t each = whole ? (path.load_bytes(name) + whole - 1) / whole : 0;
-  return size_t(elements * each + sides * kDeviceAlignment) + device_aligned(kFound + cuda::pair_workspace(size_t(elements)));
+  return size_t(elements * each + sides * kDeviceAlignment) +
+         device_aligned(kFound + cuda::pair_workspace(size_t(elements)));
 }
 
 void DeviceStage::add(const std::string& name) {
@@ -136,11 +137,13 @@ TensorConstants DeviceStage::conclude(const std::string& name, const Entry& entr
   if (options.family == "ties" || options.family == "breadcrumbs") {
     cuda::DeviceCut cuts[2];
     std::memcpy(cuts, found, sizeof cuts);
-    return paths::cut_constants(paths::cut_ranks(count, options), {cuts[0].key, cuts[0].index}, {cuts[1].key, cuts[1].index});
+    return paths::cut_constants(paths::cut_ranks(count, options), {cuts[0].key, cuts[0].index},
+                                {cuts[1].key, cuts[1].index});
   }
   cuda::PairStatistics sums;
   std::memcpy(&sums, found, sizeof sums);
-  if (options.family == "slerp") return paths::angle_constants({sums.base2, sums.reference2, sums.product}, count, options);
+  if (options.family == "slerp")
+    return paths::angle_constants({sums.base2, sums.reference2, sums.product}, count, options);
   if (options.family == "nearswap") return paths::clip_constants(sums.largest, count);
   bool needs;
   TensorConstants constants = plain_constants(*path_, name, needs);
@@ -155,21 +158,24 @@ void DeviceStage::mask(const std::string& name, const Entry& entry, cuda::Queue 
   auto* keep = reinterpret_cast<uint8_t*>(memory_ + entry.keep);
   if (options.family == "ties" || options.family == "breadcrumbs") {
     const Cut &from = entry.tensor.constants().from, &to = entry.tensor.constants().to;
-    return backend_->mask_between(base, reference, entry.place, count, {from.key, from.index}, {to.key, to.index}, keep, queue);
+    return backend_->mask_between(base, reference, entry.place, count, {from.key, from.index}, {to.key, to.index}, keep,
+                                  queue);
   }
   const Random random(options.seed, "mask " + name);
   if (options.family == "dare")
     return backend_->mask_random(random.key().data(), entry.place, count, options.density * 0x1p32, keep, queue);
   const size_t width = size_t(path_->width(name));
   const paths::KeepRamp ramp = paths::keep_ramp(options, width);
-  backend_->mask_ranked(random.key().data(), entry.place, base, reference, count / width, width, ramp.low, ramp.step, keep, queue);
+  backend_->mask_ranked(random.key().data(), entry.place, base, reference, count / width, width, ramp.low, ramp.step,
+                        keep, queue);
 }
 
 void DeviceStage::form(const std::string& name, int k, size_t begin, size_t count, float* out) const {
   using Formula = PathTensor::Formula;
   const Entry& entry = tensors_.at(name);
   const Formula formula = entry.tensor.formula(k);
-  cuda::Merge merge{cuda::Merge::kCopy, stored(entry, 0, begin), stored(entry, 1, begin), formula.a, formula.b, nullptr};
+  cuda::Merge merge{
+      cuda::Merge::kCopy, stored(entry, 0, begin), stored(entry, 1, begin), formula.a, formula.b, nullptr};
   switch (formula.family) {
     case Formula::kBase: break;
     case Formula::kReference: merge.base = merge.reference; break;

@@ -9,7 +9,9 @@
 namespace warp {
 
 constexpr size_t kDeviceAlignment = 256;
-inline size_t device_aligned(size_t bytes) { return (bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment; }
+inline size_t device_aligned(size_t bytes) {
+  return (bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
+}
 
 // Parts of one block of device memory, handed out in order. Without memory it only counts.
 class DeviceRoom {

@@ -20,7 +20,8 @@ class Run {
     size_t tokens = 0, longest = 0;
     for (const Tile& tile : tiles) {
       tokens = std::max(tokens, tile.tokens());
-      for (size_t t = 0; t < tile.texts; t++) longest = std::max<size_t>(longest, tile.offsets[t + 1] - tile.offsets[t]);
+      for (size_t t = 0; t < tile.texts; t++)
+        longest = std::max<size_t>(longest, tile.offsets[t + 1] - tile.offsets[t]);
     }
     longest_ = longest;
     for (int i = 0; i < threads.count(); i++) scratch_.emplace_back(model.scratch(ops, tokens, longest));
@@ -52,7 +53,8 @@ class Run {
         threads_.parallel(end - begin, [&](size_t i, int worker) {
           context_.check();
           const Tile& tile = tiles_[begin + i];
-          model_.run(ops_, weights, tile.view(), layer + 1 == model_.spec.layers, activations(p, i), scratch_[worker].data());
+          model_.run(ops_, weights, tile.view(), layer + 1 == model_.spec.layers, activations(p, i),
+                     scratch_[worker].data());
           context_.progress(add_done(double(tile.tokens())), total_);
         });
       }
@@ -62,8 +64,7 @@ class Run {
 
   double add_done(double tokens) {  // C++17 has no fetch_add for doubles
     double seen = done_.load();
-    while (!done_.compare_exchange_weak(seen, seen + tokens)) {
-    }
+    while (!done_.compare_exchange_weak(seen, seen + tokens)) {}
     return seen + tokens;
   }
 
@@ -89,12 +90,14 @@ class Run {
     const PathTensor words = path_.load_rows(plan.words, used), places = path_.load_rows(plan.positions, positions);
     const bool typed = !plan.types.empty(), normed = !plan.gain.empty();
     const PathTensor kinds = typed ? path_.load_rows(plan.types, types) : PathTensor();
-    const PathTensor gain = normed ? path_.load(plan.gain) : PathTensor(), bias = normed ? path_.load(plan.bias) : PathTensor();
+    const PathTensor gain = normed ? path_.load(plan.gain) : PathTensor(),
+                     bias = normed ? path_.load(plan.bias) : PathTensor();
     for (int p = 0; p < points_; p++) {
       const int k = p - 1;
       const Buffer<float> w = form_rows(words, k), s = whole_point(places, k);
       const Buffer<float> t = typed ? whole_point(kinds, k) : Buffer<float>();
-      const Buffer<float> g = normed ? whole_point(gain, k) : Buffer<float>(), b = normed ? whole_point(bias, k) : Buffer<float>();
+      const Buffer<float> g = normed ? whole_point(gain, k) : Buffer<float>(),
+                          b = normed ? whole_point(bias, k) : Buffer<float>();
       threads_.parallel(end - begin, [&](size_t i, int) {
         context_.check();
         const float* tables[] = {w.data(), s.data(), t.data()};
@@ -130,8 +133,7 @@ class Run {
       for (size_t i = 0; i < end - begin; i++) {
         const Tile& tile = tiles_[begin + i];
         float* to = features_.data() + (size_t(p) * texts_.texts() + tile.first_text) * hidden_;
-        if (norm.empty())
-          std::memcpy(to, activations(p, i), tile.texts * hidden_ * sizeof(float));
+        if (norm.empty()) std::memcpy(to, activations(p, i), tile.texts * hidden_ * sizeof(float));
         else
           ops_.layer_norm(tile.texts, hidden_, activations(p, i), hidden_, nullptr, 0, gain.data(), bias.data(),
                           model_.spec.epsilon, to, hidden_);

@@ -33,7 +33,8 @@ size_t largest_tile(const std::vector<Tile>& tiles);
 double forward_flops(const ModelSpec& spec, const std::vector<Tile>& tiles);
 
 // `kept_bytes`: what the caller holds besides (results); `after_bytes`: all that it will hold once the forward passes
-// are done, head inputs included. Throws MEMORY_BUDGET, naming the smallest budget that would do, when `budget` does not.
+// are done, head inputs included. Throws MEMORY_BUDGET, naming the smallest budget that would do, when `budget` does
+// not.
 ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, const PackedTexts& texts,
                          const std::vector<Tile>& tiles, int threads, uint64_t budget, uint64_t kept_bytes,
                          uint64_t after_bytes);

@@ -106,7 +106,11 @@ class Gradients {
 
   GradientStatistics summary(Scope scope, double q) const {
     const size_t count = scope_rows(scope) * width_;
-    GradientStatistics out{scope, q, std::vector<double>(domains_ * domains_), std::vector<double>(domains_), 0,
+    GradientStatistics out{scope,
+                           q,
+                           std::vector<double>(domains_ * domains_),
+                           std::vector<double>(domains_),
+                           0,
                            std::vector<double>(texts_ * (domains_ + 2))};
     for (size_t at = 0; at < count; at++) out.displacement_norm2 += delta_[at] * delta_[at];
     threads_.parallel(domains_, [&](size_t d, int) {
@@ -130,7 +134,8 @@ class Gradients {
     threads_.parallel(domains_ + 1, [&](size_t d, int) {
       Buffer<float> with(elements());
       for (size_t at = 0; at < elements(); at++)
-        with[at] = float(d < domains_ ? mean_[d * elements() + at] * inverse_[at] * inverse_[at] : delta_[at] * inverse_[at]);
+        with[at] =
+            float(d < domains_ ? mean_[d * elements() + at] * inverse_[at] * inverse_[at] : delta_[at] * inverse_[at]);
       head_with[d] = pack_with(ops, with.data(), labels_);
       if (head_.has_pooler()) top_with[d] = pack_with(ops, with.data() + labels_ * width_, h_);
     });
@@ -174,7 +179,8 @@ class Gradients {
     const size_t stride = domains_ + 2;
     for (size_t d = 0; d <= domains_; d++) {
       const std::vector<double> head = products(count, s.e, labels_, s.h, head_with[d]);
-      const std::vector<double> top = head_.has_pooler() ? products(count, s.a, h_, s.x, top_with[d]) : std::vector<double>(count);
+      const std::vector<double> top =
+          head_.has_pooler() ? products(count, s.a, h_, s.x, top_with[d]) : std::vector<double>(count);
       for (size_t i = 0; i < count; i++) {
         out[0].per_probe[(first + i) * stride + d] = head[i];
         if (head_.has_pooler()) out[1].per_probe[(first + i) * stride + d] = head[i] + top[i];
@@ -195,12 +201,13 @@ class Gradients {
     const Ops& ops = head_.ops();
     const size_t rows = count * points_;
     Buffer<float> y(rows * left_width), scratch(ops.linear_scratch(width_));
-    ops.linear(rows, left_width, width_, right.data(), width_, m.data(), nullptr, Activation::kNone, y.data(), left_width,
-               scratch.data());
+    ops.linear(rows, left_width, width_, right.data(), width_, m.data(), nullptr, Activation::kNone, y.data(),
+               left_width, scratch.data());
     std::vector<double> sums(count);
     for (size_t row = 0; row < rows; row++) {
       double dot = 0;
-      for (size_t j = 0; j < left_width; j++) dot += double(left[row * left_width + j]) * double(y[row * left_width + j]);
+      for (size_t j = 0; j < left_width; j++)
+        dot += double(left[row * left_width + j]) * double(y[row * left_width + j]);
       sums[row / points_] += dot / double(points_);
     }
     return sums;
@@ -245,7 +252,8 @@ uint64_t gradient_bytes(const ModelSpec& spec, size_t texts, size_t domains, siz
   const bool pooler = !head_plan(spec).pooler_weight.empty();
   const uint64_t h = spec.hidden, rows = spec.labels + (pooler ? h : 0), elements = rows * (h + 1);
   const uint64_t heads = (points + 2) * (pooler ? 2 * h * h : 0) * 4;
-  const uint64_t accumulators = elements * (domains * (8 + 4 + 4) + 8 * 3);  // mean, one point, packed; squares, inverse, δ
+  // mean, one point, packed; squares, inverse, δ
+  const uint64_t accumulators = elements * (domains * (8 + 4 + 4) + 8 * 3);
   const uint64_t worker = std::max<uint64_t>(kProbeBlock * points * h * 4 * 6 + elements * 8, texts * h * 4 * 6);
   const uint64_t statistics = texts * (domains + 2) * 8 * 4;
   return heads + accumulators + uint64_t(threads) * worker + statistics;

@@ -13,7 +13,8 @@ struct GradientStatistics {
   std::vector<double> gram;          // domains × domains: ⟨A_d, A_d'⟩
   std::vector<double> displacement;  // domains: ⟨A_d, δ⟩, δ = reference − base of the scope
   double displacement_norm2;
-  std::vector<double> per_probe;     // texts × (domains + 2): ⟨g_i, A_d'⟩ …, ⟨g_i, δ⟩, ‖g_i‖², g_i = the probe's mean / u^q
+  // texts × (domains + 2): ⟨g_i, A_d'⟩ …, ⟨g_i, δ⟩, ‖g_i‖², g_i = the probe's mean / u^q
+  std::vector<double> per_probe;
 };
 
 // For every scope the model has and q = 0 and 1. Bytes held: gradient_bytes.

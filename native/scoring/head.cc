@@ -24,7 +24,8 @@ Buffer<float> pack(const Ops& ops, size_t outputs, size_t inputs, const float* w
 
 Error direction_zero(double lambda) {
   return Error(Kind::kInput, "DIRECTION_ZERO",
-               "at lambda = " + std::to_string(lambda) + " the path has reached the reference in the scope: its direction is zero",
+               "at lambda = " + std::to_string(lambda) +
+                   " the path has reached the reference in the scope: its direction is zero",
                "leave out lambda = 1, or choose a wider scope");
 }
 
@@ -64,8 +65,8 @@ HeadRows Head::evaluate(const HeadPoint& point, size_t rows, const float* x, con
   out.loss.resize(rows);
   if (has_pooler()) {
     Buffer<float> scratch(ops_.linear_scratch(h));
-    ops_.linear(rows, h, h, x, h, point.pooler_packed.data(), point.pooler_bias.data(), Activation::kTanh,
-                out.h.data(), h, scratch.data());
+    ops_.linear(rows, h, h, x, h, point.pooler_packed.data(), point.pooler_bias.data(), Activation::kTanh, out.h.data(),
+                h, scratch.data());
   } else {
     std::copy(x, x + rows * h, out.h.data());
   }
@@ -83,8 +84,7 @@ HeadRows Head::evaluate(const HeadPoint& point, size_t rows, const float* x, con
     for (size_t c = 0; c < labels; c++)
       out.e[i * labels + c] = float(std::exp(z[c] - top) / total - (int32_t(c) == label[i] ? 1.0 : 0.0));
     out.loss[i] = std::log(total) + top - z[label[i]];
-    if (!std::isfinite(out.loss[i]))
-      throw loss_not_finite(i);
+    if (!std::isfinite(out.loss[i])) throw loss_not_finite(i);
   }
   if (!gradients || !has_pooler()) return out;
   out.a = zeros(rows * h);
@@ -119,8 +119,7 @@ std::vector<double> Head::alignment(const HeadPoint& point, const HeadPoint& ref
   double norm = 0;
   for (double d : v) norm += d * d;
   norm = std::sqrt(norm);
-  if (norm == 0)
-    throw direction_zero(lambda);
+  if (norm == 0) throw direction_zero(lambda);
   std::vector<double> scores(count);
   for (size_t i = 0; i < count; i++) {
     for (size_t c = 0; c < labels; c++) {

@@ -85,8 +85,10 @@ ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, c
     const LayerPlan plan = model.layer(i);
     layer = std::max(layer, LayerSource::stored_bytes(path, plan) + LayerSource::point_bytes(ops, plan, spec.hidden));
   }
-  const uint64_t workers =
-      uint64_t(threads) * (model.scratch(ops, largest_tile(tiles), longest_text(texts)) + 64 * 4 * std::max(spec.hidden, spec.intermediate)) * sizeof(float);
+  const uint64_t workers = uint64_t(threads) *
+                           (model.scratch(ops, largest_tile(tiles), longest_text(texts)) +
+                            64 * 4 * std::max(spec.hidden, spec.intermediate)) *
+                           sizeof(float);
   const uint64_t index = texts.offsets.back() * 13 + texts.texts() * 4 + tiles.size() * 152 + texts.texts() * 12;
   const uint64_t fixed = kept_bytes + points * texts.texts() * row + workers + index;
   // A chunk's tokens cost their activations at every point, and at most one embedding row each, three times

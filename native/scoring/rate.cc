@@ -23,8 +23,8 @@ double measure_product_rate(const Ops& ops, size_t rows, size_t outputs, size_t 
   for (int round = 0; round <= repeats; round++) {  // the first warms up
     const auto start = std::chrono::steady_clock::now();
     pool.parallel(size_t(threads), [&](size_t i, int) {
-      ops.linear(rows, outputs, inputs, x.data(), inputs, packed.data(), nullptr, Activation::kNone, y[i].data(), outputs,
-                 scratch[i].data());
+      ops.linear(rows, outputs, inputs, x.data(), inputs, packed.data(), nullptr, Activation::kNone, y[i].data(),
+                 outputs, scratch[i].data());
     });
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (round > 0) best = std::max(best, 2.0 * double(rows * outputs * inputs) * threads / seconds);

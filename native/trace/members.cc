@@ -95,7 +95,8 @@ class MeanField {
   std::vector<double> silent_;  // tokens: e^{-η_v} Π (1 - r_i), 0 once it underflows, made anew each round
 };
 
-std::vector<uint32_t> survivors_of(const Pool& pool, const std::vector<uint32_t>& visible, const std::vector<uint8_t>& state) {
+std::vector<uint32_t> survivors_of(const Pool& pool, const std::vector<uint32_t>& visible,
+                                   const std::vector<uint8_t>& state) {
   std::vector<uint32_t> survivors;
   for (uint32_t text : visible)
     if (std::none_of(pool.begin(text), pool.end(text), [&](uint32_t v) { return state[v] == Outside::kUntrained; }))
@@ -110,8 +111,8 @@ struct Fit {
   bool converged = false;
 };
 
-Fit fit(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& survivors, const std::vector<uint8_t>& state,
-        Estimator estimator, const Fit* start, Context& context) {
+Fit fit(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& survivors,
+        const std::vector<uint8_t>& state, Estimator estimator, const Fit* start, Context& context) {
   Fit found;
   Outside outside(counts, state, estimator.strength * counts.all / pool.domains());
   MeanField field(pool, counts, survivors, state);
@@ -189,7 +190,8 @@ std::vector<Estimate> try_members(const Pool& pool, const std::vector<uint8_t>& 
     const Trial& trial = trials[task];
     Counts counts = whole;
     std::vector<uint8_t> trained(state.size());
-    for (size_t v = 0; v < state.size(); v++) trained[v] = state[v] == Outside::kUnknown ? Outside::kUnknown : Outside::kUntrained;
+    for (size_t v = 0; v < state.size(); v++)
+      trained[v] = state[v] == Outside::kUnknown ? Outside::kUnknown : Outside::kUntrained;
     std::vector<uint32_t> visible;
     for (uint32_t d = 0; d < pool.domains(); d++) {
       const std::vector<uint32_t> texts = shuffled(by_domain[d], trial.seed, d);

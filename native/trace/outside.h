@@ -20,8 +20,8 @@ class Outside {
 
   Outside(const Counts& counts, const std::vector<uint8_t>& state, double strength);
 
-  // Climbs over φ from where it stands to where it is level (projected Newton, with step halving). explained: o_v by token.
-  // Returns the log likelihood.
+  // Climbs over φ from where it stands to where it is level (projected Newton, with step halving). explained: o_v by
+  // token. Returns the log likelihood.
   double maximise(const std::vector<double>& explained);
   double likelihood(const std::vector<double>& phi, const std::vector<double>& explained) const;
 

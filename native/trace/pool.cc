@@ -10,7 +10,8 @@ namespace warp {
 void Pool::append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* domain, size_t count) {
   if (std::any_of(ids + offsets[0], ids + offsets[count], [&](uint32_t id) { return id >= vocabulary_; }))
     throw internal_error("a token beyond the vocabulary");
-  // A text as a set of bits, read out in order: bits[w] has a bit for each token, filled[g] one for each bits[w] that is not 0.
+  // A text as a set of bits, read out in order: bits[w] has a bit for each token, filled[g] one for each bits[w] that
+  // is not 0.
   std::vector<uint64_t> bits((vocabulary_ >> 6) + 1, 0), filled((vocabulary_ >> 12) + 1, 0);
   tokens_.resize(offsets_.back() + offsets[count] - offsets[0]);
   uint32_t* out = tokens_.data() + offsets_.back();

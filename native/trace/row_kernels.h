@@ -11,7 +11,8 @@ struct RowKernels {
   const char* name;
   // Sums over `count` columns, stored values of any alignment, F64 not among them; `non_finite` is left alone. The same
   // bits for every instruction set.
-  RowSums (*sums)(Dtype base_dtype, const void* base, Dtype reference_dtype, const void* reference, size_t count, float alpha);
+  RowSums (*sums)(Dtype base_dtype, const void* base, Dtype reference_dtype, const void* reference, size_t count,
+                  float alpha);
 };
 
 // Those of cpu_isa().

@@ -41,8 +41,8 @@ TrainingHead::TrainingHead(const Model& model, Parameters& parameters, const Ops
 void TrainingHead::forward(const Product& p, size_t rows, const float* x, float* y) {
   float* packed = packed_.get(ops_.packed_size(p.outputs, p.inputs));
   ops_.pack_outputs(p.outputs, p.inputs, 0, p.outputs, p.weight->value.data(), p.inputs, packed);
-  ops_.linear(rows, p.outputs, p.inputs, x, p.inputs, packed, p.bias ? p.bias->value.data() : nullptr, Activation::kNone, y,
-              p.outputs, scratch_.get(ops_.linear_scratch(p.inputs)));
+  ops_.linear(rows, p.outputs, p.inputs, x, p.inputs, packed, p.bias ? p.bias->value.data() : nullptr,
+              Activation::kNone, y, p.outputs, scratch_.get(ops_.linear_scratch(p.inputs)));
 }
 
 void TrainingHead::backward(const Product& p, size_t rows, const float* dy, const float* x, float* dx) {
@@ -68,15 +68,18 @@ double TrainingHead::run(const Batch& batch, const float* x, double weight, cons
     forward(pooler_, texts, x, before);
     backward_.activate(Activation::kTanh, texts, width, before, width, h, width);
   } else {
-    ops_.layer_norm(texts, width, x, width, nullptr, 0, gain_->value.data(), bias_->value.data(), spec_.epsilon, h, width);
+    ops_.layer_norm(texts, width, x, width, nullptr, 0, gain_->value.data(), bias_->value.data(), spec_.epsilon, h,
+                    width);
   }
-  if (dropout.threshold) backward_.dropout(texts, width, dropout, batch.text.data(), batch.text_position.data(), h, width);
+  if (dropout.threshold)
+    backward_.dropout(texts, width, dropout, batch.text.data(), batch.text_position.data(), h, width);
   forward(classifier_, texts, h, logits);
   std::vector<float> e(logits, logits + texts * spec_.labels);
   const double loss = cross_entropy(texts, spec_.labels, batch.label.data(), weight, e.data());
 
   backward(classifier_, texts, e.data(), h, dh);
-  if (dropout.threshold) backward_.dropout(texts, width, dropout, batch.text.data(), batch.text_position.data(), dh, width);
+  if (dropout.threshold)
+    backward_.dropout(texts, width, dropout, batch.text.data(), batch.text_position.data(), dh, width);
   if (pooler_.weight) {
     backward_.activate_backward(Activation::kTanh, texts, width, before, width, dh, width, dh, width);
     backward(pooler_, texts, dh, x, dx);

@@ -40,15 +40,11 @@ void LayerGradients::fit(const ModelSpec& spec, size_t tokens, size_t rows) {
 
 TrainingLayer::TrainingLayer(const ModelSpec& spec, LayerPlan plan, Parameters& parameters, const Ops& ops,
                              const BackwardOps& backward)
-    : spec_(spec),
-      plan_(std::move(plan)),
-      parameters_(parameters),
-      ops_(ops),
-      backward_(backward) {
+    : spec_(spec), plan_(std::move(plan)), parameters_(parameters), ops_(ops), backward_(backward) {
   for (const std::string& name : plan_.vectors) vectors_.push_back(&parameters.at(name));
   for (const LinearPlan& linear : plan_.linears) {
-    packed_.emplace_back(std::max(ops.packed_size(linear.outputs(), linear.inputs),
-                                  ops.packed_size(linear.inputs, linear.outputs())));
+    packed_.emplace_back(
+        std::max(ops.packed_size(linear.outputs(), linear.inputs), ops.packed_size(linear.inputs, linear.outputs())));
     bias_.emplace_back(linear.outputs());
     for (size_t i = 0; linear.by_inputs && i < linear.parts.size(); i++)
       if (linear.parts[i].first != linear.parts[0].first + i * linear.part_outputs ||
@@ -68,9 +64,10 @@ bool TrainingLayer::trainable() const {
 
 size_t TrainingLayer::scratch(size_t tokens, size_t longest) const {
   const size_t widest = std::max(spec_.hidden, spec_.intermediate), block = std::min(tokens, ops_.block_rows());
-  const size_t rest = std::max({ops_.linear_scratch(spec_.hidden), ops_.linear_scratch(spec_.intermediate),
-                                ops_.linear_scratch(2 * spec_.hidden), ops_.attention_scratch(longest, spec_.head_size()),
-                                backward_.attention_scratch(longest, spec_.head_size()), ops_.linear_scratch(widest)});
+  const size_t rest =
+      std::max({ops_.linear_scratch(spec_.hidden), ops_.linear_scratch(spec_.intermediate),
+                ops_.linear_scratch(2 * spec_.hidden), ops_.attention_scratch(longest, spec_.head_size()),
+                backward_.attention_scratch(longest, spec_.head_size()), ops_.linear_scratch(widest)});
   return 4 * tokens * spec_.hidden + block * (spec_.intermediate + spec_.hidden) + rest;
 }
 
@@ -86,7 +83,8 @@ void TrainingLayer::pack(Threads& threads, bool turned) {
     for (size_t first = 0; first < rows; first += kPackStep) tasks.push_back({i, first});
     for (size_t part = 0; !turned && part < linear.parts.size(); part++)
       std::memcpy(bias_[i].data() + part * linear.part_outputs,
-                  parameters_.value(linear.parts[part].bias) + linear.parts[part].first, linear.part_outputs * sizeof(float));
+                  parameters_.value(linear.parts[part].bias) + linear.parts[part].first,
+                  linear.part_outputs * sizeof(float));
   }
   threads.parallel(tasks.size(), [&](size_t task, int) {
     const auto [i, first] = tasks[task];
@@ -109,10 +107,8 @@ void TrainingLayer::pack_part(size_t i, size_t first, size_t count, bool turned)
     const size_t part = first / linear.part_outputs, row = first % linear.part_outputs;
     const size_t take = std::min(count, linear.part_outputs - row);
     const float* rows = parameters_.value(linear.parts[part].weight) + row * inputs;
-    if (turned)
-      ops_.pack_inputs(inputs, outputs, first, take, rows, inputs, packed);
-    else
-      ops_.pack_outputs(outputs, inputs, first, take, rows, inputs, packed);
+    if (turned) ops_.pack_inputs(inputs, outputs, first, take, rows, inputs, packed);
+    else ops_.pack_outputs(outputs, inputs, first, take, rows, inputs, packed);
     first += take;
     count -= take;
   }
@@ -139,8 +135,8 @@ void TrainingLayer::attend(const Batch& batch, const TrainingTile& t, bool selec
   const float *q = saves.q + rows.first * h, *k = saves.kv + t.first_token * 2 * h;
   float* out = saves.context + rows.first * h;
   if (dropout.threshold == 0)
-    ops_.attention(tile.texts, tile.offsets.data(), spec_.heads, spec_.head_size(), !post_norm(), queries, q, h, k, k + h,
-                   2 * h, out, h, rest);
+    ops_.attention(tile.texts, tile.offsets.data(), spec_.heads, spec_.head_size(), !post_norm(), queries, q, h, k,
+                   k + h, 2 * h, out, h, rest);
   else
     backward_.attention(tile.texts, tile.offsets.data(), spec_.heads, spec_.head_size(), !post_norm(), queries, q, h, k,
                         k + h, 2 * h, dropout, batch.text[t.first_text], out, h, rest);
@@ -160,7 +156,8 @@ void TrainingLayer::forward(const Batch& batch, const TrainingTile& tile, bool s
   const Rows rows = rows_of(tile, selected_only);
   const float* x = saves.x + tile.first_token * h;
   float *normed = scratch, *gathered = normed + tokens * h, *block = gathered + tokens * h;
-  float *small = block + std::min(tokens, ops_.block_rows()) * f, *rest = small + std::min(tokens, ops_.block_rows()) * h;
+  float *small = block + std::min(tokens, ops_.block_rows()) * f,
+        *rest = small + std::min(tokens, ops_.block_rows()) * h;
   const float* from = x;
   if (!post_norm()) {
     ops_.layer_norm(tokens, h, x, h, nullptr, 0, vector(kFirstGain), vector(kFirstBias), spec_.epsilon, normed, h);
@@ -209,10 +206,9 @@ void TrainingLayer::feed_backward(const Batch& batch, Rows rows, bool selected_o
     const float *from = dy + row * h, *mid = saves.mid + row * h;
     float *down = g.down + row * h, *up = saves.up + row * f, *to = dmid + top * h, *normed = g.normed + row * h;
     if (post_norm())
-      backward_.layer_norm_backward(height, h, saves.out + row * h, h, vector(kSecondGain), spec_.epsilon, from, h, to, h,
-                                    sums + kSecondGain * h, sums + kSecondBias * h);
-    else
-      std::memcpy(to, from, height * h * sizeof(float));
+      backward_.layer_norm_backward(height, h, saves.out + row * h, h, vector(kSecondGain), spec_.epsilon, from, h, to,
+                                    h, sums + kSecondGain * h, sums + kSecondBias * h);
+    else std::memcpy(to, from, height * h * sizeof(float));
     std::memcpy(down, to, height * h * sizeof(float));
     drop(batch, dropout.output, selected_only, row, height, down);
     backward_.activate(spec_.activation, height, f, up, f, g.acts + row * f, f);
@@ -248,8 +244,8 @@ void TrainingLayer::backward(const Batch& batch, const TrainingTile& t, bool sel
   float* dk = g.kv + token * 2 * h;
   backward_.attention_backward(t.tile.texts, t.tile.offsets.data(), spec_.heads, spec_.head_size(), !post_norm(),
                                selected_only ? t.tile.selected.data() : nullptr, saves.q + rows.first * h, h, k, k + h,
-                               2 * h, dropout.attention, batch.text[t.first_text], dcontext, h, g.q + rows.first * h, h, dk,
-                               dk + h, 2 * h, rest);
+                               2 * h, dropout.attention, batch.text[t.first_text], dcontext, h, g.q + rows.first * h, h,
+                               dk, dk + h, 2 * h, rest);
   const float* x = saves.x + token * h;
   const float* from = x;
   if (!post_norm()) {
@@ -269,14 +265,15 @@ void TrainingLayer::backward(const Batch& batch, const TrainingTile& t, bool sel
   };
   add_rows(single);
   if (!post_norm())
-    backward_.layer_norm_backward(tokens, h, x, h, vector(kFirstGain), spec_.epsilon, to, h, to, h, sums + kFirstGain * h,
-                                  sums + kFirstBias * h);
+    backward_.layer_norm_backward(tokens, h, x, h, vector(kFirstGain), spec_.epsilon, to, h, to, h,
+                                  sums + kFirstGain * h, sums + kFirstBias * h);
   add_rows(dmid);
 }
 
 void TrainingLayer::weight_gradients(const Batch& batch, bool selected_only, const LayerSaves& saves,
                                      const LayerGradients& g, Threads& threads) {
-  const size_t h = spec_.hidden, f = spec_.intermediate, tokens = batch.tokens(), rows = selected_only ? batch.texts() : tokens;
+  const size_t h = spec_.hidden, f = spec_.intermediate, tokens = batch.tokens(),
+               rows = selected_only ? batch.texts() : tokens;
   const float* input = post_norm() ? saves.x : g.input;
   const Factor factors[] = {{g.q, selected_only ? g.asking : input, h, h, rows},
                             {g.kv, input, 2 * h, h, tokens},
@@ -305,7 +302,8 @@ void TrainingLayer::weight_gradients(const Batch& batch, bool selected_only, con
 
 // Rows [first, first + count) of the stored weight of one part; the bias goes with the rows that are its outputs, or,
 // where rows are inputs, with the first task.
-void TrainingLayer::part_gradient(size_t i, size_t part, size_t first, size_t count, const Factor& factor, float* scratch) {
+void TrainingLayer::part_gradient(size_t i, size_t part, size_t first, size_t count, const Factor& factor,
+                                  float* scratch) {
   const LinearPlan& linear = plan_.linears[i];
   const LinearPlan::Part& names = linear.parts[part];
   const float* dy = factor.dy + part * linear.part_outputs;
@@ -315,7 +313,8 @@ void TrainingLayer::part_gradient(size_t i, size_t part, size_t first, size_t co
     const float *y = dy + top * factor.lddy, *x = factor.x + top * factor.ldx;
     if (linear.by_inputs)
       backward_.outer(depth, count, linear.part_outputs, x + first, factor.ldx, y, factor.lddy,
-                      weight.gradient.data() + first * linear.stored_outputs + names.first, linear.stored_outputs, scratch);
+                      weight.gradient.data() + first * linear.stored_outputs + names.first, linear.stored_outputs,
+                      scratch);
     else
       backward_.outer(depth, count, linear.inputs, y + first, factor.lddy, x, factor.ldx,
                       weight.gradient.data() + first * linear.inputs, linear.inputs, scratch);

@@ -48,7 +48,8 @@ struct LayerDropout {
 
 class TrainingLayer {
  public:
-  TrainingLayer(const ModelSpec& spec, LayerPlan plan, Parameters& parameters, const Ops& ops, const BackwardOps& backward);
+  TrainingLayer(const ModelSpec& spec, LayerPlan plan, Parameters& parameters, const Ops& ops,
+                const BackwardOps& backward);
 
   bool trainable() const;
   // Floats of scratch that one thread needs for a tile of so many tokens.
@@ -66,8 +67,8 @@ class TrainingLayer {
                 LayerSaves& saves, const float* dy, LayerGradients& gradients, float* dx, double* sums,
                 float* scratch) const;
   // Adds the gradients of the layer's weights and biases; every element in a fixed order of rows.
-  void weight_gradients(const Batch& batch, bool selected_only, const LayerSaves& saves, const LayerGradients& gradients,
-                        Threads& threads);
+  void weight_gradients(const Batch& batch, bool selected_only, const LayerSaves& saves,
+                        const LayerGradients& gradients, Threads& threads);
   void vector_gradients(const double* sums);
 
  private:

@@ -10,15 +10,8 @@
 namespace warp {
 
 Network::Network(const Model& model, Parameters& parameters, const DropoutRates& rates, uint64_t seed)
-    : model_(model),
-      spec_(model.spec),
-      parameters_(parameters),
-      rates_(rates),
-      seed_(seed),
-      ops_(cpu_ops()),
-      backward_(cpu_backward_ops()),
-      head_(model, parameters, ops_, backward_),
-      saves_(model.spec.layers) {
+    : model_(model), spec_(model.spec), parameters_(parameters), rates_(rates), seed_(seed), ops_(cpu_ops()),
+      backward_(cpu_backward_ops()), head_(model, parameters, ops_, backward_), saves_(model.spec.layers) {
   lowest_ = int(spec_.layers);
   for (size_t i = 0; i < spec_.layers; i++) {
     layers_.push_back(std::make_unique<TrainingLayer>(spec_, model.layer(i), parameters, ops_, backward_));
@@ -46,7 +39,8 @@ void Network::embed(const Batch& batch, uint32_t step, Threads& threads, float* 
   const bool typed = !plan.types.empty(), normed = !plan.gain.empty();
   const float* tables[] = {parameters_.value(plan.words), parameters_.value(plan.positions),
                            typed ? parameters_.value(plan.types) : nullptr};
-  const float *gain = normed ? parameters_.value(plan.gain) : nullptr, *bias = normed ? parameters_.value(plan.bias) : nullptr;
+  const float *gain = normed ? parameters_.value(plan.gain) : nullptr,
+              *bias = normed ? parameters_.value(plan.bias) : nullptr;
   float* sums = normed ? embedded_.get(batch.tokens() * h) : x;
   const Dropout drop = dropout("embedding", rates_.embedding, step);
   threads.parallel(batch.tiles.size(), [&](size_t i, int) {
@@ -54,11 +48,13 @@ void Network::embed(const Batch& batch, uint32_t step, Threads& threads, float* 
     const uint32_t* index[] = {batch.words.data() + row, batch.positions.data() + row, batch.types.data() + row};
     ops_.embed(rows, h, typed ? 3 : 2, tables, index, sums + row * h, h);
     if (normed) ops_.layer_norm(rows, h, sums + row * h, h, nullptr, 0, gain, bias, spec_.epsilon, x + row * h, h);
-    if (drop.threshold) backward_.dropout(rows, h, drop, batch.token_text.data() + row, batch.positions.data() + row, x + row * h, h);
+    if (drop.threshold)
+      backward_.dropout(rows, h, drop, batch.token_text.data() + row, batch.positions.data() + row, x + row * h, h);
   });
 }
 
-double Network::run(const Batch& batch, uint32_t step, double weight, Threads& threads, Context& context, float* logits) {
+double Network::run(const Batch& batch, uint32_t step, double weight, Threads& threads, Context& context,
+                    float* logits) {
   const size_t h = spec_.hidden, tokens = batch.tokens(), texts = batch.texts(), layers = layers_.size();
   size_t widest = 0;
   for (const TrainingTile& tile : batch.tiles) widest = std::max(widest, tile.tile.tokens());
@@ -88,8 +84,8 @@ double Network::run(const Batch& batch, uint32_t step, double weight, Threads& t
   return loss;
 }
 
-void Network::backward_layer(const Batch& batch, size_t index, uint32_t step, const float* dy, float* dx, Threads& threads,
-                             Context& context) {
+void Network::backward_layer(const Batch& batch, size_t index, uint32_t step, const float* dy, float* dx,
+                             Threads& threads, Context& context) {
   const size_t h = spec_.hidden, tiles = batch.tiles.size();
   TrainingLayer& layer = *layers_[index];
   const LayerDropout drops = layer_dropout(index, step);
@@ -98,8 +94,8 @@ void Network::backward_layer(const Batch& batch, size_t index, uint32_t step, co
   layer.pack(threads, true);
   threads.parallel(tiles, [&](size_t i, int worker) {
     context.check();
-    layer.backward(batch, batch.tiles[i], last(index), drops, saves_[index], dy, gradients_, dx, sums.data() + i * 4 * h,
-                   scratch_[worker].data());
+    layer.backward(batch, batch.tiles[i], last(index), drops, saves_[index], dy, gradients_, dx,
+                   sums.data() + i * 4 * h, scratch_[worker].data());
   });
   for (size_t i = 1; i < tiles; i++)
     for (size_t j = 0; j < 4 * h; j++) sums[j] += sums[i * 4 * h + j];
@@ -116,10 +112,11 @@ void Network::embedding_gradients(const Batch& batch, uint32_t step, Threads& th
   threads.parallel(tiles, [&](size_t i, int) {
     const size_t row = batch.tiles[i].first_token, rows = batch.tiles[i].tile.tokens();
     float* here = dx + row * h;
-    if (drop.threshold) backward_.dropout(rows, h, drop, batch.token_text.data() + row, batch.positions.data() + row, here, h);
+    if (drop.threshold)
+      backward_.dropout(rows, h, drop, batch.token_text.data() + row, batch.positions.data() + row, here, h);
     if (normed)
-      backward_.layer_norm_backward(rows, h, embedded_.data() + row * h, h, parameters_.value(plan.gain), spec_.epsilon, here,
-                                    h, here, h, sums.data() + i * 2 * h, sums.data() + (i * 2 + 1) * h);
+      backward_.layer_norm_backward(rows, h, embedded_.data() + row * h, h, parameters_.value(plan.gain), spec_.epsilon,
+                                    here, h, here, h, sums.data() + i * 2 * h, sums.data() + (i * 2 + 1) * h);
   });
   for (size_t i = 0; normed && i < tiles; i++)
     for (size_t side = 0; side < 2; side++) {
@@ -133,7 +130,8 @@ void Network::embedding_gradients(const Batch& batch, uint32_t step, Threads& th
 }
 
 // gradient[index[i]] += dx[i] in the order of the tokens; a row is one task's.
-void Network::scatter(Parameter& table, const std::vector<uint32_t>& index, int64_t skip, const float* dx, Threads& threads) {
+void Network::scatter(Parameter& table, const std::vector<uint32_t>& index, int64_t skip, const float* dx,
+                      Threads& threads) {
   if (!table.trainable) return;
   const size_t h = spec_.hidden;
   std::vector<uint32_t> order(index.size());
@@ -147,8 +145,10 @@ void Network::scatter(Parameter& table, const std::vector<uint32_t>& index, int6
     const uint32_t row = index[order[starts[group]]];
     if (int64_t(row) == skip) return;
     std::vector<double> sum(h);
-    for (size_t i = starts[group]; i < starts[group + 1]; i++) backward_.add_rows(1, h, dx + order[i] * h, h, sum.data());
-    const size_t at = table.sparse ? size_t(std::lower_bound(table.rows.begin(), table.rows.end(), row) - table.rows.begin()) : row;
+    for (size_t i = starts[group]; i < starts[group + 1]; i++)
+      backward_.add_rows(1, h, dx + order[i] * h, h, sum.data());
+    const size_t at =
+        table.sparse ? size_t(std::lower_bound(table.rows.begin(), table.rows.end(), row) - table.rows.begin()) : row;
     for (size_t j = 0; j < h; j++) table.gradient[at * h + j] += float(sum[j]);
   });
 }

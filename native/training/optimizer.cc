@@ -72,16 +72,22 @@ double gradient_norm(Parameters& parameters, Threads& threads) {
 void optimizer_step(Parameters& parameters, const OptimizerOptions& o, double rate, uint64_t step, double norm,
                     const BackwardOps& ops, Threads& threads) {
   const double scale = o.clip > 0 ? std::min(1.0, o.clip / (norm + 1e-6)) : 1;
-  const BackwardOps::Update u = {float(rate), float(o.beta1), float(o.beta2), float(o.epsilon), float(o.decay), float(scale),
-                                 float(1 - std::pow(o.beta1, double(step))), float(std::sqrt(1 - std::pow(o.beta2, double(step)))),
+  const BackwardOps::Update u = {float(rate),
+                                 float(o.beta1),
+                                 float(o.beta2),
+                                 float(o.epsilon),
+                                 float(o.decay),
+                                 float(scale),
+                                 float(1 - std::pow(o.beta1, double(step))),
+                                 float(std::sqrt(1 - std::pow(o.beta2, double(step)))),
                                  o.decoupled};
   const std::vector<Piece> all = pieces(parameters, [](const Parameter& p) { return p.moved.size(); });
   threads.parallel(all.size(), [&](size_t i, int) {
     const Piece& piece = all[i];
     Parameter& p = *piece.parameter;
     if (p.sparse) return update_rows(piece, u, ops);
-    ops.update(piece.count, u, p.gradient.data() + piece.first, p.value.data() + piece.first, p.first.data() + piece.first,
-               p.second.data() + piece.first);
+    ops.update(piece.count, u, p.gradient.data() + piece.first, p.value.data() + piece.first,
+               p.first.data() + piece.first, p.second.data() + piece.first);
   });
 }
 

@@ -18,10 +18,8 @@ Parameters::Parameters(const Weights& weights, const std::set<std::string>& trai
     p.second = Buffer<float>(p.elements());
     std::fill(p.first.begin(), p.first.end(), 0.0f);
     std::fill(p.second.begin(), p.second.end(), 0.0f);
-    if (p.sparse)
-      p.moved.assign(p.shape[0], 0);
-    else
-      p.gradient = Buffer<float>(p.elements());
+    if (p.sparse) p.moved.assign(p.shape[0], 0);
+    else p.gradient = Buffer<float>(p.elements());
   }
 }
 
@@ -37,7 +35,8 @@ void Parameters::clear_gradients(const std::vector<uint32_t>& used) {
     if (!p.trainable) continue;
     if (p.sparse) {
       p.rows = used;
-      if (p.gradient.size() < used.size() * p.row_elements()) p.gradient = Buffer<float>(used.size() * p.row_elements());
+      if (p.gradient.size() < used.size() * p.row_elements())
+        p.gradient = Buffer<float>(used.size() * p.row_elements());
       std::fill(p.gradient.begin(), p.gradient.begin() + used.size() * p.row_elements(), 0.0f);
     } else {
       std::fill(p.gradient.begin(), p.gradient.end(), 0.0f);

@@ -8,15 +8,15 @@ namespace warp {
 
 Trainer::Trainer(std::unique_ptr<Model> model, const Weights& weights, const std::set<std::string>& trainable,
                  const DropoutRates& rates, uint64_t seed)
-    : model_(std::move(model)),
-      parameters_(weights, trainable, {model_->embedding().words}),
+    : model_(std::move(model)), parameters_(weights, trainable, {model_->embedding().words}),
       network_(*model_, parameters_, rates, seed) {}
 
-double Trainer::accumulate(const TrainingTexts& texts, const uint32_t* chosen, size_t count, size_t batch, Threads& threads,
-                           Context& context, float* logits) {
+double Trainer::accumulate(const TrainingTexts& texts, const uint32_t* chosen, size_t count, size_t batch,
+                           Threads& threads, Context& context, float* logits) {
   std::vector<uint32_t> used;
   for (size_t i = 0; i < count; i++)
-    used.insert(used.end(), texts.ids.begin() + texts.offsets[chosen[i]], texts.ids.begin() + texts.offsets[chosen[i] + 1]);
+    used.insert(used.end(), texts.ids.begin() + texts.offsets[chosen[i]],
+                texts.ids.begin() + texts.offsets[chosen[i] + 1]);
   std::sort(used.begin(), used.end());
   used.erase(std::unique(used.begin(), used.end()), used.end());
   parameters_.clear_gradients(used);
@@ -24,7 +24,8 @@ double Trainer::accumulate(const TrainingTexts& texts, const uint32_t* chosen, s
   for (size_t first = 0; first < count; first += batch) {
     const size_t take = std::min(batch, count - first);
     const Batch packed = make_batch(model_->spec, texts, chosen + first, take, first);
-    loss += network_.run(packed, uint32_t(step_), 1 / double(count), threads, context, logits + first * model_->spec.labels);
+    loss += network_.run(packed, uint32_t(step_), 1 / double(count), threads, context,
+                         logits + first * model_->spec.labels);
   }
   return loss / double(count);
 }
@@ -36,12 +37,14 @@ TrainingSteps Trainer::run(const TrainingTexts& texts, const TrainingPlan& plan,
   for (size_t i = 0; i < plan.ends.size(); i++) {
     const size_t count = plan.ends[i] - begin;
     logits.resize(count * model_->spec.labels);
-    const double loss = accumulate(texts, plan.order.data() + begin, count, plan.batch, threads, context, logits.data());
+    const double loss =
+        accumulate(texts, plan.order.data() + begin, count, plan.batch, threads, context, logits.data());
     const double norm = gradient_norm(parameters_, threads);
     if (!std::isfinite(loss) || !std::isfinite(norm))
       throw Error(Kind::kInput, "TRAINING_DIVERGED",
-                  "the " + std::string(std::isfinite(loss) ? "gradient" : "loss") + " of step " + std::to_string(step_ + 1) +
-                      " is not finite; the parameters are those after step " + std::to_string(step_),
+                  "the " + std::string(std::isfinite(loss) ? "gradient" : "loss") + " of step " +
+                      std::to_string(step_ + 1) + " is not finite; the parameters are those after step " +
+                      std::to_string(step_),
                   "lower the learning rate, or clip the gradient");
     optimizer_step(parameters_, plan.optimizer, plan.rates[i], step_ + 1, norm, cpu_backward_ops(), threads);
     step_++;

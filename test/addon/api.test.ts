@@ -10,7 +10,13 @@ import { repositoryRoot } from '../shared.js'
 
 const pair = makePair()
 const many = makePair('bert', { perDomain: 4000 })
-const quick: RecoverOptions = { base: pair.base, reference: pair.reference, probes: [pair.probes], points: 3, bootstrap: 20 }
+const quick: RecoverOptions = {
+  base: pair.base,
+  reference: pair.reference,
+  probes: [pair.probes],
+  points: 3,
+  bootstrap: 20,
+}
 /** Would score for a minute. */
 const slow: RecoverOptions = { base: many.base, reference: many.reference, probes: [many.probes], points: 200 }
 
@@ -18,33 +24,53 @@ const atStart = addon().memoryUsed()
 afterEach(() => expect(addon().memoryUsed()).toBe(atStart))
 
 describe('abort', () => {
-  test.each([['recover', recover], ['planRecover', planRecover], ['footprint', footprint]])('%s: before anything is opened', async (_, call) => {
+  test.each([
+    ['recover', recover],
+    ['planRecover', planRecover],
+    ['footprint', footprint],
+  ])('%s: before anything is opened', async (_, call) => {
     const reason = new Error('enough')
     await expect(call({ ...quick, base: '/nowhere', signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
   })
 
-  test.each(['read', 'tokenize', 'survey', 'hash', 'trace', 'score'])('during %s: rejects with the reason', async (where) => {
-    const controller = new AbortController()
-    const reason = new Error('enough')
-    // a phase that says nothing on so small a pair is aborted when scoring begins
-    const run = recover({ ...slow, signal: controller.signal, onProgress: ({ phase }) => {
-      if (phase.startsWith(where) || phase === 'score') controller.abort(reason)
-    } })
-    await expect(run).rejects.toBe(reason)
-  })
+  test.each(['read', 'tokenize', 'survey', 'hash', 'trace', 'score'])(
+    'during %s: rejects with the reason',
+    async (where) => {
+      const controller = new AbortController()
+      const reason = new Error('enough')
+      // a phase that says nothing on so small a pair is aborted when scoring begins
+      const run = recover({
+        ...slow,
+        signal: controller.signal,
+        onProgress: ({ phase }) => {
+          if (phase.startsWith(where) || phase === 'score') controller.abort(reason)
+        },
+      })
+      await expect(run).rejects.toBe(reason)
+    },
+  )
 
   test('during the resamples', async () => {
     const controller = new AbortController()
     const reason = new Error('enough')
-    const run = recover({ ...quick, bootstrap: 100_000, signal: controller.signal, onProgress: ({ phase }) => {
-      if (phase === 'resample') controller.abort(reason)
-    } })
+    const run = recover({
+      ...quick,
+      bootstrap: 100_000,
+      signal: controller.signal,
+      onProgress: ({ phase }) => {
+        if (phase === 'resample') controller.abort(reason)
+      },
+    })
     await expect(run).rejects.toBe(reason)
   })
 
   test('the signal’s own reason, when none is given', async () => {
     const controller = new AbortController()
-    const run = footprint({ ...slow, signal: controller.signal, onProgress: ({ phase }) => phase === 'score' && controller.abort() })
+    const run = footprint({
+      ...slow,
+      signal: controller.signal,
+      onProgress: ({ phase }) => phase === 'score' && controller.abort(),
+    })
     await expect(run).rejects.toMatchObject({ name: 'AbortError' })
   })
 })
@@ -68,13 +94,19 @@ describe('progress', () => {
     }
   })
 
-  test.each(['read', 'score', 'resample'])('what onProgress throws in %s is what the call rejects with', async (where) => {
-    const thrown = new Error(`thrown in ${where}`)
-    const run = recover({ ...quick, onProgress: ({ phase }) => {
-      if (phase === where) throw thrown
-    } })
-    await expect(run).rejects.toBe(thrown)
-  })
+  test.each(['read', 'score', 'resample'])(
+    'what onProgress throws in %s is what the call rejects with',
+    async (where) => {
+      const thrown = new Error(`thrown in ${where}`)
+      const run = recover({
+        ...quick,
+        onProgress: ({ phase }) => {
+          if (phase === where) throw thrown
+        },
+      })
+      await expect(run).rejects.toBe(thrown)
+    },
+  )
 })
 
 test('the event loop stays free while texts are scored', async () => {
@@ -84,7 +116,13 @@ test('the event loop stays free while texts are scored', async () => {
   const timer = setInterval(() => {
     if (started && ++ticks === 20) controller.abort('enough ticks')
   }, 5)
-  const run = recover({ ...slow, signal: controller.signal, onProgress: ({ phase }) => { started ||= phase === 'score' } })
+  const run = recover({
+    ...slow,
+    signal: controller.signal,
+    onProgress: ({ phase }) => {
+      started ||= phase === 'score'
+    },
+  })
   await expect(run).rejects.toBe('enough ticks') // were it blocked, scoring would end first
   clearInterval(timer)
 })
@@ -114,23 +152,40 @@ test.each([1, 1.5, 4])('native buffers stay within the plan for %f times the sma
   expect(plan.workingMemoryBytes).toBeLessThanOrEqual(memory)
   let most = 0
   let scoring = false
-  const timer = setInterval(() => { if (scoring) most = Math.max(most, addon().memoryUsed()) }, 1)
-  await recover({ ...options, memory, onProgress: ({ phase }) => { scoring = phase === 'score' } })
+  const timer = setInterval(() => {
+    if (scoring) most = Math.max(most, addon().memoryUsed())
+  }, 1)
+  await recover({
+    ...options,
+    memory,
+    onProgress: ({ phase }) => {
+      scoring = phase === 'score'
+    },
+  })
   clearInterval(timer)
   expect(most).toBeGreaterThan(plan.workingMemoryBytes / 10) // sampled while it ran
   expect(most - atStart).toBeLessThanOrEqual(plan.workingMemoryBytes)
 })
 
 describe('worker threads', () => {
-  const start = (options: RecoverOptions) => new Worker(`
+  const start = (options: RecoverOptions) =>
+    new Worker(
+      `
     const { parentPort, workerData } = require('node:worker_threads')
     const { recover } = require(workerData.library)
     const onProgress = ({ phase }) => parentPort.postMessage({ phase })
     recover({ ...workerData.options, onProgress }).then(
       ({ result, alignment }) => parentPort.postMessage({ mixtures: result.mixtures, alignment }),
       (error) => parentPort.postMessage({ error: String(error) }))
-  `, { eval: true, workerData: { library: join(repositoryRoot, 'dist/lib/index.js'), options } })
-  interface Message { phase?: string; error?: string; mixtures?: unknown; alignment?: Float64Array }
+  `,
+      { eval: true, workerData: { library: join(repositoryRoot, 'dist/lib/index.js'), options } },
+    )
+  interface Message {
+    phase?: string
+    error?: string
+    mixtures?: unknown
+    alignment?: Float64Array
+  }
 
   test('give the same result', async () => {
     const worker = start(quick)
@@ -162,12 +217,15 @@ test('the library writes nothing to the console, also when it fails', () => {
   const script = `
     const { recover } = require(process.argv[1])
     const options = JSON.parse(process.argv[2])
-    recover(options).then(() => recover({ ...options, base: '/nowhere' })).catch((error) => { process.exitCode = error.exitCode })
+    recover(options).then(() => recover({ ...options, base: '/nowhere' }))
+      .catch((error) => { process.exitCode = error.exitCode })
   `
   let status = 0
   let written: unknown
   try {
-    execFileSync(process.execPath, ['-e', script, join(repositoryRoot, 'dist/lib/index.js'), JSON.stringify(quick)], { stdio: 'pipe' })
+    execFileSync(process.execPath, ['-e', script, join(repositoryRoot, 'dist/lib/index.js'), JSON.stringify(quick)], {
+      stdio: 'pipe',
+    })
   } catch (error) {
     const { status: code, stdout, stderr } = error as { status: number; stdout: Buffer; stderr: Buffer }
     status = code

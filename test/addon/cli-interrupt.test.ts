@@ -15,9 +15,14 @@ test.each([
   ['SIGTERM', 143, 'score', /^score:/m],
 ] as const)('%s ends the run with %i (%s)', async (signal, code, _phase, when) => {
   const out = join(pair.folder, 'out')
-  const run = await warp(['recover', ...given, '--probes', pair.probes, '-o', out, '--json'], { kill: { signal, when } })
+  const run = await warp(['recover', ...given, '--probes', pair.probes, '-o', out, '--json'], {
+    kill: { signal, when },
+  })
   expect(run.code).toBe(code)
-  expect((JSON.parse(run.stdout) as ErrorDocument).error).toMatchObject({ code: 'INTERRUPTED', message: `interrupted by ${signal}` })
+  expect((JSON.parse(run.stdout) as ErrorDocument).error).toMatchObject({
+    code: 'INTERRUPTED',
+    message: `interrupted by ${signal}`,
+  })
   expect(run.stderr).toContain(`interrupted by ${signal} [INTERRUPTED]`)
   expect(run.stderr).not.toContain('resample:')
   expect(existsSync(out)).toBe(false)
@@ -25,11 +30,17 @@ test.each([
 })
 
 test('a footprint is interrupted likewise', async () => {
-  const run = await warp(['footprint', ...given, '--probes', pair.probes], { kill: { signal: 'SIGINT', when: /^score:/m } })
+  const run = await warp(['footprint', ...given, '--probes', pair.probes], {
+    kill: { signal: 'SIGINT', when: /^score:/m },
+  })
   expect(run).toMatchObject({ code: 130, stdout: '' })
 })
 
 test('SIGINT ends a run that waits for stdin', async () => {
-  const run = await warp(['recover', ...given, '--probes', '-'], { input: pairProbes(2), waiting: true, kill: { signal: 'SIGINT', when: /^read:/m } })
+  const run = await warp(['recover', ...given, '--probes', '-'], {
+    input: pairProbes(2),
+    waiting: true,
+    kill: { signal: 'SIGINT', when: /^read:/m },
+  })
   expect(run).toMatchObject({ code: 130, stdout: '' })
 })

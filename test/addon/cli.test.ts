@@ -11,7 +11,16 @@ import { repositoryRoot } from '../shared.js'
 
 const pair = makePair()
 const gpt = makePair('gpt2')
-const args = (of: TestPair = pair, probes = [of.probes]) => ['--base', of.base, '--reference', of.reference, '--probes', ...probes, '--points', '3']
+const args = (of: TestPair = pair, probes = [of.probes]) => [
+  '--base',
+  of.base,
+  '--reference',
+  of.reference,
+  '--probes',
+  ...probes,
+  '--points',
+  '3',
+]
 const small = ['--bootstrap', '20']
 
 /** The result of a run that must succeed. */
@@ -21,7 +30,9 @@ async function recovered(more: string[], options?: CommandOptions, given = args(
   return resultSchema.parse(JSON.parse(stdout))
 }
 
-/** The error of a run that must fail with this exit code; the document on stdout and the lines on stderr say the same. */
+/**
+ * The error of a run that must fail with this exit code; the document on stdout and the lines on stderr say the same.
+ */
 async function failed(exitCode: number, command: string[], options?: CommandOptions) {
   const { code, stdout, stderr } = await warp([...command, '--json'], options)
   const { error } = JSON.parse(stdout) as ErrorDocument
@@ -58,10 +69,22 @@ describe('results and the rest', () => {
     const document = JSON.parse(stdout)
     expect(resultSchema.parse(document)).toEqual(document)
     expect(document).toMatchObject({
-      schema: 'warp.recover/1', seed: 0, path: 'linear', scope: 'head', command: { base: pair.base, probes: [pair.probes], points: 3 },
+      schema: 'warp.recover/1',
+      seed: 0,
+      path: 'linear',
+      scope: 'head',
+      command: { base: pair.base, probes: [pair.probes], points: 3 },
       domains: pairLabels.map((name) => ({ name, probes: 32, truncated: 0 })),
-      tool: { name: 'warp-recover', device: listDevices().cpu, addon: expect.stringMatching(/^(build|prebuilds)\/.+\.node$/), library: 'builtin' },
-      inputs: ['base', 'reference', 'probes'].map((role) => ({ role, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) })),
+      tool: {
+        name: 'warp-recover',
+        device: listDevices().cpu,
+        addon: expect.stringMatching(/^(build|prebuilds)\/.+\.node$/),
+        library: 'builtin',
+      },
+      inputs: ['base', 'reference', 'probes'].map((role) => ({
+        role,
+        sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      })),
     })
     expect(document.lambdas).toEqual([0.05, 0.5, 0.95].map((x) => expect.closeTo(x, 12)))
     expect(document.loss.map((row: number[]) => row.length)).toEqual([5, 5, 5])
@@ -81,7 +104,8 @@ describe('results and the rest', () => {
   test('help goes to stdout, with every command; the version is the package’s', async () => {
     const help = await warp(['--help'])
     expect(help).toMatchObject({ code: 0, stderr: '' })
-    for (const name of ['recover', 'footprint', 'inspect', 'doctor']) expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
+    for (const name of ['recover', 'footprint', 'inspect', 'doctor'])
+      expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
     expect((await warp(['recover', '--help'])).stdout).toContain('--base-head')
     const { version } = JSON.parse(readFileSync(join(repositoryRoot, 'package.json'), 'utf8')) as { version: string }
     expect(await warp(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
@@ -96,13 +120,25 @@ describe('results and the rest', () => {
   })
 
   test('a reader that has had enough does not hide that a run failed', () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's
     const script = '"$0" "$1" recover --json 2>/dev/null | true; echo "${PIPESTATUS[0]}"'
-    const { stdout } = spawnSync('bash', ['-c', script, process.execPath, join(repositoryRoot, 'dist/bin/warp.js')], { encoding: 'utf8' })
+    const { stdout } = spawnSync('bash', ['-c', script, process.execPath, join(repositoryRoot, 'dist/bin/warp.js')], {
+      encoding: 'utf8',
+    })
     expect(stdout).toBe('2\n')
   })
 
   test('a reader that has had enough is no error', () => {
-    const { status, stderr } = spawnSync('bash', ['-c', 'set -o pipefail; "$0" "$1" recover --help | true', process.execPath, join(repositoryRoot, 'dist/bin/warp.js')], { encoding: 'utf8' })
+    const { status, stderr } = spawnSync(
+      'bash',
+      [
+        '-c',
+        'set -o pipefail; "$0" "$1" recover --help | true',
+        process.execPath,
+        join(repositoryRoot, 'dist/bin/warp.js'),
+      ],
+      { encoding: 'utf8' },
+    )
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   })
 })
@@ -153,7 +189,9 @@ describe('exit codes', () => {
     expect(error.message).toContain('the budget is 100000 bytes')
     const least = Number(/at least (\d+) bytes/.exec(error.message)![1])
     await recovered(['--memory', String(least)])
-    expect((await failed(4, ['recover', ...args(), '--memory', String(least - 1)])).message).toContain(`at least ${least} bytes`)
+    expect((await failed(4, ['recover', ...args(), '--memory', String(least - 1)])).message).toContain(
+      `at least ${least} bytes`,
+    )
     const hinted = /--memory (\d+MiB)/.exec(error.hint)![1]
     await recovered(['--memory', hinted])
   })
@@ -165,7 +203,11 @@ describe('exit codes', () => {
   })
 
   test('2: a group of commands alone asks for one of them', async () => {
-    expect(await warp(['lab'])).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('a command is needed') })
+    expect(await warp(['lab'])).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining('a command is needed'),
+    })
   })
 
   test('-v says where an error comes from', async () => {
@@ -181,12 +223,14 @@ describe('outputs', () => {
     const result = await recovered(['-o', out])
     expect(readdirSync(out).sort()).toEqual(names)
     expect(JSON.parse(readFileSync(join(out, 'result.json'), 'utf8'))).toEqual(result)
-    expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/^<!doctype html>[^]*<\/html>\n$/)
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/)
     const bytes = readFileSync(join(out, 'alignment.npy'))
     expect(bytes.subarray(0, 8).toString('latin1')).toBe('\x93NUMPY\x01\x00')
     const start = 10 + bytes.readUInt16LE(8)
     expect(start % 64).toBe(0)
-    expect(bytes.toString('latin1', 10, start)).toMatch(/^\{'descr': '<f8', 'fortran_order': False, 'shape': \(96, 3\), \} *\n$/)
+    expect(bytes.toString('latin1', 10, start)).toMatch(
+      /^\{'descr': '<f8', 'fortran_order': False, 'shape': \(96, 3\), \} *\n$/,
+    )
     expect(bytes.length).toBe(start + 96 * 3 * 8)
     // rows are probes, labels taking turns: the first domain's mean is the footprint's
     const sum = [0, 0, 0]
@@ -205,7 +249,10 @@ describe('outputs', () => {
     expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/^<!doctype/)
   })
 
-  test.each([['recover', 'result.json'], ['footprint', 'footprint.json']])('%s leaves nothing behind when it fails', async (command, taken) => {
+  test.each([
+    ['recover', 'result.json'],
+    ['footprint', 'footprint.json'],
+  ])('%s leaves nothing behind when it fails', async (command, taken) => {
     const out = temporaryDirectory()
     await failed(3, [command, ...args(), '--max-length', '4096', '-o', join(out, 'new')])
     expect(readdirSync(out)).toEqual([])
@@ -232,20 +279,41 @@ describe('outputs', () => {
     expect(stdout).toMatch(/memory +\d+ MiB at the peak/)
     const plan = JSON.parse((await warp(['recover', ...args(), '--dry-run', '--json', '-o', out])).stdout)
     expect(plan).toMatchObject({ schema: 'warp.plan/1', probes: 96, points: 3, chunks: 1 })
-    for (const key of ['tokens', 'flops', 'estimatedSeconds', 'workingMemoryBytes', 'smallestMemoryBytes', 'peakMemoryBytes']) expect(plan[key]).toBeGreaterThan(0)
+    for (const key of [
+      'tokens',
+      'flops',
+      'estimatedSeconds',
+      'workingMemoryBytes',
+      'smallestMemoryBytes',
+      'peakMemoryBytes',
+    ])
+      expect(plan[key]).toBeGreaterThan(0)
     expect(plan.smallestMemoryBytes).toBeLessThanOrEqual(plan.workingMemoryBytes)
     expect(existsSync(out)).toBe(false)
   })
 })
 
 describe('options', () => {
-  const numbers = ({ mixtures, loss, footprint, diagnostics }: Awaited<ReturnType<typeof recovered>>) => ({ mixtures, loss, footprint, diagnostics })
-  const labelled = pairLabels.flatMap((label, c) => Array.from({ length: 10 }, (_, i) => ({ label, c, text: pairText(label, i) })))
+  const numbers = ({ mixtures, loss, footprint, diagnostics }: Awaited<ReturnType<typeof recovered>>) => ({
+    mixtures,
+    loss,
+    footprint,
+    diagnostics,
+  })
+  const labelled = pairLabels.flatMap((label, c) =>
+    Array.from({ length: 10 }, (_, i) => ({ label, c, text: pairText(label, i) })),
+  )
 
   test('the same bits for any number of threads and any budget', async () => {
     const one = await recovered(['--threads', '1'])
-    const { smallestMemoryBytes } = JSON.parse((await warp(['recover', ...args(), '--threads', '2', '-n', '--json'])).stdout) as { smallestMemoryBytes: number }
-    for (const more of [['--threads', '2'], ['--threads', '2', '--memory', String(smallestMemoryBytes)], ['--threads', '5', '--memory', '1GiB']]) {
+    const { smallestMemoryBytes } = JSON.parse(
+      (await warp(['recover', ...args(), '--threads', '2', '-n', '--json'])).stdout,
+    ) as { smallestMemoryBytes: number }
+    for (const more of [
+      ['--threads', '2'],
+      ['--threads', '2', '--memory', String(smallestMemoryBytes)],
+      ['--threads', '5', '--memory', '1GiB'],
+    ]) {
       expect(numbers(await recovered(more))).toEqual(numbers(one))
     }
   })
@@ -256,7 +324,10 @@ describe('options', () => {
   })
 
   test('a CSV without header, its columns named, its labels mapped, text in two columns', async () => {
-    const rows = labelled.map(({ text, c }) => [c + 1, ...[text.slice(0, text.indexOf(' ')), text.slice(text.indexOf(' ') + 1)]])
+    const rows = labelled.map(({ text, c }) => [
+      c + 1,
+      ...[text.slice(0, text.indexOf(' ')), text.slice(text.indexOf(' ') + 1)],
+    ])
     const csv = join(temporaryDirectory(), 'probes.csv')
     writeFileSync(csv, rows.map((row) => `${row.join(',')}\n`).join(''))
     const map = join(temporaryDirectory(), 'map.json')
@@ -264,15 +335,22 @@ describe('options', () => {
     const lines = labelled.map(({ text, label }) => `${JSON.stringify({ text, label })}\n`).join('')
     const want = numbers(await recovered([], { input: lines }, args(pair, ['-'])))
     for (const labels of [pairLabels.map((label, c) => `${c + 1}=${label}`).join(','), map]) {
-      const got = await recovered(['--columns', 'class,first,rest', '--text', 'first,rest', '--label', 'class', '--label-map', labels], {}, args(pair, [csv]))
+      const got = await recovered(
+        ['--columns', 'class,first,rest', '--text', 'first,rest', '--label', 'class', '--label-map', labels],
+        {},
+        args(pair, [csv]),
+      )
       expect(numbers(got)).toEqual(want)
       expect(got.domains.map(({ probes }) => probes)).toEqual([10, 10, 10])
     }
   })
 
   test('a subsample is seeded, of each domain, and noted', async () => {
-    const [a, b, c] = [await recovered(['--per-domain', '5', '--seed', '1']), await recovered(['--per-domain', '5', '--seed', '1']),
-      await recovered(['--per-domain', '5', '--seed', '2'])]
+    const [a, b, c] = [
+      await recovered(['--per-domain', '5', '--seed', '1']),
+      await recovered(['--per-domain', '5', '--seed', '1']),
+      await recovered(['--per-domain', '5', '--seed', '2']),
+    ]
     expect(a.domains.map(({ probes }) => probes)).toEqual([5, 5, 5])
     expect(numbers(b)).toEqual(numbers(a))
     expect(c.loss).not.toEqual(a.loss)

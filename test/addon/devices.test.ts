@@ -6,8 +6,16 @@ import { WarpError } from '../../lib/errors.js'
 const { cuda } = addon().info()
 
 test('info says whether CUDA is compiled in and, when it cannot be used, why', () => {
-  expect(Object.keys(cuda).sort()).toEqual(
-    ['archs', 'available', 'compiled', 'devices', 'driver', 'error', 'name', 'runtime'])
+  expect(Object.keys(cuda).sort()).toEqual([
+    'archs',
+    'available',
+    'compiled',
+    'devices',
+    'driver',
+    'error',
+    'name',
+    'runtime',
+  ])
   expect(cuda.available).toBe(cuda.devices > 0)
   expect(cuda.error === '').toBe(cuda.available)
   expect(cuda.archs !== '').toBe(cuda.compiled)
@@ -32,9 +40,16 @@ const machine = (gpus: string[], failure?: { code: string; message: string }): M
   cpuName: () => 'cpu/some',
   checkDevices: (indices) => ({
     cancel: () => {},
-    promise: failure || indices.some((i) => i >= gpus.length)
-      ? Promise.reject(Object.assign(new Error(failure?.message ?? 'there is no such device'), { kind: 'resource', code: failure?.code ?? 'CUDA_NO_DEVICE', hint: 'look' }))
-      : Promise.resolve({ names: indices.map((i) => gpus[i]), library: 'cuBLASLt 130101' }),
+    promise:
+      failure || indices.some((i) => i >= gpus.length)
+        ? Promise.reject(
+            Object.assign(new Error(failure?.message ?? 'there is no such device'), {
+              kind: 'resource',
+              code: failure?.code ?? 'CUDA_NO_DEVICE',
+              hint: 'look',
+            }),
+          )
+        : Promise.resolve({ names: indices.map((i) => gpus[i]), library: 'cuBLASLt 130101' }),
   }),
 })
 
@@ -44,31 +59,51 @@ describe('--device', () => {
   })
 
   test('a precision that is none is refused', async () => {
-    await expect(chooseDevice({ device: 'cpu', precision: 'f8' as 'f32' })).rejects.toMatchObject({ code: 'PRECISION_UNKNOWN' })
+    await expect(chooseDevice({ device: 'cpu', precision: 'f8' as 'f32' })).rejects.toMatchObject({
+      code: 'PRECISION_UNKNOWN',
+    })
   })
 
   test('auto takes what this machine has and says why; cpu needs no reason', async () => {
     const auto = await chooseDevice({})
     expect(auto.notes).toEqual([`device: ${auto.name} (${auto.reason})`])
-    if (!cuda.available) expect(auto).toMatchObject({ name: addon().cpuName(), library: 'builtin', reason: expect.stringMatching(/^no GPU: /) })
+    if (!cuda.available)
+      expect(auto).toMatchObject({
+        name: addon().cpuName(),
+        library: 'builtin',
+        reason: expect.stringMatching(/^no GPU: /),
+      })
     expect(automatic()).toEqual({ device: auto.request ? 'cuda' : 'cpu', reason: auto.reason })
     expect((await chooseDevice({ device: 'cpu' })).notes).toEqual([])
   })
 
   test('auto takes the first GPU where there is one; the name has device and precision', async () => {
     expect(await chooseDevice({ precision: 'tf32', deviceMemory: 5 }, {}, machine(['A', 'B']))).toEqual({
-      name: 'cuda:0 (A, tf32)', reason: 'a GPU that can be used', library: 'cuBLASLt 130101',
-      notes: ['device: cuda:0 (A, tf32) (a GPU that can be used)'], request: { indices: [0], precision: 'tf32', memory: 5 },
+      name: 'cuda:0 (A, tf32)',
+      reason: 'a GPU that can be used',
+      library: 'cuBLASLt 130101',
+      notes: ['device: cuda:0 (A, tf32) (a GPU that can be used)'],
+      request: { indices: [0], precision: 'tf32', memory: 5 },
     })
   })
 
-  test.each(['CUDA_NO_DEVICE', 'CUDA_DRIVER_TOO_OLD', 'CUDA_ARCH', 'CUBLAS_MISSING', 'CUDA_OUT_OF_MEMORY'])('auto takes the CPU after %s and says so; explicit does not', async (code) => {
-    const broken = machine(['A'], { code, message: 'it is broken' })
-    expect(await chooseDevice({}, {}, broken)).toEqual({
-      name: 'cpu/some', reason: 'no GPU: it is broken', library: 'builtin', notes: ['device: cpu/some (no GPU: it is broken)'],
-    })
-    await expect(chooseDevice({ device: 'cuda' }, {}, broken)).rejects.toMatchObject({ kind: 'resource', code, hint: 'look' })
-  })
+  test.each(['CUDA_NO_DEVICE', 'CUDA_DRIVER_TOO_OLD', 'CUDA_ARCH', 'CUBLAS_MISSING', 'CUDA_OUT_OF_MEMORY'])(
+    'auto takes the CPU after %s and says so; explicit does not',
+    async (code) => {
+      const broken = machine(['A'], { code, message: 'it is broken' })
+      expect(await chooseDevice({}, {}, broken)).toEqual({
+        name: 'cpu/some',
+        reason: 'no GPU: it is broken',
+        library: 'builtin',
+        notes: ['device: cpu/some (no GPU: it is broken)'],
+      })
+      await expect(chooseDevice({ device: 'cuda' }, {}, broken)).rejects.toMatchObject({
+        kind: 'resource',
+        code,
+        hint: 'look',
+      })
+    },
+  )
 
   test('a job that does not fit the GPU goes to the CPU under auto, and fails under an explicit device', async () => {
     const gpu = await chooseDevice({}, {}, machine(['A']))
@@ -78,7 +113,13 @@ describe('--device', () => {
       return 'done'
     }
     expect(await attemptOn(gpu, {}, attempt, machine(['A']))).toEqual({
-      result: 'done', device: { name: 'cpu/some', reason: 'no GPU: too little', library: 'builtin', notes: ['device: cpu/some (no GPU: too little)'] },
+      result: 'done',
+      device: {
+        name: 'cpu/some',
+        reason: 'no GPU: too little',
+        library: 'builtin',
+        notes: ['device: cpu/some (no GPU: too little)'],
+      },
     })
     expect(await attemptOn(gpu, {}, async () => 1, machine(['A']))).toEqual({ device: gpu, result: 1 })
     await expect(attemptOn(gpu, { device: 'cuda' }, attempt, machine(['A']))).rejects.toBe(tooSmall)
@@ -87,14 +128,25 @@ describe('--device', () => {
   })
 
   test('what is no matter of resources is not hidden by auto', async () => {
-    const bug = { ...machine(['A']), checkDevices: () => ({ cancel: () => {}, promise: Promise.reject(new Error('a bug')) }) }
+    const bug = {
+      ...machine(['A']),
+      checkDevices: () => ({ cancel: () => {}, promise: Promise.reject(new Error('a bug')) }),
+    }
     await expect(chooseDevice({}, {}, bug)).rejects.toThrow('a bug')
   })
 
   test('several GPUs by number; every one of them must be there', async () => {
-    expect(await chooseDevice({ device: 'cuda:1,0' }, {}, machine(['A', 'B']))).toMatchObject({ name: 'cuda:1,0 (B, A, f32)', reason: 'asked for', request: { indices: [1, 0] } })
+    expect(await chooseDevice({ device: 'cuda:1,0' }, {}, machine(['A', 'B']))).toMatchObject({
+      name: 'cuda:1,0 (B, A, f32)',
+      reason: 'asked for',
+      request: { indices: [1, 0] },
+    })
     expect(await chooseDevice({ device: 'cuda:1' }, {}, machine(['A', 'B']))).toMatchObject({ name: 'cuda:1 (B, f32)' })
-    await expect(chooseDevice({ device: 'cuda:1,2' }, {}, machine(['A', 'B']))).rejects.toMatchObject({ code: 'CUDA_NO_DEVICE' })
-    await expect(chooseDevice({ device: `cuda:${cuda.devices},${cuda.devices + 1}` })).rejects.toMatchObject({ kind: 'resource' })
+    await expect(chooseDevice({ device: 'cuda:1,2' }, {}, machine(['A', 'B']))).rejects.toMatchObject({
+      code: 'CUDA_NO_DEVICE',
+    })
+    await expect(chooseDevice({ device: `cuda:${cuda.devices},${cuda.devices + 1}` })).rejects.toMatchObject({
+      kind: 'resource',
+    })
   })
 })

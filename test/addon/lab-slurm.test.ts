@@ -23,7 +23,9 @@ if (why) process.stderr.write(`skipped: the lab on Slurm: ${why}\n`)
 const onSlurm = why ? test.skip : test
 
 const environment = { ...process.env }
-beforeAll(() => { process.env.SLURM_CONF = join(folder, 'slurm.conf') })
+beforeAll(() => {
+  process.env.SLURM_CONF = join(folder, 'slurm.conf')
+})
 afterAll(() => {
   slurm('stop')
   rmSync(folder, { recursive: true, force: true })
@@ -32,8 +34,17 @@ afterAll(() => {
 
 const plan = async (trials: number, epochs: number): Promise<string> => {
   const lab = temporaryDirectory()
-  await planLab({ base: trainableModel(), data: [domainFile(['animals', 'plants', 'stones'], 60)], output: lab, trials, texts: 40, probesPerDomain: 10,
-    recipe: { epochs, batch: 4, learningRate: 1e-4 }, paths: [{ points: 3 }], seed: 3 })
+  await planLab({
+    base: trainableModel(),
+    data: [domainFile(['animals', 'plants', 'stones'], 60)],
+    output: lab,
+    trials,
+    texts: 40,
+    probesPerDomain: 10,
+    recipe: { epochs, batch: 4, learningRate: 1e-4 },
+    paths: [{ points: 3 }],
+    seed: 3,
+  })
   return lab
 }
 const shares = (lab: string, index: number): unknown => {
@@ -41,31 +52,45 @@ const shares = (lab: string, index: number): unknown => {
   return { truth, paths, error }
 }
 
-onSlurm('eight trials outlive the node they run on', async () => {
-  const [lab, here] = [await plan(8, 60), await plan(8, 60)]
-  const going = runLab({ lab, executor: new SlurmExecutor(undefined, 0.3), threads: 1 })
-  const started = (): boolean => existsSync(join(lab, 'trials')) && readdirSync(join(lab, 'trials')).some((name) => existsSync(join(lab, 'trials', name, 'model')))
-  while (!started()) await sleep(50)
-  expect(slurm('kill').status).toBe(0)
-  expect(readdirSync(join(lab, 'trials')).filter((name) => existsSync(join(lab, 'trials', name, 'trial.json'))).length).toBeLessThan(8)
-  expect(slurm('node').status).toBe(0)
-  expect(await going).toMatchObject({ trials: 8, done: 8, failed: [] })
-  await runLab({ lab: here, workers: 2, threads: 1 })
-  for (let i = 0; i < 8; i++) expect(shares(lab, i)).toEqual(shares(here, i))
-}, 300_000)
+onSlurm(
+  'eight trials outlive the node they run on',
+  async () => {
+    const [lab, here] = [await plan(8, 60), await plan(8, 60)]
+    const going = runLab({ lab, executor: new SlurmExecutor(undefined, 0.3), threads: 1 })
+    const started = (): boolean =>
+      existsSync(join(lab, 'trials')) &&
+      readdirSync(join(lab, 'trials')).some((name) => existsSync(join(lab, 'trials', name, 'model')))
+    while (!started()) await sleep(50)
+    expect(slurm('kill').status).toBe(0)
+    expect(
+      readdirSync(join(lab, 'trials')).filter((name) => existsSync(join(lab, 'trials', name, 'trial.json'))).length,
+    ).toBeLessThan(8)
+    expect(slurm('node').status).toBe(0)
+    expect(await going).toMatchObject({ trials: 8, done: 8, failed: [] })
+    await runLab({ lab: here, workers: 2, threads: 1 })
+    for (let i = 0; i < 8; i++) expect(shares(lab, i)).toEqual(shares(here, i))
+  },
+  300_000,
+)
 
-onSlurm('a trial that fails says why; the command line', async () => {
-  const lab = await plan(2, 1)
-  mkdirSync(join(lab, 'trials', '0001'), { recursive: true })
-  writeFileSync(join(lab, 'trials', '0001', 'model'), 'in the way')
-  const { code, stdout } = await warp(['lab', 'run', lab, '--executor', 'slurm', '--json', '-q'])
-  expect(JSON.parse(stdout)).toMatchObject({ done: 1, failed: [{ index: 1, code: 'OUTPUT_NOT_WRITABLE' }] })
-  expect(code).toBe(3)
-}, 120_000)
+onSlurm(
+  'a trial that fails says why; the command line',
+  async () => {
+    const lab = await plan(2, 1)
+    mkdirSync(join(lab, 'trials', '0001'), { recursive: true })
+    writeFileSync(join(lab, 'trials', '0001', 'model'), 'in the way')
+    const { code, stdout } = await warp(['lab', 'run', lab, '--executor', 'slurm', '--json', '-q'])
+    expect(JSON.parse(stdout)).toMatchObject({ done: 1, failed: [{ index: 1, code: 'OUTPUT_NOT_WRITABLE' }] })
+    expect(code).toBe(3)
+  },
+  120_000,
+)
 
 test('without Slurm, or refused by it', async () => {
   const lab = await plan(2, 1)
-  const refused = await warp(['lab', 'run', lab, '--executor', 'slurm', '--json', '-q'], { env: { PATH: temporaryDirectory() } })
+  const refused = await warp(['lab', 'run', lab, '--executor', 'slurm', '--json', '-q'], {
+    env: { PATH: temporaryDirectory() },
+  })
   expect(JSON.parse(refused.stdout)).toMatchObject({ error: { code: 'SLURM_MISSING' } })
   expect(refused.code).toBe(4)
 })

@@ -1,5 +1,5 @@
-// A 12 GB pair of sharded checkpoints, mostly holes, merged and footprinted within 2 GiB and the largest tensor: a limit
-// that the kernel holds the process to (what it may allocate: `prlimit --data`), and the resident peak.
+// A 12 GB pair of sharded checkpoints, mostly holes, merged and footprinted within 2 GiB and the largest tensor: a
+// limit that the kernel holds the process to (what it may allocate: `prlimit --data`), and the resident peak.
 // Minutes and 12 GB of disk: only with WARP_SLOW=1 (WARP_TMP says where, default the system's temporary folder).
 import { spawnSync } from 'node:child_process'
 import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
@@ -138,7 +138,10 @@ function writeModel(dir: string, value: number): number {
   return total
 }
 
-/** Runs a call of the library in a process of its own, which cannot allocate more than `limit`; gives its peak resident bytes. */
+/**
+ * Runs a call of the library in a process of its own, which cannot allocate more than `limit`; gives its peak resident
+ * bytes.
+ */
 function peak(call: string, options: object, limit: number): number {
   const script = `const w = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/index.js'))})
     const end = () => console.log(process.resourceUsage().maxRSS * 1024)
@@ -160,7 +163,11 @@ slow(
       const limit = 2 ** 31 + inner * hidden * 2
       const figures: Record<string, number> = {}
       for (const path of ['linear', 'ties']) {
-        figures[`merge ${path}`] = peak('merge', { base, reference, path, lambda: 0.5, output: join(dir, 'out') }, limit)
+        figures[`merge ${path}`] = peak(
+          'merge',
+          { base, reference, path, lambda: 0.5, output: join(dir, 'out') },
+          limit,
+        )
         rmSync(join(dir, 'out'), { recursive: true })
       }
       const probes = join(dir, 'probes.jsonl')

@@ -9,15 +9,42 @@ import { temporaryDirectory } from '../models.js'
 import { makePair, pairLabels } from '../pair.js'
 
 const pair = makePair()
-const args = ['recover', '--base', pair.base, '--reference', pair.reference, '--probes', pair.probes, '--points', '3', '--bootstrap', '20', '--json']
+const args = [
+  'recover',
+  '--base',
+  pair.base,
+  '--reference',
+  pair.reference,
+  '--probes',
+  pair.probes,
+  '--points',
+  '3',
+  '--bootstrap',
+  '20',
+  '--json',
+]
 const D = pairLabels.length
 
 const network: ProjectorDocument = {
-  schema: 'warp.projector/1', domains: pairLabels, path: 'linear', lambdas: [0.05, 0.5, 0.95], scope: 'head',
-  model: { ...newNetwork(3 * D, 8, D, 1), kind: 'mlp', normalization: 'max', deviations: false, parameters: [...newNetwork(3 * D, 8, D, 1).parameters] },
+  schema: 'warp.projector/1',
+  domains: pairLabels,
+  path: 'linear',
+  lambdas: [0.05, 0.5, 0.95],
+  scope: 'head',
+  model: {
+    ...newNetwork(3 * D, 8, D, 1),
+    kind: 'mlp',
+    normalization: 'max',
+    deviations: false,
+    parameters: [...newNetwork(3 * D, 8, D, 1).parameters],
+  },
   training: { trials: 20, seed: 1, chosen: { learningRate: 1e-3 }, error: 0.02 },
 }
-const carried: ProjectorDocument = { ...network, domains: ['a', 'b'], model: { kind: 'equivariant', form: 'linear', floor: 0.1, weights: { stationary: 1 } } }
+const carried: ProjectorDocument = {
+  ...network,
+  domains: ['a', 'b'],
+  model: { kind: 'equivariant', form: 'linear', floor: 0.1, weights: { stationary: 1 } },
+}
 
 function save(document: ProjectorDocument): string {
   const file = join(temporaryDirectory(), 'projector.json')
@@ -49,7 +76,12 @@ test.each([
   ['another path', carried, ['--path', 'ties'], 'PROJECTOR_MISMATCH'],
   ['another scope', network, ['--scope', 'top'], 'PROJECTOR_MISMATCH'],
   ['other domains', { ...network, domains: ['a', ...pairLabels.slice(1)] }, [], 'PROJECTOR_MISMATCH'],
-  ['a file of another kind', { ...network, schema: 'warp.recover/1' } as unknown as ProjectorDocument, [], 'PROJECTOR_VERSION'],
+  [
+    'a file of another kind',
+    { ...network, schema: 'warp.recover/1' } as unknown as ProjectorDocument,
+    [],
+    'PROJECTOR_VERSION',
+  ],
 ])('%s: refused before any scoring', async (_, document, more, code) => {
   const run = await warp([...args, ...more, '--projector', save(document)])
   const { error } = JSON.parse(run.stdout) as ErrorDocument

@@ -2,7 +2,9 @@ import { addon } from '../../lib/native/load.js'
 import { Random } from '../../lib/random.js'
 import { calibrate, estimators, level } from '../../lib/trace/calibrate.js'
 
-/** A corpus drawn from the model: every domain has its own order of Zipf's words, a text is a bag of independent words. */
+/**
+ * A corpus drawn from the model: every domain has its own order of Zipf's words, a text is a bag of independent words.
+ */
 interface Corpus {
   domains: number
   vocabulary: number
@@ -19,7 +21,8 @@ function draw({ domains, vocabulary, pool, training, inside, words }: Corpus, se
   let sum = 0
   for (let rank = 0; rank < vocabulary; rank++) cumulative[rank] = sum += 1 / (rank + 3)
   const rankOf = (u: number) => {
-    let low = 0, high = vocabulary - 1
+    let low = 0,
+      high = vocabulary - 1
     while (low < high) {
       const middle = (low + high) >> 1
       if (cumulative[middle] > u * sum) high = middle
@@ -42,7 +45,9 @@ function draw({ domains, vocabulary, pool, training, inside, words }: Corpus, se
   counts.forEach((count, d) => {
     for (let i = 0; i < count; i++) {
       const ids = text(d)
-      ids.forEach((id) => { state[id] = 1 })
+      ids.forEach((id) => {
+        state[id] = 1
+      })
       if (i < Math.round(inside * count)) {
         texts.push({ ids, d })
         held++
@@ -59,7 +64,9 @@ async function estimate(corpus: Corpus, seed: number, sets: number) {
   const { texts, state, truth, total, held } = draw(corpus, seed)
   const pool = addon().openPool(corpus.vocabulary)
   const offsets = new Uint32Array(texts.length + 1)
-  texts.forEach(({ ids }, i) => { offsets[i + 1] = offsets[i] + ids.length })
+  texts.forEach(({ ids }, i) => {
+    offsets[i + 1] = offsets[i] + ids.length
+  })
   const ids = new Uint32Array(offsets[texts.length])
   texts.forEach((text, i) => ids.set(text.ids, offsets[i]))
   await addon().appendToPool(pool, { offsets, ids, domain: Uint32Array.from(texts, ({ d }) => d) }).promise
@@ -70,9 +77,14 @@ async function estimate(corpus: Corpus, seed: number, sets: number) {
     const members = await addon().findMembers(pool, { state, estimators }, undefined).promise
     const found = await calibrate({ pool, state, sizes, possible, sets, seed, members })
     const errors = truth.map((share, d) => found.mixture[d] - share)
-    const covered = truth.filter((share, d) => share >= found.interval[d][0] && share <= found.interval[d][1]).length / truth.length
+    const covered =
+      truth.filter((share, d) => share >= found.interval[d][0] && share <= found.interval[d][1]).length / truth.length
     return {
-      ...found, errors, covered, ratio: found.texts / total, insideError: (found.inside - held) / total,
+      ...found,
+      errors,
+      covered,
+      ratio: found.texts / total,
+      insideError: (found.inside - held) / total,
       sizeCovered: total >= found.textsInterval[0] && total <= (found.textsInterval[1] ?? Infinity),
       insideCovered: held >= found.insideInterval[0] && held <= found.insideInterval[1],
     }
@@ -85,40 +97,60 @@ async function study(corpus: Corpus, draws: number, sets: number, from = 0) {
   const runs = []
   for (let seed = from; seed < from + draws; seed++) runs.push(await estimate(corpus, seed, sets))
   const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length
-  const standardError = (values: number[]) => Math.sqrt(mean(values.map((value) => (value - mean(values)) ** 2)) / (values.length - 1))
+  const standardError = (values: number[]) =>
+    Math.sqrt(mean(values.map((value) => (value - mean(values)) ** 2)) / (values.length - 1))
   const first = runs.map(({ errors }) => errors[0])
-  const ratios = runs.map(({ ratio }) => ratio), inside = runs.map(({ insideError }) => insideError)
+  const ratios = runs.map(({ ratio }) => ratio),
+    inside = runs.map(({ insideError }) => insideError)
   return {
     mae: mean(runs.flatMap(({ errors }) => errors.map(Math.abs))),
-    bias: [mean(first), standardError(first)], ratio: [mean(ratios), standardError(ratios)], inside: [mean(inside), standardError(inside)],
-    covered: mean(runs.map(({ covered }) => covered)), sizeCovered: mean(runs.map(({ sizeCovered }) => Number(sizeCovered))),
+    bias: [mean(first), standardError(first)],
+    ratio: [mean(ratios), standardError(ratios)],
+    inside: [mean(inside), standardError(inside)],
+    covered: mean(runs.map(({ covered }) => covered)),
+    sizeCovered: mean(runs.map(({ sizeCovered }) => Number(sizeCovered))),
     insideCovered: mean(runs.map(({ insideCovered }) => Number(insideCovered))),
   }
 }
 
 const cases: [string, Corpus][] = [
-  ['none of the training texts in the pool', { domains: 3, vocabulary: 3000, pool: 900, training: 200, inside: 0, words: 15 }],
+  [
+    'none of the training texts in the pool',
+    { domains: 3, vocabulary: 3000, pool: 900, training: 200, inside: 0, words: 15 },
+  ],
   ['half of them in the pool', { domains: 4, vocabulary: 3000, pool: 1200, training: 300, inside: 0.5, words: 15 }],
   ['all of them in the pool', { domains: 2, vocabulary: 2000, pool: 600, training: 200, inside: 1, words: 12 }],
-  ['more of them than the pool has texts', { domains: 3, vocabulary: 30_000, pool: 450, training: 900, inside: 0, words: 15 }],
+  [
+    'more of them than the pool has texts',
+    { domains: 3, vocabulary: 30_000, pool: 450, training: 900, inside: 0, words: 15 },
+  ],
 ]
 
 describe('texts drawn from the model', () => {
-  test.each(cases)('%s', async (_name, corpus) => {
-    const found = await study(corpus, 6, 24)
-    // within 3 standard errors of the 6 draws, with 2 % of the texts for what a correction learned from 24 sets leaves
-    expect(Math.abs(found.bias[0])).toBeLessThan(3 * found.bias[1] + 0.005)
-    expect(Math.abs(found.ratio[0] - 1)).toBeLessThan(3 * found.ratio[1] + 0.02)
-    expect(Math.abs(found.inside[0])).toBeLessThan(3 * found.inside[1] + 0.02)
-    // 6 draws of 2 to 4 shares, each draw's in common at worst: at a coverage of .9 fewer than half come once in a hundred
-    expect(found.covered).toBeGreaterThanOrEqual(0.5)
-  }, 120_000)
+  test.each(cases)(
+    '%s',
+    async (_name, corpus) => {
+      const found = await study(corpus, 6, 24)
+      // within 3 standard errors of the 6 draws, with 2 % of the texts for what a correction learned from 24 sets
+      // leaves
+      expect(Math.abs(found.bias[0])).toBeLessThan(3 * found.bias[1] + 0.005)
+      expect(Math.abs(found.ratio[0] - 1)).toBeLessThan(3 * found.ratio[1] + 0.02)
+      expect(Math.abs(found.inside[0])).toBeLessThan(3 * found.inside[1] + 0.02)
+      // 6 draws of 2 to 4 shares, each draw's in common at worst: at a coverage of .9 fewer than half come once in a
+      // hundred
+      expect(found.covered).toBeGreaterThanOrEqual(0.5)
+    },
+    120_000,
+  )
 })
 
 test('a pool too small for its training texts bounds nothing from above', async () => {
   const found = await estimate({ domains: 2, vocabulary: 3000, pool: 100, training: 3000, inside: 0, words: 15 }, 0, 24)
   expect(found.textsInterval[1]).toBeNull()
-  expect(found.interval).toEqual([[0, 1], [0, 1]])
+  expect(found.interval).toEqual([
+    [0, 1],
+    [0, 1],
+  ])
   expect(found.insideInterval[0]).toBe(0)
 })
 
@@ -136,23 +168,32 @@ const slow = process.env.WARP_SLOW ? describe : describe.skip
 
 // about six minutes on two cores
 slow('intervals of 200 draws', () => {
-  test.each(cases)('%s', async (name, corpus) => {
-    const found = await study(corpus, 200, 60, 1000)
-    process.stderr.write(`${name}: ${JSON.stringify(found)}\n`)
-    expect(level).toBe(0.9)
-    expect(found.covered).toBeGreaterThan(0.85)
-    expect(found.covered).toBeLessThan(0.95)
-    // one figure a draw: 200 draws tell a coverage to .021, so twice that about the same goal
-    for (const covered of [found.sizeCovered, found.insideCovered]) {
-      expect(covered).toBeGreaterThan(0.81)
-      expect(covered).toBeLessThan(0.99)
-    }
-    expect(Math.abs(found.bias[0])).toBeLessThan(3 * found.bias[1])
-    expect(Math.abs(found.ratio[0] - 1)).toBeLessThan(3 * found.ratio[1])
-  }, 3_600_000)
+  test.each(cases)(
+    '%s',
+    async (name, corpus) => {
+      const found = await study(corpus, 200, 60, 1000)
+      process.stderr.write(`${name}: ${JSON.stringify(found)}\n`)
+      expect(level).toBe(0.9)
+      expect(found.covered).toBeGreaterThan(0.85)
+      expect(found.covered).toBeLessThan(0.95)
+      // one figure a draw: 200 draws tell a coverage to .021, so twice that about the same goal
+      for (const covered of [found.sizeCovered, found.insideCovered]) {
+        expect(covered).toBeGreaterThan(0.81)
+        expect(covered).toBeLessThan(0.99)
+      }
+      expect(Math.abs(found.bias[0])).toBeLessThan(3 * found.bias[1])
+      expect(Math.abs(found.ratio[0] - 1)).toBeLessThan(3 * found.ratio[1])
+    },
+    3_600_000,
+  )
 
   test('of twenty domains, 20 draws', async () => {
-    const found = await study({ domains: 20, vocabulary: 10_000, pool: 10_000, training: 1000, inside: 0.5, words: 20 }, 20, 60, 1000)
+    const found = await study(
+      { domains: 20, vocabulary: 10_000, pool: 10_000, training: 1000, inside: 0.5, words: 20 },
+      20,
+      60,
+      1000,
+    )
     process.stderr.write(`${JSON.stringify(found)}\n`)
     // 400 shares, 20 to a draw: were they independent their coverage would be known to .015
     expect(found.covered).toBeGreaterThan(0.85)

@@ -45,7 +45,12 @@ function expected(record: TextRecord, maxLength?: number): TracedText {
   const { ids, truncated } = own.encode(record.text, { maxLength })
   const untrained = [...new Set(ids)].filter((id) => state[id] === 0)
   return {
-    record, domain: record.domain ?? record.label ?? 'all', status: untrained.length > 0 ? 'excluded' : 'possible', untrained, tokens: ids.length, truncated,
+    record,
+    domain: record.domain ?? record.label ?? 'all',
+    status: untrained.length > 0 ? 'excluded' : 'possible',
+    untrained,
+    tokens: ids.length,
+    truncated,
   }
 }
 
@@ -53,7 +58,11 @@ async function run(batches: AsyncIterable<TextRecord[]>, options: TraceTexts = {
   const tracer = new TextTracer(tokenizer, state, maxLength)
   try {
     await tracer.trace(batches, options)
-    const { survivors } = await addon().findMembers(tracer.pool.handle, { state, estimators: [{ strength: 100, inside: true }] }, undefined).promise
+    const { survivors } = await addon().findMembers(
+      tracer.pool.handle,
+      { state, estimators: [{ strength: 100, inside: true }] },
+      undefined,
+    ).promise
     return { pool: tracer.pool, survivors: Array.from(survivors) }
   } finally {
     tracer.pool.handle.close()
@@ -61,7 +70,14 @@ async function run(batches: AsyncIterable<TextRecord[]>, options: TraceTexts = {
 }
 
 // 16 384 texts, or 131 072 tokens, go to the pool at once: once exactly, with one more, and the tokens across several
-describe.each([[1, 10], [257, 1], [1000, 300], [16_384, 16_384], [16_385, 5000], [40_000, 40_000]])('%i texts, %i at once', (count, size) => {
+describe.each([
+  [1, 10],
+  [257, 1],
+  [1000, 300],
+  [16_384, 16_384],
+  [16_385, 5000],
+  [40_000, 40_000],
+])('%i texts, %i at once', (count, size) => {
   const records = texts(count)
 
   test('are told of in their order and counted', async () => {
@@ -73,7 +89,10 @@ describe.each([[1, 10], [257, 1], [1000, 300], [16_384, 16_384], [16_385, 5000],
     expect(pool.possible).toEqual(possible.map((i) => records[i]))
     expect(survivors).toEqual(possible)
     expect(pool.domains).toEqual([...new Set(all.map(({ domain }) => domain))])
-    const count = (status?: string) => pool.domains.map((name) => all.filter((text) => text.domain === name && text.status === (status ?? text.status)).length)
+    const count = (status?: string) =>
+      pool.domains.map(
+        (name) => all.filter((text) => text.domain === name && text.status === (status ?? text.status)).length,
+      )
     expect(Array.from(pool.sizes)).toEqual(count())
     expect(Array.from(pool.excluded)).toEqual(count('excluded'))
     expect(pool.truncated).toBe(all.filter(({ truncated }) => truncated).length)
@@ -100,19 +119,31 @@ test('a text of more tokens than go to the pool at once', async () => {
 
 describe('a callback', () => {
   test('that returns promises is waited for, one text after the other', async () => {
-    const records = texts(500), order: number[] = []
+    const records = texts(500),
+      order: number[] = []
     let running = 0
-    await run(cut(records, 200), { onText: async ({ record: { row } }) => {
-      expect(++running).toBe(1)
-      if (row % 50 === 0) await new Promise(setImmediate)
-      order.push(row)
-      running--
-    } })
+    await run(cut(records, 200), {
+      onText: async ({ record: { row } }) => {
+        expect(++running).toBe(1)
+        if (row % 50 === 0) await new Promise(setImmediate)
+        order.push(row)
+        running--
+      },
+    })
     expect(order).toEqual(records.map(({ row }) => row))
   })
 
-  test.each([['throws', (): void => { throw new Error('no') }], ['rejects', () => Promise.reject(new Error('no'))]])('that %s ends the pass and the reading', async (_, fail) => {
-    let closed = false, calls = 0
+  test.each([
+    [
+      'throws',
+      (): void => {
+        throw new Error('no')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('no'))],
+  ])('that %s ends the pass and the reading', async (_, fail) => {
+    let closed = false,
+      calls = 0
     async function* batches(): AsyncGenerator<TextRecord[]> {
       try {
         yield* cut(texts(300), 300)
@@ -120,7 +151,14 @@ describe('a callback', () => {
         closed = true
       }
     }
-    await expect(run(batches(), { onText: ({ record: { row } }) => (calls++, row === 7 ? fail() : undefined) })).rejects.toThrow('no')
+    await expect(
+      run(batches(), {
+        onText: ({ record: { row } }) => {
+          calls++
+          return row === 7 ? fail() : undefined
+        },
+      }),
+    ).rejects.toThrow('no')
     expect([closed, calls]).toEqual([true, 8])
   })
 })
@@ -129,7 +167,8 @@ test('an abort is obeyed in the middle of a batch, and timers run meanwhile', as
   const controller = new AbortController()
   const timer = setTimeout(() => controller.abort(new Error('enough')), 1)
   // one batch that never ends by itself: its length is read anew before each text
-  const [record] = texts(2).slice(1), endless = new Proxy([record], { get: (target, key) => (key === 'length' ? Infinity : Reflect.get(target, 0)) })
+  const [record] = texts(2).slice(1),
+    endless = new Proxy([record], { get: (target, key) => (key === 'length' ? Infinity : Reflect.get(target, 0)) })
   async function* batches(): AsyncGenerator<TextRecord[]> {
     yield endless
   }
@@ -144,7 +183,9 @@ test('a pool that is being filled refuses to be used', async () => {
   expect(() => addon().appendToPool(pool, one)).toThrow('still being filled')
   await filling
   await addon().appendToPool(pool, one).promise
-  await expect(addon().appendToPool(pool, { ...one, ids: Uint32Array.of(10) }).promise).rejects.toThrow('beyond the vocabulary')
+  await expect(addon().appendToPool(pool, { ...one, ids: Uint32Array.of(10) }).promise).rejects.toThrow(
+    'beyond the vocabulary',
+  )
   expect(() => addon().appendToPool(pool, one)).toThrow('could not be')
   pool.close()
 })

@@ -20,8 +20,15 @@ const withDisk = mounted ? test : test.skip
 
 /** A state after every step. */
 async function run(output: string, onStep: (done: number) => void = () => {}): Promise<TrainingResult> {
-  const onProgress = ({ phase, done }: { phase: string; done: number }): void => { if (phase === 'train') onStep(done) }
-  return trainOn(base, await readLabelledTexts([data], {}, domains), recipe, { output, threads: 1, stateSeconds: 0, onProgress })
+  const onProgress = ({ phase, done }: { phase: string; done: number }): void => {
+    if (phase === 'train') onStep(done)
+  }
+  return trainOn(base, await readLabelledTexts([data], {}, domains), recipe, {
+    output,
+    threads: 1,
+    stateSeconds: 0,
+    onProgress,
+  })
 }
 
 /** Leaves `bytes` free. */
@@ -33,11 +40,17 @@ function fill(bytes: number): void {
 const weights = (folder: string): Buffer => readFileSync(join(folder, 'model.safetensors'))
 
 describe('a full disk', () => {
-  afterAll(() => { if (mounted) spawnSync('umount', [disk]) })
+  afterAll(() => {
+    if (mounted) spawnSync('umount', [disk])
+  })
 
   // The state is some 80 pages: its temporary file breaks off at its beginning or at its end.
-  withDisk.each([['one page', () => page], ['all but one page', (size: number) => Math.floor((size - 1) / page) * page]])(
-    'the disk fills up with %s left for the state: the earlier state stays, and the run goes on from it', async (_, left) => {
+  withDisk.each([
+    ['one page', () => page],
+    ['all but one page', (size: number) => Math.floor((size - 1) / page) * page],
+  ])(
+    'the disk fills up with %s left for the state: the earlier state stays, and the run goes on from it',
+    async (_, left) => {
       const whole = await run(join(temporaryDirectory(), 'out'))
       const output = join(disk, 'out')
       let state = Buffer.alloc(0)
@@ -46,7 +59,11 @@ describe('a full disk', () => {
         state = readFileSync(join(output, stateFile))
         fill(left(state.length))
       })
-      await expect(failed).rejects.toMatchObject({ code: 'DISK_FULL', exitCode: 4, details: { expected: expect.any(Number) } })
+      await expect(failed).rejects.toMatchObject({
+        code: 'DISK_FULL',
+        exitCode: 4,
+        details: { expected: expect.any(Number) },
+      })
       expect(readdirSync(output)).toEqual([stateFile])
       expect(readFileSync(join(output, stateFile)).equals(state)).toBe(true)
       rmSync(join(disk, 'ballast'))
@@ -54,14 +71,24 @@ describe('a full disk', () => {
       expect(resumed.resumedAt).toBe(5)
       expect(weights(output).equals(weights(whole.output))).toBe(true)
       rmSync(output, { recursive: true })
-    })
+    },
+  )
 
   withDisk('no room for the model at the end: no model, the state of the last step', async () => {
     const output = join(disk, 'out')
-    await expect(run(output, (done) => { if (done === 12) fill(5 * page) })).rejects.toMatchObject({ code: 'DISK_FULL', exitCode: 4 })
+    await expect(
+      run(output, (done) => {
+        if (done === 12) fill(5 * page)
+      }),
+    ).rejects.toMatchObject({ code: 'DISK_FULL', exitCode: 4 })
     expect(readdirSync(output).filter((name) => /model|part$|train\.json/.test(name))).toEqual([])
     rmSync(join(disk, 'ballast'))
     expect((await run(output)).resumedAt).toBe(12)
-    expect(readdirSync(output).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json', 'warp.train.json'])
+    expect(readdirSync(output).sort()).toEqual([
+      'config.json',
+      'model.safetensors',
+      'tokenizer.json',
+      'warp.train.json',
+    ])
   })
 })

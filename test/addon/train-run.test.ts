@@ -18,7 +18,8 @@ const quick: Partial<TrainOptions> = { epochs: 2, batch: 8, learningRate: 2e-3, 
 const run = (extra: Partial<TrainOptions> = {}): ReturnType<typeof train> =>
   train({ base, data: [data], output: join(temporaryDirectory(), 'out'), ...quick, ...extra })
 const weightsOf = (folder: string): Buffer => readFileSync(join(folder, 'model.safetensors'))
-const json = (folder: string, name: string): Record<string, unknown> => JSON.parse(readFileSync(join(folder, name), 'utf8'))
+const json = (folder: string, name: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(join(folder, name), 'utf8'))
 
 test('writes a model directory, its tokenizer and the record; the loss falls', async () => {
   const result = await run({ epochs: 20, learningRate: 1e-3, dropout: 0 })
@@ -31,7 +32,11 @@ test('writes a model directory, its tokenizer and the record; the loss falls', a
   expect((await inspect(result.output)).usable).toBe('forward')
   expect(readFileSync(join(result.output, 'tokenizer.json'))).toEqual(readFileSync(join(base, 'tokenizer.json')))
   const record = json(result.output, 'warp.train.json')
-  expect(record).toMatchObject({ schema: 'warp.train/1', steps: 160, recipe: { seed: 4, optimizer: 'adamw', weightDecay: 0.01 } })
+  expect(record).toMatchObject({
+    schema: 'warp.train/1',
+    steps: 160,
+    recipe: { seed: 4, optimizer: 'adamw', weightDecay: 0.01 },
+  })
   expect(record.loss).toEqual(result.loss)
   expect(existsSync(join(result.output, 'warp.train.state.safetensors'))).toBe(false)
 })
@@ -55,7 +60,8 @@ test('stopped at any step and repeated, it ends with the same bytes', async () =
     const resumed = await run({ output, saveSteps: 5 })
     expect(resumed.resumedAt).toBeGreaterThanOrEqual(stop)
     for (const name of readdirSync(whole.output, { recursive: true }) as string[]) {
-      if (/\.(safetensors|json)$/.test(name)) expect(readFileSync(join(output, name)).equals(readFileSync(join(whole.output, name)))).toBe(true)
+      if (/\.(safetensors|json)$/.test(name))
+        expect(readFileSync(join(output, name)).equals(readFileSync(join(whole.output, name)))).toBe(true)
     }
   }
 })
@@ -63,10 +69,12 @@ test('stopped at any step and repeated, it ends with the same bytes', async () =
 test('kill -9 while it trains, then the same command: the same bytes', async () => {
   const whole = await run({ epochs: 40 })
   const output = join(temporaryDirectory(), 'out')
+  const library = join(repositoryRoot, 'dist/lib/train/index.js')
   const script = `
-    const { readLabelledTexts, trainOn, parseRecipe } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/train/index.js'))});
-    readLabelledTexts([${JSON.stringify(data)}], {}, ${JSON.stringify(domains)}).then((texts) => trainOn(${JSON.stringify(base)}, texts,
-      parseRecipe({ epochs: 40, batch: 8, learningRate: 2e-3, seed: 4 }), { output: ${JSON.stringify(output)}, stateSeconds: 0, threads: 1,
+    const { readLabelledTexts, trainOn, parseRecipe } = require(${JSON.stringify(library)});
+    const recipe = parseRecipe({ epochs: 40, batch: 8, learningRate: 2e-3, seed: 4 });
+    readLabelledTexts([${JSON.stringify(data)}], {}, ${JSON.stringify(domains)}).then((texts) => trainOn(
+      ${JSON.stringify(base)}, texts, recipe, { output: ${JSON.stringify(output)}, stateSeconds: 0, threads: 1,
       onProgress: ({ phase, done }) => { if (phase === 'train') process.stdout.write(done + '\\n') } }))`
   await new Promise<void>((resolve) => {
     const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -92,8 +100,10 @@ test('GPT-2: last layers, frozen tensors keep the bytes of the base', async () =
     const { file, offset, length } = model.tensors.get(name)!
     return readFileSync(model.files[file].path).subarray(offset, offset + length)
   }
-  for (const name of ['wte.weight', 'h.0.attn.c_attn.weight', 'ln_f.weight']) expect(bytesOf(after, name).equals(bytesOf(before, name))).toBe(true)
-  for (const name of ['h.1.attn.c_attn.weight', 'score.weight']) expect(bytesOf(after, name).equals(bytesOf(before, name))).toBe(false)
+  for (const name of ['wte.weight', 'h.0.attn.c_attn.weight', 'ln_f.weight'])
+    expect(bytesOf(after, name).equals(bytesOf(before, name))).toBe(true)
+  for (const name of ['h.1.attn.c_attn.weight', 'score.weight'])
+    expect(bytesOf(after, name).equals(bytesOf(before, name))).toBe(false)
 })
 
 test('half precision is what is asked for', async () => {
@@ -104,7 +114,11 @@ test('half precision is what is asked for', async () => {
 
 test('a loss that is not finite keeps the last good state', async () => {
   const output = join(temporaryDirectory(), 'out')
-  await expect(run({ output, learningRate: 1e30 })).rejects.toMatchObject({ code: 'TRAINING_DIVERGED', exitCode: 3, message: expect.stringContaining('step') })
+  await expect(run({ output, learningRate: 1e30 })).rejects.toMatchObject({
+    code: 'TRAINING_DIVERGED',
+    exitCode: 3,
+    message: expect.stringContaining('step'),
+  })
   expect(existsSync(join(output, 'warp.train.state.safetensors'))).toBe(true)
   await expect(run({ output })).rejects.toMatchObject({ code: 'TRAIN_STATE_OTHER', exitCode: 3 })
   await run({ output, force: true })
@@ -114,7 +128,10 @@ test('a model that is there is replaced by force alone', async () => {
   const { output } = await run({ epochs: 1 })
   const before = weightsOf(output)
   await expect(run({ output })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS', exitCode: 2 })
-  await expect(planTrain({ base, data: [data], output, ...quick })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS', exitCode: 2 })
+  await expect(planTrain({ base, data: [data], output, ...quick })).rejects.toMatchObject({
+    code: 'OUTPUT_EXISTS',
+    exitCode: 2,
+  })
   expect(weightsOf(output).equals(before)).toBe(true)
   await run({ output, force: true })
   expect(weightsOf(output).equals(weightsOf((await run()).output))).toBe(true)
@@ -135,15 +152,25 @@ test('a plan takes the trouble, and leaves no trace', async () => {
   expect(existsSync(output)).toBe(false)
   const seen: number[] = []
   const idle = addon().memoryUsed()
-  const onProgress = ({ phase }: { phase: string }): void => { if (phase === 'train') seen.push(addon().memoryUsed() - idle) }
+  const onProgress = ({ phase }: { phase: string }): void => {
+    if (phase === 'train') seen.push(addon().memoryUsed() - idle)
+  }
   const result = await run({ output, saveSteps: 5, onProgress })
   expect(plan).toMatchObject({
-    texts: 60, counts: [20, 20, 20], labels: domains, tokens: result.data.tokens, steps: result.steps, resumesAt: 0, trained: result.trained,
+    texts: 60,
+    counts: [20, 20, 20],
+    labels: domains,
+    tokens: result.data.tokens,
+    steps: result.steps,
+    resumesAt: 0,
+    trained: result.trained,
   })
   // that of the step with the most tokens; others may hold an eighth more or less of what grows
   expect(Math.max(...seen)).toBeLessThanOrEqual(1.13 * plan.workingMemoryBytes)
   expect(Math.max(...seen)).toBeGreaterThan(plan.workingMemoryBytes / 1.13)
-  const sizes = readdirSync(output, { recursive: true }).map((name) => statSync(join(output, String(name)))).filter((file) => file.isFile())
+  const sizes = readdirSync(output, { recursive: true })
+    .map((name) => statSync(join(output, String(name))))
+    .filter((file) => file.isFile())
   expect(sizes.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(plan.diskBytes)
   // six per parameter and token of full training, in layers whose last one lets one row of each text pass
   const { hiddenSize, intermediateSize } = (await openModel(base)).architecture
@@ -156,7 +183,9 @@ test('a plan takes the trouble, and leaves no trace', async () => {
 test('a plan counts what an earlier run has done', async () => {
   const output = join(temporaryDirectory(), 'out')
   const controller = new AbortController()
-  const onProgress = ({ phase, done }: { phase: string; done: number }): void => { if (phase === 'train' && done === 9) controller.abort(new Error('enough')) }
+  const onProgress = ({ phase, done }: { phase: string; done: number }): void => {
+    if (phase === 'train' && done === 9) controller.abort(new Error('enough'))
+  }
   await expect(run({ output, signal: controller.signal, onProgress })).rejects.toThrow('enough')
   const options = { base, data: [data], output, ...quick }
   const [plan, whole] = [await planTrain(options), await planTrain({ ...options, force: true })]
@@ -176,7 +205,13 @@ test('the event loop stays free while a step is taken', async () => {
     tokenized ||= phase === 'tokenize' && done === total
   }
   // one step of all texts: were the loop blocked, training would end first
-  const running = run({ data: [domainFile(domains, 6000)], epochs: 1, batch: 18_000, signal: controller.signal, onProgress })
+  const running = run({
+    data: [domainFile(domains, 6000)],
+    epochs: 1,
+    batch: 18_000,
+    signal: controller.signal,
+    onProgress,
+  })
   await expect(running).rejects.toBe('enough ticks')
   clearInterval(timer)
 })
@@ -191,7 +226,10 @@ test('refusals', async () => {
   await expect(run({ layers: 'last:9' })).rejects.toMatchObject({ code: 'LAYERS_RANGE' })
   await expect(run({ freeze: ['nothing*'] })).rejects.toMatchObject({ code: 'FREEZE_UNMATCHED' })
   await expect(run({ freeze: ['*'] })).rejects.toMatchObject({ code: 'NOTHING_TO_TRAIN' })
-  await expect(run({ learningRate: -1 })).rejects.toMatchObject({ code: 'RECIPE_INVALID', message: expect.stringContaining('learningRate') })
+  await expect(run({ learningRate: -1 })).rejects.toMatchObject({
+    code: 'RECIPE_INVALID',
+    message: expect.stringContaining('learningRate'),
+  })
 })
 
 test('a damaged state is refused', async () => {
@@ -207,11 +245,19 @@ test('a damaged state is refused', async () => {
 test('recipes: defaults, unknown keys, rates, names', () => {
   expect(parseRecipe({}).weightDecay).toBe(0.01)
   expect(parseRecipe({ optimizer: 'adam' }).weightDecay).toBe(0)
-  expect(() => parseRecipe({ lr: 1 })).toThrow(expect.objectContaining({ code: 'RECIPE_INVALID', message: expect.stringContaining('lr') }))
+  expect(() => parseRecipe({ lr: 1 })).toThrow(
+    expect.objectContaining({ code: 'RECIPE_INVALID', message: expect.stringContaining('lr') }),
+  )
   const linear = parseRecipe({ learningRate: 1, schedule: 'linear', warmup: 4 })
   expect([0, 2, 4, 8, 12].map((step) => rateAt(linear, step, 12))).toEqual([0, 0.5, 1, 0.5, 0])
   expect(rateAt(parseRecipe({ learningRate: 2 }), 7, 9)).toBe(2)
-  const names = ['embeddings.word_embeddings.weight', 'encoder.layer.0.output.dense.bias', 'encoder.layer.1.output.dense.bias', 'pooler.dense.bias', 'classifier.bias']
+  const names = [
+    'embeddings.word_embeddings.weight',
+    'encoder.layer.0.output.dense.bias',
+    'encoder.layer.1.output.dense.bias',
+    'pooler.dense.bias',
+    'classifier.bias',
+  ]
   expect(trainableNames(parseRecipe({ layers: 'head' }), names, 2)).toEqual(names.slice(3))
   expect(trainableNames(parseRecipe({ layers: 'last:1' }), names, 2)).toEqual(names.slice(2))
   expect(trainableNames(parseRecipe({ freeze: ['*.bias'] }), names, 2)).toEqual(names.slice(0, 1))

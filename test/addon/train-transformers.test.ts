@@ -14,7 +14,8 @@ import { domainFile, domainTexts, trainableModel } from '../training.js'
 
 const python = process.env.WARP_PYTHON ?? 'python3'
 const found = spawnSync(python, ['-c', 'import torch, transformers']).status === 0
-if (!found) process.stderr.write(`skipped: saved models in transformers: ${python} (WARP_PYTHON) has no torch and transformers\n`)
+if (!found)
+  process.stderr.write(`skipped: saved models in transformers: ${python} (WARP_PYTHON) has no torch and transformers\n`)
 
 const script = `
 import json, sys
@@ -36,35 +37,71 @@ async function logitsOf(dir: string, ids: number[][]): Promise<Float32Array> {
   const model = await openModel(dir)
   const weights = nativeWeights(model)
   const dropout = { embedding: 0, attention: 0, hidden: 0, head: 0 }
-  const trainer = await runTask((report) => addon().openTrainer(
-    { weights, model: modelRequest(model.architecture), trainable: [...model.tensors.keys()], dropout, seed: 0 }, report), 'open', 'bytes')
+  const trainer = await runTask(
+    (report) =>
+      addon().openTrainer(
+        { weights, model: modelRequest(model.architecture), trainable: [...model.tensors.keys()], dropout, seed: 0 },
+        report,
+      ),
+    'open',
+    'bytes',
+  )
   const offsets = Uint32Array.from([0, ...ids].map(() => 0))
-  ids.forEach((row, i) => { offsets[i + 1] = offsets[i] + row.length })
-  const texts = { ids: Uint32Array.from(ids.flat()), typeIds: new Uint8Array(0), offsets, label: new Int32Array(ids.length) }
-  const { logits } = await runTask((report) => addon().trainingGradients(trainer, { ...texts, threads: 1 }, report), 'train', 'texts')
+  ids.forEach((row, i) => {
+    offsets[i + 1] = offsets[i] + row.length
+  })
+  const texts = {
+    ids: Uint32Array.from(ids.flat()),
+    typeIds: new Uint8Array(0),
+    offsets,
+    label: new Int32Array(ids.length),
+  }
+  const { logits } = await runTask(
+    (report) => addon().trainingGradients(trainer, { ...texts, threads: 1 }, report),
+    'train',
+    'texts',
+  )
   trainer.close()
   weights.close()
   return logits
 }
 
-;(found ? test : test.skip).each(['bert', 'gpt2'] as const)('%s: transformers gives the same labels, tokens and logits', async (kind) => {
-  const domains = ['animals', 'plants', 'stones']
-  const { output } = await train({
-    base: trainableModel(kind), data: [domainFile(domains, 16)], output: join(temporaryDirectory(), 'out'), epochs: 3, batch: 8, learningRate: 2e-3, seed: 2,
-  })
-  const texts = domainTexts(domains, 4).map(({ text }) => text)
-  const file = join(temporaryDirectory(), 'texts.json')
-  writeFileSync(file, JSON.stringify(texts))
-  const { status, stdout, stderr } = spawnSync(python, ['-c', script, output, file], { encoding: 'utf8' })
-  if (status !== 0) throw new Error(stderr)
-  const theirs = JSON.parse(stdout) as { ids: number[][]; logits: number[][]; labels: string[]; missing: string[]; unexpected: string[] }
-  expect([theirs.missing, theirs.unexpected]).toEqual([[], []])
-  expect(theirs.labels).toEqual(domains)
-  const tokenizer = await loadTokenizer(output)
-  expect(theirs.ids).toEqual((await Promise.all(texts.map((text) => tokenizer.encode(text)))).map(({ ids }) => [...ids]))
-  const ours = await logitsOf(output, theirs.ids)
-  const want = theirs.logits.flat()
-  // two layers in float32 on either side: as for the fixtures, 2e-5 of the largest
-  const largest = Math.max(...want.map(Math.abs))
-  want.forEach((value, i) => expect(Math.abs(ours[i] - value)).toBeLessThan(2e-5 * largest))
-}, 120_000)
+;(found ? test : test.skip).each(['bert', 'gpt2'] as const)(
+  '%s: transformers gives the same labels, tokens and logits',
+  async (kind) => {
+    const domains = ['animals', 'plants', 'stones']
+    const { output } = await train({
+      base: trainableModel(kind),
+      data: [domainFile(domains, 16)],
+      output: join(temporaryDirectory(), 'out'),
+      epochs: 3,
+      batch: 8,
+      learningRate: 2e-3,
+      seed: 2,
+    })
+    const texts = domainTexts(domains, 4).map(({ text }) => text)
+    const file = join(temporaryDirectory(), 'texts.json')
+    writeFileSync(file, JSON.stringify(texts))
+    const { status, stdout, stderr } = spawnSync(python, ['-c', script, output, file], { encoding: 'utf8' })
+    if (status !== 0) throw new Error(stderr)
+    const theirs = JSON.parse(stdout) as {
+      ids: number[][]
+      logits: number[][]
+      labels: string[]
+      missing: string[]
+      unexpected: string[]
+    }
+    expect([theirs.missing, theirs.unexpected]).toEqual([[], []])
+    expect(theirs.labels).toEqual(domains)
+    const tokenizer = await loadTokenizer(output)
+    expect(theirs.ids).toEqual(
+      (await Promise.all(texts.map((text) => tokenizer.encode(text)))).map(({ ids }) => [...ids]),
+    )
+    const ours = await logitsOf(output, theirs.ids)
+    const want = theirs.logits.flat()
+    // two layers in float32 on either side: as for the fixtures, 2e-5 of the largest
+    const largest = Math.max(...want.map(Math.abs))
+    want.forEach((value, i) => expect(Math.abs(ours[i] - value)).toBeLessThan(2e-5 * largest))
+  },
+  120_000,
+)

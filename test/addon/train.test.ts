@@ -9,7 +9,14 @@ import type { Handle, TrainerRequest, TrainingOptimizer, TrainingTexts } from '.
 import { fixtureModel, readGolden, readTensors } from '../models.js'
 import { repositoryRoot } from '../shared.js'
 
-const adamw: TrainingOptimizer = { decoupled: true, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, clip: 0 }
+const adamw: TrainingOptimizer = {
+  decoupled: true,
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0.01,
+  clip: 0,
+}
 const still = { embedding: 0, attention: 0, hidden: 0, head: 0 }
 
 interface Setup {
@@ -30,25 +37,55 @@ async function setup(kind: 'bert' | 'gpt2'): Promise<Setup> {
   const names = [...base.tensors.keys()]
   return {
     want: Object.fromEntries([...want].map(([name, { data }]) => [name, data])),
-    names, close: () => weights.close(), stored: new Map([...base.tensors.values()].map((t) => [t.name, t.storedName])),
+    names,
+    close: () => weights.close(),
+    stored: new Map([...base.tensors.values()].map((t) => [t.name, t.storedName])),
     texts: {
-      ids: Uint32Array.from(numbers('ids')), typeIds: kind === 'bert' ? Uint8Array.from(numbers('types')) : new Uint8Array(0),
-      offsets: Uint32Array.from(numbers('offsets')), label: Int32Array.from(numbers('labels')),
+      ids: Uint32Array.from(numbers('ids')),
+      typeIds: kind === 'bert' ? Uint8Array.from(numbers('types')) : new Uint8Array(0),
+      offsets: Uint32Array.from(numbers('offsets')),
+      label: Int32Array.from(numbers('labels')),
     },
-    open: (extra = {}) => runTask((p) => addon().openTrainer(
-      { weights, model: modelRequest(base.architecture), trainable: names, dropout: still, seed: 0, ...extra }, p), 'open', 'bytes'),
+    open: (extra = {}) =>
+      runTask(
+        (p) =>
+          addon().openTrainer(
+            { weights, model: modelRequest(base.architecture), trainable: names, dropout: still, seed: 0, ...extra },
+            p,
+          ),
+        'open',
+        'bytes',
+      ),
   }
 }
 
 const gradients = (trainer: Handle, texts: TrainingTexts, threads = 1) =>
   runTask((p) => addon().trainingGradients(trainer, { ...texts, threads }, p), 'train', 'texts')
 
-interface Steps { batches: number[][]; rate?: number; batch?: number; threads?: number; optimizer?: TrainingOptimizer }
+interface Steps {
+  batches: number[][]
+  rate?: number
+  batch?: number
+  threads?: number
+  optimizer?: TrainingOptimizer
+}
 
-function steps(trainer: Handle, texts: TrainingTexts, { batches, rate = 1e-3, batch = 99, threads = 1, optimizer = adamw }: Steps) {
+function steps(
+  trainer: Handle,
+  texts: TrainingTexts,
+  { batches, rate = 1e-3, batch = 99, threads = 1, optimizer = adamw }: Steps,
+) {
   let end = 0
-  const ends = Uint32Array.from(batches, (chosen) => end += chosen.length)
-  const request = { ...texts, order: Uint32Array.from(batches.flat()), ends, rates: new Float64Array(batches.length).fill(rate), batch, optimizer, threads }
+  const ends = Uint32Array.from(batches, (chosen) => (end += chosen.length))
+  const request = {
+    ...texts,
+    order: Uint32Array.from(batches.flat()),
+    ends,
+    rates: new Float64Array(batches.length).fill(rate),
+    batch,
+    optimizer,
+    threads,
+  }
   return runTask((p) => addon().trainSteps(trainer, request, p), 'train', 'texts')
 }
 
@@ -56,7 +93,7 @@ const rows = (flat: ArrayLike<number>, width: number) =>
   Array.from({ length: flat.length / width }, (_, i) => Array.from({ length: width }, (_, j) => flat[i * width + j]))
 const largest = (values: ArrayLike<number>) => Array.from(values).reduce((a, b) => Math.max(a, Math.abs(b)), 0)
 const apart = (a: ArrayLike<number>, b: ArrayLike<number>) => largest(Array.from(a, (x, i) => x - b[i]))
-const valueOf = (trainer: Handle, name: string, count: number, part: 'value' | 'first' | 'second' = 'value') =>
+const valuesOf = (trainer: Handle, name: string, count: number, part: 'value' | 'first' | 'second' = 'value') =>
   new Float32Array(addon().readTrainer(trainer, name, part, 'F32', 0, count))
 
 describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
@@ -79,7 +116,8 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
       const want = s.want[`gradient.${s.stored.get(name)}`]
       const got1 = got.gradients[name]
       const error = apart(got1, want)
-      if (error > Math.max(1e-5 * largest(want), 1e-6 * scale)) throw new Error(`${name}: off by ${error} of ${largest(want)} (${scale})`)
+      if (error > Math.max(1e-5 * largest(want), 1e-6 * scale))
+        throw new Error(`${name}: off by ${error} of ${largest(want)} (${scale})`)
     }
     trainer.close()
   })
@@ -87,7 +125,8 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
   test('50 steps of AdamW follow the curve of PyTorch', async () => {
     const trainer = await s.open()
     const got = await steps(trainer, s.texts, { batches: rows(s.want.batches, 4) })
-    for (let i = 0; i < 50; i++) expect(Math.abs(got.loss[i] - s.want.curve[i])).toBeLessThan(1e-4 * Math.max(s.want.curve[i], 0.1))
+    for (let i = 0; i < 50; i++)
+      expect(Math.abs(got.loss[i] - s.want.curve[i])).toBeLessThan(1e-4 * Math.max(s.want.curve[i], 0.1))
     expect(addon().trainerStep(trainer)).toBe(50)
     const after = await gradients(trainer, s.texts)
     expect(apart(after.logits, s.want.final)).toBeLessThan(1e-3 * largest(s.want.final))
@@ -98,7 +137,9 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     const run = async (threads: number) => {
       const trainer = await s.open({ dropout: { embedding: 0.1, attention: 0.2, hidden: 0.1, head: 0.1 }, seed: 3 })
       const done = await steps(trainer, s.texts, { batches: rows(s.want.batches, 4).slice(0, 5), threads })
-      const all = s.names.map((name) => addon().readTrainer(trainer, name, 'value', 'F32', 0, s.want[`gradient.${s.stored.get(name)}`].length))
+      const all = s.names.map((name) =>
+        addon().readTrainer(trainer, name, 'value', 'F32', 0, s.want[`gradient.${s.stored.get(name)}`].length),
+      )
       trainer.close()
       return { ...done, all }
     }
@@ -139,16 +180,27 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     const trainer = await s.open({ dropout: { embedding: 0.2, attention: 0.2, hidden: 0.2, head: 0.2 }, seed: 1 })
     const { gradients: all } = await gradients(trainer, s.texts)
     for (const name of kind === 'bert'
-      ? ['embeddings.LayerNorm.bias', 'encoder.layer.0.attention.self.query.weight', 'encoder.layer.1.output.dense.weight', 'pooler.dense.weight']
+      ? [
+          'embeddings.LayerNorm.bias',
+          'encoder.layer.0.attention.self.query.weight',
+          'encoder.layer.1.output.dense.weight',
+          'pooler.dense.weight',
+        ]
       : ['wpe.weight', 'h.0.attn.c_attn.weight', 'h.1.mlp.c_proj.weight', 'ln_f.bias']) {
       const g = all[name]
       const norm = Math.sqrt(g.reduce((sum, x) => sum + x * x, 0))
-      const at = valueOf(trainer, name, g.length)
+      const at = valuesOf(trainer, name, g.length)
       const lossAt = async (t: number) => {
-        addon().writeTrainer(trainer, name, 'value', 0, at.map((x, i) => x + t * g[i] / norm))
+        addon().writeTrainer(
+          trainer,
+          name,
+          'value',
+          0,
+          at.map((x, i) => x + (t * g[i]) / norm),
+        )
         return (await gradients(trainer, s.texts)).loss
       }
-      const slope = (await lossAt(1e-2) - await lossAt(-1e-2)) / 2e-2
+      const slope = ((await lossAt(1e-2)) - (await lossAt(-1e-2))) / 2e-2
       addon().writeTrainer(trainer, name, 'value', 0, at)
       expect(Math.abs(slope - norm)).toBeLessThan(2e-3 * norm + 3e-5)
     }
@@ -162,16 +214,21 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     const head = s.names.filter((name) => /^(classifier|pooler|score)\./.test(name))
     const last = s.names.filter((name) => /^(encoder\.layer|h)\.1\./.test(name))
     const vectors = s.names.filter((name) => /\.0\..*(LayerNorm|ln_1|ln_2).*/.test(name))
-    for (const trainable of [head, [...head, ...last], vectors, ['embeddings.LayerNorm.weight', 'wte.weight'].filter((n) => s.names.includes(n))]) {
+    for (const trainable of [
+      head,
+      [...head, ...last],
+      vectors,
+      ['embeddings.LayerNorm.weight', 'wte.weight'].filter((n) => s.names.includes(n)),
+    ]) {
       const trainer = await s.open({ trainable })
       const got = (await gradients(trainer, s.texts)).gradients
       expect(Object.keys(got).sort()).toEqual([...trainable].sort())
       for (const name of trainable) expect(got[name]).toEqual(full[name])
       const still1 = s.names.find((name) => !trainable.includes(name))!
-      const before = valueOf(trainer, still1, 10)
+      const before = valuesOf(trainer, still1, 10)
       await steps(trainer, s.texts, { batches: [[0, 1, 2]] })
-      expect(valueOf(trainer, still1, 10)).toEqual(before)
-      expect(valueOf(trainer, trainable[0], 10)).not.toEqual(full[trainable[0]])
+      expect(valuesOf(trainer, still1, 10)).toEqual(before)
+      expect(valuesOf(trainer, trainable[0], 10)).not.toEqual(full[trainable[0]])
       trainer.close()
     }
   })
@@ -182,7 +239,8 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     const { norm } = await steps(trainer, s.texts, { batches: [[0, 1, 2, 3]], optimizer: { ...adamw, clip: 0.5 } })
     let sum = 0
     for (const name of s.names) {
-      for (const m of valueOf(trainer, name, s.want[`gradient.${s.stored.get(name)}`].length, 'first')) sum += (m / 0.1) ** 2
+      for (const m of valuesOf(trainer, name, s.want[`gradient.${s.stored.get(name)}`].length, 'first'))
+        sum += (m / 0.1) ** 2
     }
     expect(norm[0]).toBeGreaterThan(0.5)
     expect(Math.sqrt(sum)).toBeCloseTo(0.5, 4)
@@ -196,13 +254,15 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     await steps(through, s.texts, { batches: batches.slice(0, 3) })
     const resumed = await s.open({ seed: 2, dropout: { ...still, hidden: 0.1 } })
     for (const [i, name] of s.names.entries()) {
-      for (const part of ['value', 'first', 'second'] as const) addon().writeTrainer(resumed, name, part, 0, valueOf(through, name, sizes[i], part))
+      for (const part of ['value', 'first', 'second'] as const)
+        addon().writeTrainer(resumed, name, part, 0, valuesOf(through, name, sizes[i], part))
     }
     addon().trainerStep(resumed, 3)
     const a = await steps(through, s.texts, { batches: batches.slice(3) })
     const b = await steps(resumed, s.texts, { batches: batches.slice(3) })
     expect(b).toEqual(a)
-    for (const [i, name] of s.names.entries()) expect(valueOf(resumed, name, sizes[i])).toEqual(valueOf(through, name, sizes[i]))
+    for (const [i, name] of s.names.entries())
+      expect(valuesOf(resumed, name, sizes[i])).toEqual(valuesOf(through, name, sizes[i]))
     through.close()
     resumed.close()
   })
@@ -210,10 +270,15 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
   test('a loss that is not finite stops before the step', async () => {
     const trainer = await s.open()
     const name = s.names[0]
-    await expect(steps(trainer, s.texts, { batches: Array.from({ length: 20 }, () => [0, 1]), rate: 1e30 }))
-      .rejects.toMatchObject({ code: 'TRAINING_DIVERGED', kind: 'input', message: expect.stringMatching(/step \d+ is not finite/) })
+    await expect(
+      steps(trainer, s.texts, { batches: Array.from({ length: 20 }, () => [0, 1]), rate: 1e30 }),
+    ).rejects.toMatchObject({
+      code: 'TRAINING_DIVERGED',
+      kind: 'input',
+      message: expect.stringMatching(/step \d+ is not finite/),
+    })
     expect(addon().trainerStep(trainer)).toBeGreaterThan(0)
-    expect(valueOf(trainer, name, 10).every(Number.isFinite)).toBe(true)
+    expect(valuesOf(trainer, name, 10).every(Number.isFinite)).toBe(true)
     trainer.close()
   })
 
@@ -223,9 +288,25 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     const controller = new AbortController()
     const batches = Array.from({ length: 5000 }, () => [0, 1, 2, 3])
     const ends = Uint32Array.from(batches, (_, i) => 4 * (i + 1))
-    const running = runTask((p) => addon().trainSteps(trainer, {
-      ...s.texts, order: Uint32Array.from(batches.flat()), ends, rates: new Float64Array(5000), batch: 4, optimizer: adamw, threads: 2,
-    }, p), 'train', 'texts', { signal: controller.signal })
+    const running = runTask(
+      (p) =>
+        addon().trainSteps(
+          trainer,
+          {
+            ...s.texts,
+            order: Uint32Array.from(batches.flat()),
+            ends,
+            rates: new Float64Array(5000),
+            batch: 4,
+            optimizer: adamw,
+            threads: 2,
+          },
+          p,
+        ),
+      'train',
+      'texts',
+      { signal: controller.signal },
+    )
     await expect(gradients(trainer, s.texts)).rejects.toMatchObject({ code: 'TRAINER_BUSY' })
     controller.abort(new Error('enough'))
     await expect(running).rejects.toThrow('enough')

@@ -18,7 +18,8 @@ struct Case {
   }
 };
 
-static Case make_case(const std::string& kind, const std::string& family, Dtype dtype, size_t count, size_t hidden = 96) {
+static Case make_case(const std::string& kind, const std::string& family, Dtype dtype, size_t count,
+                      size_t hidden = 96) {
   Case c;
   c.model = make_model(small::spec(kind, hidden, hidden / 32, 3));
   PathOptions options;
@@ -27,7 +28,8 @@ static Case make_case(const std::string& kind, const std::string& family, Dtype 
   std::vector<std::shared_ptr<const Weights>> checkpoints;
   for (size_t i = 0; family == "trajectory" && i < options.lambdas.size(); i++)
     checkpoints.push_back(small::weights(*c.model, dtype, 3 + i, 0.1));
-  c.path = std::make_unique<Path>(small::weights(*c.model, dtype, 1, 0), small::weights(*c.model, dtype, 2, 0.2), options, checkpoints);
+  c.path = std::make_unique<Path>(small::weights(*c.model, dtype, 1, 0), small::weights(*c.model, dtype, 2, 0.2),
+                                  options, checkpoints);
   std::vector<uint32_t> lengths;
   for (size_t i = 0; i < count; i++) {
     lengths.push_back(uint32_t(1 + i * 37 % 90));
@@ -51,7 +53,8 @@ static HeadScores on_gpu(const Case& c, Scope scope, Precision precision = Preci
   return score_on_devices({{0}, precision, memory}, c.job(scope), context).scores;
 }
 
-static void check_close(const HeadScores& a, const HeadScores& b, double loss, double alignment, const std::string& what) {
+static void check_close(const HeadScores& a, const HeadScores& b, double loss, double alignment,
+                        const std::string& what) {
   device::check_near(a.loss, b.loss, loss * (1 + largest(b.loss)), what + ": loss");
   device::check_near(a.alignment, b.alignment, alignment * largest(b.alignment), what + ": alignment");
 }
@@ -69,15 +72,18 @@ TEST(gradient_statistics_agree_with_the_cpu) {
       const double tolerance = expected[i].q == 0 ? 5e-4 : 5e-3;
       const std::string what = std::string(kind) + ", statistics " + std::to_string(i);
       device::check_near(found[i].gram, expected[i].gram, tolerance * largest(expected[i].gram), what + ": gram");
-      device::check_near(found[i].displacement, expected[i].displacement, tolerance * largest(expected[i].displacement), what + ": displacement");
-      device::check_near(found[i].per_probe, expected[i].per_probe, tolerance * largest(expected[i].per_probe), what + ": probes");
+      device::check_near(found[i].displacement, expected[i].displacement, tolerance * largest(expected[i].displacement),
+                         what + ": displacement");
+      device::check_near(found[i].per_probe, expected[i].per_probe, tolerance * largest(expected[i].per_probe),
+                         what + ": probes");
     }
   }
 }
 
 TEST(float32_agrees_with_the_cpu) {
   for (const char* kind : {"bert", "gpt2"})
-    for (const char* family : {"linear", "quadratic", "slerp", "ties", "dare", "della", "breadcrumbs", "nearswap", "trajectory"})
+    for (const char* family :
+         {"linear", "quadratic", "slerp", "ties", "dare", "della", "breadcrumbs", "nearswap", "trajectory"})
       for (Dtype dtype : {Dtype::kF32, Dtype::kBF16}) {
         const Case c = make_case(kind, family, dtype, 40), same = make_case(kind, family, dtype, 40);
         const Scope scope = std::string(kind) == "bert" ? Scope::kTop : Scope::kHead;

@@ -50,9 +50,11 @@ static void check_gradient(Matrix x, const Matrix& gradient, Value value) {
 }
 
 TEST(slopes_are_those_of_the_activations) {
-  for (Activation act : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh})
+  for (Activation act :
+       {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh})
     for (double x = -6.013; x < 6; x += 0.0731)
-      check_gradient({x}, {reference::slope(act, x)}, [&](const Matrix& at) { return reference::activate(act, at[0]); });
+      check_gradient({x}, {reference::slope(act, x)},
+                     [&](const Matrix& at) { return reference::activate(act, at[0]); });
 }
 
 TEST(outer_is_the_gradient_of_linear) {
@@ -65,7 +67,8 @@ TEST(outer_is_the_gradient_of_linear) {
 
 TEST(layer_norm_gradients) {
   const size_t rows = 3, size = 7;
-  const Matrix x = numbers(rows * size, "x", 2), gain = numbers(size, "g"), bias = numbers(size, "b"), dy = numbers(rows * size, "dy");
+  const Matrix x = numbers(rows * size, "x", 2), gain = numbers(size, "g"), bias = numbers(size, "b"),
+               dy = numbers(rows * size, "dy");
   const auto d = reference::layer_norm_backward(rows, size, x, gain, 1e-3, dy);
   const auto value = [&](const Matrix& x_, const Matrix& g, const Matrix& b) {
     return dot(dy, reference::layer_norm(rows, size, x_, {}, g, b, 1e-3));
@@ -131,7 +134,8 @@ TEST(outer_agrees_on_all_sizes) {
           const Matrix want = reference::outer(rows, outputs, inputs, dense_y, dense_x);
           auto dw = narrow(start);
           std::vector<float> scratch(ops.outer_scratch(rows, outputs), NAN);
-          ops.outer(rows, outputs, inputs, narrow(dy).data(), ldy, narrow(x).data(), ldx, dw.data(), ldw, scratch.data());
+          ops.outer(rows, outputs, inputs, narrow(dy).data(), ldy, narrow(x).data(), ldx, dw.data(), ldw,
+                    scratch.data());
           // a sum of `rows` products of unit normals in order: rows · 2⁻²⁴ · Σ|terms| / 2
           for (size_t i = 0; i < dw.size(); i++)
             CHECK_NEAR(dw[i], start[i] + (i % ldw < inputs ? want[i / ldw * inputs + i % ldw] : 0),
@@ -157,7 +161,8 @@ TEST(rows_add_up_in_double) {
 
 TEST(activations_and_slopes_agree) {
   for_each_isa([](const BackwardOps& ops) {
-    for (Activation act : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh}) {
+    for (Activation act :
+         {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh}) {
       Matrix x;
       for (double v = -20; v < 20; v += 0.0137) x.push_back(double(float(v)));
       for (double v : {0.0, 1e-30, -1e-5, 9.9e-5, -1.01e-4, 1e3, -1e3}) x.push_back(double(float(v)));
@@ -192,8 +197,8 @@ TEST(layer_norm_gradients_agree) {
         const auto want = reference::layer_norm_backward(rows, size, dense_x, gain, 1e-5, dense_y);
         auto dx = narrow(dy);
         std::vector<double> dgain(size), dbias(size);
-        ops.layer_norm_backward(rows, size, narrow(x).data(), ld, narrow(gain).data(), 1e-5f, dx.data(), ld, dx.data(), ld,
-                                dgain.data(), dbias.data());
+        ops.layer_norm_backward(rows, size, narrow(x).data(), ld, narrow(gain).data(), 1e-5f, dx.data(), ld, dx.data(),
+                                ld, dgain.data(), dbias.data());
         // x̂ is of unit size (at most √size), its float32 error a few 1e-7 · its size; a row of two may be nearly
         // constant, where 1/√var (here below 100) multiplies the rounding
         for (size_t i = 0; i < dense_x.size(); i++)
@@ -238,11 +243,12 @@ static void check_attention(const BackwardOps& ops, const Attention& a) {
   const uint32_t* queries = a.queries.empty() ? nullptr : a.queries.data();
   std::vector<float> out(a.rows * ld, 9), dq(a.rows * ld, 9), dk(tokens * ld, 9), dv(tokens * ld, 9);
   std::vector<float> scratch(ops.attention_scratch(a.longest, a.head_size), NAN);
-  ops.attention(texts, a.offsets.data(), a.heads, a.head_size, a.causal, queries, q.data(), w, k.data(), v.data(), w, a.dropout, 3,
-                out.data(), ld, scratch.data());
+  ops.attention(texts, a.offsets.data(), a.heads, a.head_size, a.causal, queries, q.data(), w, k.data(), v.data(), w,
+                a.dropout, 3, out.data(), ld, scratch.data());
   std::fill(scratch.begin(), scratch.end(), NAN);
-  ops.attention_backward(texts, a.offsets.data(), a.heads, a.head_size, a.causal, queries, q.data(), w, k.data(), v.data(), w,
-                         a.dropout, 3, dout.data(), w, dq.data(), ld, dk.data(), dv.data(), ld, scratch.data());
+  ops.attention_backward(texts, a.offsets.data(), a.heads, a.head_size, a.causal, queries, q.data(), w, k.data(),
+                         v.data(), w, a.dropout, 3, dout.data(), w, dq.data(), ld, dk.data(), dv.data(), ld,
+                         scratch.data());
   const auto near = [&](const std::vector<float>& got, const Matrix& expected) {
     // probabilities to 1e-6 of themselves; sums over a text of products of unit normals with them
     for (size_t i = 0; i < expected.size(); i++) CHECK_NEAR(got[i / w * ld + i % w], expected[i], 3e-5);
@@ -277,11 +283,13 @@ TEST(adam_steps_are_those_of_the_formulas) {
       for (bool still : {false, true}) {
         auto p = narrow(p0), m = narrow(m0);
         std::vector<float> v(n, 0.04f), gradient = narrow(g);
-        const BackwardOps::Update u = {1e-2f, .9f, .999f, 1e-8f, .1f, .5f, 1 - .9f * .9f, std::sqrt(1 - .999f * .999f), decoupled};
+        const BackwardOps::Update u = {
+            1e-2f, .9f, .999f, 1e-8f, .1f, .5f, 1 - .9f * .9f, std::sqrt(1 - .999f * .999f), decoupled};
         ops.update(n, u, still ? nullptr : gradient.data(), p.data(), m.data(), v.data());
         for (size_t i = 0; i < n; i++) {
           const double d = (still ? 0 : g[i] * .5) + (decoupled ? 0 : .1 * p0[i]);
-          const double first = m0[i] + (d - m0[i]) * (1 - double(u.beta1)), second = .04 * double(u.beta2) + d * d * (1 - double(u.beta2));
+          const double first = m0[i] + (d - m0[i]) * (1 - double(u.beta1)),
+                       second = .04 * double(u.beta2) + d * d * (1 - double(u.beta2));
           const double want = p0[i] * (decoupled ? 1 - 1e-3 : 1) -
                               1e-2 / double(u.correction1) * first / (std::sqrt(second) / double(u.correction2) + 1e-8);
           CHECK_NEAR(m[i], first, 1e-7);

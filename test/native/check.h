@@ -48,20 +48,21 @@ inline int run() {
 
 }  // namespace check
 
-#define TEST(name)                                       \
-  static void name();                                    \
-  static const check::Add add_##name(#name, name);       \
+#define TEST(name) \
+  static void name(); \
+  static const check::Add add_##name(#name, name); \
   static void name()
 #define CHECK(condition) \
-  do {                   \
+  do { \
     if (!(condition)) check::fail(__FILE__, __LINE__, "not so: " #condition); \
   } while (0)
-#define CHECK_NEAR(a, b, tolerance)                                                                         \
-  do {                                                                                                      \
-    const double check_a = (a), check_b = (b), check_t = (tolerance);                                       \
-    if (!(std::fabs(check_a - check_b) <= check_t))                                                         \
-      check::fail(__FILE__, __LINE__, #a " = " + std::to_string(check_a) + ", " #b " = " +                  \
-                                          std::to_string(check_b) + ", tolerance " + std::to_string(check_t)); \
+#define CHECK_NEAR(a, b, tolerance) \
+  do { \
+    const double check_a = (a), check_b = (b), check_t = (tolerance); \
+    if (!(std::fabs(check_a - check_b) <= check_t)) \
+      check::fail(__FILE__, __LINE__, \
+                  #a " = " + std::to_string(check_a) + ", " #b " = " + std::to_string(check_b) + ", tolerance " + \
+                      std::to_string(check_t)); \
   } while (0)
 #define TEST_MAIN \
   int main() { return check::run(); }

@@ -33,7 +33,8 @@ TEST(every_half_and_bfloat_converts_exactly_and_back) {
 
 TEST(rounding_is_to_the_nearest_even) {
   for (uint32_t bits = 0; bits < 0x7bff; bits++) {  // midpoints of neighbouring halves, and a hair to each side
-    const float low = half_to_float(uint16_t(bits)), high = half_to_float(uint16_t(bits + 1)), middle = (low + high) / 2;
+    const float low = half_to_float(uint16_t(bits)), high = half_to_float(uint16_t(bits + 1)),
+                middle = (low + high) / 2;
     CHECK(float_to_half(middle) == (bits & 1 ? bits + 1 : bits));
     CHECK(float_to_half(std::nextafterf(middle, 0)) == bits);
     CHECK(float_to_half(std::nextafterf(middle, 1e9f)) == bits + 1);

@@ -25,7 +25,8 @@ inline HeadResult score_on_cpu(const Model& model, const PackedTexts& texts, con
   HeadResult out;
   out.scores = score_head(head, job.path, x, texts.texts(), job.label, job.scope, workers, context);
   if (job.gradients)
-    out.gradients = gradient_statistics(head, job.path, x, texts.texts(), job.label, job.domain, job.domains, workers, context);
+    out.gradients =
+        gradient_statistics(head, job.path, x, texts.texts(), job.label, job.domain, job.domains, workers, context);
   return out;
 }
 

@@ -52,12 +52,12 @@ static void check_linear(const Ops& ops, size_t rows, size_t outputs, size_t inp
     ops.pack_inputs(outputs, inputs, 0, half, turned.data(), outputs, packed.data());
   } else {
     for (size_t first = 0; first < outputs; first += ops.panel())
-      ops.pack_outputs(outputs, inputs, first, std::min(ops.panel(), outputs - first), w.data() + first * inputs, inputs,
-                       packed.data());
+      ops.pack_outputs(outputs, inputs, first, std::min(ops.panel(), outputs - first), w.data() + first * inputs,
+                       inputs, packed.data());
   }
   auto y = framed(rows, outputs + 5), space = scratch(ops.linear_scratch(inputs));
-  ops.linear(rows, outputs, inputs, x.data(), inputs + 3, packed.data(), with_bias ? bias.data() : nullptr, act, y.data(),
-             outputs + 5, space.data());
+  ops.linear(rows, outputs, inputs, x.data(), inputs + 3, packed.data(), with_bias ? bias.data() : nullptr, act,
+             y.data(), outputs + 5, space.data());
   check_frame(y, rows, outputs, outputs + 5);
   const Matrix plain = reference::linear(rows, outputs, inputs, wide(dense), wide(w), with_bias ? wide(bias) : Matrix(),
                                          Activation::kNone);
@@ -74,7 +74,8 @@ static void check_linear(const Ops& ops, size_t rows, size_t outputs, size_t inp
 TEST(linear_agrees_on_all_sizes) {
   for_each_isa([](const Ops& ops) {
     for (size_t rows : {0, 1, 5, 12, 13, 97, 200})
-      for (size_t outputs : {1, 15, 16, 32, 33, 70}) check_linear(ops, rows, outputs, 37, Activation::kNone, true, false);
+      for (size_t outputs : {1, 15, 16, 32, 33, 70})
+        check_linear(ops, rows, outputs, 37, Activation::kNone, true, false);
     for (size_t inputs : {1, 2, 64, 1537, 5000})
       for (bool turned : {false, true}) check_linear(ops, 29, 40, inputs, Activation::kNone, false, turned);
     for (Activation act : {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh})
@@ -92,8 +93,9 @@ TEST(activations_are_accurate_over_the_whole_range) {
       ops.pack_outputs(1, 1, 0, 1, one.data(), 1, packed.data());
       ops.linear(x.size(), 1, 1, x.data(), 1, packed.data(), nullptr, act, y.data(), 1, space.data());
       for (size_t i = 0; i < x.size(); i++)  // 8 units of the larger of argument and result, at most 1.2e-7 each
-        CHECK_NEAR(y[i], reference::activate(act, x[i]), 1e-6 * std::max(1e-3, std::min(1.0, std::fabs(double(x[i])))) +
-                                                             5e-7 * std::fabs(reference::activate(act, x[i])));
+        CHECK_NEAR(y[i], reference::activate(act, x[i]),
+                   1e-6 * std::max(1e-3, std::min(1.0, std::fabs(double(x[i])))) +
+                       5e-7 * std::fabs(reference::activate(act, x[i])));
     }
   });
 }
@@ -120,7 +122,8 @@ TEST(layer_norm_agrees) {
       for (size_t size : {1, 7, 16, 33, 384})
         for (bool residual : {false, true}) {
           const size_t ld = size + 2;
-          const auto x = numbers(rows * ld, "x", 3), r = numbers(rows * ld, "r"), gain = numbers(size, "g"), bias = numbers(size, "b");
+          const auto x = numbers(rows * ld, "x", 3), r = numbers(rows * ld, "r"), gain = numbers(size, "g"),
+                     bias = numbers(size, "b");
           Matrix dense_x, dense_r;
           for (size_t i = 0; i < rows * ld; i++)
             if (i % ld < size) {
@@ -128,12 +131,15 @@ TEST(layer_norm_agrees) {
               dense_r.push_back(r[i]);
             }
           auto y = framed(rows, ld);
-          ops.layer_norm(rows, size, x.data(), ld, residual ? r.data() : nullptr, ld, gain.data(), bias.data(), 1e-5f, y.data(), ld);
+          ops.layer_norm(rows, size, x.data(), ld, residual ? r.data() : nullptr, ld, gain.data(), bias.data(), 1e-5f,
+                         y.data(), ld);
           check_frame(y, rows, size, ld);
-          const Matrix want = reference::layer_norm(rows, size, dense_x, residual ? dense_r : Matrix(), wide(gain), wide(bias), 1e-5);
+          const Matrix want =
+              reference::layer_norm(rows, size, dense_x, residual ? dense_r : Matrix(), wide(gain), wide(bias), 1e-5);
           // a row of one cancels to the bias exactly; else a few roundings of a normalised value, amplified when a
           // small row's variance is below its mean's rounding: values here stay of unit size
-          for (size_t i = 0; i < want.size(); i++) CHECK_NEAR(y[i / size * ld + i % size], want[i], 4e-6 * (1 + std::fabs(want[i])));
+          for (size_t i = 0; i < want.size(); i++)
+            CHECK_NEAR(y[i / size * ld + i % size], want[i], 4e-6 * (1 + std::fabs(want[i])));
         }
   });
 }
@@ -184,8 +190,8 @@ static void check_attention(const Ops& ops, const std::vector<uint32_t>& offsets
   const size_t rows = single ? texts : tokens;
   const auto q = numbers(rows * width, "q", 2), k = numbers(tokens * width, "k", 2), v = numbers(tokens * width, "v");
   auto y = framed(rows, width + 3), space = scratch(ops.attention_scratch(longest, head_size));
-  ops.attention(texts, offsets.data(), heads, head_size, causal, single ? queries.data() : nullptr, q.data(), width, k.data(),
-                v.data(), width, y.data(), width + 3, space.data());
+  ops.attention(texts, offsets.data(), heads, head_size, causal, single ? queries.data() : nullptr, q.data(), width,
+                k.data(), v.data(), width, y.data(), width + 3, space.data());
   check_frame(y, rows, width, width + 3);
   const Matrix want = reference::attention(offsets, heads, head_size, causal, queries, wide(q), wide(k), wide(v));
   // scores up to about 20·√head_size before scaling: their float32 error (1e-6 relative to the terms) enters the

@@ -79,7 +79,8 @@ std::vector<Tensor> adversaries() {
 // All tensors' sides in one dtype.
 std::shared_ptr<Weights> store(const std::vector<Tensor>& tensors, bool reference, Dtype dtype) {
   small::TemporaryWeights file;
-  for (const Tensor& tensor : tensors) file.add(tensor.name, dtype, tensor.shape, reference ? tensor.reference : tensor.base);
+  for (const Tensor& tensor : tensors)
+    file.add(tensor.name, dtype, tensor.shape, reference ? tensor.reference : tensor.base);
   return file.open();
 }
 
@@ -107,9 +108,7 @@ bool same_bits(float a, float b) { return std::memcmp(&a, &b, 4) == 0; }
 
 // The reference's double rounded to float32, with the double's own error allowed for: the library and the reference
 // sum norms and masses in different orders, and a double that is off by `room` may round to the other side.
-bool is_rounding(float got, double want, double room) {
-  return got >= float(want - room) && got <= float(want + room);
-}
+bool is_rounding(float got, double want, double room) { return got >= float(want - room) && got <= float(want + room); }
 
 std::vector<PathOptions> variants() {
   std::vector<PathOptions> all;
@@ -129,9 +128,15 @@ std::vector<PathOptions> variants() {
   for (double density : {0.001, 0.2, 0.5, 0.9, 1.0}) {
     add("ties", [&](PathOptions& o) { o.density = density; });
     add("breadcrumbs", [&](PathOptions& o) { o.density = density; });
-    add("breadcrumbs", [&](PathOptions& o) { o.density = density; o.gamma = 0.6; });
+    add("breadcrumbs", [&](PathOptions& o) {
+      o.density = density;
+      o.gamma = 0.6;
+    });
     for (const char* rescale : {"inverse-density", "l1", "none"}) {
-      add("dare", [&](PathOptions& o) { o.density = density; o.rescale = rescale; });
+      add("dare", [&](PathOptions& o) {
+        o.density = density;
+        o.rescale = rescale;
+      });
       add("della", [&](PathOptions& o) {
         o.density = density;
         o.rescale = rescale;
@@ -171,16 +176,16 @@ TEST(every_family_is_its_meaning_rounded_once) {
           size_t wrong = 0;
           for (size_t i = 0; i < got.size(); i++) {
             // relative to what is added, not to the sum, which may cancel
-            const double size = std::max({std::fabs(want[i]), std::fabs(double(tensor.base[i])),
-                                          std::fabs(double(tensor.reference[i]))});
+            const double size = std::max(
+                {std::fabs(want[i]), std::fabs(double(tensor.base[i])), std::fabs(double(tensor.reference[i]))});
             wrong += !is_rounding(got[i], want[i], slack * size);
           }
           if (wrong)
             check::fail(__FILE__, __LINE__,
                         options.family + " " + options.rescale + " density " + std::to_string(options.density) +
                             " of " + dtype_name(dtype) + " " + tensor.name + " at " +
-                            std::to_string(options.lambdas[size_t(k)]) +
-                            ": " + std::to_string(wrong) + " of " + std::to_string(got.size()) + " wrong");
+                            std::to_string(options.lambdas[size_t(k)]) + ": " + std::to_string(wrong) + " of " +
+                            std::to_string(got.size()) + " wrong");
         }
       }
     }

@@ -153,8 +153,10 @@ TEST(sixteen_bit_merges_are_the_formula_rounded) {
         if (f.family == paths::Formula::kMasked && !m.keep[i]) wrong += m.out[i] != m.l[i];
         if (m.l[i] == m.r[i] && f.family != paths::Formula::kBlend) wrong += m.out[i] != m.l[i];  // −0 too
       }
-      if (wrong) check::fail(__FILE__, __LINE__, std::string(dtype_name(dtype)) + " formula " + std::to_string(f.family) +
-                                                     ": " + std::to_string(wrong) + " wrong");
+      if (wrong)
+        check::fail(__FILE__, __LINE__,
+                    std::string(dtype_name(dtype)) + " formula " + std::to_string(f.family) + ": " +
+                        std::to_string(wrong) + " wrong");
     }
 }
 
@@ -175,9 +177,11 @@ TEST(sixteen_bit_merges_find_what_is_not_finite) {
           const std::vector<uint8_t> keep(71, 0);
           r[at] = bad;
           CHECK(k->merge(dtype, {paths::Formula::kLerp, 0.3, 0}, l.data(), r.data(), nullptr, 71, out.data()) == at);
-          CHECK(k->merge(dtype, {paths::Formula::kMasked, 0.3, 0}, l.data(), r.data(), keep.data(), 71, out.data()) == 71);
+          CHECK(k->merge(dtype, {paths::Formula::kMasked, 0.3, 0}, l.data(), r.data(), keep.data(), 71, out.data()) ==
+                71);
           l[at] = bad;
-          CHECK(k->merge(dtype, {paths::Formula::kMasked, 0.3, 0}, l.data(), r.data(), keep.data(), 71, out.data()) == at);
+          CHECK(k->merge(dtype, {paths::Formula::kMasked, 0.3, 0}, l.data(), r.data(), keep.data(), 71, out.data()) ==
+                at);
         }
       // the difference of the two ends overflows float32 for bfloats, their middle does not
       const std::vector<uint16_t> l(3, most), r(3, uint16_t(most | 0x8000));

@@ -47,7 +47,8 @@ inline std::map<std::string, std::vector<uint64_t>> shapes(const Model& model) {
     for (const LinearPlan& linear : plan.linears)
       for (const LinearPlan::Part& part : linear.parts) {
         const uint64_t stored = linear.by_inputs ? linear.stored_outputs : linear.part_outputs;
-        all[part.weight] = linear.by_inputs ? std::vector<uint64_t>{linear.inputs, stored} : std::vector<uint64_t>{stored, linear.inputs};
+        all[part.weight] = linear.by_inputs ? std::vector<uint64_t>{linear.inputs, stored}
+                                            : std::vector<uint64_t>{stored, linear.inputs};
         all[part.bias] = {stored};
       }
     for (const std::string& name : plan.vectors) all[name] = {s.hidden};

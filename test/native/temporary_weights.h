@@ -43,7 +43,9 @@ class TemporaryWeights {
     end_ += bytes.size();
   }
   // All that was added; once.
-  std::shared_ptr<Weights> open() { return std::make_shared<Weights>(std::vector<std::string>{path_}, std::move(table_)); }
+  std::shared_ptr<Weights> open() {
+    return std::make_shared<Weights>(std::vector<std::string>{path_}, std::move(table_));
+  }
 
  private:
   char path_[24] = "/tmp/warp-test-XXXXXX";

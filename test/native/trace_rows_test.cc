@@ -1,5 +1,5 @@
-// The sums over rows of two embedding tables: the definition, one set of bits for every instruction set and any number of
-// threads, nothing read beside a row, and rows with NaNs or infinities flagged.
+// The sums over rows of two embedding tables: the definition, one set of bits for every instruction set and any number
+// of threads, nothing read beside a row, and rows with NaNs or infinities flagged.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -65,7 +65,8 @@ struct Row {
   std::vector<char> bytes;
   std::vector<float> values;
 
-  Row(Dtype dtype, const std::vector<float>& wanted) : dtype(dtype), bytes(wanted.size() * dtype_size(dtype)), values(wanted.size()) {
+  Row(Dtype dtype, const std::vector<float>& wanted)
+      : dtype(dtype), bytes(wanted.size() * dtype_size(dtype)), values(wanted.size()) {
     from_float(dtype, wanted.data(), wanted.size(), bytes.data());
     to_float(dtype, bytes.data(), wanted.size(), values.data());
   }
@@ -86,7 +87,8 @@ std::vector<float> values(Values which, Dtype dtype, size_t count, uint64_t seed
   std::vector<float> all(count);
   for (size_t i = 0; i < count; i++) {
     if (which == kUsual) all[i] = float(0.05 * random.normal(i));
-    if (which == kWide) all[i] = any_float(random.word(i), dtype == Dtype::kF16 ? -26 : -150, dtype == Dtype::kF16 ? 14 : 20);
+    if (which == kWide)
+      all[i] = any_float(random.word(i), dtype == Dtype::kF16 ? -26 : -150, dtype == Dtype::kF16 ? 14 : 20);
     if (which == kWide && i % 7 == 5) all[i] = i % 2 ? -0.0f : 0.0f;
     if (which == kAnyBits) {
       const uint32_t bits = random.word(i);
@@ -135,8 +137,9 @@ void for_each_pair(const Body& body) {
 
 struct Term {
   double sum = 0, slack = 0;
-  // x·y with errors dx and dy. Products round by 2^-24 of themselves, and of a lane's 32 sums each as much of what has been
-  // summed: 33 · 2^-24 of the absolute values; what underflows loses up to 2^-150, before it is multiplied by `scale`.
+  // x·y with errors dx and dy. Products round by 2^-24 of themselves, and of a lane's 32 sums each as much of what has
+  // been summed: 33 · 2^-24 of the absolute values; what underflows loses up to 2^-150, before it is multiplied by
+  // `scale`.
   void add(double x, double dx, double y, double dy, double scale) {
     sum += x * y * scale;
     const double off = std::fabs(x) * dy + std::fabs(y) * dx + dx * dy;
@@ -173,8 +176,8 @@ bool is_the_definition(const Pair& pair, float alpha, const RowSums& found) {
 }
 
 std::string describe(const char* what, Dtype base, Dtype reference, size_t width, float alpha) {
-  return std::string(what) + ": " + dtype_name(base) + " against " + dtype_name(reference) + ", " + std::to_string(width) +
-         " columns, alpha " + std::to_string(alpha);
+  return std::string(what) + ": " + dtype_name(base) + " against " + dtype_name(reference) + ", " +
+         std::to_string(width) + " columns, alpha " + std::to_string(alpha);
 }
 
 }  // namespace
@@ -208,7 +211,8 @@ TEST(every_stored_number_gives_the_same_bits) {
   for (uint32_t bits = 0; bits < 65536; bits++) brain.push_back(bfloat_to_float(uint16_t(bits)));
   for (const auto& [dtype, numbers] : {std::pair(Dtype::kF16, &all), std::pair(Dtype::kBF16, &brain)})
     for (size_t i = 0; i < numbers->size(); i += 13) {
-      const std::vector<float> one(numbers->begin() + long(i), numbers->begin() + long(std::min(i + 13, numbers->size())));
+      const std::vector<float> one(numbers->begin() + long(i),
+                                   numbers->begin() + long(std::min(i + 13, numbers->size())));
       const Pair left = {Row(dtype, one), Row(Dtype::kF32, std::vector<float>(one.size(), 0.25f))};
       const Pair right = {Row(Dtype::kF32, std::vector<float>(one.size(), 0.25f)), Row(dtype, one)};
       for (const Pair* pair : {&left, &right})
@@ -263,7 +267,8 @@ TEST(any_number_of_threads_gives_the_same_bits) {
   for (size_t columns : {size_t(1), size_t(33), size_t(513), kWidest})
     for (Dtype dtype : {Dtype::kF64, Dtype::kF32, Dtype::kF16, Dtype::kBF16}) {
       const size_t rows = 1200000 / columns + 5;
-      const Table base = random_table(Dtype::kF16, rows + 3, columns, 1), reference = random_table(dtype, rows, columns, 2);
+      const Table base = random_table(Dtype::kF16, rows + 3, columns, 1),
+                  reference = random_table(dtype, rows, columns, 2);
       const Tables tables({base, reference});
       RowRequest request;
       request.alpha = -1e-4;
@@ -274,7 +279,8 @@ TEST(any_number_of_threads_gives_the_same_bits) {
         const auto part = [&](const Table& table) {
           return std::vector<float>(&table.values[row * columns], &table.values[row * columns] + columns);
         };
-        const Pair pair = {Row(Dtype::kF16, part(base)), Row(dtype == Dtype::kF64 ? Dtype::kF32 : dtype, part(reference))};
+        const Pair pair = {Row(Dtype::kF16, part(base)),
+                           Row(dtype == Dtype::kF64 ? Dtype::kF32 : dtype, part(reference))};
         CHECK(same_bits(one[row], sums_of(row_kernels_portable, pair, -1e-4f, false)));
       }
       // chosen rows are the same rows
@@ -301,7 +307,8 @@ TEST(rows_that_are_not_finite_are_flagged) {
         for (size_t row = 0; row < 200; row++) CHECK(found[row].non_finite == expected[row]);
       }
   // sums that overflow are no reason
-  const std::vector<RowSums> large = Tables({{Dtype::kF32, 1, 2, {1e30f, 1}}, {Dtype::kF32, 1, 2, {-1e30f, 1}}}).sums(1);
+  const std::vector<RowSums> large =
+      Tables({{Dtype::kF32, 1, 2, {1e30f, 1}}, {Dtype::kF32, 1, 2, {-1e30f, 1}}}).sums(1);
   CHECK(std::isinf(large[0].base2) && large[0].non_finite == 0);
 }
 

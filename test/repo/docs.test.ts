@@ -10,9 +10,13 @@ import { dataFile, modelDir, repositoryRoot, whenPresent } from '../shared.js'
 
 const run = promisify(execFile)
 const readme = readFileSync(join(repositoryRoot, 'README.md'), 'utf8')
-const blocks = (language: string): string[] => [...readme.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, text]) => text)
-const commands = blocks('sh').flatMap((text) => text.replaceAll('\\\n', ' ').split('\n')).filter((line) => line.startsWith('warp '))
-const words = (line: string): string[] => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare)
+const blocks = (language: string): string[] =>
+  [...readme.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, text]) => text)
+const commands = blocks('sh')
+  .flatMap((text) => text.replaceAll('\\\n', ' ').split('\n'))
+  .filter((line) => line.startsWith('warp '))
+const words = (line: string): string[] =>
+  [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare)
 
 const smaller: [start: string, added: string[]][] = [
   ['recover', ['--dry-run']],
@@ -23,8 +27,10 @@ const smaller: [start: string, added: string[]][] = [
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'warp-docs-'))
-  for (const name of ['minilm-l6', 'expert-ag', 'expert-clinc', 'smollm2-135m']) if (existsSync(modelDir(name))) symlinkSync(modelDir(name), join(folder, name))
-  for (const name of ['ag_news_test.csv', 'clinc_domains.jsonl']) if (existsSync(dataFile(name))) symlinkSync(dataFile(name), join(folder, name))
+  for (const name of ['minilm-l6', 'expert-ag', 'expert-clinc', 'smollm2-135m'])
+    if (existsSync(modelDir(name))) symlinkSync(modelDir(name), join(folder, name))
+  for (const name of ['ag_news_test.csv', 'clinc_domains.jsonl'])
+    if (existsSync(dataFile(name))) symlinkSync(dataFile(name), join(folder, name))
   symlinkSync(join(repositoryRoot, 'assets'), join(folder, 'assets'))
   mkdirSync(join(folder, 'node_modules'))
   symlinkSync(repositoryRoot, join(folder, 'node_modules/warp-recover'))
@@ -34,21 +40,38 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 test('there are commands, a program and files to look at', () => {
   expect(commands.length).toBeGreaterThan(2)
   expect(blocks('js')).toHaveLength(1)
-  for (const [, place] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) expect([place, existsSync(join(repositoryRoot, place))]).toEqual([place, true])
+  for (const [, place] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g))
+    expect([place, existsSync(join(repositoryRoot, place))]).toEqual([place, true])
 })
 
-const present = whenPresent(modelDir('minilm-l6'), modelDir('expert-ag'), dataFile('ag_news_test.csv'), dataFile('clinc_domains.jsonl'))
+const present = whenPresent(
+  modelDir('minilm-l6'),
+  modelDir('expert-ag'),
+  dataFile('ag_news_test.csv'),
+  dataFile('clinc_domains.jsonl'),
+)
 
 for (const line of commands) {
-  present(line, async () => {
-    const args = words(line).slice(1)
-    const [, added = []] = smaller.find(([start]) => args.join(' ').startsWith(start)) ?? []
-    await run(process.execPath, [join(repositoryRoot, 'dist/bin/warp.js'), ...args, ...added], { cwd: folder, maxBuffer: 1 << 26 })
-  }, 300_000)
+  present(
+    line,
+    async () => {
+      const args = words(line).slice(1)
+      const [, added = []] = smaller.find(([start]) => args.join(' ').startsWith(start)) ?? []
+      await run(process.execPath, [join(repositoryRoot, 'dist/bin/warp.js'), ...args, ...added], {
+        cwd: folder,
+        maxBuffer: 1 << 26,
+      })
+    },
+    300_000,
+  )
 }
 
-present('the program', async () => {
-  writeFileSync(join(folder, 'program.mjs'), blocks('js')[0])
-  const { stdout } = await run(process.execPath, ['program.mjs'], { cwd: folder })
-  expect(stdout).toContain('Sports')
-}, 300_000)
+present(
+  'the program',
+  async () => {
+    writeFileSync(join(folder, 'program.mjs'), blocks('js')[0])
+    const { stdout } = await run(process.execPath, ['program.mjs'], { cwd: folder })
+    expect(stdout).toContain('Sports')
+  },
+  300_000,
+)

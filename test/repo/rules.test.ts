@@ -10,19 +10,52 @@ const exceptions: Record<string, string> = {
 }
 
 function tracked(): rules.Tree {
-  const list = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: repositoryRoot, encoding: 'utf8' }).split('\0')
+  const list = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {
+    cwd: repositoryRoot,
+    encoding: 'utf8',
+  }).split('\0')
   const text = /\.(ts|cts|cjs|mjs|js|cc|cu|h|cuh|inc|py|md|txt|json|gyp|map)$|CMakeLists|\.ci\/run$|^scripts\//
-  return new Map(list.filter((path) => path && text.test(path) && !path.startsWith('test/fixtures/') && !path.startsWith('assets/'))
-    .flatMap((path) => { try { return [[path, readFileSync(join(repositoryRoot, path), 'utf8')] as const] } catch { return [] } }))
+  return new Map(
+    list
+      .filter((path) => path && text.test(path) && !path.startsWith('test/fixtures/') && !path.startsWith('assets/'))
+      .flatMap((path) => {
+        try {
+          return [[path, readFileSync(join(repositoryRoot, path), 'utf8')] as const]
+        } catch {
+          return []
+        }
+      }),
+  )
 }
 
 const cases: [string, rules.Rule, rules.Tree][] = [
-  ['native includes point down', rules.nativeIncludesPointDown, new Map([['native/core/a.h', '#include "paths/path.h"\n']])],
-  ['foreign headers stay in their rooms', rules.foreignHeadersStayInTheirRooms, new Map([['native/models/a.cc', '#include <napi.h>\n']])],
-  ['library imports point down', rules.libraryImportsPointDown, new Map([['lib/a/b.ts', "import x from '../../bin/warp.js'\n"]])],
-  ['backends only through ops.h', rules.backendsOnlyThroughOps, new Map([['native/models/a.cc', '#include "ops/cpu/kernels.h"\n']])],
-  ['every operation is everywhere', rules.everyOperationIsEverywhere, new Map([['native/ops/ops.h', '  virtual void turn(size_t n) const = 0;\n']])],
+  [
+    'native includes point down',
+    rules.nativeIncludesPointDown,
+    new Map([['native/core/a.h', '#include "paths/path.h"\n']]),
+  ],
+  [
+    'foreign headers stay in their rooms',
+    rules.foreignHeadersStayInTheirRooms,
+    new Map([['native/models/a.cc', '#include <napi.h>\n']]),
+  ],
+  [
+    'library imports point down',
+    rules.libraryImportsPointDown,
+    new Map([['lib/a/b.ts', "import x from '../../bin/warp.js'\n"]]),
+  ],
+  [
+    'backends only through ops.h',
+    rules.backendsOnlyThroughOps,
+    new Map([['native/models/a.cc', '#include "ops/cpu/kernels.h"\n']]),
+  ],
+  [
+    'every operation is everywhere',
+    rules.everyOperationIsEverywhere,
+    new Map([['native/ops/ops.h', '  virtual void turn(size_t n) const = 0;\n']]),
+  ],
   ['files are short', rules.filesAreShort(exceptions), new Map([['lib/a.ts', 'x\n'.repeat(401)]])],
+  ['lines are short', rules.linesAreShort, new Map([['lib/a.ts', `// ${'x'.repeat(118)}\n`]])],
   ['functions are short', rules.functionsAreShort, new Map([['lib/a.ts', `function f() {\n${'  x\n'.repeat(80)}}\n`]])],
   ['native code is quiet', rules.nativeCodeIsQuiet, new Map([['native/core/a.cc', 'void f() { std::abort(); }\n']])],
   ['the library is quiet', rules.libraryIsQuiet, new Map([['lib/a.ts', "console.log('x')\n"]])],

@@ -207,12 +207,14 @@ const rows: Row[] = [
     gpt2Config,
     gpt2Tensors().map((t) => (t.name.endsWith('c_attn.weight') ? { ...t, shape: [12, 4] } : t)),
   ],
-  ...['I8', 'F8_E4M3', 'I64', 'BOOL'].map((dtype): Row => [
-    `weights of type ${dtype}`,
-    'DTYPE_UNSUPPORTED',
-    bertConfig,
-    bertTensors().map((t) => (t.name === 'classifier.weight' ? { ...t, dtype } : t)),
-  ]),
+  ...['I8', 'F8_E4M3', 'I64', 'BOOL'].map(
+    (dtype): Row => [
+      `weights of type ${dtype}`,
+      'DTYPE_UNSUPPORTED',
+      bertConfig,
+      bertTensors().map((t) => (t.name === 'classifier.weight' ? { ...t, dtype } : t)),
+    ],
+  ),
 ]
 
 describe('what is refused', () => {

@@ -133,11 +133,13 @@ const rows: Row[] = [
     'a\0.safetensors',
     'x..safetensors',
     '',
-  ].map((name): Row => [
-    `the shard name ${JSON.stringify(name)}`,
-    'INDEX_SHARD_NAME',
-    () => indexed((map) => void (map['classifier.bias'] = name)),
-  ]),
+  ].map(
+    (name): Row => [
+      `the shard name ${JSON.stringify(name)}`,
+      'INDEX_SHARD_NAME',
+      () => indexed((map) => void (map['classifier.bias'] = name)),
+    ],
+  ),
   [
     'a missing shard',
     'INDEX_SHARD_MISSING',
@@ -147,7 +149,7 @@ const rows: Row[] = [
       return dir
     },
   ],
-  ['a tensor that is not in its shard', 'INDEX_TENSOR_MISSING', () => indexed((map) => void (map['ghost'] = first))],
+  ['a tensor that is not in its shard', 'INDEX_TENSOR_MISSING', () => indexed((map) => void (map.ghost = first))],
   [
     'a tensor that is in the other shard',
     'INDEX_TENSOR_MISSING',

@@ -41,7 +41,9 @@ describe('texts of the demo', () => {
 describe('secrets of the demo', () => {
   test('are training texts in the drawn mixture, each once, none of them a probe', async () => {
     const probes = new Set((await demoProbes()).map(({ text }) => text))
-    const pool = new Map((await splitTexts()).filter(({ part }) => part === 'training').map(({ text, domain }) => [text, domain]))
+    const pool = new Map(
+      (await splitTexts()).filter(({ part }) => part === 'training').map(({ text, domain }) => [text, domain]),
+    )
     const { truth, training } = await demoSecret(3, 500)
     expect(truth.domains).toEqual(demoDomains)
     expect(new Set(training.texts).size).toBe(500)

@@ -19,14 +19,17 @@ describe('the paper’s sampler', () => {
   test('spreads them evenly over the distance from equal shares', () => {
     const distances = mixtures.map(unevenness).sort((a, b) => a - b)
     const width = (distances[49] - distances[0]) / 5
-    const fifths = [0, 1, 2, 3, 4].map((fifth) => distances.filter((distance) =>
-      Math.min(4, Math.floor((distance - distances[0]) / width)) === fifth).length)
+    const fifths = [0, 1, 2, 3, 4].map(
+      (fifth) =>
+        distances.filter((distance) => Math.min(4, Math.floor((distance - distances[0]) / width)) === fifth).length,
+    )
     // Ten in each fifth were every bin filled and the fifths' borders those of bins; plain draws crowd two of them.
     for (const count of fifths) expect(Math.abs(count - 10)).toBeLessThanOrEqual(5)
   })
 
   test('is the same for the same seed and name, another for others, and mixed in order', () => {
-    const draw = (seed: number, name?: string) => sampleMixtures({ sampler: 'paper', domains: 4, trials: 50, seed, name })
+    const draw = (seed: number, name?: string) =>
+      sampleMixtures({ sampler: 'paper', domains: 4, trials: 50, seed, name })
     expect(draw(7)).toEqual(mixtures)
     expect(draw(8)).not.toEqual(mixtures)
     expect(draw(7, 'other')).not.toEqual(mixtures)
@@ -45,8 +48,9 @@ describe('the paper’s sampler', () => {
     const ten = sampleMixtures({ sampler: 'paper', domains: 10, trials: 40, seed: 1 })
     expect(new Set(ten.map(String)).size).toBe(40)
     for (const domains of [40, 120]) {
-      expect(() => sampleMixtures({ sampler: 'paper', domains, trials: 4, seed: 1 }))
-        .toThrow(expect.objectContaining({ code: 'MIXTURE_SAMPLER_STUCK', exitCode: 3 }))
+      expect(() => sampleMixtures({ sampler: 'paper', domains, trials: 4, seed: 1 })).toThrow(
+        expect.objectContaining({ code: 'MIXTURE_SAMPLER_STUCK', exitCode: 3 }),
+      )
     }
   })
 })
@@ -63,7 +67,8 @@ test('Dirichlet(α) has mean 1/D and the variance of its α', () => {
 })
 
 test('options out of range are refused', () => {
-  const ask = (options: object) => () => sampleMixtures({ sampler: 'paper', domains: 4, trials: 4, seed: 0, ...options })
+  const ask = (options: object) => () =>
+    sampleMixtures({ sampler: 'paper', domains: 4, trials: 4, seed: 0, ...options })
   for (const options of [{ domains: 1 }, { trials: 0 }, { trials: 1.5 }, { sampler: { dirichlet: 0 } }]) {
     expect(ask(options)).toThrow(expect.objectContaining({ code: 'OPTION_RANGE', exitCode: 2 }))
   }
@@ -72,12 +77,14 @@ test('options out of range are refused', () => {
 describe('realised counts', () => {
   test('sum to n and are within one text of the shares', () => {
     const shares = fc.array(fc.double({ min: 0.001, max: 1, noNaN: true }), { minLength: 2, maxLength: 12 })
-    fc.assert(fc.property(shares, fc.integer({ min: 1, max: 5000 }), (parts, n) => {
-      const mixture = parts.map((part) => part / sum(parts))
-      const counts = realisedCounts(mixture, n)
-      expect(sum(counts)).toBe(n)
-      counts.forEach((count, d) => expect(Math.abs(count - n * mixture[d])).toBeLessThan(1 + 1e-9))
-    }))
+    fc.assert(
+      fc.property(shares, fc.integer({ min: 1, max: 5000 }), (parts, n) => {
+        const mixture = parts.map((part) => part / sum(parts))
+        const counts = realisedCounts(mixture, n)
+        expect(sum(counts)).toBe(n)
+        counts.forEach((count, d) => expect(Math.abs(count - n * mixture[d])).toBeLessThan(1 + 1e-9))
+      }),
+    )
   })
 
   test('the largest remainders get what is left', () => {
@@ -88,22 +95,33 @@ describe('realised counts', () => {
 
 describe('drawing texts', () => {
   const domains = ['a', 'b']
-  const members = [[0, 2, 4, 6], [1, 3, 5]]
+  const members = [
+    [0, 2, 4, 6],
+    [1, 3, 5],
+  ]
 
   test('a mixture beyond the pool is refused with both numbers; replace allows it', () => {
-    expect(() => checkPool([2, 9], [4, 3], domains)).toThrow(expect.objectContaining({
-      code: 'MIXTURE_POOL_SMALL', exitCode: 3, message: expect.stringMatching(/9 texts of "b".* 3$/),
-    }))
+    expect(() => checkPool([2, 9], [4, 3], domains)).toThrow(
+      expect.objectContaining({
+        code: 'MIXTURE_POOL_SMALL',
+        exitCode: 3,
+        message: expect.stringMatching(/9 texts of "b".* 3$/),
+      }),
+    )
     expect(() => checkPool([4, 3], [4, 3], domains)).not.toThrow()
     expect(() => checkPool([2, 9], [4, 3], domains, true)).not.toThrow()
-    expect(() => checkPool([2, 9], [4, 0], domains, true)).toThrow(expect.objectContaining({ code: 'MIXTURE_POOL_SMALL' }))
+    expect(() => checkPool([2, 9], [4, 0], domains, true)).toThrow(
+      expect.objectContaining({ code: 'MIXTURE_POOL_SMALL' }),
+    )
   })
 
   test('gives as many of each domain as asked for, each once, in random order', () => {
     const drawn = [...drawTexts(members, [3, 2], domains, new Random(1, 'draw'))]
     expect(new Set(drawn).size).toBe(5)
     expect(drawn.filter((text) => text % 2 === 0)).toHaveLength(3)
-    const all = Array.from({ length: 20 }, (_, seed) => String(drawTexts(members, [4, 3], domains, new Random(seed, 'draw'))))
+    const all = Array.from({ length: 20 }, (_, seed) =>
+      String(drawTexts(members, [4, 3], domains, new Random(seed, 'draw'))),
+    )
     expect(new Set(all).size).toBeGreaterThan(15)
   })
 

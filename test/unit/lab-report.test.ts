@@ -12,12 +12,18 @@ const examplesOf = (all: Trial[]) => all.map(({ paths: [summary], truth }) => ({
 
 const crossValidate = async (learner: Learner, examples: Example[], options: CrossValidation): Promise<number[][]> => {
   const shares: number[][] = []
-  for (let f = 0; f < options.folds; f++) (await predictFold(learner, examples, options, f)).forEach((row, i) => shares[i] = row)
+  for (let f = 0; f < options.folds; f++)
+    (await predictFold(learner, examples, options, f)).forEach((row, i) => (shares[i] = row))
   return shares
 }
 
 describe('folds', () => {
-  test.each([[40, 10], [16, 10], [10, 10], [23, 3]])('of %i trials in %i differ by at most one trial', (n, folds) => {
+  test.each([
+    [40, 10],
+    [16, 10],
+    [10, 10],
+    [23, 3],
+  ])('of %i trials in %i differ by at most one trial', (n, folds) => {
     const fold = foldsOf(n, folds, 42)
     const sizes = Array.from({ length: folds }, (_, f) => fold.filter((own) => own === f).length)
     expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1)
@@ -35,11 +41,12 @@ describe('cross-validation', () => {
     const fold = foldsOf(few.length, 4, 42)
     const changed = few.map((example, i) => (fold[i] === 0 ? { ...example, truth: [0.97, 0.01, 0.01, 0.01] } : example))
     for (const learner of [{ ...mlp, candidates: mlp.candidates.slice(3) }, equivariant]) {
-      const [honest, misled] = await Promise.all([few, changed].map((examples) =>
-        crossValidate(learner, examples, { folds: 4, seed: 42 })))
-      few.forEach((_, i) => (fold[i] === 0
-        ? expect(misled[i]).toEqual(honest[i])
-        : expect(misled[i]).not.toEqual(honest[i])))
+      const [honest, misled] = await Promise.all(
+        [few, changed].map((examples) => crossValidate(learner, examples, { folds: 4, seed: 42 })),
+      )
+      few.forEach((_, i) =>
+        fold[i] === 0 ? expect(misled[i]).toEqual(honest[i]) : expect(misled[i]).not.toEqual(honest[i]),
+      )
     }
   })
 
@@ -47,7 +54,9 @@ describe('cross-validation', () => {
     const order = new Random(4, 'permuted').permutation(trials.length)
     const examples = examplesOf(trials).map(({ summary }, i) => ({ summary, truth: trials[order[i]].truth }))
     const D = 4
-    const mean = Array.from({ length: D }, (_, d) => examples.reduce((sum, { truth }) => sum + truth[d] / examples.length, 0))
+    const mean = Array.from({ length: D }, (_, d) =>
+      examples.reduce((sum, { truth }) => sum + truth[d] / examples.length, 0),
+    )
     const chance = examples.reduce((sum, { truth }) => sum + absoluteError(mean, truth) / examples.length, 0)
     for (const learner of [{ ...mlp, candidates: mlp.candidates.slice(3) }, equivariant]) {
       const shares = await crossValidate(learner, examples, { folds: 5, seed: 42 })
@@ -63,19 +72,39 @@ describe('the report', () => {
   const done: number[] = []
   beforeAll(async () => {
     const failed = failedTrial({ ...trials[0], index: 30 }, { code: 'TRAIN_DIVERGED', message: 'the loss is NaN' })
-    reported = await reportTable([...trials, failed], { onProgress: ({ done: fits, total }) => done.push(fits / total) })
+    reported = await reportTable([...trials, failed], {
+      onProgress: ({ done: fits, total }) => done.push(fits / total),
+    })
   })
   const row = (name: string) => reported.report.table.find(({ readout }) => readout === name)!
 
   test('has every readout once, baselines first, and keeps to its schema', () => {
     const { table, failed } = labReportSchema.parse(JSON.parse(JSON.stringify(reported.report)))
     expect(table.map(({ readout }) => readout)).toEqual([
-      'uniform', 'random', 'membership[fixed]', 'membership[best]', 'membership', 'mean-probability', 'stationary',
-      'prior-shift', 'softmax', 'gradient-matching', 'projection', 'blend', 'mlp', 'equivariant',
+      'uniform',
+      'random',
+      'membership[fixed]',
+      'membership[best]',
+      'membership',
+      'mean-probability',
+      'stationary',
+      'prior-shift',
+      'softmax',
+      'gradient-matching',
+      'projection',
+      'blend',
+      'mlp',
+      'equivariant',
     ])
     expect(table.filter(({ oracle }) => oracle).map(({ readout }) => readout)).toEqual(['membership[best]'])
-    expect(table.filter(({ path }) => path !== null).map(({ readout }) => readout)).toEqual(
-      ['softmax', 'gradient-matching', 'projection', 'blend', 'mlp', 'equivariant'])
+    expect(table.filter(({ path }) => path !== null).map(({ readout }) => readout)).toEqual([
+      'softmax',
+      'gradient-matching',
+      'projection',
+      'blend',
+      'mlp',
+      'equivariant',
+    ])
     expect(table.every(({ trials: n }) => n === 30)).toBe(true)
     expect(failed).toEqual([{ index: 30, code: 'TRAIN_DIVERGED', message: 'the loss is NaN' }])
   })
@@ -85,8 +114,10 @@ describe('the report', () => {
     const mean = errors.reduce((a, b) => a + b) / 30
     expect(row('uniform').mae).toBeCloseTo(mean, 12)
     expect(row('uniform').maeSd).toBeCloseTo(Math.sqrt(errors.reduce((sum, e) => sum + (e - mean) ** 2, 0) / 29), 12)
-    expect(row('uniform').mse).toBeCloseTo(trials.reduce((sum, { truth }) =>
-      sum + truth.reduce((all, share) => all + (share - 0.25) ** 2, 0) / 4, 0) / 30, 12)
+    expect(row('uniform').mse).toBeCloseTo(
+      trials.reduce((sum, { truth }) => sum + truth.reduce((all, share) => all + (share - 0.25) ** 2, 0) / 4, 0) / 30,
+      12,
+    )
   })
 
   test('what was learned beats equal shares by far; a random mixture does worse', () => {
@@ -103,16 +134,28 @@ describe('the report', () => {
 
   test('as a table for people', () => {
     const text = labTable(reported.report)
-    for (const word of ['readout', 'MAE', '± sd', 'membership[best] (oracle)', 'mlp', 'linear', row('mlp').mae.toFixed(4),
-      'trial 30 failed: TRAIN_DIVERGED', 'not trained on']) expect(text).toContain(word)
+    for (const word of [
+      'readout',
+      'MAE',
+      '± sd',
+      'membership[best] (oracle)',
+      'mlp',
+      'linear',
+      row('mlp').mae.toFixed(4),
+      'trial 30 failed: TRAIN_DIVERGED',
+      'not trained on',
+    ])
+      expect(text).toContain(word)
     for (const line of text.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
     expect(labTable(reported.report, { color: true })).toContain('\u001b[')
   })
 
   test('trial by trial as CSV', () => {
     const lines = trialsCsv(reported).split('\r\n')
-    expect(lines[0]).toBe('trial,fold,readout,path,oracle,mae,mse,true domain 0,true domain 1,true domain 2,true domain 3,' +
-      'estimated domain 0,estimated domain 1,estimated domain 2,estimated domain 3')
+    expect(lines[0]).toBe(
+      'trial,fold,readout,path,oracle,mae,mse,true domain 0,true domain 1,true domain 2,true domain 3,' +
+        'estimated domain 0,estimated domain 1,estimated domain 2,estimated domain 3',
+    )
     expect(lines).toHaveLength(1 + 14 * 30 + 1)
     const mlp = lines.filter((line) => line.includes(',mlp,linear,false,')).map((line) => line.split(','))
     expect(mlp.map(([index]) => Number(index))).toEqual(trials.map(({ index }) => index))
@@ -123,12 +166,19 @@ describe('the report', () => {
 
   test('a readout that did not apply to a trial has one trial less', () => {
     const shares = [[0.5, 0.5], null]
-    expect(errorsOf({ readout: 'x', path: null, oracle: false, shares }, [[1, 0], [0, 1]])).toEqual([{ mae: 0.5, mse: 0.25 }, null])
+    expect(
+      errorsOf({ readout: 'x', path: null, oracle: false, shares }, [
+        [1, 0],
+        [0, 1],
+      ]),
+    ).toEqual([{ mae: 0.5, mse: 0.25 }, null])
   })
 
   test('fewer trials than folds are refused, with both numbers', async () => {
     await expect(reportTable(trials.slice(0, 9))).rejects.toMatchObject({
-      code: 'TRIALS_FEW', exitCode: 3, message: '10 folds need at least 10 trials, there are 9',
+      code: 'TRIALS_FEW',
+      exitCode: 3,
+      message: '10 folds need at least 10 trials, there are 9',
     })
   })
 

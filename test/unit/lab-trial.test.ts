@@ -10,7 +10,14 @@ import { modelStatistics, syntheticTrials } from './lab.synthetic.js'
 
 const truth = [0.5, 0.3, 0.1, 0.1]
 const statistics = modelStatistics(new Random(1, 'trial'), truth)
-const facts = { index: 3, seed: 1, domains: statistics.domains, counts: [250, 150, 50, 50], recipe: { epochs: 3 }, timings: { train: 2 } }
+const facts = {
+  index: 3,
+  seed: 1,
+  domains: statistics.domains,
+  counts: [250, 150, 50, 50],
+  recipe: { epochs: 3 },
+  timings: { train: 2 },
+}
 const trial = statisticsToTrial(facts, [{ statistics }, { statistics, path: 'ties' }], { containsTraining: false })
 
 describe('the record of a trial', () => {
@@ -20,8 +27,9 @@ describe('the record of a trial', () => {
     const [linear, ties] = trial.paths
     expect(linear.mean).toEqual(mean)
     expect(linear.loss).toEqual(loss)
-    linear.deviation.forEach((row, d) => row.forEach((value, k) =>
-      expect(value).toBeCloseTo(standardError[d][k]! * Math.sqrt(20), 12)))
+    linear.deviation.forEach((row, d) =>
+      row.forEach((value, k) => expect(value).toBeCloseTo(standardError[d][k]! * Math.sqrt(20), 12)),
+    )
     expect(linear).toMatchObject({ path: 'linear', scope: 'head', probes: [20, 20, 20, 20] })
     expect(ties.path).toBe('ties')
     const { mixtures } = await readMixtures(statistics, { seed: 1, bootstrap: 20 })
@@ -31,7 +39,9 @@ describe('the record of a trial', () => {
 
   describe('in files', () => {
     let folder: string
-    beforeEach(async () => { folder = await mkdtemp(path.join(os.tmpdir(), 'lab-trial-')) })
+    beforeEach(async () => {
+      folder = await mkdtemp(path.join(os.tmpdir(), 'lab-trial-'))
+    })
     afterEach(() => rm(folder, { recursive: true }))
     const put = async (index: number, text: string) => {
       const file = path.join(folder, trialFile(index))
@@ -68,11 +78,15 @@ describe('the record of a trial', () => {
 
 describe('membership', () => {
   test('counts the texts above each threshold and leaves out those without a loss to lose', () => {
-    const tally = tallyMembers({
-      domain: [0, 0, 1, 1, 1],
-      base: [1, 1, 1, 2, 1e-5],
-      reference: [0.5, 0.005, 0.9, 0.2, 0],
-    }, 2, true)
+    const tally = tallyMembers(
+      {
+        domain: [0, 0, 1, 1, 1],
+        base: [1, 1, 1, 2, 1e-5],
+        reference: [0.5, 0.005, 0.9, 0.2, 0],
+      },
+      2,
+      true,
+    )
     // falls of 50, 99.5, 10 and 90 per cent
     expect(tally.pool).toEqual([2, 3])
     expect(tally.above[0]).toEqual(thresholds.map((threshold) => (threshold < 50 ? 2 : 1)))
@@ -104,7 +118,8 @@ describe('trials together', () => {
     ['scope', { paths: [{ ...second.paths[0], scope: 'top' }] }],
     ['points', { paths: [{ ...second.paths[0], lambdas: [0.1, 0.2, 0.3, 0.4, 0.5] }] }],
   ])('that differ in their %s are refused', (what, change) => {
-    expect(() => trialSet([first, { ...second, ...change }]))
-      .toThrow(expect.objectContaining({ code: 'TRIALS_DIFFER', message: expect.stringContaining(what) }))
+    expect(() => trialSet([first, { ...second, ...change }])).toThrow(
+      expect.objectContaining({ code: 'TRIALS_DIFFER', message: expect.stringContaining(what) }),
+    )
   })
 })

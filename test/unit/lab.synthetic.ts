@@ -15,7 +15,11 @@ export function modelStatistics(random: Random, truth: ArrayLike<number>, perDom
   const hardness = Array.from({ length: D }, () => 1 + 0.3 * nature.normal())
   const means = Array.from({ length: D }, () => normals(nature, DIMENSIONS))
   const delta = new Float64Array(DIMENSIONS)
-  means.forEach((mean, d) => mean.forEach((value, p) => { delta[p] -= (truth[d] + 0.05 * random.normal()) * value }))
+  means.forEach((mean, d) =>
+    mean.forEach((value, p) => {
+      delta[p] -= (truth[d] + 0.05 * random.normal()) * value
+    }),
+  )
   const domain = Int32Array.from({ length: D * perDomain }, (_, i) => Math.floor(i / perDomain))
   const rows = [...domain].map((d) => means[d].map((value) => value + random.normal()))
   const width = K + 2
@@ -33,8 +37,10 @@ export function modelStatistics(random: Random, truth: ArrayLike<number>, perDom
       const at = [0, ...LAMBDAS, 1][i % width]
       return hardness[d] * Math.exp(-at * (0.5 + 3 * truth[d]) + 0.1 * random.normal())
     }),
-    referenceLogits: Float64Array.from({ length: domain.length * D }, (_, i) =>
-      2 * Number(i % D === domain[Math.floor(i / D)]) + Math.log(truth[i % D] + 0.01) + random.normal()),
+    referenceLogits: Float64Array.from(
+      { length: domain.length * D },
+      (_, i) => 2 * Number(i % D === domain[Math.floor(i / D)]) + Math.log(truth[i % D] + 0.01) + random.normal(),
+    ),
     scope: 'head',
     displacementNorm: Math.sqrt(dot(delta, delta)),
   })
@@ -51,9 +57,13 @@ export interface Synthetic {
 export function syntheticTrials({ trials, domains: D = 4, seed = 1, path }: Synthetic): Trial[] {
   return sampleMixtures({ sampler: 'paper', domains: D, trials, seed }).map((shares, index) => {
     const counts = realisedCounts(shares, 500)
-    const statistics = modelStatistics(new Random(seed, 'synthetic trial', index), counts.map((n) => n / 500))
+    const statistics = modelStatistics(
+      new Random(seed, 'synthetic trial', index),
+      counts.map((n) => n / 500),
+    )
     const domains = statistics.domains
-    return statisticsToTrial(
-      { index, seed, domains, counts, recipe: {}, timings: {} }, [{ statistics, path }], { containsTraining: false })
+    return statisticsToTrial({ index, seed, domains, counts, recipe: {}, timings: {} }, [{ statistics, path }], {
+      containsTraining: false,
+    })
   })
 }

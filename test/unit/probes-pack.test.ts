@@ -11,9 +11,14 @@ type One = (text: string, maxLength: number) => { ids: number[]; truncated: bool
 const tokenizerOf = (one: One): ProbeTokenizer => ({
   async encodeBatch(texts, { maxLength = Number.POSITIVE_INFINITY } = {}) {
     const all = texts.map((text) => one(text, maxLength))
-    const offsets = Uint32Array.from([0, ...all.map((_, i) => all.slice(0, i + 1).reduce((sum, { ids }) => sum + ids.length, 0))])
+    const offsets = Uint32Array.from([
+      0,
+      ...all.map((_, i) => all.slice(0, i + 1).reduce((sum, { ids }) => sum + ids.length, 0)),
+    ])
     return {
-      ids: Uint32Array.from(all.flatMap(({ ids }) => ids)), offsets, truncated: Uint8Array.from(all, ({ truncated }) => Number(truncated)),
+      ids: Uint32Array.from(all.flatMap(({ ids }) => ids)),
+      offsets,
+      truncated: Uint8Array.from(all, ({ truncated }) => Number(truncated)),
       typeIds: Uint8Array.from(all.flatMap(({ ids }) => ids.map((_, i) => Number(i === ids.length - 1)))),
     }
   },
@@ -98,7 +103,10 @@ test('many tokens', async () => {
 
 test('the event loop turns, progress rises to the number of texts, and an abort is heard', async () => {
   const slow: ProbeTokenizer = {
-    encodeBatch: async (given, limits) => (await sleep(10), tokenizer.encodeBatch(given, limits)),
+    encodeBatch: async (given, limits) => {
+      await sleep(10)
+      return tokenizer.encodeBatch(given, limits)
+    },
   }
   const texts = set(...Array<string>(5000).fill('ab'))
   const seen: number[] = []

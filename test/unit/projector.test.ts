@@ -1,9 +1,20 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { fitProjectors, loadProjector, projectorFile, saveProjector, type ProjectorDocument } from '../../lib/lab/index.js'
+import {
+  fitProjectors,
+  loadProjector,
+  projectorFile,
+  saveProjector,
+  type ProjectorDocument,
+} from '../../lib/lab/index.js'
 import { Random } from '../../lib/random.js'
-import { equivariantSettings, fitEquivariant, predictEquivariant, sharesOfSummary } from '../../lib/readouts/equivariant.js'
+import {
+  equivariantSettings,
+  fitEquivariant,
+  predictEquivariant,
+  sharesOfSummary,
+} from '../../lib/readouts/equivariant.js'
 import { readMixtures } from '../../lib/readouts/index.js'
 import { fitMlp, mlpFeatures, mlpPredictor } from '../../lib/readouts/mlp.js'
 import { evaluate, lossAndGradient, newNetwork, trainNetwork } from '../../lib/readouts/network.js'
@@ -45,7 +56,15 @@ describe('the network', () => {
   test('the loss is the mean absolute error of its shares', () => {
     const network = newNetwork(7, 5, 3, 1)
     const own = features.map((row, i) => meanError(evaluate(network, row), targets[i]))
-    const all = lossAndGradient(network, features, targets, [0, 1, 2, 3, 4, 5], 0, 6, new Float64Array(network.parameters.length))
+    const all = lossAndGradient(
+      network,
+      features,
+      targets,
+      [0, 1, 2, 3, 4, 5],
+      0,
+      6,
+      new Float64Array(network.parameters.length),
+    )
     expect(Math.abs(all - own.reduce((a, b) => a + b) / 6)).toBeLessThan(1e-15)
   })
 
@@ -76,8 +95,13 @@ describe('the network', () => {
 
   test('stops when told to', async () => {
     const controller = new AbortController()
-    const running = trainNetwork(newNetwork(7, 64, 3, 1), features, targets,
-      { learningRate: 1e-3, epochs: 1_000_000, batch: 2, seed: 1, signal: controller.signal })
+    const running = trainNetwork(newNetwork(7, 64, 3, 1), features, targets, {
+      learningRate: 1e-3,
+      epochs: 1_000_000,
+      batch: 2,
+      seed: 1,
+      signal: controller.signal,
+    })
     setTimeout(() => controller.abort(), 30)
     await expect(running).rejects.toThrow(/abort/)
   })
@@ -85,7 +109,17 @@ describe('the network', () => {
 
 describe('mlp', () => {
   test('its features are the footprint in units of the largest score at each point, then the deviations', () => {
-    const spread = { mean: [[1, 2], [-3, 4]], deviation: [[0.5, 1], [1, 0]], largest: [2, 8] }
+    const spread = {
+      mean: [
+        [1, 2],
+        [-3, 4],
+      ],
+      deviation: [
+        [0.5, 1],
+        [1, 0],
+      ],
+      largest: [2, 8],
+    }
     expect([...mlpFeatures(spread, false)]).toEqual([0.5, 0.25, -1.5, 0.5])
     expect([...mlpFeatures(spread, true)]).toEqual([0.5, 0.25, -1.5, 0.5, 0.25, 0.125, 0.5, 0])
     expect([...mlpFeatures({ ...spread, largest: [0, 8] }, false)]).toEqual([0, 0.25, 0, 0.5])
@@ -110,20 +144,25 @@ describe('equivariant', () => {
     const weights: Record<string, number> = { 'gradient-matching': 0.5, stationary: 0.3, losses: 0.2 }
     const made = examples.map(({ summary }) => {
       const shares = sharesOfSummary(summary)
-      const truth = Array.from({ length: 4 }, (_, d) => names.reduce((sum, name) => sum + weights[name] * shares[name][d], 0))
+      const truth = Array.from({ length: 4 }, (_, d) =>
+        names.reduce((sum, name) => sum + weights[name] * shares[name][d], 0),
+      )
       return { summary, truth }
     })
     const model = fitEquivariant(made, names, { form: 'linear', ridge: 1e-9 })
     for (const name of names) expect(Math.abs(model.weights[name] - weights[name])).toBeLessThan(1e-5)
     made.forEach(({ summary, truth }) =>
-      expect(meanError(predictEquivariant(model, sharesOfSummary(summary)), truth)).toBeLessThan(1e-5))
+      expect(meanError(predictEquivariant(model, sharesOfSummary(summary)), truth)).toBeLessThan(1e-5),
+    )
   })
 
   test.each(equivariantSettings)('$form, ridge $ridge: renaming the domains renames the shares', (setting) => {
     const model = fitEquivariant(examples, names, setting)
     const shares = sharesOfSummary(examples[0].summary)
     const order = [2, 0, 3, 1]
-    const turned = Object.fromEntries(Object.entries(shares).map(([name, values]) => [name, order.map((d) => values[d])]))
+    const turned = Object.fromEntries(
+      Object.entries(shares).map(([name, values]) => [name, order.map((d) => values[d])]),
+    )
     const [plain, other] = [predictEquivariant(model, shares), predictEquivariant(model, turned)]
     order.forEach((d, i) => expect(Math.abs(other[i] - plain[d])).toBeLessThan(1e-14))
     expect(Math.abs(plain.reduce((a, b) => a + b) - 1)).toBeLessThan(1e-14)
@@ -132,13 +171,17 @@ describe('equivariant', () => {
 
   test('the log form gives back shares that it is shown alone with weight one', () => {
     const shares = { losses: [0.7, 0.2, 0.1, 0] }
-    const estimate = predictEquivariant({ kind: 'equivariant', form: 'log', floor: 0.1, weights: { losses: 1 } }, shares)
+    const estimate = predictEquivariant(
+      { kind: 'equivariant', form: 'log', floor: 0.1, weights: { losses: 1 } },
+      shares,
+    )
     estimate.forEach((share, d) => expect(Math.abs(share - shares.losses[d])).toBeLessThan(1e-14))
   })
 
   test('no information gives equal shares under a strong ridge', () => {
     const model = fitEquivariant(examples, names, { form: 'linear', ridge: 1e9 })
-    for (const share of predictEquivariant(model, sharesOfSummary(examples[0].summary))) expect(share).toBeCloseTo(0.25, 6)
+    for (const share of predictEquivariant(model, sharesOfSummary(examples[0].summary)))
+      expect(share).toBeCloseTo(0.25, 6)
   })
 })
 
@@ -156,8 +199,13 @@ describe('a saved projector', () => {
 
   test('says what it was trained on, and is named after kind and path', () => {
     expect(mlp).toMatchObject({
-      schema: 'warp.projector/1', path: 'linear', scope: 'head', domains: statistics.domains, lambdas: [0.1, 0.3, 0.5, 0.7, 0.9],
-      model: { kind: 'mlp', normalization: 'max', inputs: 20, hidden: 64, outputs: 4 }, training: { trials: 24, seed: 42 },
+      schema: 'warp.projector/1',
+      path: 'linear',
+      scope: 'head',
+      domains: statistics.domains,
+      lambdas: [0.1, 0.3, 0.5, 0.7, 0.9],
+      model: { kind: 'mlp', normalization: 'max', inputs: 20, hidden: 64, outputs: 4 },
+      training: { trials: 24, seed: 42 },
     })
     expect(mlp.training.chosen.learningRate).toBeGreaterThan(0)
     expect(equivariant.model.kind).toBe('equivariant')
@@ -205,33 +253,52 @@ describe('a saved projector', () => {
     ['points', { lambdas: Float64Array.of(0.1, 0.3, 0.5, 0.7, 0.95) }, /points.* 0\.9, .*0\.95/],
   ])('refuses a footprint with other %s, and says so', async (_, change, message) => {
     const projectors = [projectorReadout(mlp)]
-    await expect(readMixtures({ ...statistics, ...change }, { seed: 1, bootstrap: 20, projectors }))
-      .rejects.toMatchObject({ code: 'PROJECTOR_MISMATCH', exitCode: 3, message: expect.stringMatching(message) })
+    await expect(
+      readMixtures({ ...statistics, ...change }, { seed: 1, bootstrap: 20, projectors }),
+    ).rejects.toMatchObject({ code: 'PROJECTOR_MISMATCH', exitCode: 3, message: expect.stringMatching(message) })
   })
 
   test('the weights that belong to no domain are carried to other domains, but not to other points', async () => {
     const shares = [0.5, 0.2, 0.1, 0.1, 0.05, 0.05]
     const other = modelStatistics(new Random(10, 'unknown'), shares)
     const projector = projectorReadout(equivariant)
-    const { mixtures } = await readMixtures(other, { seed: 1, bootstrap: 20, readouts: ['uniform'], projectors: [projector] })
+    const { mixtures } = await readMixtures(other, {
+      seed: 1,
+      bootstrap: 20,
+      readouts: ['uniform'],
+      projectors: [projector],
+    })
     const [uniform, carried] = mixtures.map(({ mixture }) => meanError(Object.values(mixture), shares))
     expect(carried).toBeLessThan(0.5 * uniform)
-    expect(() => projector.check({ ...other, lambdas: Float64Array.of(0.5) }))
-      .toThrow(expect.objectContaining({ code: 'PROJECTOR_MISMATCH' }))
-    await expect(readMixtures({ ...other, gradients: [] }, { seed: 1, bootstrap: 20, projectors: [projector] }))
-      .rejects.toMatchObject({ code: 'READOUT_NOT_APPLICABLE', exitCode: 3 })
+    expect(() => projector.check({ ...other, lambdas: Float64Array.of(0.5) })).toThrow(
+      expect.objectContaining({ code: 'PROJECTOR_MISMATCH' }),
+    )
+    await expect(
+      readMixtures({ ...other, gradients: [] }, { seed: 1, bootstrap: 20, projectors: [projector] }),
+    ).rejects.toMatchObject({ code: 'READOUT_NOT_APPLICABLE', exitCode: 3 })
   })
 
   test.each([
     ['of another version', (d: ProjectorDocument) => ({ ...d, schema: 'warp.projector/2' }), 'PROJECTOR_VERSION'],
-    ['with a parameter missing', (d: ProjectorDocument) =>
-      ({ ...d, model: { ...d.model, parameters: [1, 2, 3] } }), 'PROJECTOR_FORM'],
-    ['of an unknown kind', (d: ProjectorDocument) => ({ ...d, model: { ...d.model, kind: 'forest' } }), 'PROJECTOR_FORM'],
+    [
+      'with a parameter missing',
+      (d: ProjectorDocument) => ({ ...d, model: { ...d.model, parameters: [1, 2, 3] } }),
+      'PROJECTOR_FORM',
+    ],
+    [
+      'of an unknown kind',
+      (d: ProjectorDocument) => ({ ...d, model: { ...d.model, kind: 'forest' } }),
+      'PROJECTOR_FORM',
+    ],
     ['without its points', ({ lambdas: _, ...d }: ProjectorDocument) => d, 'PROJECTOR_FORM'],
   ])('a file %s is refused', async (_, change, code) => {
     const file = path.join(folder, 'bad.json')
     await writeFile(file, JSON.stringify(change(mlp)))
-    await expect(loadProjector(file)).rejects.toMatchObject({ code, exitCode: 3, message: expect.stringContaining(file) })
+    await expect(loadProjector(file)).rejects.toMatchObject({
+      code,
+      exitCode: 3,
+      message: expect.stringContaining(file),
+    })
   })
 
   test('a file that is missing or no JSON is refused', async () => {

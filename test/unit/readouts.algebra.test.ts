@@ -31,10 +31,16 @@ function bruteForce(gram: Float64Array, c: Float64Array): number[] {
     const part = Float64Array.from(columns.flatMap((i) => columns.map((j) => gram[i * n + j])))
     const factor = cholesky(part, k)
     if (!factor) continue
-    const x = choleskySolve(factor, Float64Array.from(columns, (i) => -c[i]), k)
+    const x = choleskySolve(
+      factor,
+      Float64Array.from(columns, (i) => -c[i]),
+      k,
+    )
     if (x.some((value) => value < 0)) continue
     const w = new Array<number>(n).fill(0)
-    columns.forEach((i, j) => { w[i] = x[j] })
+    columns.forEach((i, j) => {
+      w[i] = x[j]
+    })
     if (objective(gram, c, w) < objective(gram, c, best)) best = w
   }
   return best
@@ -80,8 +86,8 @@ test('cosines of a Gram matrix; a zero vector is orthogonal to all', () => {
 describe('nnls', () => {
   test('equals the best over all active sets', () => {
     const seeds = fc.integer({ min: 0, max: 2 ** 31 })
-    fc.assert(fc.property(seeds, fc.integer({ min: 1, max: 6 }), fc.integer({ min: 6, max: 12 }),
-      (seed, n, dimensions) => {
+    fc.assert(
+      fc.property(seeds, fc.integer({ min: 1, max: 6 }), fc.integer({ min: 6, max: 12 }), (seed, n, dimensions) => {
         const { gram, c } = problem(seed, n, dimensions)
         const w = nnls(gram, c, n)
         expect(w.every((value) => value >= 0)).toBe(true)
@@ -89,7 +95,9 @@ describe('nnls', () => {
         // The ridge of 1e-9 on unit columns raises the objective by at most 1e-9 of ½‖x‖², with ‖x‖² = Σ (w_d ‖A_d‖)².
         const ridge = 1e-9 * w.reduce((sum, value, i) => sum + value ** 2 * gram[i * n + i], 0)
         expect(objective(gram, c, w)).toBeLessThanOrEqual(best + ridge + 1e-12 * Math.abs(best))
-      }), { numRuns: 300 })
+      }),
+      { numRuns: 300 },
+    )
   })
 
   test('starting from the answer to another problem changes nothing', () => {

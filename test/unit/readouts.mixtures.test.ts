@@ -19,7 +19,12 @@ function wellPosed(seed: number): FootprintStatistics {
 function trace(verdict: string, halfWidth: number): MixtureResult {
   const names = wellPosed(1).domains
   return {
-    readout: 'trace', description: '', settings: {}, verdict, level: 0.9, intervalIncludes: '',
+    readout: 'trace',
+    description: '',
+    settings: {},
+    verdict,
+    level: 0.9,
+    intervalIncludes: '',
     mixture: Object.fromEntries(names.map((name) => [name, 0.25])),
     interval: Object.fromEntries(names.map((name) => [name, [0.25 - halfWidth, 0.25 + halfWidth]])),
   }
@@ -48,7 +53,7 @@ describe('intervals', () => {
     // 240 intervals, four per trial that depend on each other: a binomial of about 180 has sd .022 around .9.
     expect(covered / (4 * trials)).toBeGreaterThan(0.85)
     expect(covered / (4 * trials)).toBeLessThan(0.95)
-    for (let d = 0; d < 4; d++) expect(Math.abs(error[d] / trials)).toBeLessThan(3 * Math.sqrt(squares[d]) / trials)
+    for (let d = 0; d < 4; d++) expect(Math.abs(error[d] / trials)).toBeLessThan((3 * Math.sqrt(squares[d])) / trials)
   })
 
   test('hold the estimate, lie in [0, 1], say what they cover, and carry the method error', async () => {
@@ -85,8 +90,12 @@ describe('intervals', () => {
     }
     const run = async (own: FootprintStatistics, seed: number) =>
       (await readMixtures(own, { seed, bootstrap: 50, readouts: ['stationary'] })).mixtures[0]
-    const [first, again, other, reseeded] =
-      [await run(stats, 1), await run(stats, 1), await run(turned, 1), await run(stats, 2)]
+    const [first, again, other, reseeded] = [
+      await run(stats, 1),
+      await run(stats, 1),
+      await run(turned, 1),
+      await run(stats, 2),
+    ]
     expect(again).toEqual(first)
     expect(reseeded.interval).not.toEqual(first.interval)
     for (const name of stats.domains) {
@@ -107,16 +116,32 @@ describe('what is recommended', () => {
     expect(best.settings).toEqual({ scope: 'top', q: 1 })
     expect(meanError(Object.values(best.mixture), truth)).toBeLessThan(0.02)
     expect(mixtures.map(({ readout }) => readout)).toEqual([
-      'uniform', 'membership', 'softmax', 'mean-probability', 'stationary', 'prior-shift', 'gradient-matching',
-      'projection', 'blend', 'gradient-matching[head,q=0]', 'projection[head,q=0]'])
+      'uniform',
+      'membership',
+      'softmax',
+      'mean-probability',
+      'stationary',
+      'prior-shift',
+      'gradient-matching',
+      'projection',
+      'blend',
+      'gradient-matching[head,q=0]',
+      'projection[head,q=0]',
+    ])
     expect(skipped).toEqual([])
   })
 
   test('softmax where there are no gradients; what does not apply is listed with its reason', async () => {
     const { recommended, skipped, diagnostics } = await names({ ...wellPosed(1), gradients: [], classOfDomain: null })
     expect(recommended).toBe('softmax')
-    expect(skipped.map(({ readout }) => readout))
-      .toEqual(['mean-probability', 'stationary', 'prior-shift', 'gradient-matching', 'projection', 'blend'])
+    expect(skipped.map(({ readout }) => readout)).toEqual([
+      'mean-probability',
+      'stationary',
+      'prior-shift',
+      'gradient-matching',
+      'projection',
+      'blend',
+    ])
     expect(skipped[0].reason).toMatch(/not the classes/)
     expect(diagnostics.verdict).toBe('weak')
   })
@@ -133,10 +158,14 @@ describe('what is recommended', () => {
   })
 
   test('refuses readouts that do not exist or do not apply, and options out of range', async () => {
-    await expect(names(wellPosed(1), { readouts: ['mlp'] }))
-      .rejects.toMatchObject({ code: 'READOUT_UNKNOWN', exitCode: 2 })
-    await expect(names({ ...wellPosed(1), gradients: [] }, { readouts: ['blend'] }))
-      .rejects.toMatchObject({ code: 'READOUT_NOT_APPLICABLE', exitCode: 3 })
+    await expect(names(wellPosed(1), { readouts: ['mlp'] })).rejects.toMatchObject({
+      code: 'READOUT_UNKNOWN',
+      exitCode: 2,
+    })
+    await expect(names({ ...wellPosed(1), gradients: [] }, { readouts: ['blend'] })).rejects.toMatchObject({
+      code: 'READOUT_NOT_APPLICABLE',
+      exitCode: 3,
+    })
     await expect(names(wellPosed(1), { bootstrap: 5 })).rejects.toMatchObject({ code: 'OPTION_RANGE' })
     await expect(names(wellPosed(1), { level: 1 })).rejects.toMatchObject({ code: 'OPTION_RANGE' })
   })
@@ -145,8 +174,12 @@ describe('what is recommended', () => {
     const done: number[] = []
     const controller = new AbortController()
     const run = readMixtures(wellPosed(1), {
-      seed: 1, bootstrap: 1_000_000, signal: controller.signal,
-      onProgress: (replicates) => { if (done.push(replicates) === 3) controller.abort() },
+      seed: 1,
+      bootstrap: 1_000_000,
+      signal: controller.signal,
+      onProgress: (replicates) => {
+        if (done.push(replicates) === 3) controller.abort()
+      },
     })
     await expect(run).rejects.toThrow(/abort/)
     expect(done).toHaveLength(3)
@@ -188,18 +221,21 @@ describe('the verdict', () => {
   })
 
   test('weak when the displacement is something else', async () => {
-    const { verdict: word, reasons } = await verdict(withGradients((own) => ({
-      displacementNorm2: 1000 * own.displacementNorm2,
-    })))
+    const { verdict: word, reasons } = await verdict(
+      withGradients((own) => ({
+        displacementNorm2: 1000 * own.displacementNorm2,
+      })),
+    )
     expect(word).toBe('weak')
     expect(reasons.join()).toMatch(/less than a hundredth/)
   })
 
   test('unidentifiable when two domains are the same', async () => {
-    const same = (table: Float64Array, columns: number) => table.map((value, i) => {
-      const column = i % columns
-      return column === 1 ? table[i - 1] : value
-    })
+    const same = (table: Float64Array, columns: number) =>
+      table.map((value, i) => {
+        const column = i % columns
+        return column === 1 ? table[i - 1] : value
+      })
     const stats = withGradients(({ gram, displacement, perProbe }) => {
       const rows = same(gram, 4)
       return {

@@ -1,4 +1,4 @@
-import { Random } from '../../lib/random.js'
+import type { Random } from '../../lib/random.js'
 import type { FootprintStatistics, GradientStatistics } from '../../lib/readouts/types.js'
 
 /** Random rows of standard normal numbers. */
@@ -12,7 +12,10 @@ export function dot(a: Float64Array, b: Float64Array): number {
 
 /** Inner products of explicit gradients (N rows), as the native code hands them over. */
 export function statisticsOf(
-  rows: Float64Array[], domain: Int32Array, D: number, delta: Float64Array,
+  rows: Float64Array[],
+  domain: Int32Array,
+  D: number,
+  delta: Float64Array,
 ): GradientStatistics {
   const means = Array.from({ length: D }, (_, d) => {
     const own = rows.filter((_, i) => domain[i] === d)
@@ -33,7 +36,11 @@ export function gaussianGradients(random: Random, shares: ArrayLike<number>, n: 
   const D = shares.length
   const means = Array.from({ length: D }, () => normals(random, P))
   const delta = new Float64Array(P)
-  means.forEach((mean, d) => mean.forEach((value, p) => { delta[p] -= shares[d] * value }))
+  means.forEach((mean, d) =>
+    mean.forEach((value, p) => {
+      delta[p] -= shares[d] * value
+    }),
+  )
   const domain = Int32Array.from({ length: D * n }, (_, i) => Math.floor(i / n))
   const rows = [...domain].map((d) => means[d].map((value) => value + noise * random.normal()))
   return { means, rows, delta, gradients: statisticsOf(rows, domain, D, delta), domain }
@@ -41,7 +48,10 @@ export function gaussianGradients(random: Random, shares: ArrayLike<number>, n: 
 
 /** Statistics of a classifier whose domains are its classes, every part random but `given`. */
 export function classifierStatistics(
-  random: Random, D: number, n: number, given: Partial<FootprintStatistics> = {},
+  random: Random,
+  D: number,
+  n: number,
+  given: Partial<FootprintStatistics> = {},
 ): FootprintStatistics {
   const K = 3
   const N = D * n

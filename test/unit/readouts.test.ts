@@ -35,8 +35,16 @@ describe('every readout', () => {
   test.each(names)('%s: domains in another order, the same shares', (name) => {
     const order = [2, 0, 3, 1]
     const [straight, turned] = [stats, permuteDomains(stats, order)].map((own) =>
-      readoutsFor(own).find((one) => one.name === name)!.prepare(own)(null))
-    expect(rounded(turned, 9)).toEqual(rounded(order.map((d) => straight[d]), 9))
+      readoutsFor(own)
+        .find((one) => one.name === name)!
+        .prepare(own)(null),
+    )
+    expect(rounded(turned, 9)).toEqual(
+      rounded(
+        order.map((d) => straight[d]),
+        9,
+      ),
+    )
   })
 })
 
@@ -77,17 +85,18 @@ describe('softmax', () => {
 
   test('columns divided by their largest magnitude, or by their maximum as the authors do', () => {
     // columns 1 3 −1 −3 over 3, 2 −2 0 −4 over 4: means 2/3 and 0, −2/3 and −1/2
-    expect(softmaxReadout({ normalization: 'max' }).prepare(stats)(null)[0])
-      .toBeCloseTo(share(1 / 3, -7 / 12), 14)
+    expect(softmaxReadout({ normalization: 'max' }).prepare(stats)(null)[0]).toBeCloseTo(share(1 / 3, -7 / 12), 14)
     const compat = softmaxReadout({ normalization: 'max', compat: 'warp' }).prepare(stats)(null)[0]
-    expect(compat).toBeCloseTo(share((2 / 3) / 2, (-2 / 3 - 1) / 2), 14)
+    expect(compat).toBeCloseTo(share(2 / 3 / 2, (-2 / 3 - 1) / 2), 14)
   })
 
   test('standardised columns', () => {
     // column 0: 1, 3, −1, −3: mean 0, sd √5; column 1: 2, −2, 0, −4: mean −1, sd √5
     const root = Math.sqrt(5)
-    expect(softmaxReadout({ normalization: 'zscore' }).prepare(stats)(null)[0])
-      .toBeCloseTo(share((2 / root + 1 / root) / 2, (-2 / root - 1 / root) / 2), 14)
+    expect(softmaxReadout({ normalization: 'zscore' }).prepare(stats)(null)[0]).toBeCloseTo(
+      share((2 / root + 1 / root) / 2, (-2 / root - 1 / root) / 2),
+      14,
+    )
   })
 })
 
@@ -106,16 +115,19 @@ describe('membership', () => {
 
 describe('stationary', () => {
   test('equals power iteration', () => {
-    fc.assert(fc.property(fc.integer({ min: 0, max: 2 ** 31 }), fc.integer({ min: 2, max: 8 }), (seed, D) => {
-      const random = new Random(seed, 'stationary')
-      const rows = Float64Array.from([...Array(D)].flatMap(() => [...random.dirichlet(new Float64Array(D).fill(1))]))
-      let power = new Float64Array(D).fill(1 / D)
-      for (let round = 0; round < 2000; round++) {
-        power = power.map((_, c) => power.reduce((sum, share, d) => sum + share * rows[d * D + c], 0))
-      }
-      // The leak of 1e-12 per entry moves the shares by about D·1e-12 over the spectral gap (rarely below 1e-2).
-      expect(meanError(stationaryDistribution(rows, D), power)).toBeLessThan(1e-8)
-    }), { numRuns: 50 })
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 2 ** 31 }), fc.integer({ min: 2, max: 8 }), (seed, D) => {
+        const random = new Random(seed, 'stationary')
+        const rows = Float64Array.from([...Array(D)].flatMap(() => [...random.dirichlet(new Float64Array(D).fill(1))]))
+        let power = new Float64Array(D).fill(1 / D)
+        for (let round = 0; round < 2000; round++) {
+          power = power.map((_, c) => power.reduce((sum, share, d) => sum + share * rows[d * D + c], 0))
+        }
+        // The leak of 1e-12 per entry moves the shares by about D·1e-12 over the spectral gap (rarely below 1e-2).
+        expect(meanError(stationaryDistribution(rows, D), power)).toBeLessThan(1e-8)
+      }),
+      { numRuns: 50 },
+    )
   })
 
   test('a reference that confuses nothing gives equal shares', () => {
@@ -134,7 +146,10 @@ describe('prior-shift', () => {
   const random = new Random(5, 'prior')
   const stats = classifierStatistics(random, 3, 40)
   const problem = {
-    logits: stats.referenceLogits, domain: stats.domain, share: new Float64Array(120).fill(1 / 120), D: 3,
+    logits: stats.referenceLogits,
+    domain: stats.domain,
+    share: new Float64Array(120).fill(1 / 120),
+    D: 3,
   }
 
   test('gradient and Hessian are those of the loss', () => {
@@ -142,7 +157,11 @@ describe('prior-shift', () => {
     const { gradient, hessian } = calibrationLoss(problem, x)
     const step = 1e-4
     for (let a = 0; a < 4; a++) {
-      const at = (by: number) => calibrationLoss(problem, x.map((value, i) => value + (i === a ? by : 0)))
+      const at = (by: number) =>
+        calibrationLoss(
+          problem,
+          x.map((value, i) => value + (i === a ? by : 0)),
+        )
       const [up, down] = [at(step), at(-step)]
       // Central differences err by step²/6 times a third derivative of at most about |z|³ ≈ 100.
       expect(Math.abs((up.loss - down.loss) / (2 * step) - gradient[a])).toBeLessThan(1e-6)
@@ -155,10 +174,12 @@ describe('prior-shift', () => {
   test('no point of a fine grid is lower', () => {
     const { x, at } = calibrate(problem)
     expect(at.gradient.every((value) => Math.abs(value) < 1e-8)).toBe(true)
-    for (let t = -4; t <= 4; t++) for (let one = -4; one <= 4; one++) for (let two = -4; two <= 4; two++) {
-      const beside = Float64Array.of(x[0] * (1 + t / 20), x[1] + one / 20, x[2] + two / 20, x[3])
-      expect(calibrationLoss(problem, beside).loss).toBeGreaterThanOrEqual(at.loss)
-    }
+    for (let t = -4; t <= 4; t++)
+      for (let one = -4; one <= 4; one++)
+        for (let two = -4; two <= 4; two++) {
+          const beside = Float64Array.of(x[0] * (1 + t / 20), x[1] + one / 20, x[2] + two / 20, x[3])
+          expect(calibrationLoss(problem, beside).loss).toBeGreaterThanOrEqual(at.loss)
+        }
   })
 
   test('finds the prior of data drawn from the model', () => {
@@ -172,7 +193,11 @@ describe('prior-shift', () => {
     })
     const share = new Float64Array(3 * n).fill(1 / (3 * n))
     const { x, at } = calibrate({ logits: referenceLogits, domain, share, D: 3 })
-    for (const [a, b] of [[0, 1], [1, 2], [0, 2]]) {
+    for (const [a, b] of [
+      [0, 1],
+      [1, 2],
+      [0, 2],
+    ]) {
       const contrast = Float64Array.from({ length: 4 }, (_, i) => (i === 1 + a ? 1 : i === 1 + b ? -1 : 0))
       // The inverse of the information is the variance of the estimate; four standard deviations.
       const deviation = Math.sqrt(dot(contrast, choleskySolve(cholesky(at.hessian, 4)!, contrast, 4)) / (3 * n))
@@ -186,7 +211,10 @@ describe('prior-shift', () => {
   test('one Newton step stands in for solving a resample', () => {
     const many = classifierStatistics(random, 3, 400)
     const weights = new Float64Array(1200)
-    for (let d = 0; d < 3; d++) random.resample(400).forEach((count, i) => { weights[400 * d + i] = count })
+    for (let d = 0; d < 3; d++)
+      random.resample(400).forEach((count, i) => {
+        weights[400 * d + i] = count
+      })
     const predict = priorShift.prepare(many)
     const share = weights.map((weight) => weight / 1200)
     const exact = calibrate({ logits: many.referenceLogits, domain: many.domain, share, D: 3 })
@@ -226,7 +254,9 @@ describe('gradient readouts', () => {
     const stats = classifierStatistics(random, 4, 50, { gradients: [gradients], domain })
     // Only the first domain is resampled: then no product of two changes is left out beside the diagonal.
     const weights = new Float64Array(200).fill(1)
-    random.resample(50).forEach((count, i) => { weights[i] = count })
+    random.resample(50).forEach((count, i) => {
+      weights[i] = count
+    })
     const drawn = rows.flatMap((row, i) => new Array<Float64Array>(weights[i]).fill(row))
     const direct = statisticsOf(drawn, domain, 4, delta)
     const { gram, displacement } = momentsOf(gradients, stats)(weights)
@@ -242,7 +272,7 @@ describe('gradient readouts', () => {
     const stats = classifierStatistics(random, 4, 20, { gradients: [gradients], domain })
     const { gram } = momentsOf(gradients, stats)(null)
     for (let d = 0; d < 4; d++) {
-      const noise = 4 * 400 / 20
+      const noise = (4 * 400) / 20
       expect(gradients.gram[5 * d] - dot(means[d], means[d])).toBeGreaterThan(0.5 * noise)
       // ‖mean + noise‖² − ν has standard deviation 2‖μ‖σ/√n + ν√(2/400) = 18 + 6
       expect(Math.abs(gram[5 * d] - dot(means[d], means[d]))).toBeLessThan(3 * 24)
@@ -251,8 +281,12 @@ describe('gradient readouts', () => {
 
   test('projection measures in units of each domain’s own gradient, and gives nothing for pointing away', () => {
     const gradients: GradientStatistics = {
-      scope: 'head', q: 1, gram: Float64Array.of(4, 0, 0, 0, 1, 0, 0, 0, 1), displacement: Float64Array.of(-2, -3, 5),
-      displacementNorm2: 40, perProbe: new Float64Array(15),
+      scope: 'head',
+      q: 1,
+      gram: Float64Array.of(4, 0, 0, 0, 1, 0, 0, 0, 1),
+      displacement: Float64Array.of(-2, -3, 5),
+      displacementNorm2: 40,
+      perProbe: new Float64Array(15),
     }
     const domain = Int32Array.of(0, 1, 2)
     const stats = classifierStatistics(new Random(7, 'units'), 3, 1, { gradients: [gradients], domain })
@@ -269,10 +303,12 @@ describe('gradient readouts', () => {
 
   test('blend is the weighted mean of its four parts, and needs them all', () => {
     const stats = classifierStatistics(new Random(7, 'blend'), 3, 20)
-    const [matching, projected, still, prior] =
-      [gradientMatching(), projection(), stationary, priorShift].map((readout) => readout.prepare(stats)(null))
-    const mixed = matching.map((_, d) =>
-      (0.3 * matching[d] + 0.52 * projected[d] + 0.08 * still[d] + 0.13 * prior[d]) / 1.03)
+    const [matching, projected, still, prior] = [gradientMatching(), projection(), stationary, priorShift].map(
+      (readout) => readout.prepare(stats)(null),
+    )
+    const mixed = matching.map(
+      (_, d) => (0.3 * matching[d] + 0.52 * projected[d] + 0.08 * still[d] + 0.13 * prior[d]) / 1.03,
+    )
     expect(rounded(blend.prepare(stats)(null))).toEqual(rounded(mixed))
     expect(blend.why({ ...stats, classOfDomain: null })).toMatch(/^stationary: /)
     expect(blend.why({ ...stats, gradients: [{ ...stats.gradients[0], q: 0 }] })).toMatch(/q = 1/)
@@ -312,7 +348,10 @@ describe('footprintOf', () => {
     expect(footprintOf(stats)).toEqual({
       mean: [[2], [5]],
       standardError: [[1], [null]],
-      loss: [[2, 1.5, 0.5], [6, 5, 4]],
+      loss: [
+        [2, 1.5, 0.5],
+        [6, 5, 4],
+      ],
     })
   })
 })

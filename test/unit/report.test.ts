@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { footprintOf, readMixtures } from '../../lib/readouts/index.js'
 import { Random } from '../../lib/random.js'
 import { displayWidth, safeName, tableBlocks, wrap } from '../../lib/report/columns.js'
-import { barChart, escape, lineChart } from '../../lib/report/charts.js'
+import { barChart, escapeHtml, lineChart } from '../../lib/report/charts.js'
 import { htmlReport, terminalReport } from '../../lib/report/index.js'
 import type { RecoverResult } from '../../lib/report/index.js'
 import { resultJsonSchema, resultSchema } from '../../lib/report/schema.js'
@@ -17,7 +17,12 @@ async function document(names: string[], change: Partial<RecoverResult> = {}): P
   return {
     schema: 'warp.recover/1',
     tool: {
-      name: 'warp-recover', version: '1.2.3', commit: null, addon: 'build/Release/warp.node', device: 'cpu', deviceReason: 'asked for',
+      name: 'warp-recover',
+      version: '1.2.3',
+      commit: null,
+      addon: 'build/Release/warp.node',
+      device: 'cpu',
+      deviceReason: 'asked for',
       library: 'builtin',
     },
     command: { base: 'base', reference: 'ref' },
@@ -51,10 +56,21 @@ describe('schema', () => {
 
   test('holds a trace, and what later editions add', async () => {
     const trace = {
-      verdict: 'exact' as const, reason: '', decay: -1e-4, trainedTokens: { count: 5, undecided: 0 }, longestText: 9,
-      trainingTexts: { estimate: 9.5, interval: [8, 11] as [number, number], inside: 3, insideInterval: [2, 4] as [number, number], outside: 6.5, level: 0.9 },
+      verdict: 'exact' as const,
+      reason: '',
+      decay: -1e-4,
+      trainedTokens: { count: 5, undecided: 0 },
+      longestText: 9,
+      trainingTexts: {
+        estimate: 9.5,
+        interval: [8, 11] as [number, number],
+        inside: 3,
+        insideInterval: [2, 4] as [number, number],
+        outside: 6.5,
+        level: 0.9,
+      },
     }
-    const whole = { ...await document(['a', 'b']), trace }
+    const whole = { ...(await document(['a', 'b'])), trace }
     expect(resultSchema.parse({ ...whole, later: true, trace: { ...trace, later: true } })).toEqual(whole)
   })
 
@@ -65,7 +81,7 @@ describe('schema', () => {
     ['a loss that is no number', { loss: [[NaN]] }],
     ['a verdict of its own', { diagnostics: { verdict: 'fine' } }],
   ])('refuses %s', async (_, change) => {
-    expect(resultSchema.safeParse({ ...await document(['a', 'b']), ...change }).success).toBe(false)
+    expect(resultSchema.safeParse({ ...(await document(['a', 'b'])), ...change }).success).toBe(false)
   })
 
   test('is exported as JSON schema', () => {
@@ -90,7 +106,14 @@ describe('columns', () => {
   })
 
   test('tables go on below where they do not fit, every column once', () => {
-    const blocks = tableBlocks(['', 'one', 'two', 'three'], [['row', '1', '22', '3'], ['日本', '4', '5', '6']], 14)
+    const blocks = tableBlocks(
+      ['', 'one', 'two', 'three'],
+      [
+        ['row', '1', '22', '3'],
+        ['日本', '4', '5', '6'],
+      ],
+      14,
+    )
     expect(blocks).toEqual([
       ['      one  two', 'row     1   22', '日本    4    5'],
       ['      three', 'row       3', '日本      6'],
@@ -161,7 +184,12 @@ describe('page', () => {
   const hostile = '</title><script>alert(1)</script>"\'&<img src=x onerror=1>'
 
   test('stands alone and is well formed', async () => {
-    const html = htmlReport(await document(Array.from({ length: 20 }, (_, d) => `domain ${d}`), { notes: ['note'] }))
+    const html = htmlReport(
+      await document(
+        Array.from({ length: 20 }, (_, d) => `domain ${d}`),
+        { notes: ['note'] },
+      ),
+    )
     const tags = tagsOf(html.slice('<!doctype html>'.length))
     expect(tags.filter((tag) => tag === 'svg').length).toBeGreaterThanOrEqual(2 * 3)
     expect(html).not.toMatch(/<script|<link|<img|\bsrc=|\bhref=|url\(|@import|https?:/)
@@ -170,21 +198,32 @@ describe('page', () => {
   })
 
   test('escapes whatever comes from files', async () => {
-    const html = htmlReport(await document([hostile, 'b\u0000'], {
-      notes: [hostile], command: { base: hostile },
-      inputs: [{ role: hostile, path: hostile, size: 1, sha256: hostile }],
-      skipped: [{ readout: hostile, reason: hostile }], tool: {
-        name: hostile, version: hostile, commit: hostile, addon: hostile, device: hostile, deviceReason: hostile, library: hostile,
-      },
-      path: hostile, scope: hostile,
-    }))
+    const html = htmlReport(
+      await document([hostile, 'b\u0000'], {
+        notes: [hostile],
+        command: { base: hostile },
+        inputs: [{ role: hostile, path: hostile, size: 1, sha256: hostile }],
+        skipped: [{ readout: hostile, reason: hostile }],
+        tool: {
+          name: hostile,
+          version: hostile,
+          commit: hostile,
+          addon: hostile,
+          device: hostile,
+          deviceReason: hostile,
+          library: hostile,
+        },
+        path: hostile,
+        scope: hostile,
+      }),
+    )
     expect(tagsOf(html.slice('<!doctype html>'.length))).not.toContain('script')
     expect(html).not.toMatch(/<img|onerror=1>|\u0000/)
     expect(html).toContain('&lt;script&gt;alert(1)')
   })
 
-  test('escape leaves nothing that ends a text or an attribute', () => {
-    expect(escape('<a href="x">&\'\u0007</a>\n')).toBe('&lt;a href=&quot;x&quot;&gt;&amp;&#39;\ufffd&lt;/a&gt;\n')
+  test('escapeHtml leaves nothing that ends a text or an attribute', () => {
+    expect(escapeHtml('<a href="x">&\'\u0007</a>\n')).toBe('&lt;a href=&quot;x&quot;&gt;&amp;&#39;\ufffd&lt;/a&gt;\n')
   })
 
   test('bars are as long as the shares, intervals where they lie', () => {
@@ -202,10 +241,16 @@ describe('page', () => {
 
   test('lines run from λ = 0 to 1 on a common scale; a missing error leaves a band of no width', () => {
     const chart = lineChart('label', 'nats', [{ name: 'a', x: [0, 0.5, 1], y: [2, 1, 0], error: [null, 0.5, null] }])
-    const points = /<polyline points="([^"]+)"/.exec(chart)![1].split(' ').map((pair) => pair.split(',').map(Number))
+    const points = /<polyline points="([^"]+)"/
+      .exec(chart)![1]
+      .split(' ')
+      .map((pair) => pair.split(',').map(Number))
     expect(points[1][0] - points[0][0]).toBeCloseTo(points[2][0] - points[1][0], 6)
     expect(points[1][1] - points[0][1]).toBeCloseTo(points[2][1] - points[1][1], 6)
-    const band = /<polygon points="([^"]+)"/.exec(chart)![1].split(' ').map((pair) => pair.split(',').map(Number))
+    const band = /<polygon points="([^"]+)"/
+      .exec(chart)![1]
+      .split(' ')
+      .map((pair) => pair.split(',').map(Number))
     expect(band).toHaveLength(6)
     expect(band[0]).toEqual(band[5])
     expect(band[4][1] - band[1][1]).toBeCloseTo((points[2][1] - points[0][1]) / 2, 1)

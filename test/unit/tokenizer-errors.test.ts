@@ -17,12 +17,19 @@ const wordpiece = () => ({
     { id: 2, content: '[SEP]', ...special },
   ] as unknown[],
   normalizer: {
-    type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true,
+    type: 'BertNormalizer',
+    clean_text: true,
+    handle_chinese_chars: true,
+    strip_accents: null,
+    lowercase: true,
   } as unknown,
   pre_tokenizer: { type: 'BertPreTokenizer' } as unknown,
   post_processor: { type: 'BertProcessing', sep: ['[SEP]', 2], cls: ['[CLS]', 1] } as unknown,
   model: {
-    type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100,
+    type: 'WordPiece',
+    unk_token: '[UNK]',
+    continuing_subword_prefix: '##',
+    max_input_chars_per_word: 100,
     vocab: { '[UNK]': 0, '[CLS]': 1, '[SEP]': 2, a: 3, '##b': 4 } as Record<string, unknown>,
   } as Record<string, unknown>,
 })
@@ -34,8 +41,14 @@ const bpe = () => ({
   pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true } as unknown,
   post_processor: null as unknown,
   model: {
-    type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null,
-    fuse_unk: false, byte_fallback: false, ignore_merges: false,
+    type: 'BPE',
+    dropout: null,
+    unk_token: null,
+    continuing_subword_prefix: null,
+    end_of_word_suffix: null,
+    fuse_unk: false,
+    byte_fallback: false,
+    ignore_merges: false,
     vocab: { '<|end|>': 0, a: 1, b: 2, ab: 3 } as Record<string, unknown>,
     merges: [['a', 'b']] as unknown,
   } as Record<string, unknown>,
@@ -54,7 +67,10 @@ const write = (content: unknown): string => {
 }
 
 async function refusal(load: Promise<unknown>): Promise<WarpError> {
-  const error = await load.then(() => undefined, (reason: unknown) => reason)
+  const error = await load.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
   expect(error).toBeInstanceOf(WarpError)
   return error as WarpError
 }
@@ -171,7 +187,8 @@ describe('components that are refused by name', () => {
     [
       'one in a sequence',
       { pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Punctuation' }, { type: 'ByteLevel' }] } },
-      'pre_tokenizer.pretokenizers[0].type', 'Punctuation',
+      'pre_tokenizer.pretokenizers[0].type',
+      'Punctuation',
     ],
   ]
   test.each(parts)('%s', async (_, part, where, name) => {
@@ -189,7 +206,8 @@ describe('settings outside the supported subset', () => {
     pre_tokenizer: {
       type: 'Sequence',
       pretokenizers: [
-        { type: 'Split', pattern: { Regex: '\\p{L}+' }, behavior: 'Isolated', invert: false, ...more }, byteLevel,
+        { type: 'Split', pattern: { Regex: '\\p{L}+' }, behavior: 'Isolated', invert: false, ...more },
+        byteLevel,
       ],
     },
   })
@@ -226,7 +244,10 @@ describe('settings outside the supported subset', () => {
       'a type id above 255',
       {
         post_processor: {
-          type: 'TemplateProcessing', special_tokens: {}, pair: [], single: [{ Sequence: { id: 'A', type_id: 256 } }],
+          type: 'TemplateProcessing',
+          special_tokens: {},
+          pair: [],
+          single: [{ Sequence: { id: 'A', type_id: 256 } }],
         },
       },
       'type_id',
@@ -270,41 +291,65 @@ describe('fields of the wrong kind', () => {
     ['an added token without content', added({ content: '' }), 'added_tokens[0].content'],
     ['added tokens that are no list', { added_tokens: {} }, 'added_tokens'],
     ['a template with an unlisted token', template({ special_tokens: {} }), 'special_tokens.[CLS]'],
-    ['a template with an id outside the vocabulary',
-      template({ special_tokens: { '[CLS]': { id: '[CLS]', ids: [77], tokens: ['?'] } } }), 'ids[0]'],
-    ['a template for one text with the second',
-      template({ single: [{ Sequence: { id: 'B', type_id: 0 } }] }), 'single'],
+    [
+      'a template with an id outside the vocabulary',
+      template({ special_tokens: { '[CLS]': { id: '[CLS]', ids: [77], tokens: ['?'] } } }),
+      'ids[0]',
+    ],
+    [
+      'a template for one text with the second',
+      template({ single: [{ Sequence: { id: 'B', type_id: 0 } }] }),
+      'single',
+    ],
     ['a template with a third text', template({ pair: [{ Sequence: { id: 'C', type_id: 0 } }] }), 'pair[0]'],
-    ['a separator outside the vocabulary',
-      { post_processor: { type: 'BertProcessing', sep: ['[SEP]', 9], cls: ['[CLS]', 1] } }, 'post_processor.sep'],
-    ['two added tokens that normalise to one', {
-      added_tokens: [
-        { id: 5, content: 'Day', ...special, normalized: true },
-        { id: 6, content: 'day', ...special, normalized: true },
-      ],
-    }, 'Day'],
+    [
+      'a separator outside the vocabulary',
+      { post_processor: { type: 'BertProcessing', sep: ['[SEP]', 9], cls: ['[CLS]', 1] } },
+      'post_processor.sep',
+    ],
+    [
+      'two added tokens that normalise to one',
+      {
+        added_tokens: [
+          { id: 5, content: 'Day', ...special, normalized: true },
+          { id: 6, content: 'day', ...special, normalized: true },
+        ],
+      },
+      'Day',
+    ],
   ]
   test.each(cases)('%s', (_, part, where) => refused({ ...wordpiece(), ...part }, 'TOKENIZER_INVALID', where))
 
   const merges: [string, unknown][] = [
-    ['no list', {}], ['a number', [3]], ['three parts', ['a b c']], ['an unknown part', [['a', 'x']]],
+    ['no list', {}],
+    ['a number', [3]],
+    ['three parts', ['a b c']],
+    ['an unknown part', [['a', 'x']]],
     ['an unknown union', [['b', 'a']]],
   ]
   test.each(merges)('merges: %s', (_, list) =>
-    refused({ ...bpe(), model: { ...bpe().model, merges: list } }, 'TOKENIZER_INVALID', 'merge'))
+    refused({ ...bpe(), model: { ...bpe().model, merges: list } }, 'TOKENIZER_INVALID', 'merge'),
+  )
 })
 
 describe('ids', () => {
   test('two tokens of the vocabulary with one id', () =>
-    refused({ ...bpe(), model: { ...bpe().model, vocab: { '<|end|>': 0, a: 1, b: 1, ab: 2 } } },
-      'TOKENIZER_DUPLICATE_ID', '"a"', '"b"'))
+    refused(
+      { ...bpe(), model: { ...bpe().model, vocab: { '<|end|>': 0, a: 1, b: 1, ab: 2 } } },
+      'TOKENIZER_DUPLICATE_ID',
+      '"a"',
+      '"b"',
+    ))
 
   test('an added token with the id of another token', () =>
     refused({ ...bpe(), added_tokens: [{ id: 2, content: 'new', ...special }] }, 'TOKENIZER_DUPLICATE_ID', '"new"'))
 
   test('one added token twice', () =>
-    refused({ ...bpe(), added_tokens: [4, 5].map((id) => ({ id, content: 'new', ...special })) },
-      'TOKENIZER_DUPLICATE_ID', '"new"'))
+    refused(
+      { ...bpe(), added_tokens: [4, 5].map((id) => ({ id, content: 'new', ...special })) },
+      'TOKENIZER_DUPLICATE_ID',
+      '"new"',
+    ))
 
   test('an added token with an id that Python would not give', () =>
     refused({ ...bpe(), added_tokens: [{ id: 9, content: 'new', ...special }] }, 'TOKENIZER_ID_MISMATCH', '9', '4'))
@@ -321,7 +366,12 @@ describe('calls', () => {
 
   test('unpaired surrogates, with their place', async () => {
     const tokenizer = await load(wordpiece())
-    for (const [text, index] of [['\ud800', 0], ['ab\udc00', 2], ['\u{1f600}\ud83d', 2], ['a\ud83d b', 1]] as const) {
+    for (const [text, index] of [
+      ['\ud800', 0],
+      ['ab\udc00', 2],
+      ['\u{1f600}\ud83d', 2],
+      ['a\ud83d b', 1],
+    ] as const) {
       for (const call of [() => tokenizer.encode(text), () => tokenizer.encode('a', { pair: text })]) {
         const details = expect.objectContaining({ index }) as object
         expect(call).toThrow(expect.objectContaining({ code: 'TEXT_LONE_SURROGATE', exitCode: 3, details }))
@@ -334,7 +384,8 @@ describe('calls', () => {
     const tokenizer = await load(wordpiece())
     for (const maxLength of [1, -1, 2.5, NaN, Infinity]) {
       expect(() => tokenizer.encode('a', { maxLength })).toThrow(
-        expect.objectContaining({ code: 'TOKENIZER_MAX_LENGTH', exitCode: 2 }))
+        expect.objectContaining({ code: 'TOKENIZER_MAX_LENGTH', exitCode: 2 }),
+      )
     }
     expect(() => tokenizer.encode('a', { pair: 'a', maxLength: 2 })).toThrow()
     expect(Array.from(tokenizer.encode('a', { maxLength: 2 }).ids)).toEqual([1, 2])

@@ -91,18 +91,21 @@ describe('ids, type ids, pairs and truncation as in Python', () => {
   test.each(cases.variants.map((variant) => [variant.name, variant] as const))('%s', async (_, variant) => {
     const tokenizer = build(variant)
     const { texts } = cases
-    const wrong = texts.filter((text, i) =>
-      hashText(tokenizer, text, texts[(7 * i + 3) % texts.length]) !== nth(variant.hashes, i))
+    const wrong = texts.filter(
+      (text, i) => hashText(tokenizer, text, texts[(7 * i + 3) % texts.length]) !== nth(variant.hashes, i),
+    )
     expect(wrong).toEqual([])
-    const wrongLong = cases.long.filter((_text, i) =>
-      hex(hashOf(tokenizer.encode(longTexts[i]).ids)) !== nth(variant.long, i))
+    const wrongLong = cases.long.filter(
+      (_text, i) => hex(hashOf(tokenizer.encode(longTexts[i]).ids)) !== nth(variant.long, i),
+    )
     expect(wrongLong).toEqual([])
   })
 })
 
 /** Blocks of 4,096 code points: all of them; of planes 4 to 13, where nothing is assigned, one in sixteen. */
 const blockStarts = Array.from({ length: 0x110 }, (_, i) => 0x1000 * i).filter(
-  (begin) => begin < 0x40000 || begin >= 0xe0000 || begin % 0x10000 === 0)
+  (begin) => begin < 0x40000 || begin >= 0xe0000 || begin % 0x10000 === 0,
+)
 
 function forEachChar(begin: number, visit: (char: string) => void): void {
   for (let c = begin; c < begin + 0x1000; c++) if (c < 0xd800 || c >= 0xe000) visit(String.fromCodePoint(c))
@@ -119,18 +122,22 @@ function wrongBlocks(blocks: string, numbersOf: (char: string) => ArrayLike<numb
 }
 
 describe('every code point as in Python', () => {
-  test.each(codePoints.normalizers)('normalised: $options', ({ options, blocks }) => {
-    const normalizer = new BertNormalizer(readNormalizer(new Cursor('', '', options))!)
-    const units: number[] = []
-    expect(
-      wrongBlocks(blocks, (char) => {
-        const text = normalizer.normalize(`a${char}b`)
-        units.length = text.length
-        for (let i = 0; i < text.length; i++) units[i] = text.charCodeAt(i)
-        return units
-      }),
-    ).toEqual([])
-  }, patience)
+  test.each(codePoints.normalizers)(
+    'normalised: $options',
+    ({ options, blocks }) => {
+      const normalizer = new BertNormalizer(readNormalizer(new Cursor('', '', options))!)
+      const units: number[] = []
+      expect(
+        wrongBlocks(blocks, (char) => {
+          const text = normalizer.normalize(`a${char}b`)
+          units.length = text.length
+          for (let i = 0; i < text.length; i++) units[i] = text.charCodeAt(i)
+          return units
+        }),
+      ).toEqual([])
+    },
+    patience,
+  )
 
   test('canonical order of every two marks that survive the stripping of accents', () => {
     const stripping = { cleanText: false, handleChineseChars: false, stripAccents: true, lowercase: false }
@@ -149,26 +156,31 @@ describe('every code point as in Python', () => {
     expect(hex(found)).toBe(hash)
   })
 
-  test.each(codePoints.splits)('split: $part', ({ part, blocks }) => {
-    const ends: number[] = []
-    let end = 0
-    const model = {
-      encodePiece: (text: string, from: number, to: number) => void ends.push((end += pointsIn(text.slice(from, to)))),
-    }
-    const bytes = { type: 'ByteLevel', add_prefix_space: false, use_regex: false }
-    const steps = { type: 'Sequence', pretokenizers: [...(part.pretokenizers ?? [part]), bytes] }
-    const options = readPreTokenizer(new Cursor('', '', steps))
-    if (options === 'bert') throw new Error('not byte-level')
-    const splitter = new ByteLevel(options, model as unknown as Bpe)
-    const out = new IdBuffer()
-    expect(
-      wrongBlocks(blocks, (c) => {
-        ends.length = end = 0
-        splitter.encode(`x${c}y1${c}2 ${c} !${c}!\n${c}'${c}`, out)
-        return ends
-      }),
-    ).toEqual([])
-  }, patience)
+  test.each(codePoints.splits)(
+    'split: $part',
+    ({ part, blocks }) => {
+      const ends: number[] = []
+      let end = 0
+      const model = {
+        encodePiece: (text: string, from: number, to: number) =>
+          void ends.push((end += pointsIn(text.slice(from, to)))),
+      }
+      const bytes = { type: 'ByteLevel', add_prefix_space: false, use_regex: false }
+      const steps = { type: 'Sequence', pretokenizers: [...(part.pretokenizers ?? [part]), bytes] }
+      const options = readPreTokenizer(new Cursor('', '', steps))
+      if (options === 'bert') throw new Error('not byte-level')
+      const splitter = new ByteLevel(options, model as unknown as Bpe)
+      const out = new IdBuffer()
+      expect(
+        wrongBlocks(blocks, (c) => {
+          ends.length = end = 0
+          splitter.encode(`x${c}y1${c}2 ${c} !${c}!\n${c}'${c}`, out)
+          return ends
+        }),
+      ).toEqual([])
+    },
+    patience,
+  )
 })
 
 function pointsIn(text: string): number {
@@ -206,17 +218,27 @@ describe.each(Object.keys(real.models))('%s as in Python', (name) => {
 
   whenPresent(directory)(`${name}: hostile texts`, async () => {
     const { encode } = bound(ready())
-    expect(createHash('sha256').update(readFileSync(join(directory, 'tokenizer.json'))).digest('hex')).toBe(expected.tokenizer)
+    expect(
+      createHash('sha256')
+        .update(readFileSync(join(directory, 'tokenizer.json')))
+        .digest('hex'),
+    ).toBe(expected.tokenizer)
     const texts = [...cases.texts, ...longTexts]
     expect(digest((add) => texts.forEach((text) => add(encode(text))))).toEqual(expected.hostile)
   })
 
-  whenPresent(directory)(`${name}: every code point`, async () => {
-    const { encode } = bound(ready())
-    expect(digest((add) => {
-      for (const begin of blockStarts) forEachChar(begin, (char) => add(encode(`a${char}b`)))
-    })).toEqual(expected.points)
-  }, patience)
+  whenPresent(directory)(
+    `${name}: every code point`,
+    async () => {
+      const { encode } = bound(ready())
+      expect(
+        digest((add) => {
+          for (const begin of blockStarts) forEachChar(begin, (char) => add(encode(`a${char}b`)))
+        }),
+      ).toEqual(expected.points)
+    },
+    patience,
+  )
 
   whenPresent(directory, dataFile('ag_news_test.csv'))(`${name}: AG News`, async () => {
     const { encode } = bound(ready())

@@ -6,7 +6,13 @@ import { localTokenizer } from '../tokenizers.js'
 import { tokenizerJson, words } from '../trace-models.js'
 
 const vocabulary = words(400)
-const texts = ['', vocabulary[9], vocabulary.slice(4, 20).join(' '), 'unknown words [SEP] here', vocabulary.slice(4).join(' ')]
+const texts = [
+  '',
+  vocabulary[9],
+  vocabulary.slice(4, 20).join(' '),
+  'unknown words [SEP] here',
+  vocabulary.slice(4).join(' '),
+]
 
 function load(change: (parts: { post_processor: unknown }) => void = () => undefined) {
   const parts = JSON.parse(tokenizerJson(vocabulary, true))
@@ -16,19 +22,27 @@ function load(change: (parts: { post_processor: unknown }) => void = () => undef
   return localTokenizer(file)
 }
 
-test.each<EncodeOptions>([{}, { maxLength: 2 }, { maxLength: 7 }, { addSpecialTokens: false, maxLength: 0 }, { addSpecialTokens: false }])(
-  'texts encoded one behind the other are what encode gives (%j)', async (options) => {
-    const tokenizer = load(), out = new IdBuffer()
-    const truncated = texts.map((text) => tokenizer.encodeInto(text, out, options))
-    const alone = texts.map((text) => tokenizer.encode(text, options))
-    expect(Array.from(out.ids())).toEqual(alone.flatMap(({ ids }) => Array.from(ids)))
-    expect(truncated).toEqual(alone.map((encoding) => encoding.truncated))
-    const { maxLength = Infinity } = options, full = texts.map((text) => tokenizer.encode(text, { ...options, maxLength: undefined }).ids.length)
-    expect(truncated).toEqual(full.map((length) => length > maxLength))
-  })
+test.each<EncodeOptions>([
+  {},
+  { maxLength: 2 },
+  { maxLength: 7 },
+  { addSpecialTokens: false, maxLength: 0 },
+  { addSpecialTokens: false },
+])('texts encoded one behind the other are what encode gives (%j)', async (options) => {
+  const tokenizer = load(),
+    out = new IdBuffer()
+  const truncated = texts.map((text) => tokenizer.encodeInto(text, out, options))
+  const alone = texts.map((text) => tokenizer.encode(text, options))
+  expect(Array.from(out.ids())).toEqual(alone.flatMap(({ ids }) => Array.from(ids)))
+  expect(truncated).toEqual(alone.map((encoding) => encoding.truncated))
+  const { maxLength = Infinity } = options,
+    full = texts.map((text) => tokenizer.encode(text, { ...options, maxLength: undefined }).ids.length)
+  expect(truncated).toEqual(full.map((length) => length > maxLength))
+})
 
 test('a buffer keeps what it holds when a text is refused, and forgets it when cleared', async () => {
-  const tokenizer = load(), out = new IdBuffer()
+  const tokenizer = load(),
+    out = new IdBuffer()
   tokenizer.encodeInto(vocabulary[9], out)
   expect(() => tokenizer.encodeInto('\ud800', out)).toThrow('unpaired surrogate')
   expect(Array.from(out.ids().subarray(0, 3))).toEqual([2, 9, 3])
@@ -37,7 +51,8 @@ test('a buffer keeps what it holds when a text is refused, and forgets it when c
 })
 
 test('a template that repeats the text gives its segments', async () => {
-  const text = (type_id: number) => ({ Sequence: { id: 'A', type_id } }), special = { SpecialToken: { id: '[SEP]', type_id: 1 } }
+  const text = (type_id: number) => ({ Sequence: { id: 'A', type_id } }),
+    special = { SpecialToken: { id: '[SEP]', type_id: 1 } }
   const tokenizer = load((parts) => {
     Object.assign(parts.post_processor as object, { single: [text(0), special, text(2)] })
   })

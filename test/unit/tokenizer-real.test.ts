@@ -16,7 +16,9 @@ interface Expected {
   texts: string[]
   tokenizers: Record<string, { full: string; cut: string }>
 }
-const { texts, tokenizers } = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Expected) : { texts: [], tokenizers: {} }
+const { texts, tokenizers } = existsSync(file)
+  ? (JSON.parse(readFileSync(file, 'utf8')) as Expected)
+  : { texts: [], tokenizers: {} }
 
 /** milliseconds that one tokenizer may take on a busy machine */
 const patience = 300_000
@@ -29,11 +31,15 @@ const fnv = (numbers: Iterable<number>): number => {
 
 /** The texts whose encodings have other hashes. */
 function wrong({ ids, typeIds, offsets }: TokenBatch, begin: number, hashes: string): string[] {
-  return Array.from({ length: offsets.length - 1 }, (_, i) => i).filter((i) => {
-    const [from, to] = [offsets[i], offsets[i + 1]]
-    const hash = fnv([...ids.subarray(from, to), ...typeIds.subarray(from, to)]).toString(16).padStart(8, '0')
-    return hash !== hashes.slice(8 * (begin + i), 8 * (begin + i + 1))
-  }).map((i) => texts[begin + i])
+  return Array.from({ length: offsets.length - 1 }, (_, i) => i)
+    .filter((i) => {
+      const [from, to] = [offsets[i], offsets[i + 1]]
+      const hash = fnv([...ids.subarray(from, to), ...typeIds.subarray(from, to)])
+        .toString(16)
+        .padStart(8, '0')
+      return hash !== hashes.slice(8 * (begin + i), 8 * (begin + i + 1))
+    })
+    .map((i) => texts[begin + i])
 }
 
 const batch = 256
@@ -43,7 +49,10 @@ async function compare(encode: Encode, { full, cut }: Expected['tokenizers'][str
   const different: string[] = []
   for (let begin = 0; begin < texts.length; begin += batch) {
     const some = texts.slice(begin, begin + batch)
-    different.push(...wrong(await encode(some, {}), begin, full), ...wrong(await encode(some, { maxLength: 16 }), begin, cut))
+    different.push(
+      ...wrong(await encode(some, {}), begin, full),
+      ...wrong(await encode(some, { maxLength: 16 }), begin, cut),
+    )
   }
   expect(different).toEqual([])
 }
@@ -54,13 +63,17 @@ whenPresent(file)('there are at least 25 tokenizers, 3 000 real and 400 hard tex
 })
 
 for (const [name, expected] of Object.entries(tokenizers)) {
-  whenPresent(file)(`${name}: ids, segments and truncation as in Python`, async () => {
-    const tokenizer = await loadTokenizer(join(folder, name))
-    await compare((some, options) => tokenizer.encodeBatch(some, options), expected)
-    if (tokenizer.reader === 'tokenizers') return
-    // what this package reads itself, the other reads as well
-    const json = readFileSync(join(folder, name, 'tokenizer.json'), 'utf8')
-    const other = await openReference(new Cursor(name, '', JSON.parse(json)), json, inputError('X', '', {}, ''))
-    await compare((some, options) => other.encodeBatch(some, options), expected)
-  }, patience)
+  whenPresent(file)(
+    `${name}: ids, segments and truncation as in Python`,
+    async () => {
+      const tokenizer = await loadTokenizer(join(folder, name))
+      await compare((some, options) => tokenizer.encodeBatch(some, options), expected)
+      if (tokenizer.reader === 'tokenizers') return
+      // what this package reads itself, the other reads as well
+      const json = readFileSync(join(folder, name, 'tokenizer.json'), 'utf8')
+      const other = await openReference(new Cursor(name, '', JSON.parse(json)), json, inputError('X', '', {}, ''))
+      await compare((some, options) => other.encodeBatch(some, options), expected)
+    },
+    patience,
+  )
 }

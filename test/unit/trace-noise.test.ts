@@ -1,4 +1,14 @@
-import { bernstein, enough, findNoise, maxError, rankErrors, rounding, scale2, stride, type FoundNoise } from '../../lib/trace/noise.js'
+import {
+  bernstein,
+  enough,
+  findNoise,
+  maxError,
+  rankErrors,
+  rounding,
+  scale2,
+  stride,
+  type FoundNoise,
+} from '../../lib/trace/noise.js'
 import { ascending, inOneStep, RankSet, upTo } from '../../lib/trace/order.js'
 import { Random } from '../../lib/random.js'
 
@@ -7,10 +17,16 @@ const columns = 32
 /** The search by its definition: every round looks at every row. */
 function naiveNoise(score: Float64Array, sums: Float64Array): FoundNoise {
   const all = Array.from(score.keys()).filter((v) => !Number.isNaN(score[v]) && sums[v * stride + scale2] > 0)
-  const quantile = (values: number[], q: number) => values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(q * values.length))] ?? 0
+  const quantile = (values: number[], q: number) =>
+    values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(q * values.length))] ?? 0
   const noiseBelow = (limit: number) => {
-    const rows = all.filter((v) => score[v] <= limit), scores = rows.map((v) => score[v])
-    const mean = quantile(scores, 0.5), bound = quantile(rows.map((v) => sums[v * stride + maxError] ** 2), 0.5)
+    const rows = all.filter((v) => score[v] <= limit),
+      scores = rows.map((v) => score[v])
+    const mean = quantile(scores, 0.5),
+      bound = quantile(
+        rows.map((v) => sums[v * stride + maxError] ** 2),
+        0.5,
+      )
     const spread = mean > 0 ? (quantile(scores, 0.75) - quantile(scores, 0.25)) / mean : 0
     return { mean, bound, variance: Math.max(0, (bound - mean) * mean), rows: rows.length, spread }
   }
@@ -27,13 +43,15 @@ function naiveNoise(score: Float64Array, sums: Float64Array): FoundNoise {
 
 /** Scores of rows that were and were not trained, or of rows that all moved by their own amounts. */
 function table(rows: number, random: Random, kind: string): { score: Float64Array; sums: Float64Array } {
-  const score = new Float64Array(rows), sums = new Float64Array(rows * stride)
+  const score = new Float64Array(rows),
+    sums = new Float64Array(rows * stride)
   const spread = 2 * random.uniform()
   for (let v = 0; v < rows; v++) {
     const moved = kind === 'every' || random.uniform() < 0.1
     const square = moved ? Math.exp(4 + spread * random.normal()) : (1 + 0.1 * random.normal()) / 12
     score[v] = kind === 'ties' ? Math.ceil(4 * random.uniform()) / 40 : square
-    sums[v * stride + maxError] = kind === 'ties' ? Math.ceil(3 * random.uniform()) / 6 : Math.sqrt(square) * (1 + 2 * random.uniform())
+    sums[v * stride + maxError] =
+      kind === 'ties' ? Math.ceil(3 * random.uniform()) / 6 : Math.sqrt(square) * (1 + 2 * random.uniform())
     sums[v * stride + scale2] = 1
     if (kind !== 'holes') continue
     if (v % 5 === 0) score[v] = [NaN, 0, -0, Infinity][(v / 5) % 4]
@@ -43,29 +61,37 @@ function table(rows: number, random: Random, kind: string): { score: Float64Arra
   return { score, sums }
 }
 
-test.each(['some', 'every', 'ties', 'holes'])('the noise found at once is the one found by looking at every row: %s', (kind) => {
-  const random = new Random(5, kind)
-  let joined = 0
-  for (const rows of [0, 1, 2, 7, 8, 9, 40, 300, 2500]) {
-    for (let draw = 0; draw < 20; draw++) {
-      const { score, sums } = table(rows, random, kind)
-      const found = inOneStep(findNoise(score, sums, inOneStep(rankErrors(sums)), columns))
-      expect(found).toEqual(naiveNoise(score, sums))
-      joined += found.rows
+test.each(['some', 'every', 'ties', 'holes'])(
+  'the noise found at once is the one found by looking at every row: %s',
+  (kind) => {
+    const random = new Random(5, kind)
+    let joined = 0
+    for (const rows of [0, 1, 2, 7, 8, 9, 40, 300, 2500]) {
+      for (let draw = 0; draw < 20; draw++) {
+        const { score, sums } = table(rows, random, kind)
+        const found = inOneStep(findNoise(score, sums, inOneStep(rankErrors(sums)), columns))
+        expect(found).toEqual(naiveNoise(score, sums))
+        joined += found.rows
+      }
     }
-  }
-  expect(joined).toBeGreaterThan(0)
-})
+    expect(joined).toBeGreaterThan(0)
+  },
+)
 
 test('values are ordered with their places, ties by place', () => {
   const random = new Random(6, 'order')
   for (const count of [0, 1, 2, 3, 1000]) {
-    const values = Float64Array.from({ length: count }, (_, i) => (i % 9 === 4 ? NaN : i % 10 === 3 ? -Infinity : random.below(200) - 100))
+    const values = Float64Array.from({ length: count }, (_, i) =>
+      i % 9 === 4 ? NaN : i % 10 === 3 ? -Infinity : random.below(200) - 100,
+    )
     const { order, sorted } = inOneStep(ascending(values))
-    const expected = Array.from(values.keys()).filter((i) => !Number.isNaN(values[i])).sort((a, b) => values[a] - values[b] || a - b)
+    const expected = Array.from(values.keys())
+      .filter((i) => !Number.isNaN(values[i]))
+      .sort((a, b) => values[a] - values[b] || a - b)
     expect(Array.from(order)).toEqual(expected)
     expect(Array.from(sorted)).toEqual(expected.map((i) => values[i]))
-    for (const limit of [-Infinity, -100, -0.5, 3, 99, 1000]) expect(upTo(sorted, limit)).toBe(sorted.filter((value) => value <= limit).length)
+    for (const limit of [-Infinity, -100, -0.5, 3, 99, 1000])
+      expect(upTo(sorted, limit)).toBe(sorted.filter((value) => value <= limit).length)
     expect(upTo(sorted, NaN)).toBe(0)
   }
 })
@@ -73,7 +99,9 @@ test('values are ordered with their places, ties by place', () => {
 test('a set of ranks gives its k-th smallest while it grows', () => {
   const random = new Random(7, 'ranks')
   for (const size of [1, 2, 3, 7, 8, 9, 500]) {
-    const ranks = random.shuffle(Array.from({ length: size }, (_, i) => i)), set = new RankSet(size), there: number[] = []
+    const ranks = random.shuffle(Array.from({ length: size }, (_, i) => i)),
+      set = new RankSet(size),
+      there: number[] = []
     for (const rank of ranks) {
       set.insert(rank)
       there.push(rank)

@@ -2,20 +2,33 @@ import { bernstein, falsePositives, pilotDecay } from '../../lib/trace/noise.js'
 import { inOneStep } from '../../lib/trace/order.js'
 import { judging, trained, undecided, type RowJudgement } from '../../lib/trace/rows.js'
 import { Random } from '../../lib/random.js'
-import { baseValues, hidden, naiveSums, positions, stored, trainedTables, trainings, vocabulary } from '../trace-tables.js'
+import {
+  baseValues,
+  hidden,
+  naiveSums,
+  positions,
+  stored,
+  trainedTables,
+  trainings,
+  vocabulary,
+} from '../trace-tables.js'
 
 type Dtype = 'F32' | 'F16' | 'BF16'
 const base = baseValues(vocabulary * hidden, 1)
 
 function judge(reference: Float32Array, dtype: Dtype, from = base, baseDtype: Dtype = 'F32'): RowJudgement {
-  const file = stored(reference, dtype), start = stored(from, baseDtype)
+  const file = stored(reference, dtype),
+    start = stored(from, baseDtype)
   const alpha = pilotDecay(naiveSums(start, file, hidden, 0, dtype))
-  return inOneStep(judging(naiveSums(start, file, hidden, alpha, dtype), hidden, alpha, { base: baseDtype, reference: dtype }))
+  return inOneStep(
+    judging(naiveSums(start, file, hidden, alpha, dtype), hidden, alpha, { base: baseDtype, reference: dtype }),
+  )
 }
 
 function compare(judged: RowJudgement, tokens: number[]) {
   const truth = new Set(tokens)
-  let falsePositive = 0, missed = 0
+  let falsePositive = 0,
+    missed = 0
   judged.state.forEach((state, v) => {
     if (state === trained && !truth.has(v)) falsePositive++
     if (state !== trained && truth.has(v)) missed++
@@ -80,12 +93,18 @@ describe('says none', () => {
     for (const dtype of ['F32', 'F16', 'BF16'] as Dtype[]) expect(judge(base, dtype).reason).toMatch('frozen')
   })
   test('when there was only decay', () => {
-    expect(judge(base.map((value) => value * (1 - 1e-3)), 'F32').reason).toMatch('no token was trained')
+    expect(
+      judge(
+        base.map((value) => value * (1 - 1e-3)),
+        'F32',
+      ).reason,
+    ).toMatch('no token was trained')
   })
 })
 
 test('hidden rows are reported as noisy, not as untrained for certain', () => {
-  // rows that move by a third of a bfloat's spacing in a few elements and by more in few: many of them stay below the noise
+  // rows that move by a third of a bfloat's spacing in a few elements and by more in few: many of them stay below the
+  // noise
   const random = new Random(2, 'test')
   const moved = base.slice()
   for (let v = 0; v < 600; v++) {
@@ -104,7 +123,8 @@ test('the threshold keeps its promise for rounding noise', () => {
   // 20 000 rows of 32 uniform errors: at most 1e-3 expected above the threshold for as many rows
   const random = new Random(3, 'test')
   const threshold = bernstein({ mean: 1 / 12, variance: 1 / 180, bound: 1 / 4 }, hidden, 20_000)
-  let above = 0, loose = 0
+  let above = 0,
+    loose = 0
   for (let v = 0; v < 20_000; v++) {
     let sum = 0
     for (let j = 0; j < hidden; j++) sum += (random.uniform() - 0.5) ** 2

@@ -1,5 +1,10 @@
 import {
-  combiningClassMap, decomposeHangul, decompositionMap, flagsOf, isHangulSyllable, lowerCaseMap,
+  combiningClassMap,
+  decomposeHangul,
+  decompositionMap,
+  flagsOf,
+  isHangulSyllable,
+  lowerCaseMap,
 } from './unicode.js'
 import { UnitBuffer } from './unit-buffer.js'
 import * as tables from './unicode-tables.js'

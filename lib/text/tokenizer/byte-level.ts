@@ -17,7 +17,10 @@ const isNumeric = lazySet(numeric)
 
 /** The pre-tokenizer of byte-level models, feeding its pieces to the model as they are found. */
 export class ByteLevel {
-  constructor(private readonly options: ByteLevelOptions, private readonly model: Bpe) {}
+  constructor(
+    private readonly options: ByteLevelOptions,
+    private readonly model: Bpe,
+  ) {}
 
   encode(text: string, out: IdBuffer): void {
     this.step(0, text, 0, text.length, out)

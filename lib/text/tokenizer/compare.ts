@@ -15,7 +15,15 @@ export interface Difference {
 
 /** Fields that newer versions write, with what their absence means; null where a field may be left out. */
 const modelDefaults: Record<string, Json> = {
-  BPE: { dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false, ignore_merges: false },
+  BPE: {
+    dropout: null,
+    unk_token: null,
+    continuing_subword_prefix: null,
+    end_of_word_suffix: null,
+    fuse_unk: false,
+    byte_fallback: false,
+    ignore_merges: false,
+  },
   WordPiece: { continuing_subword_prefix: '##', max_input_chars_per_word: 100 },
   Unigram: { byte_fallback: false },
 }
@@ -27,7 +35,8 @@ const partDefaults: Record<string, Json> = {
 }
 const flags = ['single_word', 'lstrip', 'rstrip', 'normalized', 'special']
 
-const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Map)
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Map)
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
 
 /** The parts that decide which ids a text gets, each in one way of writing; truncation, padding and decoding do not. */
@@ -36,9 +45,13 @@ function canonical(root: Json): Json {
   const { vocab, merges, ...settings } = isObject(model) ? model : {}
   return {
     'model.vocab': isObject(vocab) ? new Map(Object.entries(vocab)) : vocab,
-    'model.merges': list(merges).filter((merge) => typeof merge !== 'string' || !merge.startsWith('#version')).map(mergeParts),
+    'model.merges': list(merges)
+      .filter((merge) => typeof merge !== 'string' || !merge.startsWith('#version'))
+      .map(mergeParts),
     model: modelSettings(settings, merges !== undefined),
-    added_tokens: list(root.added_tokens).map(addedToken).sort((a, b) => Number(a.id) - Number(b.id)),
+    added_tokens: list(root.added_tokens)
+      .map(addedToken)
+      .sort((a, b) => Number(a.id) - Number(b.id)),
     normalizer: steps(root.normalizer, 'normalizers'),
     pre_tokenizer: steps(root.pre_tokenizer, 'pretokenizers'),
     post_processor: steps(root.post_processor, 'processors').flatMap(postProcessor),
@@ -49,7 +62,8 @@ function modelSettings(settings: Json, merges: boolean): Json {
   const type = String(settings.type ?? (merges ? 'BPE' : 'WordPiece'))
   const full: Json = { ...modelDefaults[type], ...present(settings), type }
   // no prefix and an empty one are the same
-  for (const name of ['continuing_subword_prefix', 'end_of_word_suffix']) if (type === 'BPE' && full[name] === '') full[name] = null
+  for (const name of ['continuing_subword_prefix', 'end_of_word_suffix'])
+    if (type === 'BPE' && full[name] === '') full[name] = null
   if (full.dropout === 0) full.dropout = null
   return full
 }
@@ -68,8 +82,10 @@ function steps(part: unknown, name: string): Json[] {
   if (part.type === 'Sequence') return list(part[name]).flatMap((inner) => steps(inner, name))
   const { trim_offsets: _, str_rep: __, add_prefix_space, prepend_scheme, ...rest } = part
   const full: Json = { ...partDefaults[String(part.type)], ...present(rest) }
-  if (part.type === 'Metaspace') full.prepend_scheme = prepend_scheme ?? (add_prefix_space === false ? 'never' : 'always')
-  else if (typeof add_prefix_space === 'boolean' && part.type !== 'RobertaProcessing') full.add_prefix_space = add_prefix_space
+  if (part.type === 'Metaspace')
+    full.prepend_scheme = prepend_scheme ?? (add_prefix_space === false ? 'never' : 'always')
+  else if (typeof add_prefix_space === 'boolean' && part.type !== 'RobertaProcessing')
+    full.add_prefix_space = add_prefix_space
   return [full]
 }
 
@@ -121,7 +137,21 @@ function partsOf(bytes: Buffer): Json | undefined {
   }
 }
 
-const samples = ['The quick brown fox.', 'Hello, World!', 'naïve café', 'a  b', ' a', 'x\n\ny', '12345', "don't", '日本語', 'ПРИВЕТ', '😀', 'İ ß ﬁ', '']
+const samples = [
+  'The quick brown fox.',
+  'Hello, World!',
+  'naïve café',
+  'a  b',
+  ' a',
+  'x\n\ny',
+  '12345',
+  "don't",
+  '日本語',
+  'ПРИВЕТ',
+  '😀',
+  'İ ß ﬁ',
+  '',
+]
 /** Tokens of both vocabularies that are tried as texts. */
 const triedTokens = 2000
 
@@ -135,8 +165,13 @@ async function differentText(base: string, reference: string): Promise<string | 
   }
   const [left, right] = engines.map((engine) => engine.spellings())
   const moved: string[] = []
-  for (const [one, other] of [[left, right], [right, left]]) {
-    for (const [id, token] of one) if (other.get(id) !== token && moved.length < triedTokens) moved.push(token, ` ${token}`, token.replace(/^[Ġ▁]|^##/, ' '))
+  for (const [one, other] of [
+    [left, right],
+    [right, left],
+  ]) {
+    for (const [id, token] of one)
+      if (other.get(id) !== token && moved.length < triedTokens)
+        moved.push(token, ` ${token}`, token.replace(/^[Ġ▁]|^##/, ' '))
   }
   const texts = [...samples, ...moved]
   const [a, b] = await Promise.all(engines.map((engine) => engine.encodeBatch(texts, {})))

@@ -58,7 +58,10 @@ function flatten(at: Cursor, list: string, depth = 0): Cursor[] {
   if (at.isNull()) return []
   if (at.field('type').value !== 'Sequence') return [at]
   if (depth === deepest) throw unsupported(at, `more than ${deepest} sequences inside each other`)
-  return at.field(list).items().flatMap((item) => flatten(item, list, depth + 1))
+  return at
+    .field(list)
+    .items()
+    .flatMap((item) => flatten(item, list, depth + 1))
 }
 
 function readSplit(at: Cursor): SplitStep {
@@ -117,17 +120,24 @@ function knownId(at: Cursor, hasId: (id: number) => boolean): number {
 
 function readPieces(at: Cursor, name: 'single' | 'pair', hasId: (id: number) => boolean): Piece[] {
   const tokens = at.field('special_tokens')
-  return at.field(name).items().map((item): Piece => {
-    const sequence = item.field('Sequence')
-    const body = sequence.value === undefined ? item.field('SpecialToken') : sequence
-    const typeId = body.field('type_id').integer(2 ** 32)
-    if (typeId > 255) throw unsupported(body.field('type_id'), 'type ids above 255')
-    const id = body.field('id').string()
-    if (body === sequence) {
-      if (id !== 'A' && id !== 'B') throw body.field('id').wrong('"A" or "B"')
-      return { type: 'text', which: id === 'A' ? 0 : 1, typeId }
-    }
-    const ids = tokens.field(id).field('ids').items().map((one) => knownId(one, hasId))
-    return { type: 'ids', ids, typeId }
-  })
+  return at
+    .field(name)
+    .items()
+    .map((item): Piece => {
+      const sequence = item.field('Sequence')
+      const body = sequence.value === undefined ? item.field('SpecialToken') : sequence
+      const typeId = body.field('type_id').integer(2 ** 32)
+      if (typeId > 255) throw unsupported(body.field('type_id'), 'type ids above 255')
+      const id = body.field('id').string()
+      if (body === sequence) {
+        if (id !== 'A' && id !== 'B') throw body.field('id').wrong('"A" or "B"')
+        return { type: 'text', which: id === 'A' ? 0 : 1, typeId }
+      }
+      const ids = tokens
+        .field(id)
+        .field('ids')
+        .items()
+        .map((one) => knownId(one, hasId))
+      return { type: 'ids', ids, typeId }
+    })
 }

@@ -1,19 +1,29 @@
 import { inputError, type WarpError } from '../../errors.js'
 
 /** The hint where a tokenizer's file is damaged. */
-export const saveAgain = 'Save the tokenizer again: AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY).'
+export const saveAgain =
+  'Save the tokenizer again: AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY).'
 /** The hint where a tokenizer is of another kind. */
 export const supportedHint = 'Only BERT WordPiece and byte-level BPE tokenizers are read.'
 
 /** A value of a JSON file that knows where it is, so that a complaint can say so. */
 export class Cursor {
-  constructor(readonly file: string, readonly path: string, readonly value: unknown) {}
+  constructor(
+    readonly file: string,
+    readonly path: string,
+    readonly value: unknown,
+  ) {}
 
   /** A field of an object; absent fields are `undefined` values. */
   field(name: string): Cursor {
     if (!this.isObject()) throw this.wrong('an object')
     const fields = this.value as Record<string, unknown>
-    const value = this.value instanceof Map ? (this.value.get(name) as unknown) : Object.hasOwn(fields, name) ? fields[name] : undefined
+    const value =
+      this.value instanceof Map
+        ? (this.value.get(name) as unknown)
+        : Object.hasOwn(fields, name)
+          ? fields[name]
+          : undefined
     return new Cursor(this.file, this.path === '' ? name : `${this.path}.${name}`, value)
   }
 

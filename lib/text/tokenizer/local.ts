@@ -95,7 +95,8 @@ export class LocalTokenizer implements Engine {
     const { single } = this.template(options)
     const { out } = this
     out.clear()
-    const offsets = new Uint32Array(texts.length + 1), truncated = new Uint8Array(texts.length)
+    const offsets = new Uint32Array(texts.length + 1),
+      truncated = new Uint8Array(texts.length)
     texts.forEach((text, i) => {
       truncated[i] = Number(this.encodeInto(text, out, options))
       offsets[i + 1] = out.length
@@ -132,7 +133,11 @@ export class LocalTokenizer implements Engine {
       if (piece.type === 'ids') out.pushAll(piece.ids)
       else out.pushRange(buffers[piece.which].data, 0, kept[piece.which])
     }
-    return { ids: out.ids(), typeIds: typeIdsOf(pieces, kept, out.length), truncated: kept[0] < a.length || kept[1] < b.length }
+    return {
+      ids: out.ids(),
+      typeIds: typeIdsOf(pieces, kept, out.length),
+      truncated: kept[0] < a.length || kept[1] < b.length,
+    }
   }
 
   /** Appends at most `room` ids; a text with more stops one id later and is cut: true. */
@@ -140,7 +145,12 @@ export class LocalTokenizer implements Engine {
     checkUnicode(text)
     out.limit = out.length + room
     if (this.raw === null) this.encodePart(text, out)
-    else this.raw.split(text, (part) => this.encodePart(part, out), (token) => this.pushToken(token, out))
+    else
+      this.raw.split(
+        text,
+        (part) => this.encodePart(part, out),
+        (token) => this.pushToken(token, out),
+      )
     if (!out.full) return false
     out.length = out.limit
     return true
@@ -160,11 +170,23 @@ export class LocalTokenizer implements Engine {
       model.encoder.encode(part, out)
     } else if (model.kind === 'wordpiece') {
       const clean = model.normalizer === null ? part : model.normalizer.normalize(part)
-      normalized.split(clean, (text) => (model.encoder.encodeNormalized(text, out), !out.full),
-        (token) => this.pushToken(token, out))
+      normalized.split(
+        clean,
+        (text) => {
+          model.encoder.encodeNormalized(text, out)
+          return !out.full
+        },
+        (token) => this.pushToken(token, out),
+      )
     } else {
-      normalized.split(part, (text) => (model.encoder.encode(text, out), !out.full),
-        (token) => this.pushToken(token, out))
+      normalized.split(
+        part,
+        (text) => {
+          model.encoder.encode(text, out)
+          return !out.full
+        },
+        (token) => this.pushToken(token, out),
+      )
     }
     return !out.full
   }

@@ -23,16 +23,18 @@ export function readVocab(at: Cursor): Vocabulary {
     if (other !== undefined) throw duplicate(at, id, other, token)
     tokens.set(id, token)
   }
-  const ids = at.value instanceof Map ? (at.value as Map<string, number>) : new Map(Array.from(tokens, ([id, token]) => [token, id]))
+  const ids =
+    at.value instanceof Map
+      ? (at.value as Map<string, number>)
+      : new Map(Array.from(tokens, ([id, token]) => [token, id]))
   return { ids, tokens }
 }
 
 function duplicate(at: Cursor, id: number, one: string, other: string): Error {
-  return at.error(
-    'TOKENIZER_DUPLICATE_ID',
-    `the id ${id} belongs to two tokens, ${shown(one)} and ${shown(other)}`,
-    { found: [one, other], id },
-  )
+  return at.error('TOKENIZER_DUPLICATE_ID', `the id ${id} belongs to two tokens, ${shown(one)} and ${shown(other)}`, {
+    found: [one, other],
+    id,
+  })
 }
 
 function unkId(at: Cursor, vocab: ReadonlyMap<string, number>): number {
@@ -73,11 +75,17 @@ function readMerges(at: Cursor, vocab: ReadonlyMap<string, number>): BpeOptions[
   if (!Array.isArray(at.value)) throw at.wrong('an array')
   const list = (at.value as unknown[]).filter((line) => typeof line !== 'string' || !line.startsWith('#version'))
   if (list.length > maxMerges) throw unsupported(at, `${list.length} merges; at most ${maxMerges} are supported`)
-  const merges: Merges = { left: new Uint32Array(list.length), right: new Uint32Array(list.length), union: new Uint32Array(list.length) }
+  const merges: Merges = {
+    left: new Uint32Array(list.length),
+    right: new Uint32Array(list.length),
+    union: new Uint32Array(list.length),
+  }
   const idOf = (token: string, rank: number): number => {
     const id = vocab.get(token)
     if (id !== undefined) return id
-    throw at.error('TOKENIZER_INVALID', `merge ${rank} needs the token ${shown(token)}, not in the vocabulary`, { rank })
+    throw at.error('TOKENIZER_INVALID', `merge ${rank} needs the token ${shown(token)}, not in the vocabulary`, {
+      rank,
+    })
   }
   list.forEach((merge, rank) => {
     const [left, right] = mergeParts(merge) ?? invalidMerge(at, merge, rank)
@@ -94,7 +102,9 @@ export function mergeParts(merge: unknown): [string, string] | undefined {
     const blank = merge.indexOf(' ')
     return blank < 0 || merge.includes(' ', blank + 1) ? undefined : [merge.slice(0, blank), merge.slice(blank + 1)]
   }
-  return Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === 'string') ? (merge as [string, string]) : undefined
+  return Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === 'string')
+    ? (merge as [string, string])
+    : undefined
 }
 
 function invalidMerge(at: Cursor, merge: unknown, rank: number): never {

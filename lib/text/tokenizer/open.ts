@@ -47,24 +47,46 @@ async function locate(path: string): Promise<string> {
   const found = await find(file)
   if (found === undefined || !found.isFile()) throw await missing(file, isDirectory ? path : undefined)
   if (found.size > largestFile) {
-    throw inputError('TOKENIZER_TOO_LARGE', `${file}: ${found.size} bytes; at most ${largestFile} are read`, {
-      file, found: found.size, expected: `<= ${largestFile}`,
-    }, saveAgain)
+    throw inputError(
+      'TOKENIZER_TOO_LARGE',
+      `${file}: ${found.size} bytes; at most ${largestFile} are read`,
+      {
+        file,
+        found: found.size,
+        expected: `<= ${largestFile}`,
+      },
+      saveAgain,
+    )
   }
   return file
 }
 
 /** Forms that `transformers` turns into a tokenizer.json. */
-const otherForms = ['tokenizer.model', 'spiece.model', 'sentencepiece.bpe.model', 'spm.model', 'vocab.txt', 'vocab.json', 'tekken.json', 'vocab.model']
+const otherForms = [
+  'tokenizer.model',
+  'spiece.model',
+  'sentencepiece.bpe.model',
+  'spm.model',
+  'vocab.txt',
+  'vocab.json',
+  'tekken.json',
+  'vocab.model',
+]
 
 async function missing(file: string, folder: string | undefined): Promise<Error> {
   const names = folder === undefined ? [] : await readdir(folder).catch(() => [])
   const other = otherForms.filter((name) => names.includes(name))
-  const hint = `python3 -c "from transformers import AutoTokenizer; ` +
+  const hint =
+    `python3 -c "from transformers import AutoTokenizer; ` +
     `AutoTokenizer.from_pretrained('${folder ?? 'DIRECTORY'}').save_pretrained('${folder ?? 'DIRECTORY'}')" writes it`
-  if (other.length === 0) return inputError('TOKENIZER_MISSING', `${file}: no such file`, { file, expected: 'tokenizer.json' }, hint)
-  return inputError('TOKENIZER_MISSING', `${file}: no such file; there is ${other.join(', ')}, which must be converted once`,
-    { file, expected: 'tokenizer.json', found: other }, hint)
+  if (other.length === 0)
+    return inputError('TOKENIZER_MISSING', `${file}: no such file`, { file, expected: 'tokenizer.json' }, hint)
+  return inputError(
+    'TOKENIZER_MISSING',
+    `${file}: no such file; there is ${other.join(', ')}, which must be converted once`,
+    { file, expected: 'tokenizer.json', found: other },
+    hint,
+  )
 }
 
 function decode(file: string, bytes: Buffer): string {
@@ -77,5 +99,10 @@ function decode(file: string, bytes: Buffer): string {
 
 function notJson(file: string, text: string, cause: Error): Error {
   const hint = text.startsWith('version https://git-lfs') ? 'This is a Git LFS pointer: run git lfs pull.' : saveAgain
-  return inputError('TOKENIZER_NOT_JSON', `${file}: not JSON: ${cause.message}`, { file, expected: 'JSON in UTF-8' }, hint)
+  return inputError(
+    'TOKENIZER_NOT_JSON',
+    `${file}: not JSON: ${cause.message}`,
+    { file, expected: 'JSON in UTF-8' },
+    hint,
+  )
 }

@@ -26,8 +26,13 @@ export function readLocalTokenizer(root: Cursor): LocalTokenizer {
   const template = readTemplate(root.field('post_processor'), (id) => vocab.tokens.has(id))
   const specialIds = new Set(templateIds(template))
   for (const token of addedTokens) if (token.special) specialIds.add(token.id)
-  return new LocalTokenizer({ tokens: vocab.tokens, template, specialIds, model,
-    ...patterns(root.field('added_tokens'), addedTokens, normalizer) })
+  return new LocalTokenizer({
+    tokens: vocab.tokens,
+    template,
+    specialIds,
+    model,
+    ...patterns(root.field('added_tokens'), addedTokens, normalizer),
+  })
 }
 
 interface Model extends Pick<TokenizerParts, 'model'> {
@@ -69,7 +74,9 @@ function modelType(at: Cursor): 'WordPiece' | 'BPE' {
 }
 
 function patterns(
-  at: Cursor, tokens: readonly AddedToken[], normalizer: BertNormalizer | null,
+  at: Cursor,
+  tokens: readonly AddedToken[],
+  normalizer: BertNormalizer | null,
 ): Pick<TokenizerParts, 'rawPatterns' | 'normalizedPatterns'> {
   const rawPatterns = new Map<string, AddedToken>()
   const normalizedPatterns = new Map<string, AddedToken>()

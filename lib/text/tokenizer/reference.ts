@@ -19,8 +19,12 @@ function load(): Package {
   try {
     return require('tokenizers') as Package
   } catch (cause) {
-    throw resourceError('TOKENIZER_READER', `the package "tokenizers" cannot be loaded: ${(cause as Error).message.split('\n')[0]}`,
-      {}, 'npm rebuild tokenizers; if this platform has no build of it, only BERT WordPiece and byte-level BPE are read')
+    throw resourceError(
+      'TOKENIZER_READER',
+      `the package "tokenizers" cannot be loaded: ${(cause as Error).message.split('\n')[0]}`,
+      {},
+      'npm rebuild tokenizers; if this platform has no build of it, only BERT WordPiece and byte-level BPE are read',
+    )
   }
 }
 
@@ -37,7 +41,12 @@ export async function openReference(root: Cursor, json: string, own: WarpError):
     tokenizer = Tokenizer.fromString(json)
   } catch (cause) {
     const reason = (cause as Error).message
-    throw inputError(own.code, `${own.message}; the package "tokenizers" refuses it too: ${reason}`, { ...own.details, reason }, saveAgain)
+    throw inputError(
+      own.code,
+      `${own.message}; the package "tokenizers" refuses it too: ${reason}`,
+      { ...own.details, reason },
+      saveAgain,
+    )
   }
   const special = readAddedTokens(root, tokenizer)
   tokenizer.disableTruncation()
@@ -50,30 +59,45 @@ export async function openReference(root: Cursor, json: string, own: WarpError):
 function refuseDropout(root: Cursor): void {
   const dropout = root.field('model').field('dropout')
   if (dropout.isNull() || dropout.value === 0) return
-  throw dropout.error('TOKENIZER_UNSUPPORTED', 'dropout makes tokens random', { found: dropout.value }, 'Set it to null: it is for training.')
+  throw dropout.error(
+    'TOKENIZER_UNSUPPORTED',
+    'dropout makes tokens random',
+    { found: dropout.value },
+    'Set it to null: it is for training.',
+  )
 }
 
 /** The package ends the process where a merge's second part is shorter than the prefix that it should begin with. */
 function refuseAborts(root: Cursor): void {
   const model = root.field('model')
-  const prefix = model.field('continuing_subword_prefix').value, merges = model.field('merges').value
+  const prefix = model.field('continuing_subword_prefix').value,
+    merges = model.field('merges').value
   if (typeof prefix !== 'string' || prefix === '' || !Array.isArray(merges)) return
   merges.forEach((merge: unknown, rank) => {
     if (mergeParts(merge)?.[1].startsWith(prefix)) return
-    throw model.field('merges').error('TOKENIZER_INVALID', `the second part of merge ${rank} does not begin with ${shown(prefix)}`, { rank })
+    throw model
+      .field('merges')
+      .error('TOKENIZER_INVALID', `the second part of merge ${rank} does not begin with ${shown(prefix)}`, { rank })
   })
 }
 
 /** The ids of special added tokens. Ids that Python would give in silence are others than the model was trained with. */
 function readAddedTokens(root: Cursor, tokenizer: ReferenceTokenizer): Set<number> {
-  const list = root.field('added_tokens'), special = new Set<number>()
+  const list = root.field('added_tokens'),
+    special = new Set<number>()
   if (list.isNull()) return special
   for (const item of list.items()) {
-    const content = item.field('content').string(), id = item.field('id').value, expected = tokenizer.tokenToId(content)
+    const content = item.field('content').string(),
+      id = item.field('id').value,
+      expected = tokenizer.tokenToId(content)
     if (item.field('special').value === true) special.add(id as number)
     if (id === expected) continue
-    throw item.error('TOKENIZER_ID_MISMATCH', `${shown(content)} has the id ${shown(id)}, but the vocabulary leads to ${expected}`,
-      { found: id, expected }, 'Save the tokenizer again with a current version of transformers.')
+    throw item.error(
+      'TOKENIZER_ID_MISMATCH',
+      `${shown(content)} has the id ${shown(id)}, but the vocabulary leads to ${expected}`,
+      { found: id, expected },
+      'Save the tokenizer again with a current version of transformers.',
+    )
   }
   return special
 }
@@ -87,17 +111,32 @@ function* samples(tokenizer: ReferenceTokenizer, most = 64): Generator<string> {
 /** Adds the ids of the frame to the special ones. */
 async function measureFrame(root: Cursor, tokenizer: ReferenceTokenizer, special: Set<number>): Promise<Frame> {
   for (const sample of samples(tokenizer)) {
-    const full = await tokenizer.encode(sample), bare = (await tokenizer.encode(sample, null, { addSpecialTokens: false })).getIds()
+    const full = await tokenizer.encode(sample),
+      bare = (await tokenizer.encode(sample, null, { addSpecialTokens: false })).getIds()
     if (bare.length === 0) continue
-    const ids = full.getIds(), types = full.getTypeIds(), added = ids.length - bare.length
-    const before = Array.from({ length: added + 1 }, (_, at) => at).find((at) => bare.every((id, i) => ids[at + i] === id))
+    const ids = full.getIds(),
+      types = full.getTypeIds(),
+      added = ids.length - bare.length
+    const before = Array.from({ length: added + 1 }, (_, at) => at).find((at) =>
+      bare.every((id, i) => ids[at + i] === id),
+    )
     if (before === undefined) break
     const end = before + bare.length
     for (const id of [...ids.slice(0, before), ...ids.slice(end)]) special.add(id)
-    return { before, after: added - before, types: { before: types.slice(0, before), text: types[before], after: types.slice(end) } }
+    return {
+      before,
+      after: added - before,
+      types: { before: types.slice(0, before), text: types[before], after: types.slice(end) },
+    }
   }
-  throw root.field('post_processor').error('TOKENIZER_UNSUPPORTED', 'it does not put fixed tokens before and after a text', {},
-    'Save the tokenizer with a post-processor that adds tokens at the ends of a text.')
+  throw root
+    .field('post_processor')
+    .error(
+      'TOKENIZER_UNSUPPORTED',
+      'it does not put fixed tokens before and after a text',
+      {},
+      'Save the tokenizer with a post-processor that adds tokens at the ends of a text.',
+    )
 }
 
 const bareFrame: Frame = { before: 0, after: 0, types: { before: [], text: 0, after: [] } }
@@ -107,7 +146,12 @@ class ReferenceEngine implements Engine {
 
   readonly kind: string
 
-  constructor(readonly root: Cursor, readonly tokenizer: ReferenceTokenizer, readonly frame: Frame, readonly specialIds: ReadonlySet<number>) {
+  constructor(
+    readonly root: Cursor,
+    readonly tokenizer: ReferenceTokenizer,
+    readonly frame: Frame,
+    readonly specialIds: ReadonlySet<number>,
+  ) {
     const type = root.field('model').field('type').value
     this.kind = typeof type === 'string' ? type.toLowerCase() : 'unknown'
   }
@@ -123,25 +167,30 @@ class ReferenceEngine implements Engine {
 
   /** Of the file, where `parseTokenizer` made a Map of its vocabulary: the package lists its own slowly. */
   spellings(): Map<number, string> {
-    const vocab = this.root.field('model').field('vocab').value, added = this.root.field('added_tokens')
+    const vocab = this.root.field('model').field('vocab').value,
+      added = this.root.field('added_tokens')
     const tokens = new Map<number, string>()
-    const entries = vocab instanceof Map ? (vocab as Map<string, number>) : Object.entries(this.tokenizer.getVocab(true))
+    const entries =
+      vocab instanceof Map ? (vocab as Map<string, number>) : Object.entries(this.tokenizer.getVocab(true))
     for (const [token, id] of entries) tokens.set(id, token)
-    for (const item of added.isNull() ? [] : added.items()) tokens.set(item.field('id').value as number, item.field('content').string())
+    for (const item of added.isNull() ? [] : added.items())
+      tokens.set(item.field('id').value as number, item.field('content').string())
     return tokens
   }
 }
 
 function pack(encodings: ReferenceEncoding[], { before, after, types }: Frame, room: number): TokenBatch {
   const n = encodings.length
-  const offsets = new Uint32Array(n + 1), truncated = new Uint8Array(n)
+  const offsets = new Uint32Array(n + 1),
+    truncated = new Uint8Array(n)
   const lists = encodings.map((encoding, i) => {
     const ids = encoding.getIds()
     truncated[i] = Number(ids.length - before - after > room)
     offsets[i + 1] = offsets[i] + (truncated[i] ? before + room + after : ids.length)
     return ids
   })
-  const ids = new Uint32Array(offsets[n]), typeIds = new Uint8Array(offsets[n])
+  const ids = new Uint32Array(offsets[n]),
+    typeIds = new Uint8Array(offsets[n])
   const plain = types.text === 0 && ![...types.before, ...types.after].some(Boolean)
   lists.forEach((list, i) => {
     const end = offsets[i + 1]

@@ -47,7 +47,8 @@ class Walker {
 
   string(): string {
     this.peek()
-    const begin = this.at, end = this.#skipString()
+    const begin = this.at,
+      end = this.#skipString()
     return this.#escaped ? (JSON.parse(this.text.slice(begin, end + 1)) as string) : this.text.slice(begin + 1, end)
   }
 
@@ -57,9 +58,17 @@ class Walker {
     if (sign < 0) this.at++
     const begin = this.at
     let value = 0
-    for (let digit; (digit = this.text.charCodeAt(this.at) - zero) >= 0 && digit <= 9; this.at++) value = 10 * value + digit
-    const length = this.at - begin, next = this.peek()
-    if (length === 0 || length > 15 || (length > 1 && this.text.charCodeAt(begin) === zero) || (next !== comma && next !== closeBrace)) throw new Unexpected()
+    const digit = (): number => this.text.charCodeAt(this.at) - zero
+    for (; digit() >= 0 && digit() <= 9; this.at++) value = 10 * value + digit()
+    const length = this.at - begin,
+      next = this.peek()
+    if (
+      length === 0 ||
+      length > 15 ||
+      (length > 1 && this.text.charCodeAt(begin) === zero) ||
+      (next !== comma && next !== closeBrace)
+    )
+      throw new Unexpected()
     return sign * value
   }
 
@@ -118,7 +127,8 @@ export function parseTokenizer(text: string): unknown {
   const found = scan(text)
   if (found === undefined) return JSON.parse(text)
   const { vocab, parts } = found
-  let rest = '', end = 0
+  let rest = '',
+    end = 0
   for (const part of parts) {
     rest += `${text.slice(end, part.begin)}null`
     end = part.end
@@ -128,7 +138,10 @@ export function parseTokenizer(text: string): unknown {
   const merges = parts.find((part) => part.merges)
   if (merges !== undefined) {
     let value: unknown
-    Object.defineProperty(root.model, 'merges', { get: () => (value ??= JSON.parse(text.slice(merges.begin, merges.end))), enumerable: true })
+    Object.defineProperty(root.model, 'merges', {
+      get: () => (value ??= JSON.parse(text.slice(merges.begin, merges.end))),
+      enumerable: true,
+    })
   }
   return root
 }

@@ -11,8 +11,7 @@ const space = 4
 let table: Uint8Array | undefined
 const flags = (): Uint8Array => (table ??= flagsOf([tables.letters, tables.numbers, tables.spaces]))
 
-const pointAt = (text: string, at: number, end: number): number =>
-  at < end ? (text.codePointAt(at) as number) : -1
+const pointAt = (text: string, at: number, end: number): number => (at < end ? (text.codePointAt(at) as number) : -1)
 const width = (c: number): number => (c > 0xffff ? 2 : 1)
 
 /** Skips code points while (flags & mask) === wanted, at most `limit` of them. */
@@ -72,32 +71,34 @@ export const gpt2: Scanner = (text, at, end) => {
  * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,DIGITS}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|
  * \s+(?!\S)|\s+
  */
-const withDigits = (digits: number): Scanner => (text, at, end) => {
-  const kinds = flags()
-  const c = text.codePointAt(at) as number
-  if (c === apostrophe) {
-    const length = contraction(text, at, end, true)
-    if (length > 0) return at + length
+const withDigits =
+  (digits: number): Scanner =>
+  (text, at, end) => {
+    const kinds = flags()
+    const c = text.codePointAt(at) as number
+    if (c === apostrophe) {
+      const length = contraction(text, at, end, true)
+      if (length > 0) return at + length
+    }
+    const kind = kinds[c]
+    if (kind & number) return run(text, at, end, number, number, digits)
+    const second = at + width(c)
+    if (kind & letter) return run(text, second, end, letter, letter)
+    const follows = pointAt(text, second, end)
+    if (!isNewline(c) && follows >= 0 && kinds[follows] & letter) return run(text, second, end, letter, letter)
+    const body = c === 0x20 ? second : at
+    const head = pointAt(text, body, end)
+    if (head >= 0 && (kinds[head] & any) === 0) {
+      let stop = run(text, body, end, any, 0)
+      while (stop < end && isNewline(text.charCodeAt(stop))) stop++
+      return stop
+    }
+    let newline = run(text, at, end, space, space)
+    while (newline > at && !isNewline(text.charCodeAt(newline - 1))) newline--
+    return newline > at ? newline : whiteSpace(text, at, end)
   }
-  const kind = kinds[c]
-  if (kind & number) return run(text, at, end, number, number, digits)
-  const second = at + width(c)
-  if (kind & letter) return run(text, second, end, letter, letter)
-  const follows = pointAt(text, second, end)
-  if (!isNewline(c) && follows >= 0 && kinds[follows] & letter) return run(text, second, end, letter, letter)
-  const body = c === 0x20 ? second : at
-  const head = pointAt(text, body, end)
-  if (head >= 0 && (kinds[head] & any) === 0) {
-    let stop = run(text, body, end, any, 0)
-    while (stop < end && isNewline(text.charCodeAt(stop))) stop++
-    return stop
-  }
-  let newline = run(text, at, end, space, space)
-  while (newline > at && !isNewline(text.charCodeAt(newline - 1))) newline--
-  return newline > at ? newline : whiteSpace(text, at, end)
-}
 
-const tail = "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+const tail = '| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+'
 const front = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
 
 /** The regular expressions of `Split` pre-tokenizers in use, each written out as a scanner that never backtracks. */

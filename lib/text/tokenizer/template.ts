@@ -31,7 +31,8 @@ export const addedIds = (pieces: readonly Piece[]): number =>
 const texts = (pieces: readonly Piece[]): number => pieces.reduce((sum, { type }) => sum + (type === 'text' ? 1 : 0), 0)
 
 /** Tokens of a text in an encoding of `total` tokens without a second one. */
-export const textLength = (pieces: readonly Piece[], total: number): number => (total - addedIds(pieces)) / texts(pieces)
+export const textLength = (pieces: readonly Piece[], total: number): number =>
+  (total - addedIds(pieces)) / texts(pieces)
 
 /** The segment of each token, where the pieces' texts were given `kept` tokens each. */
 export function typeIdsOf(pieces: readonly Piece[], kept: readonly [number, number], total: number): Uint8Array {

@@ -4,7 +4,11 @@ import { type ErrorDetails, type ErrorKind, resourceError, WarpError } from '../
 import type { Difference } from './compare.js'
 import type { EncodeOptions, Reader, TokenBatch } from './types.js'
 
-type Request = { open: string } | { compare: [string, string] } | { engine: number; texts: string[]; options: EncodeOptions } | { release: number }
+type Request =
+  | { open: string }
+  | { compare: [string, string] }
+  | { engine: number; texts: string[]; options: EncodeOptions }
+  | { release: number }
 /** `call` is the number of a request; that of an `open` is the engine's from then on. */
 export type Asked = Request & { call: number }
 
@@ -31,7 +35,11 @@ export interface Failure {
   hint: string
 }
 
-export type Answer = { call: number } & ({ some: SentTokens } | { done: Opened | TokenBatch | Difference | undefined } | { failed: Failure })
+export type Answer = { call: number } & (
+  | { some: SentTokens }
+  | { done: Opened | TokenBatch | Difference | undefined }
+  | { failed: Failure }
+)
 
 interface Pending {
   resolve: (value: never) => void
@@ -96,18 +104,28 @@ export class TokenizerThread {
 
   #hear(answer: Answer): void {
     const pending = this.#pending.get(answer.call)!
-    if ('some' in answer) return pending.onSome?.(answer.some)
+    if ('some' in answer) {
+      pending.onSome?.(answer.some)
+      return
+    }
     this.#pending.delete(answer.call)
     if (this.#pending.size === 0) this.#worker.unref()
-    if ('done' in answer) return pending.resolve(answer.done as never)
+    if ('done' in answer) {
+      pending.resolve(answer.done as never)
+      return
+    }
     const { kind, code, message, details, hint } = answer.failed
     pending.reject(new WarpError(kind, code, message, details, hint))
   }
 
   #end(cause: Error | undefined): void {
     if (TokenizerThread.#current === this) TokenizerThread.#current = undefined
-    const error = resourceError('TOKENIZER_THREAD', `the thread of the tokenizers ended${cause === undefined ? '' : `: ${cause.message}`}`, {},
-      'it may have had too little memory')
+    const error = resourceError(
+      'TOKENIZER_THREAD',
+      `the thread of the tokenizers ended${cause === undefined ? '' : `: ${cause.message}`}`,
+      {},
+      'it may have had too little memory',
+    )
     for (const { reject } of this.#pending.values()) reject(error)
     this.#pending.clear()
   }

@@ -30,7 +30,10 @@ export class Tokenizer {
   #ids: Map<string, number> | undefined
 
   private constructor(
-    thread: TokenizerThread, opened: Awaited<ReturnType<TokenizerThread['open']>>, tokens: Map<number, string>, maxId: number,
+    thread: TokenizerThread,
+    opened: Awaited<ReturnType<TokenizerThread['open']>>,
+    tokens: Map<number, string>,
+    maxId: number,
   ) {
     this.reader = opened.reader
     this.kind = opened.kind
@@ -65,7 +68,9 @@ export class Tokenizer {
 
   /** Who reads the texts, for the notes of a result. */
   get note(): string {
-    return this.reader === 'own' ? 'texts are tokenised by this package\'s own code' : 'texts are tokenised by the package "tokenizers"'
+    return this.reader === 'own'
+      ? "texts are tokenised by this package's own code"
+      : 'texts are tokenised by the package "tokenizers"'
   }
 
   /** @throws WarpError TEXT_LONE_SURROGATE for a text that is not Unicode, TOKENIZER_MAX_LENGTH for a limit that even the special tokens exceed */
@@ -84,7 +89,12 @@ export class Tokenizer {
     const token = this.#tokens.get(id)
     if (token !== undefined) return token
     const expected = `0 to ${this.maxId}`
-    throw usageError('TOKENIZER_UNKNOWN_ID', `no token has the id ${id}`, { found: id, expected }, 'use the tokenizer that made the ids')
+    throw usageError(
+      'TOKENIZER_UNKNOWN_ID',
+      `no token has the id ${id}`,
+      { found: id, expected },
+      'use the tokenizer that made the ids',
+    )
   }
 
   /** The id of a token, spelled as in the vocabulary. */
@@ -98,14 +108,18 @@ export class Tokenizer {
 export const loadTokenizer = (path: string): Promise<Tokenizer> => Tokenizer.open(path)
 
 /** How two tokenizer.json files differ, but for the way they are written; undefined where they give the same ids. */
-export const tokenizerDifference = (base: string, reference: string): Promise<Difference | undefined> => TokenizerThread.current.compare(base, reference)
+export const tokenizerDifference = (base: string, reference: string): Promise<Difference | undefined> =>
+  TokenizerThread.current.compare(base, reference)
 
 /** What has an `encodeBatch`: a tokenizer, or what stands in for one. */
 export type BatchEncoder = Pick<Tokenizer, 'encodeBatch'>
 
 /** The encodings of batches in their order, the next one being encoded while the caller works on one. */
 export async function* encodeAhead<T>(
-  batches: AsyncIterable<T> | Iterable<T>, textsOf: (batch: T) => string[], tokenizer: BatchEncoder, options: EncodeOptions,
+  batches: AsyncIterable<T> | Iterable<T>,
+  textsOf: (batch: T) => string[],
+  tokenizer: BatchEncoder,
+  options: EncodeOptions,
 ): AsyncGenerator<{ batch: T; tokens: TokenBatch }> {
   const waiting: { batch: T; tokens: Promise<TokenBatch> }[] = []
   const first = async () => {

@@ -7,12 +7,12 @@ const hangulCount = 11172
 /** The numbers of one table of unicode-tables.ts: base-32 digits, least significant first, bit 5 says "more". */
 function* numbers(text: string): Generator<number> {
   const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-  const valueOf = new Uint8Array(128)
-  for (let i = 0; i < digits.length; i++) valueOf[digits.charCodeAt(i)] = i
+  const digitOf = new Uint8Array(128)
+  for (let i = 0; i < digits.length; i++) digitOf[digits.charCodeAt(i)] = i
   let value = 0
   let unit = 1
   for (let i = 0; i < text.length; i++) {
-    const digit = valueOf[text.charCodeAt(i)]
+    const digit = digitOf[text.charCodeAt(i)]
     value += (digit & 31) * unit
     unit *= 32
     if (digit >= 32) continue

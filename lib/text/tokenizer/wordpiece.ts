@@ -11,7 +11,7 @@ export interface WordPieceOptions {
   maxCharsPerWord: number
 }
 
-const whitespace = 1
+// of the flags; 1 is white space
 const punctuation = 2
 
 /** BertPreTokenizer and greedy longest-match WordPiece (Wu et al. 2016, section 4.1). */
@@ -23,7 +23,10 @@ export class WordPiece {
   /** ids of the one-character words of ASCII punctuation */
   private readonly ascii: readonly (readonly number[])[]
 
-  constructor(private readonly options: WordPieceOptions, private readonly normalizer: BertNormalizer | null) {
+  constructor(
+    private readonly options: WordPieceOptions,
+    private readonly normalizer: BertNormalizer | null,
+  ) {
     const { vocab, prefix } = options
     const continuing = new Map<string, number>()
     let longest = 1

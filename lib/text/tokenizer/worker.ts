@@ -13,8 +13,10 @@ const say = (answer: Answer, transfer: ArrayBuffer[] = []): void => parentPort!.
 
 /** In pieces: a large vocabulary takes longer to receive than the other thread may stand still. */
 function sendTokens(call: number, spellings: Map<number, string>): void {
-  const ids = new Uint32Array(tokensAtOnce), ends = new Uint32Array(tokensAtOnce)
-  let count = 0, text = ''
+  const ids = new Uint32Array(tokensAtOnce),
+    ends = new Uint32Array(tokensAtOnce)
+  let count = 0,
+    text = ''
   const send = (): void => {
     say({ call, some: { ids: ids.subarray(0, count), ends: ends.subarray(0, count), text } })
     count = 0
@@ -42,13 +44,22 @@ async function serve({ call, ...request }: Asked): Promise<void> {
     say({ call, done: await compareTokenizerFiles(...request.compare) })
   } else {
     const batch = await engines.get(request.engine)!.encodeBatch(request.texts, request.options)
-    say({ call, done: batch }, [batch.ids, batch.typeIds, batch.offsets, batch.truncated].map(({ buffer }) => buffer as ArrayBuffer))
+    say(
+      { call, done: batch },
+      [batch.ids, batch.typeIds, batch.offsets, batch.truncated].map(({ buffer }) => buffer as ArrayBuffer),
+    )
   }
 }
 
 function failureOf(error: unknown): Failure {
   if (error instanceof WarpError) return { kind: error.kind, ...error.toJSON() }
-  return { kind: 'internal', code: 'INTERNAL', message: (error as Error).stack ?? String(error), details: {}, hint: 'this is a bug: please report it' }
+  return {
+    kind: 'internal',
+    code: 'INTERNAL',
+    message: (error as Error).stack ?? String(error),
+    details: {},
+    hint: 'this is a bug: please report it',
+  }
 }
 
 parentPort!.on('message', (asked: Asked) => {

@@ -34,8 +34,8 @@ struct BackwardKernels {
                 float* dw, size_t lddw, float* scratch);
   void (*add_rows)(size_t rows, size_t size, const float* x, size_t ldx, double* sums);
   void (*activate)(int act, size_t rows, size_t size, const float* x, size_t ldx, float* y, size_t ldy);
-  void (*activate_backward)(int act, size_t rows, size_t size, const float* x, size_t ldx, const float* dy,
-                            size_t lddy, float* dx, size_t lddx);
+  void (*activate_backward)(int act, size_t rows, size_t size, const float* x, size_t ldx, const float* dy, size_t lddy,
+                            float* dx, size_t lddx);
   void (*layer_norm_backward)(size_t rows, size_t size, const float* x, size_t ldx, const float* gain, float eps,
                               const float* dy, size_t lddy, float* dx, size_t lddx, double* dgain, double* dbias);
   void (*dropout)(size_t rows, size_t size, const Dropout& dropout, const uint32_t* texts, const uint32_t* positions,

@@ -68,7 +68,8 @@ const Ops* find_cpu_ops(const std::string& isa) {
   static const CpuOps portable(cpu::portable_kernels);
 #if defined(__x86_64__)
   static const CpuOps avx2(cpu::avx2_kernels), avx512(cpu::avx512_kernels);
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool has_avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (has_avx512 && (isa.empty() || isa == "avx512")) return &avx512;

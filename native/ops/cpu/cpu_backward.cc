@@ -51,8 +51,8 @@ class CpuBackwardOps : public BackwardOps {
                           dout, lddo, dq, lddq, dk, dv, lddkv, scratch);
   }
   void update(size_t size, const Update& u, const float* g, float* p, float* m, float* v) const override {
-    k_.update(size, {u.rate, u.beta1, u.beta2, u.epsilon, u.decay, u.scale, u.correction1, u.correction2, u.decoupled}, g,
-              p, m, v);
+    k_.update(size, {u.rate, u.beta1, u.beta2, u.epsilon, u.decay, u.scale, u.correction1, u.correction2, u.decoupled},
+              g, p, m, v);
   }
 
  private:

@@ -22,7 +22,8 @@ __global__ void activate_kernel(size_t rows, size_t size, const float* bias, flo
   const size_t column = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (column >= size) return;
   const float b = bias ? bias[column] : 0.0f;
-  for (size_t row = blockIdx.y; row < rows; row += gridDim.y) y[row * ldy + column] = activated<kAct>(y[row * ldy + column] + b);
+  for (size_t row = blockIdx.y; row < rows; row += gridDim.y)
+    y[row * ldy + column] = activated<kAct>(y[row * ldy + column] + b);
 }
 
 template <Activation kAct>

@@ -148,7 +148,8 @@ __global__ void __launch_bounds__(kThreads) attend_one(AttentionArguments a) {
 template <int kSplit>
 void run_all(AttentionArguments a, size_t longest, cudaStream_t stream) {
   a.blocks_per_text = blocks_of(longest, kThreads / kSplit);
-  WARP_LAUNCH(attend_all<kSplit>, dim3(unsigned(a.texts * a.blocks_per_text), unsigned(a.heads)), kThreads, 0, stream, a);
+  WARP_LAUNCH(attend_all<kSplit>, dim3(unsigned(a.texts * a.blocks_per_text), unsigned(a.heads)), kThreads, 0, stream,
+              a);
 }
 
 }  // namespace
@@ -159,7 +160,8 @@ void attention(size_t texts, size_t longest, const uint32_t* offsets, size_t hea
   if (head_size == 0 || head_size > kMaxHeadSize)
     throw internal_error("attention on CUDA takes heads of 1 to 256, not " + std::to_string(head_size));
   const AttentionArguments a{offsets, queries, texts, heads, head_size, 0,   q,
-                             k,       v,       ldq,   ldkv,  ldo,       out, float(1 / sqrt(double(head_size))), causal};
+                             k,       v,       ldq,   ldkv,  ldo,       out, float(1 / sqrt(double(head_size))),
+                             causal};
   if (queries) {
     WARP_LAUNCH(attend_one, blocks_of(texts * heads, kThreads / 32), kThreads, 0, stream, a);
   } else if (head_size <= 32) {

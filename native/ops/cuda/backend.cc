@@ -130,7 +130,9 @@ class CudaBackend : public Backend {
     return t;
   }
 
-  void merge(const Merge& m, size_t count, void* out, Dtype dtype) override { cuda::merge(m, count, out, dtype, compute_); }
+  void merge(const Merge& m, size_t count, void* out, Dtype dtype) override {
+    cuda::merge(m, count, out, dtype, compute_);
+  }
   void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy) override {
     cuda::transpose(rows, columns, x, ldx, y, ldy, compute_);
   }
@@ -155,7 +157,8 @@ class CudaBackend : public Backend {
                   Queue queue) override {
     pair_statistics(l, r, keep, count, out, workspace, stream(queue));
   }
-  void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* out, void* workspace, Queue queue) override {
+  void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* out, void* workspace,
+                    Queue queue) override {
     cuda::select_first(l, r, count, rank, out, workspace, stream(queue));
   }
   void mask_between(Stored l, Stored r, Place place, size_t count, DeviceCut from, DeviceCut to, uint8_t* keep,
@@ -165,8 +168,8 @@ class CudaBackend : public Backend {
   void mask_random(const uint32_t* key, Place place, size_t count, double below, uint8_t* keep, Queue queue) override {
     cuda::mask_random(key, place, count, below, keep, stream(queue));
   }
-  void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low, double step,
-                   uint8_t* keep, Queue queue) override {
+  void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low,
+                   double step, uint8_t* keep, Queue queue) override {
     cuda::mask_ranked(key, place, l, r, rows, width, low, step, keep, stream(queue));
   }
 
@@ -181,14 +184,16 @@ class CudaBackend : public Backend {
                          const double* weights, double* out, void* workspace) override {
     cuda::gradient_products(domains, stride, count, means, delta, weights, out, workspace, compute_);
   }
-  void mean_along(size_t rows, size_t inputs, const double* mean, const double* weights, float* weight, float* bias) override {
+  void mean_along(size_t rows, size_t inputs, const double* mean, const double* weights, float* weight,
+                  float* bias) override {
     cuda::mean_along(rows, inputs, mean, weights, weight, bias, compute_);
   }
-  void delta_along(size_t rows, size_t inputs, const float* delta, const double* weights, float* weight, float* bias) override {
+  void delta_along(size_t rows, size_t inputs, const float* delta, const double* weights, float* weight,
+                   float* bias) override {
     cuda::delta_along(rows, inputs, delta, weights, weight, bias, compute_);
   }
-  void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale, double* out,
-                    size_t stride) override {
+  void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale,
+                    double* out, size_t stride) override {
     cuda::add_products(rows, size, x, ldx, y, ldy, scale, out, stride, compute_);
   }
   void gradient_norms(const GradientShape& shape, const float* left, size_t ldl, size_t left_stride, const float* right,

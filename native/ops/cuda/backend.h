@@ -53,8 +53,9 @@ struct MimicOutput {
   double* scores;   // samples × points: −⟨e hᵀ, v⟩ · scale
   double* sums;     // domains × points: Σ of scores; null, with `squares`: not wanted
   double* squares;  // domains × points: Σ of squares of scores
-  // Ḡ_dk: the mean of e hᵀ over the samples of domain d at point k, classes × columns. Null, with `mean_squares`: not wanted.
-  double* means;         // domains, `means_stride` from one to the next: mean over k of Ḡ_dk
+  // Ḡ_dk: the mean of e hᵀ over the samples of domain d at point k, classes × columns. Null, with `mean_squares`: not
+  // wanted.
+  double* means;  // domains, `means_stride` from one to the next: mean over k of Ḡ_dk
   size_t means_stride;
   double* mean_squares;  // Σ over d and k of Ḡ_dk², element by element
 };
@@ -62,13 +63,13 @@ struct MimicOutput {
 // Sums over a pair of tensors, in float64.
 struct PairStatistics {
   double base2, reference2, product;  // Σ l², Σ r², Σ l r
-  double delta2, delta1, kept1;       // Σ (r − l)², Σ |r − l|, and the latter where keep
-  double kept;                        // elements where keep
-  double largest;                     // max |r − l|
+  double delta2, delta1, kept1;  // Σ (r − l)², Σ |r − l|, and the latter where keep
+  double kept;  // elements where keep
+  double largest;  // max |r − l|
 };
 
-// Of magnitudes |r − l| rounded to float32, larger first, equal ones by index, the first elements: those above `key`, and
-// of those at `key` the ones before `index`.
+// Of magnitudes |r − l| rounded to float32, larger first, equal ones by index, the first elements: those above `key`,
+// and of those at `key` the ones before `index`.
 struct DeviceCut {
   uint32_t key;
   uint64_t index;
@@ -91,7 +92,7 @@ enum class Queue { kCompute, kCopy };
 // Seconds by the device's own clock.
 struct Timeline {
   double uploads = 0;  // that the copy queue uploaded
-  double stalls = 0;   // that the compute queue stood still for a mark of the copy queue
+  double stalls = 0;  // that the compute queue stood still for a mark of the copy queue
 };
 
 constexpr size_t kMaxHeadSize = 256;  // of attention
@@ -126,9 +127,9 @@ class Backend {
   virtual void clear(void* to, size_t bytes) = 0;  // to zeros
 
   static constexpr int kMarks = 8;
-  virtual void mark(int number, Queue queue) = 0;   // behind what is queued now
-  virtual void hold(int number, Queue queue) = 0;   // what is queued from now on waits for the mark
-  virtual void wait(int number) = 0;                // waits until the mark is passed
+  virtual void mark(int number, Queue queue) = 0;  // behind what is queued now
+  virtual void hold(int number, Queue queue) = 0;  // what is queued from now on waits for the mark
+  virtual void wait(int number) = 0;  // waits until the mark is passed
   // Of all so far, where the backend was opened to be timed; waits.
   virtual Timeline timeline() const = 0;
 
@@ -154,7 +155,8 @@ class Backend {
                             Queue queue) = 0;
   virtual void mask_between(Stored l, Stored r, Place place, size_t count, DeviceCut from, DeviceCut to, uint8_t* keep,
                             Queue queue) = 0;
-  virtual void mask_random(const uint32_t* key, Place place, size_t count, double below, uint8_t* keep, Queue queue) = 0;
+  virtual void mask_random(const uint32_t* key, Place place, size_t count, double below, uint8_t* keep,
+                           Queue queue) = 0;
   virtual void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low,
                            double step, uint8_t* keep, Queue queue) = 0;
 
@@ -168,8 +170,8 @@ class Backend {
                           float* bias) = 0;
   virtual void delta_along(size_t rows, size_t inputs, const float* delta, const double* weights, float* weight,
                            float* bias) = 0;
-  virtual void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale,
-                            double* out, size_t stride) = 0;
+  virtual void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy,
+                            double scale, double* out, size_t stride) = 0;
   virtual void gradient_norms(const GradientShape& shape, const float* left, size_t ldl, size_t left_stride,
                               const float* right, size_t ldr, size_t right_stride, const double* weights, double* out,
                               size_t stride) = 0;

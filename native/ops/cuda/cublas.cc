@@ -34,11 +34,11 @@ Api load() {
   if (!library) return api;
   api.found = true;
   api.error.clear();
-#define X(name, ...)                                            \
+#define X(name, ...) \
   api.name = reinterpret_cast<abi::name>(dlsym(library, #name)); \
-  if (!api.name) {                                              \
-    api.found = false;                                          \
-    api.error += " " + api.path + " has no " #name;             \
+  if (!api.name) { \
+    api.found = false; \
+    api.error += " " + api.path + " has no " #name; \
   }
   WARP_CUBLASLT_FUNCTIONS(X)
 #undef X

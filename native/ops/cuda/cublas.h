@@ -42,21 +42,21 @@ struct Heuristic {
 };
 
 // X(name, result, parameters…)
-#define WARP_CUBLASLT_FUNCTIONS(X)                                                                               \
-  X(cublasLtCreate, Status, Handle*)                                                                             \
-  X(cublasLtDestroy, Status, Handle)                                                                             \
-  X(cublasLtGetVersion, size_t)                                                                                  \
-  X(cublasLtMatmulDescCreate, Status, Desc*, Compute, cudaDataType)                                              \
-  X(cublasLtMatmulDescDestroy, Status, Desc)                                                                     \
-  X(cublasLtMatmulDescSetAttribute, Status, Desc, DescAttribute, const void*, size_t)                            \
-  X(cublasLtMatrixLayoutCreate, Status, Layout*, cudaDataType, uint64_t, uint64_t, int64_t)                      \
-  X(cublasLtMatrixLayoutDestroy, Status, Layout)                                                                 \
-  X(cublasLtMatmulPreferenceCreate, Status, Preference*)                                                         \
-  X(cublasLtMatmulPreferenceDestroy, Status, Preference)                                                         \
-  X(cublasLtMatmulPreferenceSetAttribute, Status, Preference, PreferenceAttribute, const void*, size_t)          \
-  X(cublasLtMatmulAlgoGetHeuristic, Status, Handle, Desc, Layout, Layout, Layout, Layout, Preference, int,       \
-    Heuristic*, int*)                                                                                            \
-  X(cublasLtMatmul, Status, Handle, Desc, const void*, const void*, Layout, const void*, Layout, const void*,    \
+#define WARP_CUBLASLT_FUNCTIONS(X) \
+  X(cublasLtCreate, Status, Handle*) \
+  X(cublasLtDestroy, Status, Handle) \
+  X(cublasLtGetVersion, size_t) \
+  X(cublasLtMatmulDescCreate, Status, Desc*, Compute, cudaDataType) \
+  X(cublasLtMatmulDescDestroy, Status, Desc) \
+  X(cublasLtMatmulDescSetAttribute, Status, Desc, DescAttribute, const void*, size_t) \
+  X(cublasLtMatrixLayoutCreate, Status, Layout*, cudaDataType, uint64_t, uint64_t, int64_t) \
+  X(cublasLtMatrixLayoutDestroy, Status, Layout) \
+  X(cublasLtMatmulPreferenceCreate, Status, Preference*) \
+  X(cublasLtMatmulPreferenceDestroy, Status, Preference) \
+  X(cublasLtMatmulPreferenceSetAttribute, Status, Preference, PreferenceAttribute, const void*, size_t) \
+  X(cublasLtMatmulAlgoGetHeuristic, Status, Handle, Desc, Layout, Layout, Layout, Layout, Preference, int, Heuristic*, \
+    int*) \
+  X(cublasLtMatmul, Status, Handle, Desc, const void*, const void*, Layout, const void*, Layout, const void*, \
     const void*, Layout, void*, Layout, const Algorithm*, void*, size_t, CudaStream)
 
 namespace abi {

@@ -11,7 +11,9 @@ std::string described(cudaError_t status) {
   return std::string(cudaGetErrorName(status)) + ": " + cudaGetErrorString(status);
 }
 
-std::string version_name(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+std::string version_name(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 __global__ void probe(int* out) { *out = 1; }
 
@@ -31,7 +33,8 @@ Error to_error(cudaError_t status, const char* what) {
     case cudaErrorInvalidDevice:
     case cudaErrorSystemNotReady:
     case cudaErrorInitializationError:
-      return resource("CUDA_NO_DEVICE", "nvidia-smi lists the devices; CUDA_VISIBLE_DEVICES hides some; or use --device cpu");
+      return resource("CUDA_NO_DEVICE",
+                      "nvidia-smi lists the devices; CUDA_VISIBLE_DEVICES hides some; or use --device cpu");
     case cudaErrorNoKernelImageForDevice:
     case cudaErrorInvalidPtx:
     case cudaErrorUnsupportedPtxVersion:
@@ -51,8 +54,7 @@ Error to_error(cudaError_t status, const char* what) {
     case cudaErrorLaunchTimeout:
     case cudaErrorHardwareStackError:
       return resource("CUDA_KERNEL_FAILED", "start a new process before using this GPU again, and please report this");
-    default:
-      return resource("CUDA_FAILED", "nvidia-smi says in what state the GPU is; or use --device cpu");
+    default: return resource("CUDA_FAILED", "nvidia-smi says in what state the GPU is; or use --device cpu");
   }
 }
 

@@ -11,17 +11,17 @@ namespace {
 constexpr int kThreads = 256, kRowsPerBlock = kThreads / 32, kRows = 8;
 constexpr size_t kChunk = 4096;
 
-__global__ void __launch_bounds__(kThreads) direction_kernel(size_t count, size_t inputs, const float* from,
-                                                             const float* from_bias, const float* to,
-                                                             const float* to_bias, float* out) {
+__global__ void __launch_bounds__(kThreads)
+    direction_kernel(size_t count, size_t inputs, const float* from, const float* from_bias, const float* to,
+                     const float* to_bias, float* out) {
   const size_t at = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (at >= count) return;
   const size_t row = at / (inputs + 1), column = at % (inputs + 1), i = row * inputs + column;
   out[at] = column < inputs ? to[i] - from[i] : to_bias[row] - from_bias[row];
 }
 
-__global__ void __launch_bounds__(kThreads) weights_kernel(size_t count, const double* mean_squares, double terms,
-                                                           double* weights) {
+__global__ void __launch_bounds__(kThreads)
+    weights_kernel(size_t count, const double* mean_squares, double terms, double* weights) {
   const size_t at = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (at < count) weights[at] = mean_squares[at] > 0 ? terms / mean_squares[at] : 0;
 }
@@ -67,8 +67,8 @@ __global__ void products_total(size_t chunks, size_t width, const double* partia
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) along_kernel(size_t count, size_t inputs, const T* from, const double* weights,
-                                                         float* weight, float* bias) {
+__global__ void __launch_bounds__(kThreads)
+    along_kernel(size_t count, size_t inputs, const T* from, const double* weights, float* weight, float* bias) {
   const size_t at = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (at >= count) return;
   const size_t row = at / (inputs + 1), column = at % (inputs + 1);
@@ -77,9 +77,9 @@ __global__ void __launch_bounds__(kThreads) along_kernel(size_t count, size_t in
   (column < inputs ? weight[row * inputs + column] : bias[row]) = float(double(from[at]) * by);
 }
 
-__global__ void __launch_bounds__(kThreads) add_products_kernel(size_t rows, size_t size, const float* x, size_t ldx,
-                                                                const float* y, size_t ldy, double scale, double* out,
-                                                                size_t stride) {
+__global__ void __launch_bounds__(kThreads)
+    add_products_kernel(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale,
+                        double* out, size_t stride) {
   const size_t row = blockIdx.x * size_t(kRowsPerBlock) + threadIdx.x / 32;
   if (row >= rows) return;  // a whole warp
   double sum = 0;
@@ -129,10 +129,11 @@ unsigned pairs_of(size_t domains) { return unsigned((domains + 1) * (domains + 2
 
 }  // namespace
 
-void direction(size_t rows, size_t inputs, const float* from, const float* from_bias, const float* to, const float* to_bias,
-               float* out, cudaStream_t stream) {
+void direction(size_t rows, size_t inputs, const float* from, const float* from_bias, const float* to,
+               const float* to_bias, float* out, cudaStream_t stream) {
   const size_t count = rows * (inputs + 1);
-  WARP_LAUNCH(direction_kernel, blocks_of(count, kThreads), kThreads, 0, stream, count, inputs, from, from_bias, to, to_bias, out);
+  WARP_LAUNCH(direction_kernel, blocks_of(count, kThreads), kThreads, 0, stream, count, inputs, from, from_bias, to,
+              to_bias, out);
 }
 
 void gradient_weights(size_t count, const double* mean_squares, double terms, double* weights, cudaStream_t stream) {
@@ -155,23 +156,26 @@ void gradient_products(size_t domains, size_t stride, size_t count, const double
 void mean_along(size_t rows, size_t inputs, const double* mean, const double* weights, float* weight, float* bias,
                 cudaStream_t stream) {
   const size_t count = rows * (inputs + 1);
-  WARP_LAUNCH(along_kernel<double>, blocks_of(count, kThreads), kThreads, 0, stream, count, inputs, mean, weights, weight, bias);
+  WARP_LAUNCH(along_kernel<double>, blocks_of(count, kThreads), kThreads, 0, stream, count, inputs, mean, weights,
+              weight, bias);
 }
 
 void delta_along(size_t rows, size_t inputs, const float* delta, const double* weights, float* weight, float* bias,
                  cudaStream_t stream) {
   const size_t count = rows * (inputs + 1);
-  WARP_LAUNCH(along_kernel<float>, blocks_of(count, kThreads), kThreads, 0, stream, count, inputs, delta, weights, weight, bias);
+  WARP_LAUNCH(along_kernel<float>, blocks_of(count, kThreads), kThreads, 0, stream, count, inputs, delta, weights,
+              weight, bias);
 }
 
-void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale, double* out,
-                  size_t stride, cudaStream_t stream) {
-  WARP_LAUNCH(add_products_kernel, blocks_of(rows, kRowsPerBlock), kThreads, 0, stream, rows, size, x, ldx, y, ldy, scale,
-              out, stride);
+void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale,
+                  double* out, size_t stride, cudaStream_t stream) {
+  WARP_LAUNCH(add_products_kernel, blocks_of(rows, kRowsPerBlock), kThreads, 0, stream, rows, size, x, ldx, y, ldy,
+              scale, out, stride);
 }
 
 void gradient_norms(const GradientShape& shape, const float* left, size_t ldl, size_t left_stride, const float* right,
-                    size_t ldr, size_t right_stride, const double* weights, double* out, size_t stride, cudaStream_t stream) {
+                    size_t ldr, size_t right_stride, const double* weights, double* out, size_t stride,
+                    cudaStream_t stream) {
   const Norms a{shape, left, ldl, left_stride, right, ldr, right_stride, weights, out, stride};
   WARP_LAUNCH(norms_kernel, unsigned(shape.samples), kThreads, 0, stream, a);
 }

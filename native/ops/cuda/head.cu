@@ -9,8 +9,8 @@ namespace {
 constexpr int kThreads = 256, kRowsPerBlock = kThreads / 32;
 constexpr unsigned kMostRows = 32768;
 
-__global__ void logits_kernel(size_t rows, size_t classes, size_t inputs, const float* h, size_t ldh, const float* weight,
-                              const float* bias, float* logits, size_t ld) {
+__global__ void logits_kernel(size_t rows, size_t classes, size_t inputs, const float* h, size_t ldh,
+                              const float* weight, const float* bias, float* logits, size_t ld) {
   const size_t row = blockIdx.x * size_t(kRowsPerBlock) + threadIdx.x / 32;
   if (row >= rows) return;  // a whole warp
   const unsigned lane = threadIdx.x % 32;
@@ -22,8 +22,8 @@ __global__ void logits_kernel(size_t rows, size_t classes, size_t inputs, const 
   }
 }
 
-__global__ void pooler_kernel(size_t rows, size_t classes, size_t inputs, const float* e, size_t lde, const float* weight,
-                              const float* h, size_t ldh, float* a, size_t lda) {
+__global__ void pooler_kernel(size_t rows, size_t classes, size_t inputs, const float* e, size_t lde,
+                              const float* weight, const float* h, size_t ldh, float* a, size_t lda) {
   const size_t column = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (column >= inputs) return;
   for (size_t row = blockIdx.y; row < rows; row += gridDim.y) {

@@ -23,17 +23,18 @@ void pair_statistics(Stored l, Stored r, const uint8_t* keep, size_t count, Pair
 // --- select.cu ---
 // The cut that holds the first `rank` of count elements. workspace: select_workspace(count) bytes.
 size_t select_workspace(size_t count);
-void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* out, void* workspace, cudaStream_t stream);
+void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* out, void* workspace,
+                  cudaStream_t stream);
 // keep[i] = 1 where element i is before cut `to` and not before cut `from`, else 0. Nothing is before {~0, 0}.
 void mask_between(Stored l, Stored r, Place place, size_t count, DeviceCut from, DeviceCut to, uint8_t* keep,
                   cudaStream_t stream);
 
-// --- mask.cu: random masks with the bits of core/random.h; key: Random::key(), word i: that of the tensor's element ---
-// keep[i] = word < below, in float64
+// --- mask.cu: random masks with the bits of core/random.h; key: Random::key(), word i: that of the tensor's element
+// --- keep[i] = word < below, in float64
 void mask_random(const uint32_t* key, Place place, size_t count, double below, uint8_t* keep, cudaStream_t stream);
 // Row by row: keep[i] = word < (low + step · r) · 2³², r the ascending rank of the magnitude in its row.
-void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low, double step,
-                 uint8_t* keep, cudaStream_t stream);
+void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low,
+                 double step, uint8_t* keep, cudaStream_t stream);
 
 // --- activate.cu ---
 // y = act(y + bias); bias (size) may be null
@@ -79,12 +80,12 @@ void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput
 
 // --- gradients.cu: of rows × (inputs + 1) elements, [weight | bias] by row; see scoring/gradients.h ---
 // out = to − from
-void direction(size_t rows, size_t inputs, const float* from, const float* from_bias, const float* to, const float* to_bias,
-               float* out, cudaStream_t stream);
+void direction(size_t rows, size_t inputs, const float* from, const float* from_bias, const float* to,
+               const float* to_bias, float* out, cudaStream_t stream);
 // weights = 1/u², u² = mean_squares / terms; 0 where u is
 void gradient_weights(size_t count, const double* mean_squares, double terms, double* weights, cudaStream_t stream);
-// out: (domains + 1)², the lower triangle: inner products over `count` elements of A_d = mean_d √weights, and of δ as the
-// last. weights null: all 1. workspace: products_workspace() bytes.
+// out: (domains + 1)², the lower triangle: inner products over `count` elements of A_d = mean_d √weights, and of δ as
+// the last. weights null: all 1. workspace: products_workspace() bytes.
 void gradient_products(size_t domains, size_t stride, size_t count, const double* means, const float* delta,
                        const double* weights, double* out, void* workspace, cudaStream_t stream);
 // [weight | bias] = mean · weights, or delta · √weights; weights null: all 1
@@ -93,11 +94,12 @@ void mean_along(size_t rows, size_t inputs, const double* mean, const double* we
 void delta_along(size_t rows, size_t inputs, const float* delta, const double* weights, float* weight, float* bias,
                  cudaStream_t stream);
 // out[i · stride] += scale · ⟨x_i, y_i⟩ by row
-void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale, double* out,
-                  size_t stride, cudaStream_t stream);
+void add_products(size_t rows, size_t size, const float* x, size_t ldx, const float* y, size_t ldy, double scale,
+                  double* out, size_t stride, cudaStream_t stream);
 // out[i · stride] = Σ (mean over points of left_i [right_i | 1]ᵀ)² · weights, i a sample; weights null: all 1.
 // left, right: samples × rows, samples × inputs; `…_stride` floats from point to point
 void gradient_norms(const GradientShape& shape, const float* left, size_t ldl, size_t left_stride, const float* right,
-                    size_t ldr, size_t right_stride, const double* weights, double* out, size_t stride, cudaStream_t stream);
+                    size_t ldr, size_t right_stride, const double* weights, double* out, size_t stride,
+                    cudaStream_t stream);
 
 }  // namespace warp::cuda

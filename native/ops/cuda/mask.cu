@@ -1,6 +1,7 @@
 // Random masks from the counter-based generator of core/random.h: Philox4x32-10, element i takes word i % 4 of block
-// i / 4. mask_random: a thread per element. mask_ranked: a block per row; an element's rank is the number of elements of
-// its row that come before it, counted against all of them (rows are short, and the row lies in shared memory by parts).
+// i / 4. mask_random: a thread per element. mask_ranked: a block per row; an element's rank is the number of elements
+// of its row that come before it, counted against all of them (rows are short, and the row lies in shared memory by
+// parts).
 #include "ops/cuda/device_math.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/stored.h"
@@ -27,8 +28,8 @@ __device__ uint32_t random_word(uint32_t key0, uint32_t key1, uint64_t i) {
   return word == 0 ? c0 : word == 1 ? c1 : word == 2 ? c2 : c3;
 }
 
-__global__ void __launch_bounds__(kThreads) random_kernel(uint32_t key0, uint32_t key1, Place place, size_t count,
-                                                          double below, uint8_t* keep) {
+__global__ void __launch_bounds__(kThreads)
+    random_kernel(uint32_t key0, uint32_t key1, Place place, size_t count, double below, uint8_t* keep) {
   const size_t i = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (i < count) keep[i] = double(random_word(key0, key1, element_of(place, i))) < below;
 }
@@ -59,11 +60,12 @@ __global__ void __launch_bounds__(kThreads) ranked_kernel(uint32_t key0, uint32_
 }  // namespace
 
 void mask_random(const uint32_t* key, Place place, size_t count, double below, uint8_t* keep, cudaStream_t stream) {
-  WARP_LAUNCH(random_kernel, blocks_of(count, kThreads), kThreads, 0, stream, key[0], key[1], place, count, below, keep);
+  WARP_LAUNCH(random_kernel, blocks_of(count, kThreads), kThreads, 0, stream, key[0], key[1], place, count, below,
+              keep);
 }
 
-void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low, double step,
-                 uint8_t* keep, cudaStream_t stream) {
+void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t rows, size_t width, double low,
+                 double step, uint8_t* keep, cudaStream_t stream) {
   WARP_LAUNCH(ranked_kernel, unsigned(rows), kThreads, 0, stream, key[0], key[1], place, l, r, width, low, step, keep);
 }
 

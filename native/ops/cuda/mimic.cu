@@ -13,7 +13,9 @@ namespace {
 
 constexpr int kThreads = 256, kWarps = kThreads / 32, kChunk = 256, kClasses = 4, kOwn = 4, kColumns = kThreads * kOwn;
 
-__host__ __device__ inline size_t chunks_of(uint32_t begin, uint32_t end) { return (end - begin + kChunk - 1) / kChunk; }
+__host__ __device__ inline size_t chunks_of(uint32_t begin, uint32_t end) {
+  return (end - begin + kChunk - 1) / kChunk;
+}
 
 struct Partition {
   size_t chunks, class_groups, column_groups;
@@ -51,8 +53,8 @@ __device__ void find_chunk(const Arguments& a, size_t chunk, size_t& begin, size
 }
 
 __global__ void __launch_bounds__(kThreads) mimic_partial(Arguments a) {
-  WARP_SHARED(float, e, kChunk * kClasses);
-  WARP_SHARED(double, room, kChunk * kWarps);
+  WARP_SHARED(float, e, kChunk* kClasses);
+  WARP_SHARED(double, room, kChunk* kWarps);
   const MimicShape& s = a.shape;
   const size_t inputs = s.columns - (s.bias ? 1 : 0);
   const size_t point = a.point + blockIdx.z, part = blockIdx.y;
@@ -176,8 +178,10 @@ void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput
     a.score_parts = a.partial + points * a.p.chunks * shape.classes * shape.columns;
     WARP_LAUNCH(mimic_partial, dim3(unsigned(a.p.chunks), unsigned(a.p.parts()), points), kThreads, 0, stream, a);
     if (output.means)
-      WARP_LAUNCH(mimic_gradients, blocks_of(shape.classes * shape.columns, kThreads), kThreads, 0, stream, a, size_t(points));
-    if (output.scores) WARP_LAUNCH(mimic_scores, dim3(blocks_of(shape.samples, kThreads), points), kThreads, 0, stream, a);
+      WARP_LAUNCH(mimic_gradients, blocks_of(shape.classes * shape.columns, kThreads), kThreads, 0, stream, a,
+                  size_t(points));
+    if (output.scores)
+      WARP_LAUNCH(mimic_scores, dim3(blocks_of(shape.samples, kThreads), points), kThreads, 0, stream, a);
     if (output.sums) WARP_LAUNCH(mimic_sums, dim3(unsigned(shape.domains), points), kThreads, 0, stream, a);
   }
 }

@@ -104,12 +104,13 @@ __global__ void gather_kernel(size_t rows, size_t size, const float* x, size_t l
                               size_t ldy) {
   const size_t column = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (column >= size) return;
-  for (size_t row = blockIdx.y; row < rows; row += gridDim.y) y[row * ldy + column] = x[(index ? index[row] : row) * ldx + column];
+  for (size_t row = blockIdx.y; row < rows; row += gridDim.y)
+    y[row * ldy + column] = x[(index ? index[row] : row) * ldx + column];
 }
 
 // 32 × 32 tiles by way of shared memory, 32 × 8 threads; a padded row of 33 keeps the columns on different banks.
 __global__ void transpose_kernel(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy) {
-  WARP_SHARED(float, tile, kTile * (kTile + 1));
+  WARP_SHARED(float, tile, kTile*(kTile + 1));
   const size_t row = blockIdx.y * size_t(kTile), column = blockIdx.x * size_t(kTile);
   for (unsigned i = threadIdx.y; i < kTile; i += blockDim.y)
     if (row + i < rows && column + threadIdx.x < columns)

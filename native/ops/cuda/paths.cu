@@ -27,7 +27,8 @@ __device__ __forceinline__ float merged(float left, float right, bool keep, doub
 }
 
 template <Merge::Family kFamily>
-__global__ void __launch_bounds__(kThreads) merge_kernel(Merge m, size_t count, bool aligned, void* out, Dtype out_dtype) {
+__global__ void __launch_bounds__(kThreads)
+    merge_kernel(Merge m, size_t count, bool aligned, void* out, Dtype out_dtype) {
   constexpr bool kPair = kFamily != Merge::kCopy, kMask = kFamily == Merge::kMasked;
   const size_t begin = (blockIdx.x * size_t(kThreads) + threadIdx.x) * kLot;
   if (begin >= count) return;
@@ -49,8 +50,10 @@ __global__ void __launch_bounds__(kThreads) merge_kernel(Merge m, size_t count, 
 
 template <Merge::Family kFamily>
 void run(const Merge& m, size_t count, void* out, Dtype dtype, cudaStream_t stream) {
-  const bool aligned = aligned16(m.base.data) && aligned16(out) && (kFamily == Merge::kCopy || aligned16(m.reference.data));
-  WARP_LAUNCH(merge_kernel<kFamily>, blocks_of(count, size_t(kThreads) * kLot), kThreads, 0, stream, m, count, aligned, out, dtype);
+  const bool aligned =
+      aligned16(m.base.data) && aligned16(out) && (kFamily == Merge::kCopy || aligned16(m.reference.data));
+  WARP_LAUNCH(merge_kernel<kFamily>, blocks_of(count, size_t(kThreads) * kLot), kThreads, 0, stream, m, count, aligned,
+              out, dtype);
 }
 
 }  // namespace

@@ -66,13 +66,16 @@ const Products::Plan& Products::plan(const Key& key) {
 void Products::find(const Key& key, Plan& plan) {
   expect(api_.cublasLtMatmulDescCreate(&plan.desc, compute_type(precision_), CUDA_R_32F), "cublasLtMatmulDescCreate");
   const int transposed = cublas::kTransposed, epilogue = key.epilogue;
-  expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescTransA, &transposed, sizeof transposed), "transpose");
+  expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescTransA, &transposed, sizeof transposed),
+         "transpose");
   expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescEpilogue, &epilogue, sizeof epilogue), "epilogue");
   if (epilogue != cublas::kEpilogueDefault) {  // the search may look whether there is one; the real one comes later
     const void* some_bias = workspace_.data();
-    expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescBiasPointer, &some_bias, sizeof some_bias), "bias");
+    expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescBiasPointer, &some_bias, sizeof some_bias),
+           "bias");
   }
-  expect(api_.cublasLtMatrixLayoutCreate(&plan.weight, CUDA_R_32F, key.inputs, key.outputs, int64_t(key.inputs)), "layout");
+  expect(api_.cublasLtMatrixLayoutCreate(&plan.weight, CUDA_R_32F, key.inputs, key.outputs, int64_t(key.inputs)),
+         "layout");
   expect(api_.cublasLtMatrixLayoutCreate(&plan.x, CUDA_R_32F, key.inputs, key.rows, int64_t(key.ldx)), "layout");
   expect(api_.cublasLtMatrixLayoutCreate(&plan.y, CUDA_R_32F, key.outputs, key.rows, int64_t(key.ldy)), "layout");
   cublas::Preference preference = nullptr;
@@ -98,7 +101,8 @@ void Products::find(const Key& key, Plan& plan) {
 void Products::multiply(const Plan& plan, const float* x, const float* weight, const float* bias, float* y,
                         cudaStream_t stream) {
   const float one = 1, zero = 0;
-  if (bias) expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescBiasPointer, &bias, sizeof bias), "bias");
+  if (bias)
+    expect(api_.cublasLtMatmulDescSetAttribute(plan.desc, cublas::kDescBiasPointer, &bias, sizeof bias), "bias");
   expect(api_.cublasLtMatmul(handle_, plan.desc, &one, weight, plan.weight, x, plan.x, &zero, y, plan.y, y, plan.y,
                              &plan.algorithm, workspace_.data(), workspace_.size(), stream),
          "cublasLtMatmul");
@@ -110,7 +114,8 @@ void Products::linear(size_t rows, size_t outputs, size_t inputs, const float* x
   // whether cuBLASLt's GELU is as exact as float32 asks is written nowhere
   const bool with_gelu = bias && act == Activation::kGeluTanh && precision_ != Precision::kF32;
   const int wanted = with_gelu ? cublas::kEpilogueGeluBias : bias ? cublas::kEpilogueBias : cublas::kEpilogueDefault;
-  Key key{rows, outputs, inputs, ldx, ldy, alignment(x), std::min(alignment(weight), alignment(bias)), alignment(y), wanted};
+  Key key{rows,         outputs, inputs, ldx, ldy, alignment(x), std::min(alignment(weight), alignment(bias)),
+          alignment(y), wanted};
   const Plan* chosen = &plan(key);
   if (chosen->found) {
     multiply(*chosen, x, weight, bias, y, stream);

@@ -37,7 +37,8 @@ class Products {
   const Plan& plan(const Key& key);
   void find(const Key& key, Plan& plan);
   void drop(Plan& plan);
-  void multiply(const Plan& plan, const float* x, const float* weight, const float* bias, float* y, cudaStream_t stream);
+  void multiply(const Plan& plan, const float* x, const float* weight, const float* bias, float* y,
+                cudaStream_t stream);
 
   const cublas::Api& api_;
   const Precision precision_;

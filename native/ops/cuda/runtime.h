@@ -15,13 +15,13 @@
 // A launch that the test shim can turn into a loop over blocks; `kernel` in parentheses when it has template
 // arguments. An empty grid launches nothing.
 #ifndef WARP_LAUNCH
-#define WARP_LAUNCH(kernel, grid, block, bytes, stream, ...)          \
-  do {                                                                \
-    const dim3 launch_grid = (grid);                                  \
-    if (launch_grid.x && launch_grid.y && launch_grid.z) {            \
+#define WARP_LAUNCH(kernel, grid, block, bytes, stream, ...) \
+  do { \
+    const dim3 launch_grid = (grid); \
+    if (launch_grid.x && launch_grid.y && launch_grid.z) { \
       kernel<<<launch_grid, (block), (bytes), (stream)>>>(__VA_ARGS__); \
-      ::warp::cuda::check(cudaGetLastError(), #kernel);               \
-    }                                                                 \
+      ::warp::cuda::check(cudaGetLastError(), #kernel); \
+    } \
   } while (0)
 // Shared memory of a block: `count` elements known at compile time, or as many as the launch gave bytes for.
 #define WARP_SHARED(type, name, count) __shared__ type name[count]

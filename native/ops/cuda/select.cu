@@ -1,5 +1,5 @@
-// Exact order statistics of |r − l| without sorting: a radix select on the 32 bits of the magnitude as float32, eight at
-// a time from the top. Each pass counts the elements that share the bits found so far by their next eight (integers:
+// Exact order statistics of |r − l| without sorting: a radix select on the 32 bits of the magnitude as float32, eight
+// at a time from the top. Each pass counts the elements that share the bits found so far by their next eight (integers:
 // the order of additions does not matter), and walks down from the largest. Ties at the threshold: chunks count theirs,
 // and the chunk that holds the last one wanted is searched in order.
 #include "ops/cuda/device_math.h"
@@ -14,9 +14,9 @@ constexpr size_t kChunk = 16384;
 
 struct Search {
   unsigned counts[256];  // of the pass
-  uint32_t key;          // bits found so far, the others zero
+  uint32_t key;  // bits found so far, the others zero
   unsigned padding;
-  uint64_t rest;         // rank among the elements that share them, from 1
+  uint64_t rest;  // rank among the elements that share them, from 1
 };
 
 __global__ void begin_search(Search* s, uint64_t rank) {
@@ -53,7 +53,8 @@ __global__ void choose_digit(Search* s, int shift) {
   s->rest = rest;
 }
 
-__global__ void __launch_bounds__(kThreads) count_ties(Stored l, Stored r, size_t count, const Search* s, unsigned* ties) {
+__global__ void __launch_bounds__(kThreads)
+    count_ties(Stored l, Stored r, size_t count, const Search* s, unsigned* ties) {
   WARP_SHARED(unsigned, room, kThreads / 32);
   const size_t begin = blockIdx.x * kChunk, end = count - begin < kChunk ? count : begin + kChunk;
   unsigned mine = 0;
@@ -83,8 +84,8 @@ __global__ void find_index(Stored l, Stored r, size_t count, const Search* s, co
 
 __global__ void set_cut(DeviceCut* out, DeviceCut value) { *out = value; }
 
-__global__ void __launch_bounds__(kThreads) mask_kernel(Stored l, Stored r, Place place, size_t count, DeviceCut from,
-                                                        DeviceCut to, uint8_t* keep) {
+__global__ void __launch_bounds__(kThreads)
+    mask_kernel(Stored l, Stored r, Place place, size_t count, DeviceCut from, DeviceCut to, uint8_t* keep) {
   const size_t i = blockIdx.x * size_t(kThreads) + threadIdx.x;
   if (i >= count) return;
   const uint32_t key = key_of(l, r, i);
@@ -97,7 +98,8 @@ __global__ void __launch_bounds__(kThreads) mask_kernel(Stored l, Stored r, Plac
 
 size_t select_workspace(size_t count) { return sizeof(Search) + blocks_of(count, kChunk) * sizeof(unsigned); }
 
-void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* out, void* workspace, cudaStream_t stream) {
+void select_first(Stored l, Stored r, size_t count, uint64_t rank, DeviceCut* out, void* workspace,
+                  cudaStream_t stream) {
   if (rank == 0 || rank >= count) {
     const DeviceCut value = rank == 0 ? DeviceCut{~0u, 0} : DeviceCut{0, count};
     WARP_LAUNCH(set_cut, 1, 1, 0, stream, out, value);

@@ -1,5 +1,5 @@
-// Sums over a pair of tensors in one reading. A block takes 16 384 elements whatever the GPU, each thread 8 at a time in
-// turn; its sums go to the workspace, where one block adds them up: a fixed tree.
+// Sums over a pair of tensors in one reading. A block takes 16 384 elements whatever the GPU, each thread 8 at a time
+// in turn; its sums go to the workspace, where one block adds them up: a fixed tree.
 #include "ops/cuda/device_math.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/stored.h"
@@ -39,8 +39,8 @@ __device__ void reduce_block(const double* sum, double largest, PairStatistics* 
   *out = {total[0], total[1], total[2], total[3], total[4], total[5], total[6], largest};
 }
 
-__global__ void __launch_bounds__(kThreads) statistics_chunk(Stored l, Stored r, const uint8_t* keep, size_t count,
-                                                             bool aligned, PairStatistics* out) {
+__global__ void __launch_bounds__(kThreads)
+    statistics_chunk(Stored l, Stored r, const uint8_t* keep, size_t count, bool aligned, PairStatistics* out) {
   const size_t begin = blockIdx.x * kChunk, end = count - begin < kChunk ? count : begin + kChunk;
   double sum[kSums] = {}, largest = 0;
   for (size_t i = begin + threadIdx.x * kLot; i < end; i += size_t(kThreads) * kLot) {
@@ -58,7 +58,8 @@ __global__ void __launch_bounds__(kThreads) statistics_chunk(Stored l, Stored r,
   reduce_block(sum, largest, out + blockIdx.x);
 }
 
-__global__ void __launch_bounds__(kThreads) statistics_total(const PairStatistics* parts, size_t count, PairStatistics* out) {
+__global__ void __launch_bounds__(kThreads)
+    statistics_total(const PairStatistics* parts, size_t count, PairStatistics* out) {
   double sum[kSums] = {}, largest = 0;
   for (size_t i = threadIdx.x; i < count; i += kThreads) {
     const PairStatistics& p = parts[i];

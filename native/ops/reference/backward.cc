@@ -9,7 +9,8 @@ namespace warp::reference {
 
 double slope(Activation act, double x) {
   switch (act) {
-    case Activation::kGelu: return 0.5 * std::erfc(-x / std::sqrt(2.0)) + x * std::exp(-x * x / 2) / std::sqrt(2 * M_PI);
+    case Activation::kGelu:
+      return 0.5 * std::erfc(-x / std::sqrt(2.0)) + x * std::exp(-x * x / 2) / std::sqrt(2 * M_PI);
     case Activation::kGeluTanh: {
       const double c = std::sqrt(2 / M_PI), t = std::tanh(c * (x + 0.044715 * x * x * x));
       return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * c * (1 + 3 * 0.044715 * x * x);
@@ -64,7 +65,8 @@ Matrix mask(const Dropout& dropout, uint32_t text, uint32_t position, size_t siz
 
 AttentionGradients attention_backward(const std::vector<uint32_t>& offsets, size_t heads, size_t head_size, bool causal,
                                       const std::vector<uint32_t>& queries, const Matrix& q, const Matrix& k,
-                                      const Matrix& v, const Dropout& dropout, uint32_t first_text, const Matrix& dout) {
+                                      const Matrix& v, const Dropout& dropout, uint32_t first_text,
+                                      const Matrix& dout) {
   const size_t width = heads * head_size;
   const double scale = 1 / std::sqrt(double(head_size));
   AttentionGradients d{Matrix(q.size()), Matrix(q.size()), Matrix(k.size()), Matrix(v.size())};

@@ -76,8 +76,8 @@ std::vector<bool> path_mask(const PathFamily& path, const std::string& name, siz
       const std::vector<size_t> order = by_magnitude(base, reference, row, row + width);
       for (size_t place = 0; place < width; place++) {
         const double rank = double(width - place);  // ascending, from 1
-        const double p = width == 1 ? path.density
-                                    : path.density - path.epsilon + 2 * path.epsilon * (rank - 1) / double(width - 1);
+        const double p =
+            width == 1 ? path.density : path.density - path.epsilon + 2 * path.epsilon * (rank - 1) / double(width - 1);
         keep[order[place]] = double(random.word(order[place])) < p * 4294967296.0;
       }
     }

@@ -53,7 +53,8 @@ Matrix attention(const std::vector<uint32_t>& offsets, size_t heads, size_t head
   for (size_t text = 0; text + 1 < offsets.size(); text++) {
     const size_t begin = offsets[text], length = offsets[text + 1] - begin;
     for (size_t row = 0; row < (queries.empty() ? length : length ? 1 : 0); row++) {
-      const size_t position = queries.empty() ? row : queries[text], at = (queries.empty() ? begin + row : text) * width;
+      const size_t position = queries.empty() ? row : queries[text],
+                   at = (queries.empty() ? begin + row : text) * width;
       const size_t visible = causal ? position + 1 : length;
       for (size_t head = 0; head < heads; head++) {
         const size_t column = head * head_size;

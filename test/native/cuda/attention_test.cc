@@ -20,7 +20,8 @@ static void check_attention(const std::vector<uint32_t>& lengths, size_t heads, 
   }
   const size_t tokens = offsets.back(), texts = lengths.size(), width = heads * head_size;
   const size_t ldq = width + 1, ldkv = 2 * width + 3, ldo = width + 2, asking = one ? texts : tokens;
-  const auto q = numbers(asking * width, "q", scale), k = numbers(tokens * width, "k", scale), v = numbers(tokens * width, "v");
+  const auto q = numbers(asking * width, "q", scale), k = numbers(tokens * width, "k", scale),
+             v = numbers(tokens * width, "v");
   std::vector<float> kv(tokens * ldkv, NAN);
   for (size_t t = 0; t < tokens; t++)
     for (size_t j = 0; j < width; j++) {

@@ -15,14 +15,16 @@ struct Case {
   std::unique_ptr<Path> path;
   PackedTexts texts;
 };
-static Case make_case(const std::string& kind, Dtype dtype, PathOptions options, std::vector<uint32_t> lengths = kLengths) {
+static Case make_case(const std::string& kind, Dtype dtype, PathOptions options,
+                      std::vector<uint32_t> lengths = kLengths) {
   Case made;
   made.model = make_model(small::spec(kind));
   std::vector<std::shared_ptr<const Weights>> checkpoints;
   if (options.family == "trajectory")
-    for (size_t i = 0; i < options.lambdas.size(); i++) checkpoints.push_back(small::weights(*made.model, dtype, 3 + i, 0.1));
-  made.path = std::make_unique<Path>(small::weights(*made.model, dtype, 1, 0), small::weights(*made.model, dtype, 2, 0.2),
-                                     options, checkpoints);
+    for (size_t i = 0; i < options.lambdas.size(); i++)
+      checkpoints.push_back(small::weights(*made.model, dtype, 3 + i, 0.1));
+  made.path = std::make_unique<Path>(small::weights(*made.model, dtype, 1, 0),
+                                     small::weights(*made.model, dtype, 2, 0.2), options, checkpoints);
   made.texts = small::texts(made.model->spec, lengths);
   return made;
 }
@@ -81,7 +83,8 @@ TEST(chunks_do_not_change_a_bit_and_memory_is_given_back) {
     size_t one = 0, many = 0;
     const auto whole = on_device(c, 0, 40, &one);
     const auto backend = cuda::Backend::open(0, Precision::kF32);
-    const uint64_t smallest = DeviceForward(*c.model, *backend, *c.path, c.texts, 0, 0, 40).plan().forward.smallest_bytes;
+    const uint64_t smallest =
+        DeviceForward(*c.model, *backend, *c.path, c.texts, 0, 0, 40).plan().forward.smallest_bytes;
     const auto pieces = on_device(c, smallest + 4096, 40, &many);
     CHECK(one == 1 && many > 2);
     CHECK(whole == pieces);
@@ -229,9 +232,12 @@ TEST(what_cannot_be_used_says_why) {
   shim::hide_cublas(true);
   CHECK(code(0) == "CUBLAS_MISSING");
   shim::hide_cublas(false);
-  for (const auto& [failure, name] : std::map<cudaError_t, std::string>{
-           {cudaErrorNoKernelImageForDevice, "CUDA_ARCH"}, {cudaErrorMemoryAllocation, "CUDA_OUT_OF_MEMORY"}, {cudaErrorDevicesUnavailable, "CUDA_DEVICE_LOST"},
-           {cudaErrorIllegalAddress, "CUDA_KERNEL_FAILED"}, {cudaErrorInvalidValue, "CUDA_FAILED"}}) {
+  for (const auto& [failure, name] :
+       std::map<cudaError_t, std::string>{{cudaErrorNoKernelImageForDevice, "CUDA_ARCH"},
+                                          {cudaErrorMemoryAllocation, "CUDA_OUT_OF_MEMORY"},
+                                          {cudaErrorDevicesUnavailable, "CUDA_DEVICE_LOST"},
+                                          {cudaErrorIllegalAddress, "CUDA_KERNEL_FAILED"},
+                                          {cudaErrorInvalidValue, "CUDA_FAILED"}}) {
     shim::machine().failure = failure;
     shim::machine().calls_until_failure = 1;
     CHECK(code(0) == name);

@@ -15,7 +15,8 @@ static std::vector<double> weights_of(size_t count) {
 TEST(directions_and_weights_agree) {
   for (const auto& [rows, inputs] : std::vector<std::pair<size_t, size_t>>{{1, 1}, {3, 7}, {5, 255}, {0, 4}}) {
     const size_t count = rows * (inputs + 1);
-    const auto w0 = numbers(rows * inputs, "w0"), w1 = numbers(rows * inputs, "w1"), b0 = numbers(rows, "b0"), b1 = numbers(rows, "b1");
+    const auto w0 = numbers(rows * inputs, "w0"), w1 = numbers(rows * inputs, "w1"), b0 = numbers(rows, "b0"),
+               b1 = numbers(rows, "b1");
     const Held<float> from(w0), from_bias(b0), to(w1), to_bias(b1);
     const auto found = twice([&] {
       const Held<float> out(framed(1, count));
@@ -55,7 +56,8 @@ TEST(inner_products_agree) {
         for (size_t i = 0; i < width; i++)
           for (size_t j = 0; j <= i; j++) {
             const auto value = [&](size_t d, size_t at) {
-              return d == domains ? double(delta[at]) : means[d * stride + at] * (weighted ? std::sqrt(weights[at]) : 1);
+              return d == domains ? double(delta[at])
+                                  : means[d * stride + at] * (weighted ? std::sqrt(weights[at]) : 1);
             };
             expected[i * width + j] = 0;
             for (size_t at = 0; at < count; at++) expected[i * width + j] += value(i, at) * value(j, at);
@@ -89,7 +91,8 @@ TEST(what_products_are_taken_along_agrees) {
       for (size_t at = 0; at < count; at++) {
         const size_t row = at / (inputs + 1), column = at % (inputs + 1);
         const double w = !weighted ? 1 : of_mean ? weights[at] : std::sqrt(weights[at]);
-        expected[column < inputs ? row * inputs + column : rows * inputs + row] = float((of_mean ? mean[at] : double(delta[at])) * w);
+        expected[column < inputs ? row * inputs + column : rows * inputs + row] =
+            float((of_mean ? mean[at] : double(delta[at])) * w);
       }
       check_near(found, expected, 0, "along");
     }
@@ -118,7 +121,8 @@ TEST(norms_of_single_gradients_agree) {
   for (const auto& [rows, inputs] : std::vector<std::pair<size_t, size_t>>{{1, 1}, {8, 5}, {9, 255}, {3, 256}})
     for (size_t points : {1, 3}) {
       const cuda::GradientShape shape{4, points, rows, inputs};
-      const size_t ldl = rows + 1, ldr = inputs + 2, width = inputs + 1, left_stride = 4 * ldl + 5, right_stride = 4 * ldr + 3;
+      const size_t ldl = rows + 1, ldr = inputs + 2, width = inputs + 1, left_stride = 4 * ldl + 5,
+                   right_stride = 4 * ldr + 3;
       const auto left = numbers(points * left_stride, "left"), right = numbers(points * right_stride, "right");
       const auto weights = weights_of(rows * width);
       const Held<float> held_left(left), held_right(right);
@@ -137,7 +141,8 @@ TEST(norms_of_single_gradients_agree) {
             for (size_t j = 0; j < width; j++) {
               double g = 0;
               for (size_t k = 0; k < points; k++)
-                g += double(left[k * left_stride + i * ldl + r]) * (j < inputs ? right[k * right_stride + i * ldr + j] : 1.0f);
+                g += double(left[k * left_stride + i * ldl + r]) *
+                     (j < inputs ? right[k * right_stride + i * ldr + j] : 1.0f);
               expected[i * 2] += g * g / double(points * points) * (weighted ? weights[r * width + j] : 1);
             }
         }

@@ -23,8 +23,10 @@ static Case make_case(const std::string& kind, PathOptions options, Dtype dtype 
   const auto path = [&] {
     std::vector<std::shared_ptr<const Weights>> checkpoints;
     if (options.family == "trajectory")
-      for (size_t i = 0; i < options.lambdas.size(); i++) checkpoints.push_back(small::weights(*c.model, dtype, 3 + i, 0.1));
-    return std::make_unique<Path>(small::weights(*c.model, dtype, 1, 0), small::weights(*c.model, dtype, 2, 0.2), options, checkpoints);
+      for (size_t i = 0; i < options.lambdas.size(); i++)
+        checkpoints.push_back(small::weights(*c.model, dtype, 3 + i, 0.1));
+    return std::make_unique<Path>(small::weights(*c.model, dtype, 1, 0), small::weights(*c.model, dtype, 2, 0.2),
+                                  options, checkpoints);
   };
   c.path = path();
   c.same = path();
@@ -43,7 +45,8 @@ static HeadResult on_cpu(const Case& c) {
   return small::score_on_cpu(*c.model, c.texts, {c.model->spec, *c.same, c.label, c.domain, 2, c.scope, true}, 1);
 }
 
-static void check_close(const std::vector<double>& a, const std::vector<double>& b, double tolerance, const std::string& what) {
+static void check_close(const std::vector<double>& a, const std::vector<double>& b, double tolerance,
+                        const std::string& what) {
   double largest = 0;
   for (double v : b) largest = std::max(largest, std::fabs(v));
   CHECK(largest > 0);
@@ -90,13 +93,15 @@ static void check_case(const Case& c, const std::string& what) {
 
 TEST(every_family_agrees_with_the_cpu) {
   for (const char* kind : {"bert", "gpt2"})
-    for (const char* name : {"linear", "quadratic", "slerp", "ties", "dare", "della", "breadcrumbs", "nearswap", "trajectory"})
+    for (const char* name :
+         {"linear", "quadratic", "slerp", "ties", "dare", "della", "breadcrumbs", "nearswap", "trajectory"})
       check_case(make_case(kind, family(name)), std::string(kind) + " " + name);
 }
 
 TEST(options_and_dtypes_of_families_agree) {
   for (const char* name : {"dare", "della"})
-    for (const char* rescale : {"l1", "none"}) check_case(make_case("bert", family(name, rescale)), std::string(name) + " " + rescale);
+    for (const char* rescale : {"l1", "none"})
+      check_case(make_case("bert", family(name, rescale)), std::string(name) + " " + rescale);
   PathOptions options = family("ties");
   options.density = 1;  // everything kept: no mask
   check_case(make_case("gpt2", options), "ties of density 1");

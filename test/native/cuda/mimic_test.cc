@@ -5,7 +5,8 @@
 using namespace warp;
 using namespace device;
 
-static void check_mimic(std::vector<uint32_t> sizes, size_t points, size_t classes, size_t inputs, bool bias, bool roomy) {
+static void check_mimic(std::vector<uint32_t> sizes, size_t points, size_t classes, size_t inputs, bool bias,
+                        bool roomy) {
   const size_t domains = sizes.size(), columns = inputs + bias;
   std::vector<uint32_t> first(1, 0);
   for (uint32_t size : sizes) first.push_back(first.back() + size);
@@ -31,7 +32,8 @@ static void check_mimic(std::vector<uint32_t> sizes, size_t points, size_t class
     cuda::mimic(shape, first.data(),
                 {held_e.data(), lde, samples * lde, held_h.data(), ldh, samples * ldh, held_v.data(), held_scale.data(),
                  held_order.data(), held_first.data()},
-                {scores.data(), sum.data(), square.data(), means.data(), means_stride, mean_squares.data()}, workspace.data(), room, stream());
+                {scores.data(), sum.data(), square.data(), means.data(), means_stride, mean_squares.data()},
+                workspace.data(), room, stream());
     std::vector<double> together = scores.get();
     for (const auto* part : {&sum, &square, &mean_squares}) {
       const auto values = part->get();
@@ -94,7 +96,8 @@ TEST(what_is_not_wanted_is_left_out) {
   const cuda::MimicShape shape{1, 2, 1, 1, 3, false};
   const size_t bytes = cuda::mimic_workspace(shape, first.data());
   const Array<char> workspace(bytes);
-  cuda::mimic(shape, first.data(), {e.data(), 1, 2, h.data(), 3, 6, nullptr, nullptr, held_order.data(), held_first.data()},
+  cuda::mimic(shape, first.data(),
+              {e.data(), 1, 2, h.data(), 3, 6, nullptr, nullptr, held_order.data(), held_first.data()},
               {nullptr, nullptr, nullptr, means.data(), 3, mean_squares.data()}, workspace.data(), bytes, stream());
   const auto left = e.get(), right = h.get();
   std::vector<double> expected(3);

@@ -7,13 +7,15 @@
 using namespace warp;
 using namespace device;
 
-static void check_linear(cuda::Products& products, size_t rows, size_t outputs, size_t inputs, Activation act, bool with_bias) {
+static void check_linear(cuda::Products& products, size_t rows, size_t outputs, size_t inputs, Activation act,
+                         bool with_bias) {
   const size_t ldx = inputs + 3, ldy = outputs + 5;
   const auto x = numbers(rows * inputs, "x"), w = numbers(outputs * inputs, "w"), bias = numbers(outputs, "b");
   const Held<float> held_x(framed(rows, inputs, ldx, x)), weight(w), b(bias), y(framed(rows, ldy));
-  products.linear(rows, outputs, inputs, held_x.data(), ldx, weight.data(), with_bias ? b.data() : nullptr, act, y.data(),
-                  ldy, stream());
-  const auto expected = reference::linear(rows, outputs, inputs, wide(x), wide(w), with_bias ? wide(bias) : std::vector<double>(), act);
+  products.linear(rows, outputs, inputs, held_x.data(), ldx, weight.data(), with_bias ? b.data() : nullptr, act,
+                  y.data(), ldy, stream());
+  const auto expected =
+      reference::linear(rows, outputs, inputs, wide(x), wide(w), with_bias ? wide(bias) : std::vector<double>(), act);
   // products in double, rounded once, and the activation of a number below 100
   check_near(unframed(y.get(), rows, outputs, ldy), expected, 1e-4, "linear");
 }
@@ -23,7 +25,8 @@ TEST(linear_agrees_with_and_without_epilogues) {
     shim::refuse_epilogue(refused);
     for (Precision precision : {Precision::kF32, Precision::kTF32, Precision::kBF16}) {
       cuda::Products products(precision);
-      for (Activation act : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh})
+      for (Activation act :
+           {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh})
         for (bool with_bias : {false, true}) {
           check_linear(products, 5, 7, 33, act, with_bias);
           check_linear(products, 1, 1, 1, act, with_bias);

@@ -10,7 +10,8 @@ using reference::Matrix;
 static const size_t kWidths[] = {1, 2, 31, 32, 33, 64, 128, 129, 384, 516, 1024, 1028};
 
 TEST(activations_agree) {
-  for (Activation act : {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh})
+  for (Activation act :
+       {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh})
     for (size_t size : {1, 255, 256, 300})
       for (bool with_bias : {false, true}) {
         const size_t rows = 3, ld = size + 3;
@@ -38,15 +39,19 @@ static void check_layer_norm(size_t rows, size_t size, bool with_residual, size_
   const auto y = twice([&] {
     const Held<float> held_x(framed(rows, size, ld, x), offset), out(framed(rows, ld), offset);
     float* to = in_place ? held_x.data() : out.data();
-    cuda::layer_norm(rows, size, held_x.data(), ld, with_residual ? held_r.data() : nullptr, ld, g.data(), b.data(), 1e-5f,
-                     to, ld, stream());
+    cuda::layer_norm(rows, size, held_x.data(), ld, with_residual ? held_r.data() : nullptr, ld, g.data(), b.data(),
+                     1e-5f, to, ld, stream());
     return in_place ? held_x.get() : out.get();
   });
-  const Matrix expected =
-      reference::layer_norm(rows, size, wide(x), with_residual ? wide(r) : Matrix(), wide(gain), wide(bias), double(1e-5f));
+  const Matrix expected = reference::layer_norm(rows, size, wide(x), with_residual ? wide(r) : Matrix(), wide(gain),
+                                                wide(bias), double(1e-5f));
   // rounding of x + r (|.| < 16: 1e-6) and of the mean, divided by a deviation of about 2, times gains below 5; a row
   // of one element has deviation √eps, so that its sum's rounding counts 300 times
-  check_near(unframed(y, rows, size, ld), expected, size == 1 ? 3e-3 : size == 2 ? 3e-4 : 2e-5, "layer_norm " + std::to_string(size));
+  check_near(unframed(y, rows, size, ld), expected,
+             size == 1   ? 3e-3
+             : size == 2 ? 3e-4
+                         : 2e-5,
+             "layer_norm " + std::to_string(size));
 }
 
 TEST(layer_norm_agrees) {
@@ -79,7 +84,8 @@ TEST(add_gather_embed_transpose_agree) {
         other[i] = uint32_t(i % 3);
       }
       const Held<uint32_t> held_index(index), held_other(other);
-      for (const uint32_t* rows_of : {static_cast<const uint32_t*>(held_index.data()), static_cast<const uint32_t*>(nullptr)}) {
+      for (const uint32_t* rows_of :
+           {static_cast<const uint32_t*>(held_index.data()), static_cast<const uint32_t*>(nullptr)}) {
         const auto picked = twice([&] {
           const Held<float> out(framed(rows, ldy));
           cuda::gather(rows, size, held_x.data(), ldx, rows_of, out.data(), ldy, stream());
@@ -128,7 +134,8 @@ TEST(cross_entropy_agrees) {
       const auto loss = twice([&] {
         const Held<double> losses(std::vector<double>(rows, NAN));
         const Held<float> residual(framed(rows, lde));
-        cuda::cross_entropy(rows, classes, logits.data(), ld, labels.data(), losses.data(), residual.data(), lde, stream());
+        cuda::cross_entropy(rows, classes, logits.data(), ld, labels.data(), losses.data(), residual.data(), lde,
+                            stream());
         e = unframed(residual.get(), rows, classes, lde);
         return losses.get();
       });
@@ -138,7 +145,8 @@ TEST(cross_entropy_agrees) {
         const double expected = label[i] < 0 ? 0 : std::log(total) + 80 - z[i * classes + label[i]];
         CHECK_NEAR(loss[i], expected, 1e-12 * (1 + expected) + 1e-13 * 80);
         for (size_t c = 0; c < classes; c++)  // float64 throughout, one rounding of a number of at most 1
-          CHECK_NEAR(e[i * classes + c], std::exp(double(z[i * classes + c]) - 80) / total - (int32_t(c) == label[i]), 6.1e-8);
+          CHECK_NEAR(e[i * classes + c], std::exp(double(z[i * classes + c]) - 80) / total - (int32_t(c) == label[i]),
+                     6.1e-8);
       }
     }
 }

@@ -67,7 +67,8 @@ TEST(statistics_agree) {
             expected[7] = std::max<long double>(expected[7], d);
           }
           CHECK(found[6] == expected[6] && found[7] == expected[7]);
-          // a term passes through at most 8 · 8 additions of its thread and 30 of the trees, of partial sums ≤ Σ ≤ 4 count
+          // a term passes through at most 8 · 8 additions of its thread and 30 of the trees, of partial sums ≤ Σ ≤ 4
+          // count
           check_near(found, expected, 100 * 0x1p-53 * 4 * double(count), "statistics");
         }
 }
@@ -82,7 +83,8 @@ TEST(selection_and_its_mask_have_the_bits_of_the_cpu) {
         const Pair pair(dtype, count, ties);
         const Held<char> l(pair.left), r(pair.right);
         const cuda::Stored left{l.data(), dtype}, right{r.data(), dtype};
-        for (uint64_t rank : {uint64_t(0), uint64_t(1), uint64_t(count / 3), uint64_t(count - count / 10), uint64_t(count)}) {
+        for (uint64_t rank :
+             {uint64_t(0), uint64_t(1), uint64_t(count / 3), uint64_t(count - count / 10), uint64_t(count)}) {
           const auto keep = twice([&] {
             const Held<char> cuts(std::vector<char>(2 * sizeof(cuda::DeviceCut)));
             auto* cut = reinterpret_cast<cuda::DeviceCut*>(cuts.data());
@@ -119,7 +121,8 @@ TEST(random_masks_have_the_bits_of_the_cpu) {
       const Pair pair(Dtype::kF32, count, false);
       options.family = "dare";
       std::vector<uint8_t> expected(count + 3, 99);
-      paths::fill_mask(pair.source(1), options, TensorConstants(), begin, count, pair.l.data(), pair.r.data(), expected.data());
+      paths::fill_mask(pair.source(1), options, TensorConstants(), begin, count, pair.l.data(), pair.r.data(),
+                       expected.data());
       const auto keep = twice([&] {
         const Held<uint8_t> mask(std::vector<uint8_t>(count + 3, 99));
         cuda::mask_random(random.key().data(), {begin}, count, options.density * 0x1p32, mask.data(), stream());
@@ -136,17 +139,19 @@ TEST(ranked_masks_have_the_bits_of_the_cpu) {
   options.epsilon = 0.4;
   const Random random(options.seed, "mask tensor");
   for (bool ties : {false, true})
-    for (const auto& [rows, width] : std::vector<std::pair<size_t, size_t>>{{1, 1}, {3, 2}, {2, 255}, {2, 257}, {1, 2100}}) {
+    for (const auto& [rows, width] :
+         std::vector<std::pair<size_t, size_t>>{{1, 1}, {3, 2}, {2, 255}, {2, 257}, {1, 2100}}) {
       const Pair pair(Dtype::kBF16, rows * width, ties);
       std::vector<uint8_t> expected(rows * width + 3, 99);
-      paths::fill_mask(pair.source(width), options, TensorConstants(), 0, rows * width, pair.l.data(), pair.r.data(), expected.data());
+      paths::fill_mask(pair.source(width), options, TensorConstants(), 0, rows * width, pair.l.data(), pair.r.data(),
+                       expected.data());
       const Held<char> l(pair.left), r(pair.right);
       const double low = width > 1 ? options.density - options.epsilon : options.density;
       const double step = width > 1 ? 2 * options.epsilon / double(width - 1) : 0;
       const auto keep = twice([&] {
         const Held<uint8_t> mask(std::vector<uint8_t>(rows * width + 3, 99));
-        cuda::mask_ranked(random.key().data(), {}, {l.data(), pair.dtype}, {r.data(), pair.dtype}, rows, width, low, step,
-                          mask.data(), stream());
+        cuda::mask_ranked(random.key().data(), {}, {l.data(), pair.dtype}, {r.data(), pair.dtype}, rows, width, low,
+                          step, mask.data(), stream());
         return mask.get();
       });
       CHECK(keep == expected);
@@ -173,15 +178,18 @@ TEST(masks_of_rows_are_those_of_the_whole) {
     for (int which = 0; which < 3; which++) {
       const Held<uint8_t> keep(std::vector<uint8_t>(count, 99));
       // of the three magnitudes 0, .5 and 1 the middle one is cut in two
-      if (which == 0) cuda::mask_between(a, b, place, count, {0x3f800000u, 5}, {0x3f000000u, 150}, keep.data(), stream());
+      if (which == 0)
+        cuda::mask_between(a, b, place, count, {0x3f800000u, 5}, {0x3f000000u, 150}, keep.data(), stream());
       if (which == 1) cuda::mask_random(random.key().data(), place, count, 0.6 * 0x1p32, keep.data(), stream());
       if (which == 2)
-        cuda::mask_ranked(random.key().data(), place, a, b, count / kWidth, kWidth, 0.2, 0.6 / (kWidth - 1), keep.data(), stream());
+        cuda::mask_ranked(random.key().data(), place, a, b, count / kWidth, kWidth, 0.2, 0.6 / (kWidth - 1),
+                          keep.data(), stream());
       all.push_back(keep.get());
     }
     return all;
   };
-  const auto whole = masks(l, r, {}, kRows * kWidth), some = masks(some_l, some_r, {0, rows.data(), kWidth}, chosen.size() * kWidth);
+  const auto whole = masks(l, r, {}, kRows * kWidth),
+             some = masks(some_l, some_r, {0, rows.data(), kWidth}, chosen.size() * kWidth);
   for (int which = 0; which < 3; which++)
     for (size_t i = 0; i < chosen.size() * kWidth; i++)
       CHECK(some[which][i] == whole[which][chosen[i / kWidth] * kWidth + i % kWidth]);

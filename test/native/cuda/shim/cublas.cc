@@ -85,7 +85,8 @@ Status matmul(Handle, Desc desc, const void* alpha, const void* a, Layout layout
       for (uint64_t i = 0; i < ld.rows; i++) {
         double sum = 0;
         for (uint64_t k = 0; k < inner; k++)
-          sum += double(how.transA ? x[k + i * la.ld] : x[i + k * la.ld]) * (how.transB ? y[j + k * lb.ld] : y[k + j * lb.ld]);
+          sum += double(how.transA ? x[k + i * la.ld] : x[i + k * la.ld]) *
+                 (how.transB ? y[j + k * lb.ld] : y[k + j * lb.ld]);
         sum *= times;
         if (keep != 0) sum += keep * double(from[i + j * ld.ld]);
         if (how.epilogue == kEpilogueBias || how.epilogue == kEpilogueGeluBias) sum += how.bias[i];

@@ -16,17 +16,17 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 
-#define WARP_LAUNCH(kernel, grid, block, bytes, stream, ...)                                       \
-  do {                                                                                             \
-    const dim3 launch_grid = (grid), launch_block = (block);                                       \
-    const size_t launch_bytes = (bytes);                                                           \
-    if (launch_grid.x && launch_grid.y && launch_grid.z) {                                         \
-      ::warp::cuda::check(cudaGetLastError(), #kernel);                                            \
-      shim::queue(stream, [=, values = std::make_tuple(__VA_ARGS__)] {                             \
-        shim::launch(launch_grid, launch_block, launch_bytes,                                      \
-                     [&] { std::apply([](auto... each) { kernel(each...); }, values); });          \
-      });                                                                                          \
-    }                                                                                              \
+#define WARP_LAUNCH(kernel, grid, block, bytes, stream, ...) \
+  do { \
+    const dim3 launch_grid = (grid), launch_block = (block); \
+    const size_t launch_bytes = (bytes); \
+    if (launch_grid.x && launch_grid.y && launch_grid.z) { \
+      ::warp::cuda::check(cudaGetLastError(), #kernel); \
+      shim::queue(stream, [=, values = std::make_tuple(__VA_ARGS__)] { \
+        shim::launch(launch_grid, launch_block, launch_bytes, \
+                     [&] { std::apply([](auto... each) { kernel(each...); }, values); }); \
+      }); \
+    } \
   } while (0)
 #define WARP_SHARED(type, name, count) \
   type* const name = static_cast<type*>(shim::shared_memory({__FILE__, __LINE__}, sizeof(type) * (count)))
@@ -37,7 +37,8 @@
 #define __syncwarp() shim::exchange({__FILE__, __LINE__}, ~0u, 0, 0)
 #define __ballot_sync(mask, value) shim::ballot({__FILE__, __LINE__}, mask, value)
 #define __shfl_sync(mask, value, lane) shim::shuffle({__FILE__, __LINE__}, mask, value, int(lane))
-#define __shfl_xor_sync(mask, value, bits) shim::shuffle({__FILE__, __LINE__}, mask, value, int(shim::own_lane() ^ (bits)))
+#define __shfl_xor_sync(mask, value, bits) \
+  shim::shuffle({__FILE__, __LINE__}, mask, value, int(shim::own_lane() ^ (bits)))
 #define __shfl_down_sync(mask, value, by) shim::shuffle({__FILE__, __LINE__}, mask, value, int(shim::own_lane() + (by)))
 
 namespace shim {
@@ -157,7 +158,8 @@ cudaError_t cudaFree(void* pointer);  // throws when something was written besid
 cudaError_t cudaMallocHost(void** pointer, size_t bytes);
 cudaError_t cudaFreeHost(void* pointer);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
-cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int from_device, size_t bytes, cudaStream_t stream);
+cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int from_device, size_t bytes,
+                                cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);

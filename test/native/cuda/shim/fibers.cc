@@ -256,7 +256,9 @@ void launch(dim3 grid, dim3 threads, size_t dynamic_bytes, const std::function<v
 
 void block_barrier(Site site) { block.wait(State::kBlockBarrier, site, 0); }
 
-uint64_t exchange(Site site, unsigned mask, uint64_t value, int lane) { return block.exchange(site, mask, value, lane); }
+uint64_t exchange(Site site, unsigned mask, uint64_t value, int lane) {
+  return block.exchange(site, mask, value, lane);
+}
 
 uint64_t own_lane() { return block.thread() % 32; }
 

@@ -1,5 +1,5 @@
-// The runtime of the pretended device, on the host; when things happen is up to streams.h. Memory is filled with NaNs and
-// guarded; a guard that was touched is reported when the memory is freed.
+// The runtime of the pretended device, on the host; when things happen is up to streams.h. Memory is filled with NaNs
+// and guarded; a guard that was touched is reported when the memory is freed.
 #include <cstdio>
 #include <cstdlib>
 #include <map>

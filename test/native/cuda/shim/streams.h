@@ -1,7 +1,7 @@
 #pragma once
 // Streams of the pretended device. A stream that is late does nothing until it must: when the host waits for it, or for
-// an event of it, or another stream does so in its turn. Others do everything at once. What is only right by luck, because
-// nothing makes one stream wait for another, is then wrong.
+// an event of it, or another stream does so in its turn. Others do everything at once. What is only right by luck,
+// because nothing makes one stream wait for another, is then wrong.
 #include <cstddef>
 #include <functional>
 

@@ -138,6 +138,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       signal,
       onProgress,
       threads,
+      tokenizer: options.tokenizer,
       seed: session.seed,
       maxLength: session.maxLength,
     })

@@ -14,7 +14,10 @@ const { readBatches } = require('../../dist/lib/text/index.js')
 const { loadTokenizer } = require('../../dist/lib/text/tokenizer/index.js')
 const [reader, file, data, options] = process.argv.slice(2)
 
-/** The same tokenizer in a form that this package's own code leaves to the other: a pre-tokenizer in a sequence of one. */
+/**
+ * The same tokenizer in a form that this package's own code leaves to the other: a pre-tokenizer in a sequence of
+ * one.
+ */
 function foreign() {
   const parts = JSON.parse(fs.readFileSync(file, 'utf8'))
   if (parts.normalizer) parts.normalizer = { type: 'Sequence', normalizers: [parts.normalizer] }

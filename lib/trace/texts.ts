@@ -139,7 +139,10 @@ export class TextTracer {
     return this.#texts === batchTexts || this.#ids.length >= batchTokens
   }
 
-  /** Adds texts from `next` on until the pool wants them; where it stopped. `told` gets what there is to tell of them. */
+  /**
+   * Adds texts from `next` on until the pool wants them; where it stopped. `told` gets what there is to tell of
+   * them.
+   */
   #some(
     { records, begin: first, end }: Turn,
     tokens: TokenBatch,
@@ -205,7 +208,10 @@ export class TextTracer {
     return (this.#number = number)
   }
 
-  /** Gives the pool what it does not have yet, to be put in order on another thread while the next texts are tokenised. */
+  /**
+   * Gives the pool what it does not have yet, to be put in order on another thread while the next texts are
+   * tokenised.
+   */
   async #flush(): Promise<void> {
     await this.#appended
     const texts = {

@@ -27,7 +27,10 @@ beforeAll(async () => {
 const seeded = new Random(1, 'texts')
 const textOf = (ids: number[]): string => ids.map((id) => vocabulary[id]).join(' ')
 
-/** Texts of 0 to 9 words, a third of them with untrained ones, some of these twice; with a domain, a label, both or neither. */
+/**
+ * Texts of 0 to 9 words, a third of them with untrained ones, some of these twice; with a domain, a label, both or
+ * neither.
+ */
 function texts(count: number): TextRecord[] {
   return Array.from({ length: count }, (_, row) => {
     const ids = Array.from({ length: row % 10 }, () => 4 + seeded.below(row % 3 ? 36 : 56))

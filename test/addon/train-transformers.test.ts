@@ -28,7 +28,8 @@ model.eval()
 ids = [tokenizer(text)['input_ids'] for text in json.load(open(texts, encoding='utf-8'))]
 with torch.no_grad():
     logits = [model(torch.tensor([row])).logits[0].tolist() for row in ids]
-print(json.dumps({'ids': ids, 'logits': logits, 'labels': [model.config.id2label[i] for i in range(model.config.num_labels)],
+labels = [model.config.id2label[i] for i in range(model.config.num_labels)]
+print(json.dumps({'ids': ids, 'logits': logits, 'labels': labels,
                   'missing': sorted(info['missing_keys']), 'unexpected': sorted(info['unexpected_keys'])}))
 `
 
@@ -94,9 +95,8 @@ async function logitsOf(dir: string, ids: number[][]): Promise<Float32Array> {
     expect([theirs.missing, theirs.unexpected]).toEqual([[], []])
     expect(theirs.labels).toEqual(domains)
     const tokenizer = await loadTokenizer(output)
-    expect(theirs.ids).toEqual(
-      (await Promise.all(texts.map((text) => tokenizer.encode(text)))).map(({ ids }) => [...ids]),
-    )
+    const encoded = await Promise.all(texts.map((text) => tokenizer.encode(text)))
+    expect(theirs.ids).toEqual(encoded.map(({ ids }) => [...ids]))
     const ours = await logitsOf(output, theirs.ids)
     const want = theirs.logits.flat()
     // two layers in float32 on either side: as for the fixtures, 2e-5 of the largest

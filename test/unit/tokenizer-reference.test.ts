@@ -32,7 +32,7 @@ const texts = [
   `${vocabulary[7]}  ${vocabulary[8]}\u0000`,
 ]
 
-test('what this package knows it reads itself, the rest is read by the package "tokenizers": the same ids', async () => {
+test('what this package knows it reads itself, the rest the package "tokenizers" reads: the same ids', async () => {
   const own = await load(() => undefined),
     other = await load(foreign)
   expect([own.reader, other.reader]).toEqual(['own', 'tokenizers'])

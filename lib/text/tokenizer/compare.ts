@@ -155,7 +155,10 @@ const samples = [
 /** Tokens of both vocabularies that are tried as texts. */
 const triedTokens = 2000
 
-/** The first text that the two give other ids: common ones, then what only one of the vocabularies has, or has elsewhere. */
+/**
+ * The first text that the two give other ids: common ones, then what only one of the vocabularies has, or has
+ * elsewhere.
+ */
 async function differentText(base: string, reference: string): Promise<string | undefined> {
   let engines: Engine[]
   try {

@@ -113,7 +113,8 @@ function invalidMerge(at: Cursor, merge: unknown, rank: number): never {
 
 /**
  * `added_tokens`. Python gives ids itself: those of the vocabulary, else the next free ones in the order of the list.
- * They are put among the vocabulary's tokens. Where that contradicts the file, its warning would leave tokens with other ids than the model was trained with.
+ * They are put among the vocabulary's tokens. Where that contradicts the file, its warning would leave tokens with
+ * other ids than the model was trained with.
  */
 export function readAddedTokens(at: Cursor, { ids: vocab, tokens: owner }: Vocabulary): AddedToken[] {
   if (at.isNull()) return []

@@ -16,7 +16,8 @@ const foreign = new Set(['TOKENIZER_UNKNOWN_COMPONENT', 'TOKENIZER_UNSUPPORTED']
  * Reads the `tokenizer.json` of a model directory, or the file itself. The one place that chooses who reads the texts:
  * this package's own code where it knows every part of the file, else the reference implementation.
  *
- * @throws WarpError of kind `input`: TOKENIZER_MISSING, TOKENIZER_TOO_LARGE, TOKENIZER_NOT_JSON, and those of both readers; of kind `resource`: TOKENIZER_READER
+ * @throws WarpError of kind `input`: TOKENIZER_MISSING, TOKENIZER_TOO_LARGE, TOKENIZER_NOT_JSON, and those of both
+ * readers; of kind `resource`: TOKENIZER_READER
  */
 export async function openEngine(path: string): Promise<{ engine: Engine; sha256: string }> {
   const file = await locate(path)

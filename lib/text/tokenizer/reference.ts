@@ -81,7 +81,10 @@ function refuseAborts(root: Cursor): void {
   })
 }
 
-/** The ids of special added tokens. Ids that Python would give in silence are others than the model was trained with. */
+/**
+ * The ids of special added tokens. Ids that Python would give in silence are others than the model was trained
+ * with.
+ */
 function readAddedTokens(root: Cursor, tokenizer: ReferenceTokenizer): Set<number> {
   const list = root.field('added_tokens'),
     special = new Set<number>()
@@ -102,7 +105,10 @@ function readAddedTokens(root: Cursor, tokenizer: ReferenceTokenizer): Set<numbe
   return special
 }
 
-/** Texts of which one gives a token in nearly any tokenizer; of the others, so many tokens of the vocabulary are tried. */
+/**
+ * Texts of which one gives a token in nearly any tokenizer; of the others, so many tokens of the vocabulary are
+ * tried.
+ */
 function* samples(tokenizer: ReferenceTokenizer, most = 64): Generator<string> {
   yield* ['a', 'the', '1', '.']
   yield* Object.keys(tokenizer.getVocab(false)).slice(0, most)

@@ -120,7 +120,8 @@ interface Part {
 
 /**
  * `JSON.parse` of a tokenizer.json, but `model.vocab` is a Map where it is an object of whole numbers (an object with a
- * hundred thousand keys is slow to build and slower to list), and `model.merges` are parsed when they are looked at, which
+ * hundred thousand keys is slow to build and slower to list), and `model.merges` are parsed when they are looked at,
+ * which
  * throws the SyntaxError that they may hold.
  */
 export function parseTokenizer(text: string): unknown {

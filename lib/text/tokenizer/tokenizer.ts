@@ -7,8 +7,10 @@ import type { EncodeOptions, Encoding, Reader, TokenBatch } from './types.js'
 const ahead = 2
 
 /**
- * Text to token ids, the same as the Python package `tokenizers` gives for the same `tokenizer.json`; on a thread of its
- * own. The file's own `truncation` and `padding` settings are ignored: `maxLength` is the only truncation, at the right,
+ * Text to token ids, the same as the Python package `tokenizers` gives for the same `tokenizer.json`; on a thread of
+ * its
+ * own. The file's own `truncation` and `padding` settings are ignored: `maxLength` is the only truncation, at the
+ * right,
  * and nothing is ever padded.
  */
 export class Tokenizer {
@@ -73,7 +75,10 @@ export class Tokenizer {
       : 'texts are tokenised by the package "tokenizers"'
   }
 
-  /** @throws WarpError TEXT_LONE_SURROGATE for a text that is not Unicode, TOKENIZER_MAX_LENGTH for a limit that even the special tokens exceed */
+  /**
+   * @throws WarpError TEXT_LONE_SURROGATE for a text that is not Unicode, TOKENIZER_MAX_LENGTH for a limit that
+   * even the special tokens exceed
+   */
   async encode(text: string, options: EncodeOptions = {}): Promise<Encoding> {
     const { ids, typeIds, truncated } = await this.encodeBatch([text], options)
     return { ids, typeIds, truncated: truncated[0] === 1 }

@@ -24,7 +24,10 @@ export interface TokenBatch {
   truncated: Uint8Array
 }
 
-/** Who turns texts into ids: this package's own code, or the npm package `tokenizers` (the reference implementation). */
+/**
+ * Who turns texts into ids: this package's own code, or the npm package `tokenizers` (the reference
+ * implementation).
+ */
 export type Reader = 'own' | 'tokenizers'
 
 /** What either of them offers on the thread of the tokenizers. */

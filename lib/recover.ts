@@ -139,6 +139,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       signal,
       onProgress,
       threads,
+      tokenizer: options.tokenizer,
       seed: session.seed,
       maxLength: session.maxLength,
     })

@@ -4,7 +4,7 @@ import type { TracedText, TraceOptions, TraceResult, Traced } from '../../lib/tr
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { checkOutput, writeOutput } from '../output-folder.js'
-import { fileOptions, textSources, threadsOption } from '../probe-options.js'
+import { fileOptions, textSources, threadsOption, tokenizerOption } from '../probe-options.js'
 import { integer } from '../values.js'
 
 interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
@@ -37,6 +37,7 @@ export function register(program: Command): void {
       'synthetic training sets that correct the estimate and give its intervals (default: 60)',
       integer(20),
     )
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')

@@ -6,7 +6,7 @@ import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 import { headNames } from './names.js'
-import { compareTokenizers } from './tokenizers.js'
+import { compareTokenizers, type TokenizerChoice } from './tokenizers.js'
 
 /** The head given to a base model that has none: zeros, or normal weights and zero biases as `transformers` draws. */
 export type BaseHead = 'zeros' | { seed: number }
@@ -26,6 +26,8 @@ export interface PairOptions extends OpenOptions {
   baseHead?: BaseHead
   /** tensors that only one of the two has (a head) are left out and noted instead of refused; for `trace` */
   partial?: boolean
+  /** the tokenizer asked for by name: those that differ are then noted, not refused */
+  tokenizer?: TokenizerChoice
 }
 
 /**
@@ -74,7 +76,7 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
   }
   if (forward && generated.length === 0) compareLabels(base, reference, notes)
   const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), partial, notes)
-  await compareTokenizers(baseDir, referenceDir, notes)
+  await compareTokenizers(baseDir, referenceDir, notes, options.tokenizer)
   return { base, reference, generated, tensorNames, notes }
 }
 

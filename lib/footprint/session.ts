@@ -1,6 +1,15 @@
 import os from 'node:os'
 import path from 'node:path'
-import { fileSha256, nativeWeights, networkOf, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
+import {
+  fileSha256,
+  nativeWeights,
+  networkOf,
+  openPair,
+  pairTokenizer,
+  type BaseHead,
+  type ModelPair,
+  type TokenizerChoice,
+} from '../checkpoint/index.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
 import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
@@ -38,6 +47,8 @@ export interface FootprintOptions
   maxLength?: number
   /** default true: longer texts are cut off and counted; false: refused */
   truncate?: boolean
+  /** whose tokenizer reads the texts; default: the reference's, else the base's. Asked for, others may differ. */
+  tokenizer?: TokenizerChoice
   /** of the alignment matrix: `head`, `top`, `all`, `layers`, `embedding` or globs of tensor names; default `head` */
   scope?: string
   /** default: all the process may use */
@@ -104,11 +115,12 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   const watch = new Stopwatch()
   const chosen = await chooseDevice(options, { signal })
   parsePathOptions(options)
-  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead })
+  const { baseHead, tokenizer: asked } = options
+  const pair = await openPair(options.base, options.reference, { baseHead, tokenizer: asked })
   const network = networkOf(pair.reference, 'classify')
   const scope = chooseScope(options.scope, network)
   const maxLength = chooseMaxLength(options.maxLength, network)
-  const tokenizer = await loadTokenizer(options.reference).catch((error) => loadTokenizerOf(options.base, error))
+  const { tokenizer, tokenizerNotes } = await openTokenizer(options)
   watch.lap('open')
   const { labels } = pair.reference.architecture
   const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
@@ -149,7 +161,8 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     })
     const inputs = await hashInputs(pair, probes, options)
     watch.lap('hash')
-    const notes = [...path.notes, ...probes.notes, ...truncationNotes(probes, packed, maxLength), ...device.notes]
+    const textNotes = [...tokenizerNotes, ...probes.notes, ...truncationNotes(probes, packed, maxLength)]
+    const notes = [...path.notes, ...textNotes, ...device.notes]
     return {
       pair,
       tokenizer,
@@ -198,9 +211,10 @@ function checkNumbers({ threads, memory, deviceMemory, seed }: FootprintOptions)
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
 }
 
-async function loadTokenizerOf(base: string, error: unknown) {
-  if ((error as { code?: string }).code !== 'TOKENIZER_MISSING') throw error
-  return loadTokenizer(base)
+async function openTokenizer({ base, reference, tokenizer: chosen }: FootprintOptions) {
+  const tokenizerNotes: string[] = []
+  const found = await pairTokenizer(base, reference, tokenizerNotes, chosen)
+  return { tokenizer: found ?? (await loadTokenizer(reference)), tokenizerNotes } // which says what is missing
 }
 
 function chooseMaxLength(asked: number | undefined, { maxPositions }: Network): number {

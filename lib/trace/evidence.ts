@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { access } from 'node:fs/promises'
 import { nativeWeights, openModel, type ModelDirectory } from '../checkpoint/index.js'
-import { compareTokenizers } from '../checkpoint/tokenizers.js'
+import { compareTokenizers, pairTokenizer } from '../checkpoint/tokenizers.js'
 import { inputError } from '../errors.js'
 import { firstPosition } from '../models/families.js'
 import { addon } from '../native/load.js'
@@ -19,6 +19,8 @@ export interface Evidence {
   reference: ModelDirectory
   /** of the reference; undefined when it has none */
   tokenizer: Tokenizer | undefined
+  /** why it could not be read: only texts need it */
+  tokenizerError: Error | undefined
   /** of the input embedding table; `state` has one entry for each of the reference's rows */
   tokens: RowJudgement
   /** rows of the reference's table that the base's has no counterpart for */
@@ -115,12 +117,18 @@ export async function readEvidence(baseDir: string, referenceDir: string, option
   const name = reference.inputEmbedding
   const left = base.tensors.get(name)!,
     right = reference.tensors.get(name)!
-  const tokenizer = await tokenizerOf(reference)
   const sameSize = left.shape[0] === right.shape[0]
-  if (sameSize) await compareTokenizers(baseDir, referenceDir, notes)
+  if (sameSize) await compareTokenizers(baseDir, referenceDir, notes, options.tokenizer)
   const match = sameSize
     ? undefined
-    : matchRows(await tokenizerOf(base), tokenizer, left.shape[0], right.shape[0], notes)
+    : matchRows(await tokenizerOf(base), await tokenizerOf(reference), left.shape[0], right.shape[0], notes)
+  // rows are those of the reference: where they are not the base's, its tokenizer has other ids
+  const own = sameSize ? baseDir : referenceDir
+  const { tokenizer, tokenizerError } = await pairTokenizer(own, referenceDir, notes, options.tokenizer).then(
+    (found) => ({ tokenizer: found, tokenizerError: undefined }),
+    (error: Error) => ({ tokenizer: undefined, tokenizerError: error }),
+  )
+  if (tokenizerError) notes.push(`tokens have no spelling: ${tokenizerError.message}`)
   const handles = { base: nativeWeights(base), reference: nativeWeights(reference) }
   try {
     const dtypes = { base: left.dtype, reference: right.dtype }
@@ -133,6 +141,7 @@ export async function readEvidence(baseDir: string, referenceDir: string, option
       base,
       reference,
       tokenizer,
+      tokenizerError,
       tokens,
       added: match?.added ?? [],
       notes,

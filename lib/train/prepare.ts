@@ -72,9 +72,11 @@ export async function prepare(
       `--max-length ${maxPositions}`,
     )
   }
+  const tokenizer = await loadTokenizer(baseDir)
+  notes.push(tokenizer.note)
   const packed = await packProbes(
     asProbes(texts),
-    await loadTokenizer(baseDir),
+    tokenizer,
     { maxLength, truncate: options.truncate ?? true, vocabularySize },
     { signal, onProgress },
   )

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
 import { inputError, usageError } from '../errors.js'
 import { makeFolders, notWritable } from '../folders.js'
-import type { RunOptions } from '../native/task.js'
+import { addon } from '../native/load.js'
+import { callNative, type RunOptions } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { keyOf, openTrainer, prepare, type Prepared, type TrainingRecord } from './prepare.js'
 import { rateAt, type Recipe } from './recipe.js'
@@ -126,11 +127,15 @@ async function takeSteps(
   progress: StateRecord,
   options: TrainingOutput,
 ): Promise<void> {
-  const { output, saveSteps, stateSeconds = 60, onProgress, dtype = 'F32' } = options
+  const { output, saveSteps, stateSeconds = 60, signal, onProgress, dtype = 'F32' } = options
   const { packed, base, labels, shapes, trainable, record } = prepared
   const { recipe } = record
   const order = new Order(recipe, packed.label.length)
   const keep = (): Promise<void> => saveState(join(output, stateFile), trainer, shapes, trainable, progress)
+  // parameters and their number belong together: native code moves both or neither
+  const keepWhole = async (): Promise<void> => {
+    if (progress.step > kept && callNative(() => addon().trainerStep(trainer)) === progress.step) await keep()
+  }
   let kept = progress.step
   let last = performance.now()
   while (progress.step < record.steps) {
@@ -145,7 +150,7 @@ async function takeSteps(
       progress.loss.push(loss)
       progress.norm.push(norm)
     } catch (error) {
-      if (progress.step > kept) await keep()
+      await keepWhole()
       throw error
     }
     progress.step++
@@ -158,5 +163,9 @@ async function takeSteps(
       last = performance.now()
     }
     onProgress?.({ phase: 'train', done: progress.step, total: record.steps, unit: 'steps' })
+  }
+  if (signal?.aborted) {
+    await keepWhole()
+    throw signal.reason
   }
 }

@@ -10,10 +10,12 @@ export {
   type Dtype,
   type WeightDtype,
 } from './dtypes.js'
-export { assertUnchanged, type FileRecord } from './files.js'
+export { readCarried, type CarriedFile } from './carried.js'
+export { assertUnchanged, readExactly, withFile, type FileRecord } from './files.js'
 export { fileSha256, trustHash, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'
 export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
+export { parseStrictJson } from './json.js'
 export { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 export { nativeWeights } from './native.js'
 export { openPair, type BaseHead, type ModelPair, type PairOptions } from './pair.js'

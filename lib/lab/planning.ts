@@ -9,6 +9,7 @@ import {
   type ModelDirectory,
   type WeightDtype,
 } from '../checkpoint/index.js'
+import { digestOf } from '../document.js'
 import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import type { RunOptions } from '../native/task.js'
@@ -25,7 +26,6 @@ import {
 import { checkPool, realisedCounts, sampleMixtures, type Sampler } from './mixtures.js'
 import { estimate } from './pilot.js'
 import {
-  digestOf,
   membersOf,
   planFile,
   poolOf,
@@ -208,11 +208,11 @@ async function baseFiles(
   { signal }: RunOptions,
 ): Promise<LabPlan['base']['files']> {
   return Promise.all(
-    files.map(async ({ path: file, size, mtimeMs }) => ({
-      path: path.resolve(file),
-      size,
-      mtimeMs,
-      sha256: await fileSha256(file, { signal }),
+    files.map(async (file) => ({
+      path: path.resolve(file.path),
+      size: file.size,
+      mtimeMs: file.mtimeMs,
+      sha256: await fileSha256(file.path, { signal, expected: file }),
     })),
   )
 }

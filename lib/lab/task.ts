@@ -16,7 +16,15 @@ import {
   trialsFolder,
   type LabPlan,
 } from './plan.js'
-import { failedTrial, readTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts } from './trial.js'
+import {
+  failedTrial,
+  readTrial,
+  statisticsToTrial,
+  trialFile,
+  writeTrial,
+  type Trial,
+  type TrialFacts,
+} from './trial.js'
 import { makeFolders } from '../folders.js'
 
 export interface TrialOptions extends RunOptions {
@@ -73,7 +81,7 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   )
   const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: { ...recipe }, timings }
   const trial = statisticsToTrial(facts, footprints, { containsTraining: true, pool })
-  await writeFileAtomic(path.join(lab, trialsFolder, trialFile(index)), `${JSON.stringify(trial)}\n`, { force: true })
+  await writeTrial(path.join(lab, trialsFolder, trialFile(index)), trial)
   await dropModel(lab, plan, index)
   return trial
 }
@@ -99,7 +107,7 @@ export async function recordFailure(
     const there = await readTrial(file).catch(() => undefined)
     if (there && !there.error) return true
     const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: plan.recipe, timings: {} }
-    await writeFileAtomic(file, `${JSON.stringify(failedTrial(facts, error))}\n`, { force: true })
+    await writeTrial(file, failedTrial(facts, error))
     return false
   } finally {
     lock.close()

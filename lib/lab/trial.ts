@@ -1,14 +1,13 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
+import { readDocument, writeDocument } from '../document.js'
 import { inputError } from '../errors.js'
 import { footprintOf, readoutsFor } from '../readouts/index.js'
 import { predictorOf } from '../readouts/sharing.js'
 import { spreadOf } from '../readouts/spread.js'
 import { countByDomain } from '../readouts/sums.js'
 import type { FootprintStatistics } from '../readouts/types.js'
-import { readJsonFile } from '../text/json-file.js'
-import { describe } from '../text/place.js'
 import { poolScoresOf, tallyMembers, type PoolLosses } from './membership.js'
 
 const count = z.int().min(0)
@@ -16,7 +15,7 @@ const share = z.number().min(0).max(1)
 const table = z.array(z.array(z.number()))
 
 /** The footprint along one path; D domains, K points. */
-export const trialPathSchema = z.object({
+export const trialPathSchema = z.strictObject({
   /** the family, or a name of the lab's own where a plan has one family twice */
   path: z.string(),
   lambdas: z.array(z.number()),
@@ -37,7 +36,7 @@ export const trialPathSchema = z.object({
 })
 
 /** How many texts of a pool each threshold of the sweep calls members, T thresholds. */
-export const memberTallySchema = z.object({
+export const memberTallySchema = z.strictObject({
   /** whether the training texts are among the pool's */
   containsTraining: z.boolean(),
   /** D, texts of the pool */
@@ -50,7 +49,7 @@ export const memberTallySchema = z.object({
 
 /** `trials/NNNN/trial.json`: one model fine-tuned on a known mixture, and all that the readouts need of it. */
 export const trialSchema = z
-  .object({
+  .strictObject({
     schema: z.literal('warp.trial/1'),
     index: count,
     seed: count,
@@ -66,7 +65,7 @@ export const trialSchema = z
     /** seconds by phase, in order */
     timings: z.record(z.string(), z.number()),
     /** of a trial that failed; `paths` is empty then */
-    error: z.object({ code: z.string(), message: z.string() }).optional(),
+    error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
   })
   .superRefine((trial, context) => {
     const D = trial.domains.length
@@ -171,28 +170,17 @@ export function trialFile(index: number): string {
   return path.join(String(index).padStart(4, '0'), 'trial.json')
 }
 
-/** Reads one trial. @throws TRIAL_UNREADABLE, TRIAL_NOT_JSON, TRIAL_VERSION, TRIAL_FORM */
-export async function readTrial(file: string): Promise<Trial> {
-  const value = await readJsonFile(file, 'TRIAL', 'a trial.json that warp lab run wrote')
-  const found = (value as { schema?: unknown } | null)?.schema
-  if (found !== 'warp.trial/1') {
-    throw inputError(
-      'TRIAL_VERSION',
-      `${file}: the schema is ${describe(found)}, not "warp.trial/1"`,
-      { file, expected: 'warp.trial/1', found: describe(found) },
-      'run the lab with one version of warp throughout',
-    )
-  }
-  const parsed = trialSchema.safeParse(value)
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  throw inputError(
-    'TRIAL_FORM',
-    `${file}: ${issue.path.join('.')}: ${issue.message}`,
-    { file },
-    'remove the trial’s folder and run the lab again',
-  )
-}
+/** Reads one trial. @throws TRIAL_UNREADABLE, TRIAL_NOT_JSON, TRIAL_VERSION, TRIAL_FORM, TRIAL_EDITED */
+export const readTrial = (file: string): Promise<Trial> =>
+  readDocument(file, {
+    prefix: 'TRIAL',
+    schema: 'warp.trial/1',
+    form: trialSchema,
+    again: 'remove the trial’s folder and run the lab again',
+  })
+
+/** Writes one trial in place of an earlier one. @throws DISK_FULL, OUTPUT_NOT_WRITABLE */
+export const writeTrial = (file: string, trial: Trial): Promise<void> => writeDocument(file, trial, { force: true })
 
 /** The trials below a lab's `trials` folder, by index; folders without a `trial.json` are not finished yet. */
 export async function readTrials(folder: string): Promise<Trial[]> {

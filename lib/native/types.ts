@@ -331,7 +331,7 @@ export interface Addon {
   openTrainer(request: TrainerRequest, onProgress: NativeProgress): NativeTask<Handle>
   /**
    * Takes the steps; progress counts texts. Parameters, moments and step number always belong together: TRAINING_DIVERGED
-   * and a cancellation leave the state before a step; cancelled after whole steps, it gives those.
+   * and a cancellation leave the state before a step, whose number `trainerStep` gives.
    */
   trainSteps(trainer: Handle, request: TrainingRequest, onProgress: NativeProgress): NativeTask<TrainingSteps>
   /** Mean loss over some texts, its gradients by tensor, logits; takes no step. */

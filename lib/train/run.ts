@@ -6,9 +6,10 @@ import { makeFolders, notWritable } from '../folders.js'
 import { addon } from '../native/load.js'
 import { callNative, type RunOptions } from '../native/task.js'
 import type { Handle } from '../native/types.js'
-import { keyOf, openTrainer, prepare, type Prepared, type TrainingRecord } from './prepare.js'
+import { openTrainer, runKey, prepare, type Prepared, type TrainingRecord } from './prepare.js'
 import { rateAt, type Recipe } from './recipe.js'
-import { loadState, readState, saveModel, saveState, type StateRecord } from './save.js'
+import { saveModel } from './save.js'
+import { loadState, readState, saveState, type RunKey, type StateRecord } from './state.js'
 import { Order, takeStep } from './steps.js'
 import type { LabelledTexts } from './texts.js'
 
@@ -53,24 +54,24 @@ export async function trainOn(
 ): Promise<TrainingResult> {
   const { output, dtype = 'F32', force = false } = options
   const prepared = await prepare(baseDir, texts, recipe, options)
-  const { base, labels, shapes, record } = prepared
+  const { shapes, trainable, record } = prepared
   await makeFolders(output)
-  const state = force ? await discard(output) : await findState(output, keyOf(record))
+  const state = force ? await discard(output) : await findState(output, runKey(record))
   const trainer = await openTrainer(prepared)
   const started = performance.now()
   try {
     const progress: StateRecord = state ?? {
-      schema: 'warp.train.state/1',
-      key: keyOf(record),
+      schema: 'warp.train.state/2',
+      ...runKey(record),
       step: 0,
       loss: [],
       norm: [],
     }
-    if (state) await loadState(join(output, stateFile), trainer, state)
+    if (state) await loadState(join(output, stateFile), trainer, shapes, trainable, state)
     const resumedAt = progress.step
     await takeSteps(trainer, prepared, progress, options)
     const seconds = (performance.now() - started) / 1000
-    await saveModel(output, trainer, base, shapes, labels, dtype, true)
+    await saveModel(output, trainer, prepared, dtype, true)
     const done: TrainingRecord = {
       ...record,
       loss: progress.loss,
@@ -94,7 +95,7 @@ export const checkpointsOf = ({ steps }: TrainingRecord, { saveSteps }: Pick<Tra
   saveSteps === undefined ? [] : Array.from({ length: Math.ceil(steps / saveSteps) - 1 }, (_, i) => (i + 1) * saveSteps)
 
 /** The state to go on from; refuses an output that is complete, or of another run. */
-export async function findState(output: string, key: string): Promise<StateRecord | undefined> {
+export async function findState(output: string, key: RunKey): Promise<StateRecord | undefined> {
   const path = join(output, stateFile)
   const there = await readdir(output).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return []
@@ -109,11 +110,17 @@ export async function findState(output: string, key: string): Promise<StateRecor
       'another folder, or --force',
     )
   }
-  if (state && state.key !== key) {
+  const parts = { base: 'another base', data: 'other texts', recipe: 'another recipe' }
+  const others = state
+    ? Object.entries(parts)
+        .filter(([part]) => state[part as keyof RunKey] !== key[part as keyof RunKey])
+        .map(([, name]) => name)
+    : []
+  if (others.length > 0) {
     throw inputError(
       'TRAIN_STATE_OTHER',
-      `${path}: is the state of a run with other texts, another base or another recipe`,
-      { file: path },
+      `${path}: is the state of a run with ${others.join(', ')}`,
+      { file: path, found: others },
       'repeat that command to finish it, or start over with --force',
     )
   }
@@ -128,7 +135,7 @@ async function takeSteps(
   options: TrainingOutput,
 ): Promise<void> {
   const { output, saveSteps, stateSeconds = 60, signal, onProgress, dtype = 'F32' } = options
-  const { packed, base, labels, shapes, trainable, record } = prepared
+  const { packed, shapes, trainable, record } = prepared
   const { recipe } = record
   const order = new Order(recipe, packed.label.length)
   const keep = (): Promise<void> => saveState(join(output, stateFile), trainer, shapes, trainable, progress)
@@ -155,7 +162,7 @@ async function takeSteps(
     }
     progress.step++
     if (saveSteps !== undefined && progress.step % saveSteps === 0 && progress.step < record.steps) {
-      await saveModel(join(output, `checkpoint-${progress.step}`), trainer, base, shapes, labels, dtype, true)
+      await saveModel(join(output, `checkpoint-${progress.step}`), trainer, prepared, dtype, true)
     }
     if (performance.now() - last >= stateSeconds * 1000) {
       await keep()

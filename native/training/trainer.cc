@@ -36,12 +36,7 @@ TrainingSteps Trainer::run(const TrainingTexts& texts, const TrainingPlan& plan,
   result.norm.reserve(plan.ends.size());
   size_t begin = 0;
   for (size_t i = 0; i < plan.ends.size(); i++) {
-    try {
-      take_step(texts, plan, begin, i, threads, context, result);
-    } catch (const Cancelled&) {
-      if (i == 0) throw;
-      break;  // whole steps are taken: they are told, not thrown away
-    }
+    take_step(texts, plan, begin, i, threads, context, result);
     begin = plan.ends[i];
     context.tell(double(begin), double(plan.order.size()));
   }

@@ -25,8 +25,8 @@ class Trainer {
           const DropoutRates& rates, uint64_t seed);
 
   // Takes the plan's steps. Progress: texts. A loss or gradient that is not finite is an error that names the step, and
-  // the parameters stay as they were before it. Cancelled within its first step it throws, and nothing has changed;
-  // later it gives the steps that are taken whole: parameters, moments and step number always belong together.
+  // the parameters stay as they were before it. A cancelled step is not taken either; `step` says how many are.
+  // Parameters, moments and step number always belong together.
   TrainingSteps run(const TrainingTexts& texts, const TrainingPlan& plan, Threads& threads, Context& context);
 
   // Loss, logits (texts × labels) and the gradients (left in the parameters) of the mean loss of some texts, in one

@@ -1,12 +1,11 @@
 import path from 'node:path'
 import { Option, type Command } from 'commander'
-import { makeFolders } from '../../lib/folders.js'
 import type { LabPlan, LabPlanOptions, LabRunOptions, LabRunPlan, LabRunResult } from '../../lib/lab/index.js'
 import type { PathOptions } from '../../lib/paths/options.js'
 import type { RecipeOptions } from '../../lib/train/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { checkOutput, writeOutput } from '../output-folder.js'
-import { textOptions, textSources } from '../probe-options.js'
+import { withOutput, writeOutput } from '../output-folder.js'
+import { textOptions, textSources, waitOption } from '../probe-options.js'
 import { baseHead, bytes, integer, list, real, reals } from '../values.js'
 import { recipeOptions } from './train.js'
 
@@ -61,6 +60,7 @@ function plan(command: Command): void {
     .addOption(new Option('--keep <what>', 'of a trial').choices(['footprints', 'weights']).default('footprints'))
     .option('--seed <n>', 'of everything that is drawn', integer(0), 0)
     .option('--force', 'replace a plan')
+    .addOption(waitOption())
     .option('-n, --dry-run', 'print the plan and its cost, write nothing')
     .action(planCommand)
 }
@@ -199,10 +199,11 @@ function fit(command: Command): void {
     .option('--deviations', 'the network also sees the standard deviations of the scores')
     .option('-o, --output <folder>', "of the projectors (default: projectors in the lab's folder)")
     .option('--force', 'replace projectors')
+    .addOption(waitOption())
     .action(
       async (
         folder: string,
-        flags: FrameOptions & { seed: number; deviations?: boolean; output?: string; force?: boolean },
+        flags: FrameOptions & { seed: number; deviations?: boolean; output?: string; force?: boolean; wait?: boolean },
       ) => {
         await execute(flags, async ({ signal, onProgress }) => {
           const { fitProjectors, projectorFile, readTrials, saveProjector } = await import('../../lib/lab/index.js')
@@ -213,10 +214,12 @@ function fit(command: Command): void {
             signal,
             onProgress,
           })
-          await checkOutput(output, fitted.map(projectorFile), flags.force)
-          await makeFolders(output)
-          for (const document of fitted)
-            await saveProjector(path.join(output, projectorFile(document)), document, flags.force)
+          const { force, wait } = flags
+          const claim = { files: fitted.map(projectorFile), force, wait, inputs: [], signal, onProgress }
+          await withOutput(output, claim, async () => {
+            for (const document of fitted)
+              await saveProjector(path.join(output, projectorFile(document)), document, force)
+          })
           const lines = fitted.map(
             (document) =>
               `  ${projectorFile(document).padEnd(28)} mean absolute error ${document.training.error.toFixed(4)} ` +
@@ -243,34 +246,38 @@ function report(command: Command): void {
     .option('--seed <n>', 'of folds and fits (default: 42)', integer(0))
     .option('-o, --output <folder>', 'writes report.json and trials.csv')
     .option('--force', 'replace existing output')
+    .addOption(waitOption())
     .action(
       async (
         folder: string,
         {
           output,
           force,
+          wait,
           json,
           quiet,
           verbose,
           ...options
-        }: FrameOptions & { folds?: number; seed?: number; output?: string; force?: boolean },
+        }: FrameOptions & { folds?: number; seed?: number; output?: string; force?: boolean; wait?: boolean },
       ) => {
         await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
           const { labTable, readPlan, readTrials, reportTable, trialsCsv } = await import('../../lib/lab/index.js')
-          if (output) await checkOutput(output, ['report.json', 'trials.csv'], force)
-          const reported = await reportTable(await readTrials(trialsOf(folder)), {
-            ...options,
-            sampler: (await readPlan(folder)).sampler,
-            signal,
-            onProgress,
+          const claim = { files: ['report.json', 'trials.csv'], force, wait, inputs: [], signal, onProgress }
+          return withOutput(output, claim, async () => {
+            const reported = await reportTable(await readTrials(trialsOf(folder)), {
+              ...options,
+              sampler: (await readPlan(folder)).sampler,
+              signal,
+              onProgress,
+            })
+            if (output)
+              await writeOutput(
+                output,
+                { 'report.json': `${JSON.stringify(reported.report, null, 2)}\n`, 'trials.csv': trialsCsv(reported) },
+                force,
+              )
+            return { json: reported.report, text: labTable(reported.report, { width: process.stdout.columns }) }
           })
-          if (output)
-            await writeOutput(
-              output,
-              { 'report.json': `${JSON.stringify(reported.report, null, 2)}\n`, 'trials.csv': trialsCsv(reported) },
-              force,
-            )
-          return { json: reported.report, text: labTable(reported.report, { width: process.stdout.columns }) }
         })
       },
     )

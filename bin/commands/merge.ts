@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { MergeOptions, MergePlan, MergeResult } from '../../lib/merge/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { pairOptions, pathOptions } from '../probe-options.js'
+import { pairOptions, pathOptions, waitOption } from '../probe-options.js'
 import { bytes, integer, real } from '../values.js'
 
 type Flags = FrameOptions & MergeOptions & { dryRun?: boolean }
@@ -19,6 +19,7 @@ export function register(program: Command): void {
     .option('--seed <n>', 'of the masks of dare and della', integer(0), 0)
     .requiredOption('-o, --output <folder>', 'the model directory; of a path the folder of point-01, point-02, …')
     .option('--force', 'replace what a merge wrote there')
+    .addOption(waitOption())
     .option('-n, --dry-run', 'check everything and print the plan')
     .addHelpText('after', '\nInterrupted? The same command goes on with what is missing and gives the same bytes.')
     .action(mergeCommand)

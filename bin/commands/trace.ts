@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { refuseInputs } from '../../lib/claim.js'
 import type { TracedText, TraceOptions, TraceResult, Traced } from '../../lib/trace/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
-import { checkOutput, writeOutput } from '../output-folder.js'
-import { fileOptions, textSources, threadsOption } from '../probe-options.js'
+import { withOutput, writeOutput } from '../output-folder.js'
+import { fileOptions, inputsOf, textSources, threadsOption, waitOption } from '../probe-options.js'
 import { integer } from '../values.js'
 
 interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
@@ -12,6 +13,7 @@ interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
   members?: string
   output?: string
   force?: boolean
+  wait?: boolean
   strict?: boolean
 }
 
@@ -42,42 +44,48 @@ export function register(program: Command): void {
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('--force', 'replace existing output')
+    .addOption(waitOption())
     .option('--strict', 'exit 5 when the verdict is none')
     .action(traceCommand)
 }
 
 async function traceCommand(flags: Flags): Promise<void> {
-  const { members, output, force, strict, json, quiet, verbose, labelMap, ...options } = flags
+  const { members, output, force, wait, strict, json, quiet, verbose, labelMap, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { trace } = await import('../../lib/trace/index.js')
     const { readLabelMap } = await import('../../lib/text/index.js')
-    if (output !== undefined) await checkOutput(output, files, force)
+    const inputs = inputsOf({ ...options, labelMap })
+    if (members !== undefined) await refuseInputs([members], inputs)
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
-    const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
-    const documents =
-      output !== undefined && options.probes ? await LineWriter.open(join(output, 'documents.jsonl'), force) : undefined
-    try {
-      const found = await trace({
-        ...options,
-        ...map,
-        signal,
-        onProgress,
-        onText: documents && ((text) => documents.add(documentLine(text))),
-      })
-      if (memberFile)
-        for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
-      await memberFile?.commit()
-      await documents?.commit()
-      if (output !== undefined) await writeOutput(output, outputFiles(found), force)
-      return {
-        json: found.result,
-        text: report(found.result),
-        exitCode: strict && found.result.verdict === 'none' ? 5 : 0,
+    return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
+      const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
+      const documents =
+        output !== undefined && options.probes
+          ? await LineWriter.open(join(output, 'documents.jsonl'), force)
+          : undefined
+      try {
+        const found = await trace({
+          ...options,
+          ...map,
+          signal,
+          onProgress,
+          onText: documents && ((text) => documents.add(documentLine(text))),
+        })
+        if (memberFile)
+          for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
+        await memberFile?.commit()
+        await documents?.commit()
+        if (output !== undefined) await writeOutput(output, outputFiles(found), force)
+        return {
+          json: found.result,
+          text: report(found.result),
+          exitCode: strict && found.result.verdict === 'none' ? 5 : 0,
+        }
+      } finally {
+        await memberFile?.discard()
+        await documents?.discard()
       }
-    } finally {
-      await memberFile?.discard()
-      await documents?.discard()
-    }
+    })
   })
 }
 

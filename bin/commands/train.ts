@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander'
 import type { TrainingResult, TrainOptions, TrainPlan } from '../../lib/train/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { textOptions, textSources } from '../probe-options.js'
+import { textOptions, textSources, waitOption } from '../probe-options.js'
 import { integer, list, real } from '../values.js'
 
 type Flags = FrameOptions & TrainOptions & { dryRun?: boolean }
@@ -47,6 +47,7 @@ export function register(program: Command): void {
     .option('--threads <n>', 'default: all', integer(1))
     .option('--seed <n>', 'of the order of texts, dropout, a new head and subsamples', integer(0), 0)
     .option('--force', 'start over where something is there')
+    .addOption(waitOption())
     .option('-n, --dry-run', 'check everything, try one step and print the plan')
     .action(trainCommand)
 }

@@ -1,10 +1,11 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
+import { tokenizerFiles, writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
+import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
 import { inputError, usageError } from '../errors.js'
-import { makeFolders, notWritable } from '../folders.js'
+import { notWritable } from '../folders.js'
 import { addon } from '../native/load.js'
-import { callNative, type RunOptions } from '../native/task.js'
+import { callNative } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { openTrainer, runKey, prepare, type Prepared, type TrainingRecord } from './prepare.js'
 import { rateAt, type Recipe } from './recipe.js'
@@ -13,7 +14,7 @@ import { loadState, readState, saveState, type RunKey, type StateRecord } from '
 import { Order, takeStep } from './steps.js'
 import type { LabelledTexts } from './texts.js'
 
-export interface TrainingOutput extends RunOptions {
+export interface TrainingOutput extends ClaimOptions {
   /** folder that becomes a model directory */
   output: string
   /** of the saved weights, default F32 */
@@ -39,11 +40,14 @@ export interface TrainingResult extends TrainingRecord {
 
 const stateFile = 'warp.train.state.safetensors'
 export const recordFile = 'warp.train.json'
+/** What a run writes into its output. */
+export const outputFiles = ['model.safetensors', 'config.json', recordFile, stateFile, ...tokenizerFiles]
 
 /**
  * Fine-tunes `base` on the texts and saves a directory that `transformers` loads. A run that was stopped goes on where
  * its state file stands and ends with the same bytes.
- * @throws WarpError TRAINING_DIVERGED (the state before the step is kept), OUTPUT_EXISTS, TRAIN_STATE_OTHER, DISK_FULL,
+ * @throws WarpError TRAINING_DIVERGED (the state before the step is kept), OUTPUT_EXISTS, OUTPUT_BUSY, OUTPUT_IS_INPUT,
+ *   TRAIN_STATE_OTHER, DISK_FULL,
  *   those of models, texts and recipes; the signal's reason
  */
 export async function trainOn(
@@ -52,10 +56,18 @@ export async function trainOn(
   recipe: Recipe,
   options: TrainingOutput,
 ): Promise<TrainingResult> {
-  const { output, dtype = 'F32', force = false } = options
+  const { output } = options
+  await refuseInputs([output], [baseDir])
   const prepared = await prepare(baseDir, texts, recipe, options)
+  return withClaim(output, options, async () => {
+    await removeParts(output, outputFiles)
+    return trainPrepared(prepared, options)
+  })
+}
+
+async function trainPrepared(prepared: Prepared, options: TrainingOutput): Promise<TrainingResult> {
+  const { output, dtype = 'F32', force = false } = options
   const { shapes, trainable, record } = prepared
-  await makeFolders(output)
   const state = force ? await discard(output) : await findState(output, runKey(record))
   const trainer = await openTrainer(prepared)
   const started = performance.now()
@@ -87,7 +99,12 @@ export async function trainOn(
 }
 
 async function discard(output: string): Promise<undefined> {
-  for (const name of [stateFile, recordFile]) await rm(join(output, name), { force: true })
+  for (const name of [stateFile, recordFile]) {
+    const path = join(output, name)
+    await rm(path, { force: true }).catch((cause: unknown) => {
+      throw notWritable(path, cause)
+    })
+  }
 }
 
 /** Steps after which a run leaves a checkpoint: all but the last. */

@@ -17,8 +17,18 @@ export class SignalAtLook {
     }
     const aborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')!.get!
     return Object.defineProperties(signal, {
-      aborted: { get: () => (look(), aborted.call(signal) as boolean) },
-      throwIfAborted: { value: () => (look(), AbortSignal.prototype.throwIfAborted.call(signal)) },
+      aborted: {
+        get: (): boolean => {
+          look()
+          return aborted.call(signal) as boolean
+        },
+      },
+      throwIfAborted: {
+        value: (): void => {
+          look()
+          AbortSignal.prototype.throwIfAborted.call(signal)
+        },
+      },
     })
   }
 }

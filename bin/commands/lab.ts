@@ -206,9 +206,11 @@ function fit(command: Command): void {
         flags: FrameOptions & { seed: number; deviations?: boolean; output?: string; force?: boolean; wait?: boolean },
       ) => {
         await execute(flags, async ({ signal, onProgress }) => {
-          const { fitProjectors, projectorFile, readTrials, saveProjector } = await import('../../lib/lab/index.js')
+          const { fitProjectors, projectorFile, readPlan, readTrials, saveProjector } = await import(
+            '../../lib/lab/index.js'
+          )
           const output = flags.output ?? path.join(folder, 'projectors')
-          const fitted = await fitProjectors(await readTrials(trialsOf(folder)), {
+          const fitted = await fitProjectors(await readTrials(trialsOf(folder), (await readPlan(folder)).digest), {
             seed: flags.seed,
             deviations: flags.deviations,
             signal,
@@ -264,9 +266,10 @@ function report(command: Command): void {
           const { labTable, readPlan, readTrials, reportTable, trialsCsv } = await import('../../lib/lab/index.js')
           const claim = { files: ['report.json', 'trials.csv'], force, wait, inputs: [], signal, onProgress }
           return withOutput(output, claim, async () => {
-            const reported = await reportTable(await readTrials(trialsOf(folder)), {
+            const { sampler, digest } = await readPlan(folder)
+            const reported = await reportTable(await readTrials(trialsOf(folder), digest), {
               ...options,
-              sampler: (await readPlan(folder)).sampler,
+              sampler,
               signal,
               onProgress,
             })

@@ -1,4 +1,4 @@
-import { constants, type Stats } from 'node:fs'
+import { constants, statSync, type Stats } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { inputError } from '../errors.js'
 
@@ -81,7 +81,7 @@ function changed(before: FileRecord, now: FileRecord | undefined): Error {
 function unreadable(path: string, cause: unknown): Error {
   const code = (cause as NodeJS.ErrnoException).code
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return inputError('FILE_NOT_FOUND', `${path}: no such file`, { file: path }, 'Check the path.')
+    return inputError('FILE_NOT_FOUND', `${path}: no such file`, { file: path, found: code }, 'Check the path.')
   }
   return inputError(
     'FILE_UNREADABLE',
@@ -129,6 +129,15 @@ export function readSmallFile(path: string, limit = 100_000_000): Promise<Buffer
     }
     return readExactly(handle, path, 0, size)
   })
+}
+
+/** `assertUnchanged` for files that were opened by name just now, before anything is read from them. */
+export function assertOpened(files: readonly FileRecord[]): void {
+  for (const before of files) {
+    const now = statSync(before.path, { throwIfNoEntry: false })
+    const record = now?.isFile() ? recordOf(before.path, now) : undefined
+    if (!record || !same(before, record)) throw changed(before, record)
+  }
 }
 
 /**

@@ -20,4 +20,5 @@ export { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEn
 export { nativeWeights } from './native.js'
 export { openPair, type BaseHead, type ModelPair, type PairOptions } from './pair.js'
 export type { Tie } from './ties.js'
+export { whileUnchanged } from './unchanged.js'
 export { writeSafetensorsHeader, type HeaderPlan, type TensorPlan } from './writer.js'

@@ -272,9 +272,11 @@ async function hashInputs(
   const total = files.reduce((sum, { size }) => sum + size, 0)
   const records: InputRecord[] = []
   let before = 0
-  for (const { role, path: file, size } of files) {
+  for (const { role, ...record } of files) {
+    const { path: file, size } = record
     const sha256 = await fileSha256(file, {
       signal,
+      expected: record,
       onProgress:
         onProgress && (({ done }) => onProgress({ phase: 'hash', done: before + done, total, unit: 'bytes' })),
     })

@@ -25,6 +25,7 @@ import {
   type Trial,
   type TrialFacts,
 } from './trial.js'
+import type { WarpError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 
 export interface TrialOptions extends RunOptions {
@@ -79,7 +80,15 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   const { footprints, pool } = await timed('footprint', () =>
     footprintsOf(plan, { ...options, reference: output, probes, trained }),
   )
-  const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: { ...recipe }, timings }
+  const facts: TrialFacts = {
+    index,
+    plan: plan.digest,
+    seed,
+    domains: plan.domains,
+    counts,
+    recipe: { ...recipe },
+    timings,
+  }
   const trial = statisticsToTrial(facts, footprints, { containsTraining: true, pool })
   await writeTrial(path.join(lab, trialsFolder, trialFile(index)), trial)
   await dropModel(lab, plan, index)
@@ -106,7 +115,15 @@ export async function recordFailure(
   try {
     const there = await readTrial(file).catch(() => undefined)
     if (there && !there.error) return true
-    const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: plan.recipe, timings: {} }
+    const facts: TrialFacts = {
+      index,
+      plan: plan.digest,
+      seed,
+      domains: plan.domains,
+      counts,
+      recipe: plan.recipe,
+      timings: {},
+    }
     await writeTrial(file, failedTrial(facts, error))
     return false
   } finally {
@@ -119,7 +136,8 @@ async function trainOnce(output: string, work: () => Promise<unknown>): Promise<
   try {
     await work()
   } catch (error) {
-    if ((error as { code?: string }).code !== 'OUTPUT_EXISTS') throw error
+    const { code, details } = error as WarpError
+    if (code !== 'OUTPUT_EXISTS' || !details.sameRun) throw error
     await openModel(output)
   }
 }

@@ -52,6 +52,8 @@ export const trialSchema = z
   .strictObject({
     schema: z.literal('warp.trial/1'),
     index: count,
+    /** digest of the lab's plan, where there is one */
+    plan: z.string().optional(),
     seed: count,
     domains: z.array(z.string()).min(2),
     /** D, texts trained on */
@@ -95,6 +97,8 @@ export type Trial = z.infer<typeof trialSchema>
 /** What identifies a trial, whether it succeeded or not. */
 export interface TrialFacts {
   index: number
+  /** digest of the lab's plan */
+  plan?: string
   seed: number
   domains: string[]
   /** D, texts trained on */
@@ -135,12 +139,13 @@ export function failedTrial(facts: TrialFacts, error: { code?: string; message: 
   return { ...emptyTrial(facts), error: { code: error.code ?? 'INTERNAL', message: error.message } }
 }
 
-function emptyTrial({ index, seed, domains, counts, recipe, timings }: TrialFacts): Trial {
+function emptyTrial({ index, plan, seed, domains, counts, recipe, timings }: TrialFacts): Trial {
   const texts = Array.from(counts)
   const total = texts.reduce((sum, n) => sum + n, 0)
   return {
     schema: 'warp.trial/1',
     index,
+    ...(plan === undefined ? {} : { plan }),
     seed,
     domains,
     counts: texts,
@@ -182,8 +187,20 @@ export const readTrial = (file: string): Promise<Trial> =>
 /** Writes one trial in place of an earlier one. @throws DISK_FULL, OUTPUT_NOT_WRITABLE */
 export const writeTrial = (file: string, trial: Trial): Promise<void> => writeDocument(file, trial, { force: true })
 
+/** @throws TRIAL_MISPLACED, TRIAL_OTHER_PLAN */
+function checkOwn(file: string, trial: Trial, index: number, plan: string | undefined): void {
+  const hint = 'remove the trial’s folder and run the lab again'
+  if (trial.index !== index) {
+    const details = { file, expected: index, found: trial.index }
+    throw inputError('TRIAL_MISPLACED', `${file}: is trial ${trial.index}, not ${index}`, details, hint)
+  }
+  if (plan === undefined || trial.plan === plan) return
+  const details = { file, expected: plan, found: trial.plan ?? null }
+  throw inputError('TRIAL_OTHER_PLAN', `${file}: is not a trial of this lab's plan`, details, hint)
+}
+
 /** The trials below a lab's `trials` folder, by index; folders without a `trial.json` are not finished yet. */
-export async function readTrials(folder: string): Promise<Trial[]> {
+export async function readTrials(folder: string, plan?: string): Promise<Trial[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     throw inputError(
       'TRIALS_MISSING',
@@ -195,7 +212,11 @@ export async function readTrials(folder: string): Promise<Trial[]> {
   const trials: Trial[] = []
   for (const name of names.filter((entry) => /^\d{4,}$/.test(entry)).sort((a, b) => Number(a) - Number(b))) {
     const entries = await readdir(path.join(folder, name))
-    if (entries.includes('trial.json')) trials.push(await readTrial(path.join(folder, name, 'trial.json')))
+    if (!entries.includes('trial.json')) continue
+    const file = path.join(folder, name, 'trial.json')
+    const trial = await readTrial(file)
+    checkOwn(file, trial, Number(name), plan)
+    trials.push(trial)
   }
   return trials
 }

@@ -175,7 +175,7 @@ function headFor(
 }
 
 /** Hashes of all that decides the bytes of the weights. */
-export const runKey = ({ base, data, recipe }: TrainingRecord): RunKey => ({
+export const runKey = ({ base, data, recipe }: Pick<TrainingRecord, 'base' | 'data' | 'recipe'>): RunKey => ({
   base: digestOf(base),
   data: digestOf(data),
   recipe: digestOf(recipe),

@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { tokenizerFiles, writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
+import { assertUnchanged, tokenizerFiles, writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
 import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
 import { inputError, usageError } from '../errors.js'
 import { notWritable } from '../folders.js'
@@ -8,6 +8,7 @@ import { addon } from '../native/load.js'
 import { callNative } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { openTrainer, runKey, prepare, type Prepared, type TrainingRecord } from './prepare.js'
+import { readJsonFile } from '../text/json-file.js'
 import { rateAt, type Recipe } from './recipe.js'
 import { saveModel } from './save.js'
 import { loadState, readState, saveState, type RunKey, type StateRecord } from './state.js'
@@ -72,6 +73,7 @@ async function trainPrepared(prepared: Prepared, options: TrainingOutput): Promi
   const trainer = await openTrainer(prepared)
   const started = performance.now()
   try {
+    await assertUnchanged(prepared.base.files) // from here on everything is in memory
     const progress: StateRecord = state ?? {
       schema: 'warp.train.state/2',
       ...runKey(record),
@@ -111,6 +113,13 @@ async function discard(output: string): Promise<undefined> {
 export const checkpointsOf = ({ steps }: TrainingRecord, { saveSteps }: Pick<TrainingOutput, 'saveSteps'>): number[] =>
   saveSteps === undefined ? [] : Array.from({ length: Math.ceil(steps / saveSteps) - 1 }, (_, i) => (i + 1) * saveSteps)
 
+/** Of the run whose record is there; undefined where it cannot be told. */
+async function recordedKey(output: string): Promise<string | undefined> {
+  const record = await readJsonFile(join(output, recordFile), 'TRAIN_RECORD', '').catch(() => undefined)
+  const { base, data, recipe } = Object(record) as TrainingRecord
+  return base && data && recipe && JSON.stringify(runKey({ base, data, recipe }))
+}
+
 /** The state to go on from; refuses an output that is complete, or of another run. */
 export async function findState(output: string, key: RunKey): Promise<StateRecord | undefined> {
   const path = join(output, stateFile)
@@ -123,7 +132,7 @@ export async function findState(output: string, key: RunKey): Promise<StateRecor
     throw usageError(
       'OUTPUT_EXISTS',
       `${output}: a model is there already`,
-      { file: output },
+      { file: output, sameRun: there.includes(recordFile) && (await recordedKey(output)) === JSON.stringify(key) },
       'another folder, or --force',
     )
   }

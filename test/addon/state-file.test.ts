@@ -64,9 +64,10 @@ const changes: Record<string, (bytes: Buffer) => Buffer> = {
   'a swap': (b) => {
     const [from, to, size] = [below(b.length - 512), below(b.length - 512), 4 + below(508)]
     const piece = Buffer.from(b.subarray(from, from + size))
-    return piece.equals(b.subarray(to, to + size))
-      ? b.subarray(1)
-      : (b.copyWithin(from, to, to + size), piece.copy(b, to), b)
+    if (piece.equals(b.subarray(to, to + size))) return b.subarray(1)
+    b.copyWithin(from, to, to + size)
+    piece.copy(b, to)
+    return b
   },
   zeros: (b) => {
     let at = below(b.length)

@@ -14,8 +14,8 @@ export interface FileRecord {
 }
 
 /**
- * Opens a regular file for reading, passes it with its size to `use`, and closes it whatever happens. The record is that
- * of the file that was opened, whatever happens to its name.
+ * Opens a regular file for reading, passes it with its record to `use`, and closes it whatever happens. The record is
+ * that of the file that was opened, whatever happens to its name.
  * @param expected an earlier record: FILE_CHANGED when the file is another one, or was written since
  * @throws WarpError FILE_NOT_FOUND, FILE_NOT_REGULAR, FILE_UNREADABLE
  */

@@ -36,8 +36,8 @@ const AGAIN = 'Download or export the file again.'
  * format's reference reader does, and on top of it refuses duplicate keys, unknown fields of an entry, control
  * characters in names, and absurd counts. Nothing is allocated from a length that has not been checked.
  *
- * @throws WarpError (input) `SAFETENSORS_…` naming file, byte offset or tensor; FILE_NOT_FOUND, FILE_CHANGED, also when the
- * file is not the `expected` one
+ * @throws WarpError (input) `SAFETENSORS_…` naming file, byte offset or tensor; FILE_NOT_FOUND, FILE_CHANGED,
+ * also when the file is not the `expected` one
  */
 export function readSafetensorsHeader(path: string, expected?: FileRecord): Promise<SafetensorsHeader> {
   return withFile(path, (handle, { size }) => readHeader(handle, path, size), expected)

@@ -103,7 +103,7 @@ export function probeLines({ probes, labels, domains }: Decided, all: LabelledTe
   return probes.map((row) => `${line(row)}\n`).join('')
 }
 
-/** Reads a lab's plan. @throws WarpError PLAN_MISSING, PLAN_UNREADABLE, PLAN_NOT_JSON, PLAN_VERSION, PLAN_FORM, PLAN_EDITED */
+/** Reads a lab's plan. @throws WarpError PLAN_MISSING, _UNREADABLE, _NOT_JSON, _VERSION, _FORM, _EDITED */
 export async function readPlan(folder: string): Promise<LabPlan> {
   const file = path.join(folder, planFile)
   await stat(file).catch((error: NodeJS.ErrnoException) => {

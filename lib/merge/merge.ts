@@ -68,7 +68,7 @@ export interface MergeRecord {
   baseHead?: BaseHead
   dtype: MergeDtype
   tensors: readonly PathRecord[]
-  /** files of the reference beside its weights: configuration (what it says of dtypes may be changed), tokenizer, … */
+  /** files of the reference beside its weights: configuration (its dtype may be changed), tokenizer, … */
   carried: { name: string; sha256: string }[]
   notes: string[]
 }
@@ -115,7 +115,8 @@ interface Job {
  * written.
  *
  * @throws WarpError all of `openPath`; (usage) MERGE_LAMBDA, MERGE_DTYPE_UNKNOWN, MERGE_SHARD_RANGE, OUTPUT_EXISTS,
- *   OUTPUT_IS_INPUT; (resource) OUTPUT_BUSY; (input) NO_SIGNAL, WEIGHTS_NOT_FINITE, OUTPUT_OVERFLOW, FILE_CHANGED, FILE_SHRANK; (resource)
+ *   OUTPUT_IS_INPUT; (resource) OUTPUT_BUSY; (input) NO_SIGNAL, WEIGHTS_NOT_FINITE, OUTPUT_OVERFLOW, FILE_CHANGED,
+ *   FILE_SHRANK; (resource)
  *   DISK_FULL, OUTPUT_NOT_WRITABLE
  */
 export async function merge(options: MergeOptions): Promise<MergeResult> {

@@ -42,8 +42,8 @@ async function guarded<T>(path: string, work: () => Promise<T>, bytes?: number):
 }
 
 /**
- * Makes the claimed output folder ready, or recognises one that the same command left unfinished. Nothing is written when it is
- * refused.
+ * Makes the claimed output folder ready, or recognises one that the same command left unfinished. Nothing is written
+ * when it is refused.
  * @throws WarpError (usage) OUTPUT_EXISTS; (resource) OUTPUT_NOT_WRITABLE, DISK_FULL
  */
 export async function prepareOutput(output: string, plan: string, force: boolean): Promise<{ resumed: boolean }> {
@@ -75,7 +75,7 @@ async function readJournal(output: string): Promise<string | undefined> {
   return String(await readSmallFile(file))
 }
 
-/** Refuses outputs that are inputs or no directory, before anything is written. @throws OUTPUT_IS_INPUT, OUTPUT_EXISTS */
+/** Refuses outputs that are inputs or no directory, before anything is written. @throws OUTPUT_IS_INPUT, _EXISTS */
 export async function checkOutput(
   output: string,
   folders: readonly string[],

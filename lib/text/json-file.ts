@@ -8,8 +8,8 @@ const largest = 2 ** 28
 
 /**
  * Reads a JSON file that a person or this product wrote: a regular file of at most 256 MiB, faults named by line and
- * column; duplicate keys and bytes that are not UTF-8 are refused; objects have no prototype. Codes: `PREFIX_UNREADABLE`,
- * `PREFIX_NOT_JSON`, `PREFIX_NOT_UTF8`, `PREFIX_DUPLICATE_KEY`.
+ * column; duplicate keys and bytes that are not UTF-8 are refused; objects have no prototype. Codes:
+ * `PREFIX_UNREADABLE`, `PREFIX_NOT_JSON`, `PREFIX_NOT_UTF8`, `PREFIX_DUPLICATE_KEY`.
  * @param example for hints: what the file should look like
  */
 export async function readJsonFile(file: string, prefix: string, example: string): Promise<unknown> {

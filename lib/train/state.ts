@@ -53,7 +53,7 @@ function layOut(shapes: Shapes, trainable: readonly string[], record: StateRecor
     dtype: 'F32' as const,
     shape,
   }))
-  // the digest is a tensor too, so that the file stays one that other readers read; all have one dtype: the order is ours
+  // the digest is a tensor too: other readers read the file; all have one dtype: the order is ours
   tensors.push({ name: 'digest', dtype: 'F32', shape: [digestBytes / 4] })
   const { header, offsets, fileSize } = writeSafetensorsHeader(tensors, { state: sealed(record).trim() })
   return {
@@ -122,7 +122,8 @@ export async function readState(path: string): Promise<StateRecord | undefined> 
 }
 
 /**
- * Puts a trainer where the state file was written. Throws before the trainer's step moves; the trainer is then of no use.
+ * Puts a trainer where the state file was written. Throws before the trainer's step moves; the trainer is then of no
+ * use.
  * @throws WarpError TRAIN_STATE_DAMAGED
  */
 export async function loadState(

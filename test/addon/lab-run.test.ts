@@ -2,7 +2,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import {
   appendFileSync,
-  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -385,24 +384,4 @@ onSmallDisk('a disk that fills up: its own code, earlier trials intact, goes on 
   } finally {
     execFileSync('umount', ['-l', lab])
   }
-})
-
-describe('trials belong to a plan and to a place', () => {
-  test('one of another plan, one in the place of another, a model of another training', async () => {
-    const lab = await plan({ trials: 2 })
-    const other = await plan({ trials: 2, seed: 4 })
-    for (const folder of [lab, other]) await runTrial(folder, 0, { threads: 1 })
-    cpSync(join(trialsOf(other), '0000'), join(trialsOf(lab), '0000'), { recursive: true })
-    await expect(runLab({ lab })).rejects.toMatchObject({ code: 'TRIAL_OTHER_PLAN', exitCode: 3 })
-    expect(JSON.parse((await warp(['lab', 'fit', lab, '--json', '-q'])).stdout).error.code).toBe('TRIAL_OTHER_PLAN')
-    rmSync(trialsOf(lab), { recursive: true })
-    await runTrial(lab, 1, { threads: 1 })
-    cpSync(join(trialsOf(lab), '0001'), join(trialsOf(lab), '0000'), { recursive: true })
-    await expect(runLab({ lab })).rejects.toMatchObject({ code: 'TRIAL_MISPLACED', exitCode: 3 })
-    rmSync(join(trialsOf(lab), '0000'), { recursive: true })
-    const kept = await plan({ trials: 2, seed: 5, keep: 'weights' })
-    await runTrial(kept, 0, { threads: 1 })
-    cpSync(join(trialsOf(kept), '0000', 'model'), join(trialsOf(lab), '0000', 'model'), { recursive: true })
-    await expect(runTrial(lab, 0, { threads: 1 })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
-  })
 })

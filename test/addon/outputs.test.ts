@@ -30,7 +30,10 @@ const recipe = { epochs: 1, batch: 8, threads: 1 }
 async function holder(folder: string): Promise<ChildProcess> {
   const script = `
     const { withClaim } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/claim.js'))});
-    void withClaim(${JSON.stringify(folder)}, {}, async () => { console.log('held'); await new Promise((done) => setTimeout(done, 60000)) })`
+    void withClaim(${JSON.stringify(folder)}, {}, async () => {
+      console.log('held')
+      await new Promise((done) => setTimeout(done, 60000))
+    })`
   const child = spawn(process.execPath, ['-e', script, 'first', 'run'], { stdio: ['ignore', 'pipe', 'inherit'] })
   await new Promise((resolve) => child.stdout.once('data', resolve))
   return child

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { FootprintOptions } from '../../lib/footprint/index.js'
+import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
 import { inputsOf, pairOptions, pathOptions, probeOptions, resourceOptions, waitOption } from '../probe-options.js'
@@ -35,7 +36,8 @@ async function footprintCommand(flags: Flags): Promise<void> {
           { 'footprint.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape) },
           force,
         )
-      const width = Math.max(...result.domains.map(({ name }) => name.length))
+      const names = result.domains.map(({ name }) => printableName(name))
+      const width = Math.max(...names.map((name) => name.length))
       const row = (name: string, cells: string[]): string =>
         `${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(8)).join(' ')}`
       return {
@@ -46,14 +48,14 @@ async function footprintCommand(flags: Flags): Promise<void> {
             '',
             result.lambdas.map((lambda) => lambda.toFixed(3)),
           ),
-          ...result.domains.map(({ name }, d) =>
+          ...names.map((name, d) =>
             row(
               name,
               result.footprint.mean[d].map((value) => value.toFixed(4)),
             ),
           ),
-          ...result.notes.map((note) => `note: ${note}`),
-        ].join('\n'),
+          ...result.notes.map((note) => `note: ${printable(note, 1000)}`),
+        ],
       }
     })
   })

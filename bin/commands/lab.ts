@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander'
 import type { LabPlan, LabPlanOptions, LabRunOptions, LabRunPlan, LabRunResult } from '../../lib/lab/index.js'
 import type { PathOptions } from '../../lib/paths/options.js'
 import type { RecipeOptions } from '../../lib/train/index.js'
+import { printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
 import { textOptions, textSources, waitOption } from '../probe-options.js'
@@ -95,8 +96,9 @@ async function planCommand({
   })
 }
 
-function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'output' | 'dryRun'>): string {
-  const width = Math.max(...made.domains.map((name) => name.length))
+function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'output' | 'dryRun'>): string[] {
+  const names = made.domains.map(printableName)
+  const width = Math.max(...names.map((name) => name.length))
   const each = made.trials[0].counts.reduce((a, b) => a + b, 0)
   const {
     pilot,
@@ -108,7 +110,7 @@ function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'outpu
   return [
     `${made.trials.length} trials of ${each} texts, ${made.probes.length} probes, paths ` +
       `${made.paths.map(({ path: family }) => family ?? 'linear').join(', ')}`,
-    ...made.domains.map(
+    ...names.map(
       (name, d) =>
         `  ${name.padEnd(width)}  ${made.counts[d]} texts; trained on ` +
         `${Math.min(...made.trials.map(({ counts }) => counts[d]))} to ` +
@@ -120,7 +122,7 @@ function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'outpu
     `  (a pilot of ${pilot.steps} steps, ${pilot.secondsPerStep.toPrecision(3)} s each, and ${pilot.probes} ` +
       `probes, ${pilot.scoreSeconds.toPrecision(3)} s)`,
     dryRun ? 'nothing was written' : `run it: warp lab run ${output}`,
-  ].join('\n')
+  ]
 }
 
 function duration(seconds: number): string {
@@ -173,22 +175,22 @@ function run(command: Command): void {
     })
 }
 
-function runPlanText({ executor, threads, earlier, tasks, seconds }: LabRunPlan): string {
+function runPlanText({ executor, threads, earlier, tasks, seconds }: LabRunPlan): string[] {
   return [
     `${tasks.length} trials to run (${executor}, ${threads} ${threads === 1 ? 'thread' : 'threads'} ` +
       `each)${earlier.length > 0 ? `; ${earlier.length} are there` : ''}`,
     ...(tasks.length > 0
       ? [`  trials ${tasks.join(', ')}`, `  about ${duration(seconds)} at the speed of the machine that planned`]
       : []),
-  ].join('\n')
+  ]
 }
 
-function runText({ lab, trials, earlier, done, failed, seconds }: LabRunResult): string {
+function runText({ lab, trials, earlier, done, failed, seconds }: LabRunResult): string[] {
   return [
     `${done} of ${trials} trials done in ${Math.round(seconds)} s${earlier > 0 ? `, ${earlier} were there` : ''}`,
     ...failed.map(({ index, code, message }) => `  trial ${index} failed: ${message} [${code}]`),
     `in ${lab}`,
-  ].join('\n')
+  ]
 }
 
 const trialsOf = (folder: string): string => path.join(folder, 'trials')

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { RecoverOptions, RecoverPlan } from '../../lib/recover.js'
+import { printable } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
 import { inputsOf, pairOptions, pathOptions, probeOptions, resourceOptions, waitOption } from '../probe-options.js'
@@ -58,13 +59,14 @@ async function recoverCommand(flags: Flags): Promise<void> {
       return {
         json: result,
         text: terminalReport(result, { color }),
+        styled: true,
         exitCode: strict && result.diagnostics.verdict !== 'ok' ? 5 : 0,
       }
     })
   })
 }
 
-function planText(plan: RecoverPlan): string {
+function planText(plan: RecoverPlan): string[] {
   const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`
   return [
     `${plan.probes} probes of ${plan.domains.length} domains, ${plan.tokens} tokens, ${plan.points} points and ` +
@@ -74,6 +76,6 @@ function planText(plan: RecoverPlan): string {
     ...(plan.deviceMemoryBytes > 0 ? [`  device  ${mib(plan.deviceMemoryBytes)} at the peak, on each GPU`] : []),
     `  work    ${(plan.flops / 1e12).toFixed(2)} ` +
       `TFLOP${plan.estimatedSeconds === null ? '' : `, about ${Math.ceil(plan.estimatedSeconds)} s`} on ${plan.device}`,
-    ...plan.notes.map((note) => `  note: ${note}`),
-  ].join('\n')
+    ...plan.notes.map((note) => `  note: ${printable(note, 1000)}`),
+  ]
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { refuseInputs } from '../../lib/claim.js'
 import type { TracedText, TraceOptions, TraceResult, Traced } from '../../lib/trace/index.js'
+import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { withOutput, writeOutput } from '../output-folder.js'
@@ -100,7 +101,7 @@ function outputFiles({ result, tokens }: Traced): Record<string, string> {
   }
 }
 
-function report(result: TraceResult): string {
+function report(result: TraceResult): string[] {
   const { trainedTokens: tokens, trainingTexts: training, frozen } = result
   const lines = [
     `verdict ${result.verdict}: ${result.reason}`,
@@ -112,15 +113,17 @@ function report(result: TraceResult): string {
         `${result.weightDecaySum!.toExponential(3)})`,
     result.longestText !== null && `  longest text    ${result.longestText} tokens`,
     `  frozen          ${frozen.length} of ${result.comparedTensors} tensors` +
-      (frozen.length > 0 ? `: ${frozen.slice(0, 3).join(', ')}${frozen.length > 3 ? ', …' : ''}` : ''),
+      (frozen.length > 0
+        ? `: ${frozen.slice(0, 3).map(printableName).join(', ')}${frozen.length > 3 ? ', …' : ''}`
+        : ''),
     training &&
       `  training texts  ${whole(training.estimate)} (${range(training.interval)}): ` +
         `${whole(training.inside)} among these texts, ${whole(training.outside)} elsewhere`,
     ...table(result),
     ...result.conditions.map((condition) => `  if: ${condition}`),
-    ...result.notes.map((note) => `  note: ${note}`),
+    ...result.notes.map((note) => `  note: ${printable(note, 1000)}`),
   ]
-  return lines.filter(Boolean).join('\n')
+  return lines.filter((line) => typeof line === 'string')
 }
 
 const whole = (value: number): string => value.toFixed(0)
@@ -129,13 +132,14 @@ const range = ([low, high]: [number, number | null]): string =>
 
 function table({ texts, mixtures: [mixture] }: TraceResult): string[] {
   if (!texts || !mixture) return []
-  const width = Math.max(6, ...Object.keys(texts).map((domain) => domain.length))
+  const names = Object.fromEntries(Object.keys(texts).map((domain) => [domain, printableName(domain)]))
+  const width = Math.max(6, ...Object.values(names).map((name) => name.length))
   const row = (name: string, cells: string[]): string =>
     `  ${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(9)).join(' ')}`
   return [
     row('domain', ['share', 'low', 'high', 'inside', 'outside', 'texts', 'excluded']),
     ...Object.entries(texts).map(([domain, counts]) =>
-      row(domain, [
+      row(names[domain], [
         ...[mixture.mixture[domain], ...mixture.interval[domain]].map((share) => share.toFixed(3)),
         whole(counts.inside),
         whole(counts.outside),

@@ -10,8 +10,8 @@ const longWord = /[^ ]{201,}/g
 const longestLine = 10_000
 
 /**
- * One line for a terminal, an error or a log: what it does not show stands as U+FFFD; a word of more than 200 characters
- * and a line that is too long are cut off.
+ * One line for a terminal, an error or a log: what it does not show stands as U+FFFD; a word of more than 200
+ * characters and a line that is too long are cut off.
  */
 export function printable(text: string, longest = longestLine): string {
   return cut(text, longest)
@@ -19,7 +19,9 @@ export function printable(text: string, longest = longestLine): string {
     .replace(unsafe, '\ufffd')
 }
 
-const cut = (text: string, longest: number): string => (text.length > longest ? `${text.slice(0, longest - 1)}…` : text)
+function cut(text: string, longest: number): string {
+  return text.length > longest ? `${text.slice(0, longest - 1)}…` : text
+}
 
 /** The same for a name from an input, at most 200 characters of it. */
 export const printableName = (name: string): string => printable(name, longestName)

@@ -69,8 +69,9 @@ async function trainCommand({ json, quiet, verbose, dryRun, ...options }: Flags)
 function planText(plan: TrainPlan): string[] {
   const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`
   const { texts, labels, counts, tokens, steps, resumesAt, trained, notes } = plan
+  const classes = labels.map((name, c) => `${printableName(name)} ${counts[c]}`).join(', ')
   return [
-    `${texts} texts of ${labels.length} classes (${labels.map((name, c) => `${printableName(name)} ${counts[c]}`).join(', ')}), ` +
+    `${texts} texts of ${labels.length} classes (${classes}), ` +
       `${tokens} tokens; ${steps} steps${resumesAt > 0 ? `, ${resumesAt} of them taken` : ''}`,
     `  trains  ${trained.parameters} of ${trained.of} parameters`,
     `  memory  ${mib(plan.peakMemoryBytes)} at the peak, ${mib(plan.workingMemoryBytes)} of it working buffers`,

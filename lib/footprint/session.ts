@@ -15,6 +15,7 @@ import {
   type ProbeSet,
 } from '../text/index.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
+import { checkDomains, whyTooMany } from '../readouts/limits.js'
 import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
 import { modelRequest, planProbes, type ScoreOptions } from './score.js'
 
@@ -110,6 +111,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   watch.lap('open')
   const { labels } = pair.reference.architecture
   const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, model.vocabularySize)
+  checkDomains(probes.domains)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -134,7 +136,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     watch.lap('path')
     const score: ScoreOptions = {
       scope,
-      gradients,
+      gradients: gradients && whyTooMany(probes.domains) === null,
       threads,
       memory: options.memory ?? 2 ** 31,
       device: chosen.request,

@@ -15,6 +15,7 @@ import { inputError, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
+import { checkDomains, mostCompared } from '../readouts/limits.js'
 import {
   needsHead,
   parseRecipe,
@@ -129,6 +130,7 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
   const reading = readingOf(options)
   const all = await readLabelledTexts(data, reading, base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all
+  checkDomains(domains, mostCompared) // what the lab is for is how readouts compare them
   const members = membersOf(all)
   const probes = drawProbes(members, domains, probesPerDomain, seed)
   const room = poolOf(members, probes, pool).map((rows) => rows.length)

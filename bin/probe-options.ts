@@ -3,6 +3,25 @@ import { Option, type Command } from 'commander'
 import type { FootprintOptions } from '../lib/footprint/index.js'
 import { baseHead, bytes, integer, list, real, reals } from './values.js'
 
+/** Everything that options name as inputs. */
+export function inputsOf({ base, reference, probes, data, checkpoint, projector, labelMap }: InputFlags): string[] {
+  const map = typeof labelMap === 'string' ? [labelMap] : []
+  return [base, reference, probes, data, checkpoint, projector, map].flat().filter((path) => path !== undefined)
+}
+
+interface InputFlags {
+  base?: string
+  reference?: string
+  probes?: string[]
+  data?: string[]
+  checkpoint?: readonly string[]
+  projector?: string
+  labelMap?: unknown
+}
+
+export const waitOption = (): Option =>
+  new Option('--wait', 'wait for another run that is writing there, instead of refusing')
+
 export interface PairFlags {
   base: string
   reference: string

@@ -8,6 +8,7 @@ import {
   type FootprintOptions,
   type Session,
 } from './footprint/index.js'
+import { whileUnchanged } from './checkpoint/index.js'
 import { toolOf } from './doctor.js'
 import { inputError, usageError } from './errors.js'
 import { measureRate } from './footprint/rate.js'
@@ -127,9 +128,14 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
 /**
  * Recovers the mixture of domains that `reference` was fine-tuned on from `base`: the footprint of the probes along
  * the path between the two models, and every readout of it (method, sections 2 to 7).
- * @throws WarpError (bad input, resources), the signal's reason
+ * @throws WarpError (bad input, FILE_CHANGED among it; resources), the signal's reason
  */
-export async function recover(options: RecoverOptions): Promise<Recovered> {
+export function recover(options: RecoverOptions): Promise<Recovered> {
+  const { base, reference, checkpoint = [] } = options
+  return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options))
+}
+
+async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
   const { session, projectors } = await openChecked(options)
   try {
     const planned = plannedBytes(session)

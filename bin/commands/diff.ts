@@ -1,13 +1,14 @@
 import type { Command } from 'commander'
 import type { DiffOptions } from '../../lib/diff/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { checkOutput, writeOutput } from '../output-folder.js'
-import { textSources, threadsOption } from '../probe-options.js'
+import { withOutput, writeOutput } from '../output-folder.js'
+import { textSources, threadsOption, waitOption } from '../probe-options.js'
 import { bytes, integer, list } from '../values.js'
 
 interface Flags extends FrameOptions, DiffOptions {
   output?: string
   force?: boolean
+  wait?: boolean
 }
 
 const files = ['result.json', 'report.html']
@@ -30,21 +31,24 @@ export function register(program: Command): void {
     .addOption(threadsOption())
     .option('-o, --output <folder>', `writes ${files.join(', ')} and the tables as CSV`)
     .option('--force', 'replace existing output')
+    .addOption(waitOption())
     .action(diffCommand)
 }
 
 async function diffCommand(flags: Flags): Promise<void> {
-  const { output, force, json, quiet, verbose, ...options } = flags
+  const { output, force, wait, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { diff } = await import('../../lib/diff/index.js')
-    if (output !== undefined) await checkOutput(output, files, force)
-    const { result, page, lines, tables } = await diff({ ...options, signal, onProgress })
-    if (output !== undefined) {
-      const csv = Object.entries(tables).map(([name, rows]) => [name, csvText(rows)])
-      const written = { 'result.json': `${JSON.stringify(result, null, 2)}\n`, 'report.html': page }
-      await writeOutput(output, { ...written, ...Object.fromEntries(csv) }, force)
-    }
-    return { json: result, text: lines.join('\n') }
+    const inputs = [options.base, options.reference, ...(options.texts ?? [])]
+    return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
+      const { result, page, lines, tables } = await diff({ ...options, signal, onProgress })
+      if (output !== undefined) {
+        const csv = Object.entries(tables).map(([name, rows]) => [name, csvText(rows)])
+        const written = { 'result.json': `${JSON.stringify(result, null, 2)}\n`, 'report.html': page }
+        await writeOutput(output, { ...written, ...Object.fromEntries(csv) }, force)
+      }
+      return { json: result, text: lines.join('\n') }
+    })
   })
 }
 

@@ -10,13 +10,16 @@ export {
   type Dtype,
   type WeightDtype,
 } from './dtypes.js'
-export { assertUnchanged, type FileRecord } from './files.js'
+export { readCarried, type CarriedFile } from './carried.js'
+export { assertUnchanged, readExactly, withFile, type FileRecord } from './files.js'
 export { fileSha256, trustHash, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'
 export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
 export { listed, networkOf, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
+export { parseStrictJson } from './json.js'
 export { nativeWeights } from './native.js'
 export { openPair, type BaseHead, type ModelPair, type PairOptions } from './pair.js'
 export { pairTokenizer, type TokenizerChoice } from './tokenizers.js'
 export type { Tie } from './ties.js'
+export { whileUnchanged } from './unchanged.js'
 export { writeSafetensorsHeader, type HeaderPlan, type TensorPlan } from './writer.js'

@@ -65,7 +65,7 @@ export interface NeutralTokens {
 }
 
 /** Milliseconds of tokenising between two turns of the event loop. */
-const turnMilliseconds = 20
+const batchWords = 2048
 
 /**
  * The tokens of the neutral words; words that the counts lack are taken to be made of the same pieces as the compound
@@ -81,23 +81,28 @@ export async function tokenise(
   const spaces = tokenizer.kind === 'bpe'
   const all = [...counts.words.values()].reduce((sum, count) => sum + count, 0)
   const opening = spaces && all > 0 ? Math.min(1, counts.texts / all) : 0
-  const add = (word: string, weight: number): Uint32Array => {
-    const { ids } = tokenizer.encode(word, { addSpecialTokens: false })
+  const add = (ids: Uint32Array, weight: number): void => {
     for (const id of ids) if (id < rows) found.counts[id] += weight
     found.total += ids.length * weight
-    return ids
   }
-  let start = performance.now()
-  for (const [word, count] of counts.words) {
-    const letters = /^[\p{L}\p{N}]/u.test(word)
-    const ids = add(spaces && letters ? ` ${word}` : word, count * (1 - opening))
-    if (opening > 0 && letters) add(word, count * opening)
-    if (ids.length > 1 && letters) found.compound.push({ word, ids, count })
-    if (ids.length === 1) found.whole.set(ids[0], (found.whole.get(ids[0]) ?? 0) + count)
-    if (performance.now() - start < turnMilliseconds) continue
+  const entries = [...counts.words]
+  for (let from = 0; from < entries.length; from += batchWords) {
     signal?.throwIfAborted()
-    await nextTurn()
-    start = performance.now()
+    const batch = entries.slice(from, from + batchWords)
+    const isWord = batch.map(([word]) => /^[\p{L}\p{N}]/u.test(word))
+    const encode = async (texts: string[]): Promise<(i: number) => Uint32Array> => {
+      const { ids, offsets } = await tokenizer.encodeBatch(texts, { addSpecialTokens: false })
+      return (i) => ids.slice(offsets[i], offsets[i + 1])
+    }
+    const inside = await encode(batch.map(([word], i) => (spaces && isWord[i] ? ` ${word}` : word)))
+    const first = opening > 0 ? await encode(batch.map(([word]) => word)) : undefined
+    batch.forEach(([word, count], i) => {
+      const ids = inside(i)
+      add(ids, count * (1 - opening))
+      if (first && isWord[i]) add(first(i), count * opening)
+      if (ids.length > 1 && isWord[i]) found.compound.push({ word, ids, count })
+      if (ids.length === 1) found.whole.set(ids[0], (found.whole.get(ids[0]) ?? 0) + count)
+    })
   }
   for (const { ids } of found.compound) {
     for (const id of ids) if (id < rows) found.counts[id] += unlisted / found.compound.length

@@ -1,3 +1,4 @@
+import { whileUnchanged } from '../checkpoint/index.js'
 import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
@@ -74,7 +75,12 @@ export interface FootprintResult {
  * The alignment matrix of the probes and the footprint S[d, k] (WARP, section 3.2), no readout.
  * @throws WarpError, the signal's reason
  */
-export async function footprint(options: FootprintOptions): Promise<FootprintResult> {
+export function footprint(options: FootprintOptions): Promise<FootprintResult> {
+  const { base, reference, checkpoint = [] } = options
+  return whileUnchanged([base, reference, ...checkpoint], () => footprintOpened(options))
+}
+
+async function footprintOpened(options: FootprintOptions): Promise<FootprintResult> {
   const session = await openSession(options, false)
   try {
     const watch = new Stopwatch()

@@ -25,6 +25,7 @@ import {
   type ProbeSet,
 } from '../text/index.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
+import { checkDomains, whyTooMany } from '../readouts/limits.js'
 import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
 import { chooseScope, type Scope } from './scope.js'
 import { planProbes, type ScoreOptions } from './score.js'
@@ -124,6 +125,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   watch.lap('open')
   const { labels } = pair.reference.architecture
   const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
+  checkDomains(probes.domains)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -148,7 +150,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     watch.lap('path')
     const score: ScoreOptions = {
       scope: scope.request,
-      gradients,
+      gradients: gradients && whyTooMany(probes.domains) === null,
       threads,
       memory: options.memory ?? 2 ** 31,
       device: chosen.request,
@@ -275,9 +277,11 @@ async function hashInputs(
   const total = files.reduce((sum, { size }) => sum + size, 0)
   const records: InputRecord[] = []
   let before = 0
-  for (const { role, path: file, size } of files) {
+  for (const { role, ...record } of files) {
+    const { path: file, size } = record
     const sha256 = await fileSha256(file, {
       signal,
+      expected: record,
       onProgress:
         onProgress && (({ done }) => onProgress({ phase: 'hash', done: before + done, total, unit: 'bytes' })),
     })

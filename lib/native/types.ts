@@ -325,7 +325,10 @@ export interface Addon {
   memoryUsed(): number
   /** Reads all of a model into memory for training. */
   openTrainer(request: TrainerRequest, onProgress: NativeProgress): NativeTask<Handle>
-  /** Takes the steps; progress counts texts. TRAINING_DIVERGED leaves the state as it was before the step. */
+  /**
+   * Takes the steps; progress counts texts. Parameters, moments and step number always belong together:
+   * TRAINING_DIVERGED and a cancellation leave the state before a step, whose number `trainerStep` gives.
+   */
   trainSteps(trainer: Handle, request: TrainingRequest, onProgress: NativeProgress): NativeTask<TrainingSteps>
   /** Mean loss over some texts, its gradients by tensor, logits; takes no step. */
   trainingGradients(

@@ -52,28 +52,34 @@ double Trainer::accumulate(const TrainingTexts& texts, const uint32_t* chosen, s
 
 TrainingSteps Trainer::run(const TrainingTexts& texts, const TrainingPlan& plan, Threads& threads, Context& context) {
   TrainingSteps result;
-  std::vector<float> logits;
+  result.loss.reserve(plan.ends.size());
+  result.norm.reserve(plan.ends.size());
   size_t begin = 0;
   for (size_t i = 0; i < plan.ends.size(); i++) {
-    const size_t count = plan.ends[i] - begin;
-    logits.resize(program_.language ? 0 : count * program_.outputs);
-    const double loss =
-        accumulate(texts, plan.order.data() + begin, count, plan.batch, threads, context, logits.data());
-    const double norm = gradient_norm(parameters_, threads);
-    if (!std::isfinite(loss) || !std::isfinite(norm))
-      throw Error(Kind::kInput, "TRAINING_DIVERGED",
-                  "the " + std::string(std::isfinite(loss) ? "gradient" : "loss") + " of step " +
-                      std::to_string(step_ + 1) + " is not finite; the parameters are those after step " +
-                      std::to_string(step_),
-                  "lower the learning rate, or clip the gradient");
-    optimizer_step(parameters_, plan.optimizer, plan.rates[i], step_ + 1, norm, cpu_backward_ops(), threads);
-    step_++;
-    result.loss.push_back(loss);
-    result.norm.push_back(norm);
+    take_step(texts, plan, begin, i, threads, context, result);
     begin = plan.ends[i];
-    context.progress(double(begin), double(plan.order.size()));
+    context.tell(double(begin), double(plan.order.size()));
   }
   return result;
+}
+
+void Trainer::take_step(const TrainingTexts& texts, const TrainingPlan& plan, size_t begin, size_t i, Threads& threads,
+                        Context& context, TrainingSteps& result) {
+  const size_t count = plan.ends[i] - begin;
+  std::vector<float> logits(program_.language ? 0 : count * program_.outputs);
+  const double loss = accumulate(texts, plan.order.data() + begin, count, plan.batch, threads, context, logits.data());
+  const double norm = gradient_norm(parameters_, threads);
+  if (!std::isfinite(loss) || !std::isfinite(norm))
+    throw Error(Kind::kInput, "TRAINING_DIVERGED",
+                "the " + std::string(std::isfinite(loss) ? "gradient" : "loss") + " of step " +
+                    std::to_string(step_ + 1) + " is not finite; the parameters are those after step " +
+                    std::to_string(step_),
+                "lower the learning rate, or clip the gradient");
+  context.check();  // the last look: parameters, moments and step number now move together
+  optimizer_step(parameters_, plan.optimizer, plan.rates[i], step_ + 1, norm, cpu_backward_ops(), threads);
+  step_++;
+  result.loss.push_back(loss);
+  result.norm.push_back(norm);
 }
 
 double Trainer::gradients(const TrainingTexts& texts, Threads& threads, Context& context, std::vector<float>& logits) {

@@ -25,8 +25,9 @@ class Trainer {
   Trainer(Program program, const Weights& weights, const std::set<std::string>& trainable, const DropoutRates& rates,
           uint64_t seed);
 
-  // Takes the plan's steps. Progress: texts. A loss or gradient that is not finite is an error that names the step,
-  // and the parameters stay as they were before it; so does a cancelled step.
+  // Takes the plan's steps. Progress: texts. A loss or gradient that is not finite is an error that names the step, and
+  // the parameters stay as they were before it. A cancelled step is not taken either; `step` says how many are.
+  // Parameters, moments and step number always belong together.
   TrainingSteps run(const TrainingTexts& texts, const TrainingPlan& plan, Threads& threads, Context& context);
 
   // Loss, logits (texts × labels) and the gradients (left in the parameters) of the mean loss of some texts, in one
@@ -41,6 +42,9 @@ class Trainer {
  private:
   double accumulate(const TrainingTexts& texts, const uint32_t* chosen, size_t count, size_t batch, Threads& threads,
                     Context& context, float* logits);
+  // Step i of the plan, whose texts begin at `begin` of its order.
+  void take_step(const TrainingTexts& texts, const TrainingPlan& plan, size_t begin, size_t i, Threads& threads,
+                 Context& context, TrainingSteps& result);
 
   const Program program_;
   Parameters parameters_;

@@ -49,7 +49,7 @@ export async function readProbes(
   options: ProbeOptions & { labels: string[] | null },
   control: ReadControl = {},
 ): Promise<ProbeSet> {
-  const reader = await RecordReader.open(sources, options, control, true)
+  const reader = await RecordReader.open(sources, options, control, options.labels !== null)
   const { labels } = options
   const resolver = labels && new LabelResolver(labels, options.labelMap)
   const allowed = options.domains === undefined ? undefined : new Set(options.domains)

@@ -176,6 +176,11 @@ describe('verdicts', () => {
     expect(found.evidence.join()).toMatch(
       /rounding to BF16 .*of 1 matrix the whole difference is within .*besides, in full: classifier/,
     )
+    const ten = await weightsOf(files.BF16, writeTiny(reference, 'BF16'), { singularValues: 10 })
+    expect(ten).toMatchObject({ verdict: 'low-rank', summary: found.summary })
+    expect(Math.max(...ten.tensors.map(({ singularValues }) => singularValues.length))).toBe(10)
+    const four = await weightsOf(files.BF16, writeTiny(reference, 'BF16'), { singularValues: 4 })
+    expect(four.verdict).not.toBe('low-rank')
     const without = await weightsOf(files.BF16, writeTiny(reference, 'BF16'), { singularValues: 0 })
     expect(without.verdict).not.toBe('low-rank')
     expect(without.evidence.join()).toContain('singular values were not computed')

@@ -122,8 +122,8 @@ export function measure(sums: TensorSums, base: TensorEntry, reference: TensorEn
 }
 
 /**
- * Rank and effective rank of a difference of which so many singular values were asked for. The noise is the reference's own rounding, or, where that leaves no end in
- * sight and the base was stored coarser than the reference, the base's.
+ * Rank and effective rank of a difference of which so many singular values were asked for. The noise is the reference's
+ * own rounding, or, where that leaves no end in sight and the base was stored coarser than the reference, the base's.
  */
 export function spectral(tensor: Measured, found: Spectrum, asked: number): Spectral {
   const all = Array.from(found.values)

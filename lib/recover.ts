@@ -1,6 +1,8 @@
 import {
   domainsOf,
+  domainStatistics,
   hasTop,
+  needsDomainGradients,
   openSession,
   scoreSession,
   statisticsOf,
@@ -84,7 +86,10 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
   try {
     if (options.readout?.length === 0)
       throw usageError('READOUT_UNKNOWN', 'no readout is named', {}, 'leave it out for all that apply')
-    checkReadouts(ownReadouts(options, projectors), options.bootstrap ?? 1000, readoutsFor({ gradients }))
+    const blocks = needsDomainGradients(session)
+      ? (['plain', 'adam'] as const).map((kind) => ({ scope: session.scope.name, kind }))
+      : []
+    checkReadouts(ownReadouts(options, projectors), options.bootstrap ?? 1000, readoutsFor({ gradients, blocks }))
     const {
       probes: { domains },
       path: { family, lambdas },
@@ -161,7 +166,9 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
     }
     const scores = await scoreSession(session)
     watch.lap('score')
-    const stats = statisticsOf(session, scores)
+    const domains = needsDomainGradients(session) ? await domainStatistics(session) : undefined
+    if (domains) watch.lap('gradients')
+    const stats = { ...statisticsOf(session, scores), blocks: domains?.blocks }
     const read = await readMixtures(stats, {
       readouts: ownReadouts(options, projectors),
       projectors,
@@ -189,6 +196,7 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
       lambdas: session.path.lambdas,
       scope: session.scope.name,
       footprint: { mean, standardError },
+      ...(domains && { depth: domains.depth }),
       loss,
       mixtures: read.mixtures,
       recommended: { readout: read.recommended, reason: read.reason, mixture: best.mixture, interval: best.interval },

@@ -6,6 +6,7 @@ import { openSession, Stopwatch, type FootprintOptions, type Session } from './s
 import { scoreProbes } from './score.js'
 
 export type { FootprintOptions, InputRecord, Session } from './session.js'
+export { domainStatistics, needsDomainGradients, type DepthFootprint } from './domains.js'
 export { hasTop, type Scope } from './scope.js'
 export { openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'

@@ -82,6 +82,15 @@ export const resultSchema = z.object({
   lambdas: z.array(z.number()),
   scope: z.string(),
   /** D × K */
+  /** products −⟨Ḡ_d, δ⟩/‖δ‖ by group of tensors, at one point; where domains' gradients were computed */
+  depth: z
+    .object({
+      lambda: z.number(),
+      groups: z.array(
+        z.object({ name: z.string(), displacementNorm2: z.number(), products: z.record(z.string(), z.number()) }),
+      ),
+    })
+    .optional(),
   footprint: z.object({
     mean: z.array(z.array(z.number())),
     standardError: z.array(z.array(z.number().nullable())),

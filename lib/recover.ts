@@ -12,6 +12,7 @@ import {
 } from './footprint/index.js'
 import { whileUnchanged } from './checkpoint/index.js'
 import { toolOf } from './doctor.js'
+import { targetCounts, targetsOf } from './objectives/language.js'
 import { inputError, usageError } from './errors.js'
 import { measureRate } from './footprint/rate.js'
 import { traceProbes } from './trace/probes.js'
@@ -199,7 +200,13 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
       ...(domains && { depth: domains.depth }),
       loss,
       mixtures: read.mixtures,
-      recommended: { readout: read.recommended, reason: read.reason, mixture: best.mixture, interval: best.interval },
+      recommended: {
+        readout: read.recommended,
+        reason: read.reason,
+        mixture: best.mixture,
+        interval: best.interval,
+        ...(session.network.objective === 'language' && { mixtureByTokens: byTokens(best.mixture, session) }),
+      },
       skipped: read.skipped,
       trace: traced.summary,
       diagnostics: read.diagnostics,
@@ -209,6 +216,16 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
   } finally {
     session.close()
   }
+}
+
+/** Shares of texts as shares of tokens that were learned, by the mean number of targets of each domain's probes. */
+function byTokens(mixture: Record<string, number>, { probes, packed }: Session): Record<string, number> {
+  const counts = targetCounts(targetsOf(packed), packed.offsets)
+  const mean = probes.domains.map(() => 0)
+  probes.domain.forEach((d, i) => (mean[d] += counts[i] / probes.counts[d]))
+  const weights = probes.domains.map((name, d) => mixture[name] * mean[d])
+  const sum = weights.reduce((a, b) => a + b, 0)
+  return Object.fromEntries(probes.domains.map((name, d) => [name, sum > 0 ? weights[d] / sum : mixture[name]]))
 }
 
 /** The options as given, less what JSON cannot hold. */

@@ -98,7 +98,15 @@ export const resultSchema = z.object({
   /** D × (K + 2): base, points of the path, reference */
   loss: z.array(z.array(z.number())),
   mixtures: z.array(mixture).min(1),
-  recommended: z.object({ readout: z.string(), reason: z.string(), mixture: shares, interval: intervals }),
+  recommended: z.object({
+    readout: z.string(),
+    reason: z.string(),
+    /** of the training texts */
+    mixture: shares,
+    interval: intervals,
+    /** language models: of the tokens that were learned, by the mean lengths of the domains' probes */
+    mixtureByTokens: shares.optional(),
+  }),
   skipped: z.array(z.object({ readout: z.string(), reason: z.string() })),
   trace: trace.optional(),
   diagnostics,

@@ -32,6 +32,7 @@ export function pairOptions(command: Command): Command {
   return command
     .requiredOption('--base <dir>', 'model directory that was fine-tuned')
     .requiredOption('--reference <dir>', 'the fine-tuned model')
+    .addOption(tokenizerOption())
     .option('--base-head <zeros|seed:N>', 'the head of a base that has none', baseHead)
 }
 
@@ -85,6 +86,12 @@ export function pathOptions(command: Command): Command {
     .option('--only <glob,...>', 'only these tensors move; the others stay at the base', list)
     .option('--except <glob,...>', 'these tensors stay at the base', list)
 }
+
+export const tokenizerOption = (): Option =>
+  new Option(
+    '--tokenizer <base|reference|dir>',
+    "whose tokenizer.json reads the texts (default: the reference's, else the base's)",
+  )
 
 export const threadsOption = (): Option => new Option('--threads <n>', 'default: all').argParser(integer(1))
 

@@ -1,5 +1,6 @@
 import {
   domainsOf,
+  hasTop,
   openSession,
   scoreSession,
   statisticsOf,
@@ -75,7 +76,7 @@ function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): stri
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
-  const scopes = session.model.kind === 'bert' ? (['head', 'top'] as const) : (['head'] as const)
+  const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
   const gradients = scopes.flatMap((scope) => [
     { scope, q: 0 },
     { scope, q: 1 },
@@ -87,7 +88,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
     const {
       probes: { domains },
       path: { family, lambdas },
-      score: { scope },
+      scope: { name: scope },
     } = session
     for (const projector of projectors) projector.check({ domains, path: family, lambdas, scope })
     return { session, projectors }
@@ -144,6 +145,7 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
       signal,
       onProgress,
       threads,
+      tokenizer: options.tokenizer,
       seed: session.seed,
       maxLength: session.maxLength,
     })
@@ -185,7 +187,7 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
       domains: domainsOf(session),
       path: session.path.family,
       lambdas: session.path.lambdas,
-      scope: session.score.scope,
+      scope: session.scope.name,
       footprint: { mean, standardError },
       loss,
       mixtures: read.mixtures,

@@ -6,7 +6,7 @@ import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { withOutput, writeOutput } from '../output-folder.js'
-import { fileOptions, inputsOf, textSources, threadsOption, waitOption } from '../probe-options.js'
+import { fileOptions, inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
 import { integer } from '../values.js'
 
 interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
@@ -40,6 +40,7 @@ export function register(program: Command): void {
       'synthetic training sets that correct the estimate and give its intervals (default: 60)',
       integer(20),
     )
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')

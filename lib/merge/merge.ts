@@ -9,6 +9,7 @@ import {
   type BaseHead,
   type CarriedFile,
   type ModelPair,
+  type TokenizerChoice,
 } from '../checkpoint/index.js'
 import { removeParts as removeTemporary, withClaim, type ClaimOptions } from '../claim.js'
 import { version } from '../doctor.js'
@@ -43,6 +44,8 @@ export interface MergeOptions extends PathOptions, ClaimOptions {
   /** one point */
   lambda?: number
   baseHead?: BaseHead
+  /** the tokenizer asked for by name: those that differ are then noted, not refused */
+  tokenizer?: TokenizerChoice
   /** of the written tensors; default `same` */
   dtype?: string
   /** bytes of data per file; default 5 GB */
@@ -122,7 +125,11 @@ interface Job {
  */
 export async function merge(options: MergeOptions): Promise<MergeResult> {
   const { dtype, maxShard, path: pathOptions, single } = parseMergeOptions(options)
-  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead, forward: false })
+  const pair = await openPair(options.base, options.reference, {
+    baseHead: options.baseHead,
+    tokenizer: options.tokenizer,
+    forward: false,
+  })
   const path = await openPairPath(pair, { ...options, ...pathOptions })
   try {
     if (!(await runTask(() => addon().pathMoves(path.handle), 'compare', 'bytes', { signal: options.signal }))) {
@@ -161,7 +168,11 @@ export interface MergePlan {
 /** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
 export async function planMerge(options: MergeOptions): Promise<MergePlan> {
   const { dtype, maxShard, path } = parseMergeOptions(options)
-  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead, forward: false })
+  const pair = await openPair(options.base, options.reference, {
+    baseHead: options.baseHead,
+    tokenizer: options.tokenizer,
+    forward: false,
+  })
   const { lambdas } = parsePathOptions({ ...options, ...path })
   const fixed = fixedTensors(pair.tensorNames, options)
   const { shards, notes } = layOut(pair, dtype, maxShard)

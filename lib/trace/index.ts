@@ -56,9 +56,9 @@ export async function trace(options: TraceOptions): Promise<Traced> {
       'leave it out for the default',
     )
   }
-  const { signal, onProgress, threads } = options
+  const { signal, onProgress, threads, tokenizer } = options
   checkWhole('threads', threads, 1, 1024)
-  const run: TraceRun = { signal, onProgress, threads }
+  const run: TraceRun = { signal, onProgress, threads, tokenizer }
   return whileUnchanged([options.base, options.reference], async () => {
     const evidence = await readEvidence(options.base, options.reference, run)
     if (!options.probes?.length) return traced(options, evidence, undefined)
@@ -73,6 +73,7 @@ export async function traceRecords(
   options: Omit<TraceOptions, 'base' | 'reference'>,
 ): Promise<Traced> {
   if (evidence.tokens.verdict === 'none') return traced(options, evidence, undefined)
+  if (evidence.tokenizerError) throw evidence.tokenizerError
   if (!evidence.tokenizer) {
     throw inputError(
       'TRACE_NO_TOKENIZER',

@@ -11,17 +11,17 @@ using namespace warp;
 static const char* const kinds[] = {"bert", "gpt2"};
 
 static std::unique_ptr<Trainer> trainer_of(const std::string& kind) {
-  std::unique_ptr<Model> model = make_model(small::spec(kind));
-  const auto weights = small::weights(*model, Dtype::kF32, 0, 0);
+  const Program program = small::program(kind);
+  const auto weights = small::weights(program, Dtype::kF32, 0, 0);
   std::set<std::string> all;
   for (const auto& entry : weights->tensors()) all.insert(entry.first);
-  return std::make_unique<Trainer>(std::move(model), *weights, all, DropoutRates{.1, .1, .1, .1}, 3);
+  return std::make_unique<Trainer>(program, *weights, all, DropoutRates{.1, .1, .1, .1}, 3);
 }
 
 // 40 texts: several tiles.
-static TrainingTexts texts_of(const ModelSpec& spec) {
+static TrainingTexts texts_of(const Program& program) {
   TrainingTexts texts;
-  const PackedTexts packed = small::texts(spec, std::vector<uint32_t>(40, 13));
+  const PackedTexts packed = small::texts(program, std::vector<uint32_t>(40, 13));
   texts.ids = packed.ids;
   texts.types = packed.types;
   texts.offsets = packed.offsets;
@@ -56,7 +56,7 @@ TEST(a_cancelled_step_is_taken_whole_or_not_at_all) {
       Threads threads(count);
       Context calm;
       const auto whole = trainer_of(kind);
-      const TrainingTexts texts = texts_of(whole->spec());
+      const TrainingTexts texts = texts_of(whole->program());
       const std::string before = state_of(*whole);
       whole->run(texts, plan_of(1), threads, calm);
       const std::string after = state_of(*whole);
@@ -84,7 +84,7 @@ TEST(a_cancelled_step_is_taken_whole_or_not_at_all) {
 
 TEST(cancelled_after_some_steps_it_is_where_its_number_says) {
   const auto reference = trainer_of("bert");
-  const TrainingTexts texts = texts_of(reference->spec());
+  const TrainingTexts texts = texts_of(reference->program());
   Threads threads(2);
   std::vector<std::string> states = {state_of(*reference)};
   for (uint32_t i = 0; i < 3; i++) {

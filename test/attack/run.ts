@@ -70,7 +70,7 @@ async function main(): Promise<number> {
   }
   for (const attack of all) await attack.close?.()
   await cleanUp()
-  console.log(`${passed} passed, ${failed} failed`)
+  console.log(`attacks: ${passed} tries held, ${failed} did not`)
   return failed > 0 || passed === 0 ? 1 : 0
 }
 

@@ -131,7 +131,6 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   watch.lap('open')
   const labels = objective === 'language' ? null : pair.reference.architecture.labels
   const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
-  checkDomains(probes.domains)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -209,6 +208,7 @@ async function openProbes(
   const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
   const control = { signal, onProgress }
   const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels }, control)
+  checkDomains(probes.domains)
   return { probes, packed: await packProbes(probes, tokenizer, { maxLength, truncate, vocabularySize }, control) }
 }
 

@@ -27,7 +27,7 @@ import {
   type RecipeOptions,
 } from '../train/index.js'
 import { checkPool, realisedCounts, sampleMixtures, type Sampler } from './mixtures.js'
-import { estimate } from './pilot.js'
+import { estimate, removePilots } from './pilot.js'
 import {
   membersOf,
   planFile,
@@ -96,6 +96,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   return withClaim(output, options, async () => {
     await checkFolder(output, digest, force)
     await removeParts(output, files)
+    await removePilots(output)
     const plan = await costed(output)
     await writeFileAtomic(path.join(output, planFile), `${JSON.stringify(plan, null, 1)}\n`, { force })
     await writeFileAtomic(path.join(output, probesFile), probeLines(plan, all), { force: true })

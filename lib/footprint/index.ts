@@ -1,11 +1,12 @@
 import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
-import { openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
+import { checkOptions } from '../options.js'
+import { footprintKinds, openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
 import { scoreProbes } from './score.js'
 
 export type { FootprintOptions, InputRecord, Scope, Session } from './session.js'
-export { openSession, Stopwatch } from './session.js'
+export { footprintKinds, openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
 export { scoreProbes } from './score.js'
 
@@ -73,6 +74,7 @@ export interface FootprintResult {
  * @throws WarpError, the signal's reason
  */
 export async function footprint(options: FootprintOptions): Promise<FootprintResult> {
+  checkOptions('footprint', options, footprintKinds, ['base', 'reference', 'probes'])
   const session = await openSession(options, false)
   try {
     const watch = new Stopwatch()

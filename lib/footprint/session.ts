@@ -13,6 +13,7 @@ import { checkWhole, inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
+import { deviceKinds, type Kinds, pathKinds, runKinds, textKinds } from '../options.js'
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import {
   packProbes,
@@ -20,6 +21,7 @@ import {
   readProbes,
   type PackedProbes,
   type ProbeOptions,
+  type ProbeSource,
   type ProbeSet,
 } from '../text/index.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
@@ -36,8 +38,8 @@ export interface FootprintOptions
     Omit<ProbeOptions, 'labelMap' | 'seed'> {
   base: string
   reference: string
-  /** files, folders, `-` for JSONL on stdin */
-  probes: string[]
+  /** files, folders, `-` for JSONL on stdin; or the texts themselves: `[{ text, label }]`, or an async iterable */
+  probes: ProbeSource
   /** where the base has no classification head: `zeros`, or normal numbers from a seed */
   baseHead?: BaseHead
   /** raw label → the model's label name or id; or the path of a JSON file, or `a=b,c=d` */
@@ -56,6 +58,26 @@ export interface FootprintOptions
   memory?: number
   /** of subsamples, masks and resamples; default 0 */
   seed?: number
+}
+
+/** What `footprint` takes. */
+export const footprintKinds: Kinds<FootprintOptions> = {
+  ...runKinds,
+  ...pathKinds,
+  ...deviceKinds,
+  ...textKinds,
+  base: 'text',
+  reference: 'text',
+  probes: 'any',
+  baseHead: 'any',
+  labelMap: 'any',
+  maxLength: 'number',
+  truncate: 'flag',
+  tokenizer: 'text',
+  scope: 'text',
+  threads: 'number',
+  memory: 'number',
+  seed: 'number',
 }
 
 export interface InputRecord {

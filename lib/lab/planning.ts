@@ -228,8 +228,24 @@ function readingOf({
   limit,
   perDomain,
   dropUnlabeled,
+  skipInvalid,
+  quotes,
   seed,
 }: LabPlanOptions): LabelledTextsOptions {
-  const given = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
+  const given = {
+    format,
+    columns,
+    text,
+    label,
+    domain,
+    labelMap,
+    labels,
+    limit,
+    perDomain,
+    dropUnlabeled,
+    skipInvalid,
+    quotes,
+    seed,
+  }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

@@ -1,7 +1,8 @@
 import { inputError } from '../errors.js'
+import type { ProbeSource } from './given.js'
 import { LabelResolver } from './labels.js'
-import { errorAt, list } from './place.js'
-import { placeOf, RecordReader, unknownDomain } from './records.js'
+import { errorAt, list, placeOf } from './place.js'
+import { RecordReader, unknownDomain } from './records.js'
 import { StratifiedSample, type Stratum } from './sample.js'
 import type { ProbeOptions, ReadControl, ReadInput, TextRecord } from './types.js'
 
@@ -42,7 +43,7 @@ interface Probe {
  * @param options.labels the model's labels in the order of their ids
  */
 export async function readProbes(
-  sources: string[],
+  sources: ProbeSource,
   options: ProbeOptions & { labels: string[] },
   control: ReadControl = {},
 ): Promise<ProbeSet> {
@@ -58,7 +59,8 @@ export async function readProbes(
   let same = true
   for await (const records of reader.batches()) {
     for (const record of records) {
-      const probe = toProbe(record, resolver)
+      const probe = reader.skipped.unless(() => toProbe(record, resolver))
+      if (probe === undefined) continue
       separate ??= isSeparate(record)
       if (separate !== isSeparate(record)) throw mixedDomains(record, separate)
       if (allowed !== undefined && !allowed.has(probe.domain))

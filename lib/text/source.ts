@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { relative } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { inputError } from '../errors.js'
+import { decompress } from './compression.js'
 import { errorAt } from './place.js'
 import { checkContent, sniffLength } from './sniff.js'
 import type { ReadControl, ReadInput, SourceFile } from './types.js'
@@ -33,40 +34,49 @@ export class Reading {
     this.#inputs = sources.map(({ path, folder }) => ({ path, size: 0, hash: createHash('sha256'), folder }))
   }
 
-  /** The bytes of a file in pieces of whole characters, without byte order mark, its kind and encoding checked. */
-  async *open(file: SourceFile): AsyncGenerator<Buffer> {
+  /** The bytes of a file as they are stored. */
+  async *bytes(file: SourceFile): AsyncGenerator<Buffer> {
     const { signal, stdin = process.stdin } = this.control
     signal?.throwIfAborted()
     const stream = file.path === undefined ? stdin : createReadStream(file.path, { highWaterMark: chunkBytes })
     if (signal !== undefined) addAbortSignal(signal, stream)
-    const gate = new Utf8Gate(file.name)
     const input = this.#inputs[file.input]
     const hash = input.folder ? createHash('sha256') : input.hash
     let size = 0
-    let head: Buffer | undefined = Buffer.alloc(0)
     try {
-      for await (let chunk of stream as AsyncIterable<Buffer>) {
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
         hash.update(chunk)
         size += chunk.length
         this.#report(chunk.length)
-        if (head !== undefined) {
-          head = chunk = Buffer.concat([head, chunk])
-          if (head.length < sniffLength) continue
-          checkContent(head, file.name, file.format)
-          head = undefined
-        }
-        yield gate.push(chunk)
+        yield chunk
       }
     } catch (error) {
       throw readFailure(error, file, signal)
+    }
+    input.size += size
+    if (input.folder) input.hash.update(`${relative(input.path, file.name)}\0${hash.digest('hex')}\n`)
+  }
+
+  /** What is in a file, unpacked, in pieces of whole characters, without byte order mark; kind and encoding checked. */
+  async *open(file: SourceFile): AsyncGenerator<Buffer> {
+    const stored = this.bytes(file)
+    const content = file.compression === undefined ? stored : decompress(stored, file.compression, file.name)
+    const gate = new Utf8Gate(file.name)
+    let head: Buffer | undefined = Buffer.alloc(0)
+    for await (let chunk of content) {
+      if (head !== undefined) {
+        head = chunk = Buffer.concat([head, chunk])
+        if (head.length < sniffLength) continue
+        checkContent(head, file.name, file.format)
+        head = undefined
+      }
+      yield gate.push(chunk)
     }
     if (head !== undefined) {
       checkContent(head, file.name, file.format)
       yield gate.push(head)
     }
     gate.end()
-    input.size += size
-    if (input.folder) input.hash.update(`${relative(input.path, file.name)}\0${hash.digest('hex')}\n`)
   }
 
   #report(bytes: number): void {

@@ -1,7 +1,9 @@
 import { openModel, type WeightDtype } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
+import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
+import type { ProbeSource } from '../text/index.js'
 import { planTraining, type TrainPlan } from './plan.js'
-import { parseRecipe, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
+import { parseRecipe, recipeKeys, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
 import { trainOn, type TrainingOutput, type TrainingResult } from './run.js'
 import { readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
@@ -15,8 +17,8 @@ export { pick, readLabelledTexts, textsSha256, type LabelledTexts, type Labelled
 export interface TrainOptions extends RunOptions, RecipeOptions, Omit<LabelledTextsOptions, 'seed'> {
   /** model directory to fine-tune */
   base: string
-  /** labelled texts: files, folders, `-` for JSONL on stdin */
-  data: string[]
+  /** labelled texts: files, folders, `-` for JSONL on stdin; or the texts themselves */
+  data: ProbeSource
   /** folder that becomes a model directory */
   output: string
   dtype?: WeightDtype
@@ -25,6 +27,22 @@ export interface TrainOptions extends RunOptions, RecipeOptions, Omit<LabelledTe
   threads?: number
   truncate?: boolean
 }
+
+const kinds: Kinds<TrainOptions> = {
+  ...runKinds,
+  ...textKinds,
+  base: 'text',
+  data: 'any',
+  output: 'text',
+  labels: 'texts',
+  labelMap: 'any',
+  dtype: 'text',
+  saveSteps: 'number',
+  force: 'flag',
+  threads: 'number',
+  truncate: 'flag',
+  ...Object.fromEntries(recipeKeys.map((key) => [key, 'any'])),
+} as Kinds<TrainOptions>
 
 /**
  * Fine-tunes a BERT or GPT-2 classifier on labelled texts. The same bytes for any number of threads, and for a run
@@ -45,11 +63,40 @@ export async function planTrain(options: TrainOptions): Promise<TrainPlan> {
 async function read(
   options: TrainOptions,
 ): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
+  checkOptions('train', options, kinds, ['base', 'data', 'output'])
   const { base, data, output, dtype, saveSteps, force, threads, truncate, signal, onProgress } = options
-  const { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed } = options
+  const {
+    format,
+    columns,
+    text,
+    label,
+    domain,
+    labelMap,
+    labels,
+    limit,
+    perDomain,
+    dropUnlabeled,
+    skipInvalid,
+    quotes,
+    seed,
+  } = options
   const recipe = parseRecipe(recipeOf(options))
   const model = await openModel(base)
-  const reading = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
+  const reading = {
+    format,
+    columns,
+    text,
+    label,
+    domain,
+    labelMap,
+    labels,
+    limit,
+    perDomain,
+    dropUnlabeled,
+    skipInvalid,
+    quotes,
+    seed,
+  }
   const texts = await readLabelledTexts(data, reading, model.architecture.labels, { signal, onProgress })
   return { base, texts, recipe, output: { output, dtype, saveSteps, force, threads, truncate, signal, onProgress } }
 }

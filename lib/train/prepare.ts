@@ -66,7 +66,7 @@ export async function prepare(
     )
   }
   const tokenizer = await loadTokenizer(baseDir)
-  notes.push(tokenizer.note)
+  notes.push(tokenizer.note, ...(texts.notes ?? []))
   const packed = await packProbes(
     asProbes(texts),
     tokenizer,

@@ -10,7 +10,7 @@ import type { ProbeFormat, ReadControl, SourceFile } from './types.js'
 
 export const probeFormats: readonly ProbeFormat[] = ['jsonl', 'json', 'csv', 'tsv', 'txt', 'parquet']
 
-const byExtension: Record<string, ProbeFormat> = {
+export const byExtension: Record<string, ProbeFormat> = {
   '.jsonl': 'jsonl',
   '.ndjson': 'jsonl',
   '.json': 'json',

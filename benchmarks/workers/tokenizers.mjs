@@ -1,6 +1,6 @@
 // One side, one round of the case tokenizers: node tokenizers.mjs own|tokenizers TOKENIZER_JSON DATA READER_OPTIONS →
-// milliseconds of opening, of a first and the later trace's passes over DATA from its file, of tokenising the texts in
-// memory; longest stalls of the event loop in milliseconds.
+// milliseconds of opening, of a first and of later passes of the trace over DATA from its file, of tokenising the texts
+// in memory; longest stalls of the event loop in milliseconds.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'

@@ -1,7 +1,29 @@
 // Options that recover and footprint share: the pair, the probes, the path, resources.
 import { Option, type Command } from 'commander'
+import type { ProbeSource } from '../lib/text/index.js'
 import type { FootprintOptions } from '../lib/footprint/index.js'
 import { baseHead, bytes, integer, list, real, reals } from './values.js'
+
+/** Everything that options name as inputs. */
+export function inputsOf({ base, reference, probes, data, checkpoint, projector, labelMap }: InputFlags): string[] {
+  const map = typeof labelMap === 'string' ? [labelMap] : []
+  const texts = [probes, data] as (string[] | undefined)[]
+  return [base, reference, ...texts, checkpoint, projector, map].flat().filter((path) => path !== undefined)
+}
+
+interface InputFlags {
+  base?: string
+  reference?: string
+  /** of the command line: paths */
+  probes?: ProbeSource
+  data?: ProbeSource
+  checkpoint?: readonly string[]
+  projector?: string
+  labelMap?: unknown
+}
+
+export const waitOption = (): Option =>
+  new Option('--wait', 'wait for another run that is writing there, instead of refusing')
 
 export interface PairFlags {
   base: string

@@ -3,6 +3,7 @@ import path from 'node:path'
 import {
   fileSha256,
   nativeWeights,
+  networkOf,
   openPair,
   pairTokenizer,
   type BaseHead,
@@ -10,9 +11,10 @@ import {
   type TokenizerChoice,
 } from '../checkpoint/index.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
+import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
-import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
+import type { Handle, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
 import { deviceKinds, type Kinds, pathKinds, runKinds, textKinds } from '../options.js'
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import {
@@ -25,10 +27,10 @@ import {
   type ProbeSet,
 } from '../text/index.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
+import { checkDomains, whyTooMany } from '../readouts/limits.js'
 import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
-import { modelRequest, planProbes, type ScoreOptions } from './score.js'
-
-export type Scope = 'head' | 'top'
+import { chooseScope, type Scope } from './scope.js'
+import { planProbes, type ScoreOptions } from './score.js'
 
 /** Options of `footprint` and `recover`: the command line's, in camelCase. */
 export interface FootprintOptions
@@ -50,8 +52,8 @@ export interface FootprintOptions
   truncate?: boolean
   /** whose tokenizer reads the texts; default: the reference's, else the base's. Asked for, others may differ. */
   tokenizer?: TokenizerChoice
-  /** of the alignment matrix; default `head` */
-  scope?: Scope
+  /** of the alignment matrix: `head`, `top`, `all`, `layers`, `embedding` or globs of tensor names; default `head` */
+  scope?: string
   /** default: all the process may use */
   threads?: number
   /** bytes for working buffers, weights included; default 2 GiB */
@@ -93,7 +95,9 @@ export interface Session {
   tokenizer: Tokenizer
   probes: ProbeSet
   packed: PackedProbes
-  model: ModelRequest
+  /** of the reference */
+  network: Network
+  scope: Scope
   path: PathRequest
   pathHandle: Handle
   /** the path's constants are known, and noted */
@@ -136,13 +140,14 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   parsePathOptions(options)
   const { baseHead, tokenizer: asked } = options
   const pair = await openPair(options.base, options.reference, { baseHead, tokenizer: asked })
-  const model = modelRequest(pair.reference.architecture)
-  const scope = chooseScope(options.scope, model)
-  const maxLength = chooseMaxLength(options.maxLength, model)
+  const network = networkOf(pair.reference, 'classify')
+  const scope = chooseScope(options.scope, network)
+  const maxLength = chooseMaxLength(options.maxLength, network)
   const { tokenizer, tokenizerNotes } = await openTokenizer(options)
   watch.lap('open')
   const { labels } = pair.reference.architecture
-  const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, model.vocabularySize)
+  const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
+  checkDomains(probes.domains)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -166,8 +171,8 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     closePath = path.close
     watch.lap('path')
     const score: ScoreOptions = {
-      scope,
-      gradients,
+      scope: scope.request,
+      gradients: gradients && whyTooMany(probes.domains) === null,
       threads,
       memory: options.memory ?? 2 ** 31,
       device: chosen.request,
@@ -176,7 +181,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     }
     const { device, result: plan } = await attemptOn(chosen, options, (request) => {
       score.device = request
-      return planProbes(path.handle, model, packed, probes.domains.length, score)
+      return planProbes(path.handle, network, packed, probes.domains.length, score)
     })
     const inputs = await hashInputs(pair, probes, options)
     watch.lap('hash')
@@ -187,7 +192,8 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
       tokenizer,
       probes,
       packed,
-      model,
+      network,
+      scope,
       path: path.request,
       pathHandle: path.handle,
       prepared,
@@ -235,22 +241,8 @@ async function openTokenizer({ base, reference, tokenizer: chosen }: FootprintOp
   return { tokenizer: found ?? (await loadTokenizer(reference)), tokenizerNotes } // which says what is missing
 }
 
-function chooseScope(scope: Scope = 'head', model: ModelRequest): Scope {
-  if (scope !== 'head' && scope !== 'top') {
-    throw usageError(
-      'SCOPE_UNSUPPORTED',
-      `scope ${JSON.stringify(scope)} is not offered`,
-      { expected: ['head', 'top'] },
-      'head, or top for BERT',
-    )
-  }
-  if (scope === 'top' && model.kind !== 'bert')
-    throw usageError('SCOPE_UNSUPPORTED', `scope top needs a pooler; ${model.kind} has none`, {}, '--scope head')
-  return scope
-}
-
-function chooseMaxLength(asked: number | undefined, model: ModelRequest): number {
-  if (asked === undefined) return Math.min(256, model.maxPositions)
+function chooseMaxLength(asked: number | undefined, { maxPositions }: Network): number {
+  if (asked === undefined) return Math.min(256, maxPositions)
   if (!Number.isInteger(asked) || asked < 1) {
     throw usageError(
       'MAX_LENGTH_RANGE',
@@ -259,12 +251,12 @@ function chooseMaxLength(asked: number | undefined, model: ModelRequest): number
       '--max-length 256',
     )
   }
-  if (asked > model.maxPositions) {
+  if (asked > maxPositions) {
     throw inputError(
       'MAX_LENGTH_RANGE',
-      `max length ${asked} exceeds the model's ${model.maxPositions} positions`,
-      { found: asked, expected: model.maxPositions },
-      `--max-length ${model.maxPositions}`,
+      `max length ${asked} exceeds the model's ${maxPositions} positions`,
+      { found: asked, expected: maxPositions },
+      `--max-length ${maxPositions}`,
     )
   }
   return asked
@@ -307,9 +299,11 @@ async function hashInputs(
   const total = files.reduce((sum, { size }) => sum + size, 0)
   const records: InputRecord[] = []
   let before = 0
-  for (const { role, path: file, size } of files) {
+  for (const { role, ...record } of files) {
+    const { path: file, size } = record
     const sha256 = await fileSha256(file, {
       signal,
+      expected: record,
       onProgress:
         onProgress && (({ done }) => onProgress({ phase: 'hash', done: before + done, total, unit: 'bytes' })),
     })

@@ -1,3 +1,4 @@
+import { whileUnchanged } from '../checkpoint/index.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
@@ -57,7 +58,7 @@ export interface Traced {
  * Which tokens a model was fine-tuned on, which texts cannot have been among its training texts, which are likely to
  * have been, and how many of which domain, from the difference of two embedding tables.
  *
- * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, TRACE_VOCABULARY, TRACE_TOKENIZER,
+ * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, FILE_CHANGED, TRACE_VOCABULARY, TRACE_TOKENIZER,
  *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, PAIR_…,
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
  */
@@ -75,11 +76,13 @@ export async function trace(options: TraceOptions): Promise<Traced> {
   const { signal, onProgress, threads, tokenizer } = options
   checkWhole('threads', threads, 1, 1024)
   const run: TraceRun = { signal, onProgress, threads, tokenizer }
-  const evidence = await readEvidence(options.base, options.reference, run)
-  if (options.probes === undefined || (isFiles(options.probes) && options.probes.length === 0)) {
-    return traced(options, evidence, undefined)
-  }
-  return traceRecords(evidence, readBatches(options.probes, options, { ...run, notes: evidence.notes }), options)
+  return whileUnchanged([options.base, options.reference], async () => {
+    const evidence = await readEvidence(options.base, options.reference, run)
+    if (options.probes === undefined || (isFiles(options.probes) && options.probes.length === 0)) {
+      return traced(options, evidence, undefined)
+    }
+    return traceRecords(evidence, readBatches(options.probes, options, { ...run, notes: evidence.notes }), options)
+  })
 }
 
 /** The same for tables and texts that have been read already. */

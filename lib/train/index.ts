@@ -1,10 +1,11 @@
+import { join } from 'node:path'
 import { openModel, type WeightDtype } from '../checkpoint/index.js'
-import type { RunOptions } from '../native/task.js'
+import { refuseInputs, type ClaimOptions } from '../claim.js'
 import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
-import type { ProbeSource } from '../text/index.js'
+import { type ProbeSource, sourceNames } from '../text/index.js'
 import { planTraining, type TrainPlan } from './plan.js'
 import { parseRecipe, recipeKeys, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
-import { trainOn, type TrainingOutput, type TrainingResult } from './run.js'
+import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
 import { readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 export { parseRecipe, recipeOf, stepsOf, type Recipe, type RecipeOptions } from './recipe.js'
@@ -14,7 +15,7 @@ export { recordFile, trainOn, type TrainingOutput, type TrainingResult } from '.
 export { pick, readLabelledTexts, textsSha256, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 /** Options of `train`: the command line's, in camelCase. */
-export interface TrainOptions extends RunOptions, RecipeOptions, Omit<LabelledTextsOptions, 'seed'> {
+export interface TrainOptions extends ClaimOptions, RecipeOptions, Omit<LabelledTextsOptions, 'seed'> {
   /** model directory to fine-tune */
   base: string
   /** labelled texts: files, folders, `-` for JSONL on stdin; or the texts themselves */
@@ -28,6 +29,8 @@ export interface TrainOptions extends RunOptions, RecipeOptions, Omit<LabelledTe
   truncate?: boolean
 }
 
+// parseRecipe checks what they are
+const recipeKinds = Object.fromEntries(recipeKeys.map((key) => [key, 'any'])) as Kinds<RecipeOptions>
 const kinds: Kinds<TrainOptions> = {
   ...runKinds,
   ...textKinds,
@@ -39,15 +42,17 @@ const kinds: Kinds<TrainOptions> = {
   dtype: 'text',
   saveSteps: 'number',
   force: 'flag',
+  wait: 'flag',
   threads: 'number',
   truncate: 'flag',
-  ...Object.fromEntries(recipeKeys.map((key) => [key, 'any'])),
-} as Kinds<TrainOptions>
+  ...recipeKinds,
+}
 
 /**
  * Fine-tunes a BERT or GPT-2 classifier on labelled texts. The same bytes for any number of threads, and for a run
  * that was stopped and repeated.
- * @throws WarpError of models, texts and recipes; TRAINING_DIVERGED, OUTPUT_EXISTS, TRAIN_STATE_OTHER, DISK_FULL
+ * @throws WarpError of models, texts and recipes; TRAINING_DIVERGED, OUTPUT_EXISTS, OUTPUT_BUSY, OUTPUT_IS_INPUT,
+ *   TRAIN_STATE_OTHER, DISK_FULL
  */
 export async function train(options: TrainOptions): Promise<TrainingResult> {
   const { base, texts, recipe, output } = await read(options)
@@ -64,7 +69,8 @@ async function read(
   options: TrainOptions,
 ): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
   checkOptions('train', options, kinds, ['base', 'data', 'output'])
-  const { base, data, output, dtype, saveSteps, force, threads, truncate, signal, onProgress } = options
+  const { base, data, output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress } = options
+  await refuseInputs([output, ...outputFiles.map((name) => join(output, name))], [base, ...sourceNames(data)])
   const {
     format,
     columns,
@@ -98,5 +104,10 @@ async function read(
     seed,
   }
   const texts = await readLabelledTexts(data, reading, model.architecture.labels, { signal, onProgress })
-  return { base, texts, recipe, output: { output, dtype, saveSteps, force, threads, truncate, signal, onProgress } }
+  return {
+    base,
+    texts,
+    recipe,
+    output: { output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress },
+  }
 }

@@ -138,15 +138,13 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   const watch = new Stopwatch()
   const chosen = await chooseDevice(options, { signal })
   parsePathOptions(options)
-  const { baseHead, tokenizer: asked } = options
-  const pair = await openPair(options.base, options.reference, { baseHead, tokenizer: asked })
+  const pair = await openPair(options.base, options.reference, options)
   const network = networkOf(pair.reference, 'classify')
   const scope = chooseScope(options.scope, network)
   const maxLength = chooseMaxLength(options.maxLength, network)
   const { tokenizer, tokenizerNotes } = await openTokenizer(options)
   watch.lap('open')
-  const { labels } = pair.reference.architecture
-  const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
+  const { probes, packed } = await openProbes(options, pair, tokenizer, maxLength, network.vocabularySize)
   checkDomains(probes.domains)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
@@ -216,7 +214,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
 
 async function openProbes(
   options: FootprintOptions,
-  labels: string[],
+  pair: ModelPair,
   tokenizer: Tokenizer,
   maxLength: number,
   vocabularySize: number,
@@ -224,6 +222,7 @@ async function openProbes(
   const { signal, onProgress, seed = 0, truncate = true } = options
   const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
   const control = { signal, onProgress }
+  const { labels } = pair.reference.architecture
   const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels }, control)
   return { probes, packed: await packProbes(probes, tokenizer, { maxLength, truncate, vocabularySize }, control) }
 }

@@ -17,7 +17,8 @@ import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
-import { checkOptions, type Kinds, pathKinds, runKinds } from '../options.js'
+import { checkOptions } from '../options.js'
+import { mergeKinds } from './kinds.js'
 import type { PathRecord, PathRequest } from '../native/types.js'
 import { fixedTensors, openPairPath, parsePathOptions, type OpenedPath, type PathOptions } from '../paths/index.js'
 import { layOut, mergeDtypes, outputConfig, type Layout, type MergeDtype, type Shard } from './layout.js'
@@ -54,22 +55,6 @@ export interface MergeOptions extends PathOptions, ClaimOptions {
   force?: boolean
   /** default: all processors */
   threads?: number
-}
-
-const kinds: Kinds<MergeOptions> = {
-  ...runKinds,
-  ...pathKinds,
-  base: 'text',
-  reference: 'text',
-  output: 'text',
-  lambda: 'number',
-  baseHead: 'any',
-  tokenizer: 'text',
-  dtype: 'text',
-  maxShard: 'number',
-  force: 'flag',
-  wait: 'flag',
-  threads: 'number',
 }
 
 export interface MergeInput {
@@ -140,7 +125,7 @@ interface Job {
  *   DISK_FULL, OUTPUT_NOT_WRITABLE
  */
 export async function merge(options: MergeOptions): Promise<MergeResult> {
-  checkOptions('merge', options, kinds, ['base', 'reference', 'output'])
+  checkOptions('merge', options, mergeKinds, ['base', 'reference', 'output'])
   const { dtype, maxShard, path: pathOptions, single } = parseMergeOptions(options)
   const pair = await openPair(options.base, options.reference, {
     baseHead: options.baseHead,
@@ -184,7 +169,7 @@ export interface MergePlan {
 
 /** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
 export async function planMerge(options: MergeOptions): Promise<MergePlan> {
-  checkOptions('planMerge', options, kinds, ['base', 'reference', 'output'])
+  checkOptions('planMerge', options, mergeKinds, ['base', 'reference', 'output'])
   const { dtype, maxShard, path } = parseMergeOptions(options)
   const pair = await openPair(options.base, options.reference, {
     baseHead: options.baseHead,

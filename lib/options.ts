@@ -75,6 +75,7 @@ export const textKinds = {
   columns: 'texts',
   quotes: 'flag',
   text: 'texts',
+  response: 'text',
   label: 'text',
   domain: 'text',
   limit: 'number',

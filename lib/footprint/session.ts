@@ -15,6 +15,7 @@ import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
+import { objectiveFor, type Objective } from '../objectives/index.js'
 import { deviceKinds, type Kinds, pathKinds, runKinds, textKinds } from '../options.js'
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import {
@@ -52,7 +53,11 @@ export interface FootprintOptions
   truncate?: boolean
   /** whose tokenizer reads the texts; default: the reference's, else the base's. Asked for, others may differ. */
   tokenizer?: TokenizerChoice
-  /** of the alignment matrix: `head`, `top`, `all`, `layers`, `embedding` or globs of tensor names; default `head` */
+  /** what the models were made for; default: as the reference's class says */
+  objective?: Objective
+  /**
+   * of the alignment matrix: `head`, `top`, `all`, `layers`, `embedding` or globs of tensor names; default
+   * `head`, of language models `layers` */
   scope?: string
   /** default: all the process may use */
   threads?: number
@@ -77,6 +82,7 @@ export const footprintKinds: Kinds<FootprintOptions> = {
   truncate: 'flag',
   tokenizer: 'text',
   scope: 'text',
+  objective: 'text',
   threads: 'number',
   memory: 'number',
   seed: 'number',
@@ -133,19 +139,19 @@ export class Stopwatch {
  */
 export async function openSession(options: FootprintOptions, gradients: boolean): Promise<Session> {
   const { signal, onProgress, seed = 0 } = options
-  signal?.throwIfAborted()
-  checkNumbers(options)
+  refuseEarly(options)
   const watch = new Stopwatch()
   const chosen = await chooseDevice(options, { signal })
   parsePathOptions(options)
-  const pair = await openPair(options.base, options.reference, options)
-  const network = networkOf(pair.reference, 'classify')
+  const objective = await objectiveFor(options.reference, options.objective)
+  const pair = await openPair(options.base, options.reference, { ...options, objective })
+  const network = networkOf(pair.reference, objective)
   const scope = chooseScope(options.scope, network)
   const maxLength = chooseMaxLength(options.maxLength, network)
   const { tokenizer, tokenizerNotes } = await openTokenizer(options)
   watch.lap('open')
-  const { probes, packed } = await openProbes(options, pair, tokenizer, maxLength, network.vocabularySize)
-  checkDomains(probes.domains)
+  const labels = objective === 'language' ? null : pair.reference.architecture.labels
+  const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -214,7 +220,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
 
 async function openProbes(
   options: FootprintOptions,
-  pair: ModelPair,
+  labels: string[] | null,
   tokenizer: Tokenizer,
   maxLength: number,
   vocabularySize: number,
@@ -222,12 +228,14 @@ async function openProbes(
   const { signal, onProgress, seed = 0, truncate = true } = options
   const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
   const control = { signal, onProgress }
-  const { labels } = pair.reference.architecture
   const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels }, control)
+  checkDomains(probes.domains)
   return { probes, packed: await packProbes(probes, tokenizer, { maxLength, truncate, vocabularySize }, control) }
 }
 
-function checkNumbers({ threads, memory, deviceMemory, seed }: FootprintOptions): void {
+/** Nothing is opened for a run that has been stopped, or whose numbers are none. */
+function refuseEarly({ signal, threads, memory, deviceMemory, seed }: FootprintOptions): void {
+  signal?.throwIfAborted()
   checkWhole('threads', threads, 1, 1024)
   checkWhole('memory', memory, 0, Number.MAX_SAFE_INTEGER)
   checkWhole('deviceMemory', deviceMemory, 1, Number.MAX_SAFE_INTEGER)

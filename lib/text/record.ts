@@ -3,10 +3,15 @@ import type { Columns, ProbeOptions, ReadOptions, Row, SourceFile, TextRecord } 
 
 const loneSurrogate = /\p{Surrogate}/u
 
-/** A row whose values have been checked. @throws WarpError with its place */
-export function toRecord(row: Row, number: number, file: SourceFile, columns: Columns): TextRecord {
+/**
+ * A row whose values have been checked.
+ * @param responds the last column of the text is the response, what is before it its prompt
+ * @throws WarpError with its place
+ */
+export function toRecord(row: Row, number: number, file: SourceFile, columns: Columns, responds: boolean): TextRecord {
   const place = { file: file.name, line: row.line }
   let text = ''
+  let prompt = ''
   for (const [i, value] of row.text.entries()) {
     if (typeof value !== 'string') {
       const missing = value === undefined || value === null
@@ -22,6 +27,7 @@ export function toRecord(row: Row, number: number, file: SourceFile, columns: Co
         { expected: 'string', found: describe(value) },
       )
     }
+    prompt = text
     text = i === 0 ? value : `${text} ${value}`
   }
   if (text.trim() === '') {
@@ -46,6 +52,7 @@ export function toRecord(row: Row, number: number, file: SourceFile, columns: Co
   }
   return {
     text,
+    ...(responds && { prompt }),
     ...(label === undefined ? {} : { label }),
     ...(domain === undefined ? {} : { domain }),
     source: `${file.name}:${row.line}`,
@@ -94,7 +101,7 @@ export const meansUnlabeled = (label: string, map: ProbeOptions['labelMap'], lab
 /** No label, or what stands for none. */
 export function isUnlabeled(record: TextRecord, { labelMap, labels }: ReadOptions): boolean {
   const label = record.label ?? record.domain
-  return label === undefined || meansUnlabeled(label, labelMap, labels)
+  return label === undefined || meansUnlabeled(label, labelMap, labels ?? [])
 }
 
 /** What a label map says of a raw label. */

@@ -52,7 +52,7 @@ export class RecordReader {
     checkOptions(options)
     const columns: Columns = {
       names: options.columns,
-      text: options.text ?? ['text'],
+      text: [...(options.text ?? ['text']), ...(options.response === undefined ? [] : [options.response])],
       label: options.label ?? 'label',
       labelRequired: labelRequired || options.label !== undefined,
       labelOptional: options.dropUnlabeled === true,
@@ -77,13 +77,14 @@ export class RecordReader {
   }
 
   async *batches(): AsyncGenerator<TextRecord[]> {
+    const responds = this.options.response !== undefined
     for (const file of this.files) {
       const first = this.#row
       for await (const rows of this.#rows(file)) {
         const records: TextRecord[] = []
         for (const row of rows) {
           const number = this.#row++
-          const record = this.skipped.unless(() => toRecord(row, number, file, this.columns))
+          const record = this.skipped.unless(() => toRecord(row, number, file, this.columns, responds))
           if (record === undefined) continue
           if (this.options.dropUnlabeled === true && isUnlabeled(record, this.options)) this.dropped++
           else records.push(record)

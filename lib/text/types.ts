@@ -15,6 +15,8 @@ export interface ProbeOptions {
   quotes?: boolean
   /** columns joined by one space, or values inside them (`messages[].content`); default `text` */
   text?: string[]
+  /** column of the response that follows the text, which is then its prompt (language models); default: none */
+  response?: string
   /** default `label` */
   label?: string
   /** default `domain` where there is such a column */
@@ -37,11 +39,13 @@ export interface ProbeOptions {
 
 /** The same, and the names that the model gives its labels, where there is one. */
 export interface ReadOptions extends ProbeOptions {
-  labels?: readonly string[]
+  labels?: readonly string[] | null
 }
 
 export interface TextRecord {
   text: string
+  /** what of the text comes before the response, where a column is named as one */
+  prompt?: string
   label?: string
   domain?: string
   /** `file:line`; line 1 for a file that is one text */

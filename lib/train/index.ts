@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { openModel, type WeightDtype } from '../checkpoint/index.js'
 import { refuseInputs, type ClaimOptions } from '../claim.js'
+import { objectiveFor } from '../objectives/index.js'
 import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
 import { type ProbeSource, sourceNames } from '../text/index.js'
 import { planTraining, type TrainPlan } from './plan.js'
@@ -38,6 +39,7 @@ const kinds: Kinds<TrainOptions> = {
   data: 'any',
   output: 'text',
   labels: 'texts',
+  objective: 'text',
   labelMap: 'any',
   dtype: 'text',
   saveSteps: 'number',
@@ -49,8 +51,8 @@ const kinds: Kinds<TrainOptions> = {
 }
 
 /**
- * Fine-tunes a BERT or GPT-2 classifier on labelled texts. The same bytes for any number of threads, and for a run
- * that was stopped and repeated.
+ * Fine-tunes a classifier on labelled texts, or a language model on texts. The same bytes for any number of threads,
+ * and for a run that was stopped and repeated.
  * @throws WarpError of models, texts and recipes; TRAINING_DIVERGED, OUTPUT_EXISTS, OUTPUT_BUSY, OUTPUT_IS_INPUT,
  *   TRAIN_STATE_OTHER, DISK_FULL
  */
@@ -75,6 +77,7 @@ async function read(
     format,
     columns,
     text,
+    response,
     label,
     domain,
     labelMap,
@@ -87,11 +90,14 @@ async function read(
     seed,
   } = options
   const recipe = parseRecipe(recipeOf(options))
-  const model = await openModel(base)
+  const objective = await objectiveFor(base, options.objective)
+  const model = await openModel(base, { objective })
   const reading = {
     format,
     columns,
     text,
+    response,
+    objective,
     label,
     domain,
     labelMap,
@@ -103,7 +109,10 @@ async function read(
     quotes,
     seed,
   }
-  const texts = await readLabelledTexts(data, reading, model.architecture.labels, { signal, onProgress })
+  const texts = await readLabelledTexts(data, reading, objective === 'language' ? [] : model.architecture.labels, {
+    signal,
+    onProgress,
+  })
   return {
     base,
     texts,

@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { usageError, inputError } from '../errors.js'
 import { readJsonFile } from './json-file.js'
-import { nearest } from './nearest.js'
+import { meantName } from './nearest.js'
 import { describe, errorAt, list, placeOf } from './place.js'
 import { meansUnlabeled, wholeNumber } from './record.js'
 
@@ -83,7 +83,7 @@ export class LabelResolver {
           'LABEL_MAP_UNKNOWN',
           `--label-map maps "${raw}" to "${label}"; the model's labels are ${list(labels)}`,
           { expected: labels.slice(0, 100), found: label },
-          this.#meant(label) ?? 'map to a name or an id of these',
+          meantName(label, labels, 'map to a name or an id of these'),
         )
       }
       this.#known.set(wholeNumber(raw), id)
@@ -104,16 +104,6 @@ export class LabelResolver {
       this.#known.set(raw, id)
     }
     return id
-  }
-
-  /** A name that a person misspelt; names that differ in a number are different labels. */
-  #meant(raw: string): string | undefined {
-    const digits = (text: string): string => text.replace(/\D+/g, ' ').trim()
-    const near = nearest(
-      raw,
-      this.labels.filter((label) => digits(label) === digits(raw)),
-    )
-    return near === undefined ? undefined : `did you mean "${near}"?`
   }
 
   #unknown(raw: string, source: string): Error {
@@ -137,7 +127,7 @@ export class LabelResolver {
       'PROBES_LABEL_UNKNOWN',
       placeOf(source),
       `the label "${raw}" is none of the model's: ${list(labels)}`,
-      this.#meant(raw) ?? otherwise,
+      meantName(raw, labels, otherwise),
       details,
     )
   }

@@ -5,7 +5,7 @@ import { GivenReading, givenFile, isFiles, type ProbeSource } from './given.js'
 import { readJsonArray, readJsonLines } from './json.js'
 import { readTextFile, readTextLines } from './lines.js'
 import { readParquet } from './parquet.js'
-import { meant } from './nearest.js'
+import { meantName } from './nearest.js'
 import { errorAt, list, placeOf } from './place.js'
 import { isUnlabeled, mapped, toRecord } from './record.js'
 import { StratifiedSample } from './sample.js'
@@ -182,7 +182,9 @@ export function unknownDomain(domain: string | undefined, allowed: string[], sou
     'PROBES_DOMAIN_UNKNOWN',
     placeOf(source),
     `expected one of ${list(allowed)}, found ${found}`,
-    domain === undefined ? 'name the column with --domain' : meant(domain, allowed, 'name the column with --domain'),
+    domain === undefined
+      ? 'name the column with --domain'
+      : meantName(domain, allowed, 'name the column with --domain'),
     { expected: allowed.slice(0, 100), found: domain },
   )
 }

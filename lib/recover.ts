@@ -9,11 +9,14 @@ import {
   Stopwatch,
   type FootprintOptions,
   type Session,
+  footprintKinds,
 } from './footprint/index.js'
 import { whileUnchanged } from './checkpoint/index.js'
 import { toolOf } from './doctor.js'
 import { targetCounts, targetsOf } from './objectives/language.js'
 import { inputError, usageError } from './errors.js'
+import { checkOptions, type Kinds } from './options.js'
+import { sourceNames } from './text/index.js'
 import { measureRate } from './footprint/rate.js'
 import { traceProbes } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
@@ -75,8 +78,11 @@ function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): stri
   return readout?.filter((name) => name !== 'trace' && !projectors.some((projector) => projector.name === name))
 }
 
+const kinds: Kinds<RecoverOptions> = { ...footprintKinds, readout: 'texts', projector: 'text', bootstrap: 'number' }
+
 /** A session whose readouts are known to be there, and to fit, before any scoring. */
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
+  checkOptions('recover', options, kinds, ['base', 'reference', 'probes'])
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
   const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
@@ -231,5 +237,5 @@ function byTokens(mixture: Record<string, number>, { probes, packed }: Session):
 /** The options as given, less what JSON cannot hold. */
 function commandOf(options: RecoverOptions): Record<string, unknown> {
   const { signal: _signal, onProgress: _onProgress, ...plain } = options
-  return plain
+  return { ...plain, probes: sourceNames(options.probes) }
 }

@@ -235,7 +235,7 @@ async function baseFiles(
 
 function readingOf(options: LabPlanOptions): LabelledTextsOptions {
   const { format, columns, text, response, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled } = options
-  const { seed, objective } = options
+  const { skipInvalid, quotes, seed, objective } = options
   const given = {
     format,
     columns,
@@ -248,6 +248,8 @@ function readingOf(options: LabPlanOptions): LabelledTextsOptions {
     limit,
     perDomain,
     dropUnlabeled,
+    skipInvalid,
+    quotes,
     seed,
     objective: objective === 'language' ? objective : undefined,
   }

@@ -88,7 +88,7 @@ export async function prepare(
   const carried = await readCarried(baseDir, tokenizerFiles)
   const tokenizer = await loadTokenizer(baseDir)
   assertSame(carried, tokenizer)
-  notes.push(tokenizer.note)
+  notes.push(tokenizer.note, ...(texts.notes ?? []))
   const packed = await packProbes(
     asProbes(texts),
     tokenizer,

@@ -4,7 +4,7 @@ import { openModel, writeFileAtomic } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
 import { parseRecipe, pick, stepsOf, trainOn } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
-import { takeLock } from './lock.js'
+import { takeLock } from '../native/lock.js'
 import {
   checkBase,
   checkIndex,

@@ -23,7 +23,7 @@ import {
   runTrial,
   type LabPlanOptions,
 } from '../../lib/lab/index.js'
-import { takeLock } from '../../lib/lab/lock.js'
+import { takeLock } from '../../lib/native/lock.js'
 import { membersOf, poolOf } from '../../lib/lab/plan.js'
 import { workersThatFit } from '../../lib/lab/run.js'
 import { readLabelledTexts } from '../../lib/train/index.js'
@@ -224,7 +224,7 @@ test.each([
 
 test('locks: one holder, given back by whoever dies', async () => {
   const file = join(temporaryDirectory(), 'lock')
-  const take = `const { takeLock } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/lab/lock.js'))})
+  const take = `const { takeLock } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/native/lock.js'))})
     const lock = takeLock(${JSON.stringify(file)})
     console.log(lock !== null);`
   const holder = spawn(process.execPath, ['-e', `${take} setInterval(() => lock, 1000)`], {

@@ -1,6 +1,6 @@
-import { addon } from '../native/load.js'
-import { callNative } from '../native/task.js'
-import type { Handle } from '../native/types.js'
+import { addon } from './load.js'
+import { callNative } from './task.js'
+import type { Handle } from './types.js'
 
 /**
  * Takes a file as a lock until it is closed or this process ends, however it does. The file stays.

@@ -28,7 +28,12 @@ function siblings(files: Record<string, Buffer>): object[] {
   return Object.entries(files).map(([rfilename, data]) => {
     const hash = hashOf(data)
     return data.length > large
-      ? { rfilename, size: data.length, blobId: '0'.repeat(40), lfs: { sha256: hash, size: data.length, pointerSize: 130 } }
+      ? {
+          rfilename,
+          size: data.length,
+          blobId: '0'.repeat(40),
+          lfs: { sha256: hash, size: data.length, pointerSize: 130 },
+        }
       : { rfilename, size: data.length, blobId: hash }
   })
 }

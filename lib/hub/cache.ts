@@ -58,7 +58,9 @@ async function replace(file: string, make: (temporary: string) => Promise<void>)
 /** Files below a folder that can be read, by path with `/`; links without their blob are left out. */
 export async function presentFiles(folder: string): Promise<string[]> {
   const names = await readdir(folder, { recursive: true }).catch(() => [])
-  const there = await Promise.all(names.map(async (name) => (await stat(join(folder, name)).catch(() => undefined))?.isFile()))
+  const there = await Promise.all(
+    names.map(async (name) => (await stat(join(folder, name)).catch(() => undefined))?.isFile()),
+  )
   return names.filter((_, i) => there[i]).map((name) => name.replaceAll('\\', '/'))
 }
 
@@ -80,6 +82,8 @@ export async function snapshotOf(folder: string): Promise<string> {
       ? `${folder}: a cached repository without a snapshot`
       : `${folder}: a cached repository with ${commits.length} snapshots and none that is main`,
     { file: folder, found: commits.slice(0, 20), expected: 'one snapshot' },
-    commits.length === 0 ? 'Fetch it again: hf:owner/name.' : `Give one of them: ${join(folder, 'snapshots', commits[0]!)}.`,
+    commits.length === 0
+      ? 'Fetch it again: hf:owner/name.'
+      : `Give one of them: ${join(folder, 'snapshots', commits[0]!)}.`,
   )
 }

@@ -27,7 +27,11 @@ export interface HubClient {
 /** Proxies come from the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY. */
 export async function hubClient(name: HubName, settings: HubSettings): Promise<HubClient> {
   const { EnvHttpProxyAgent, fetch } = await import('undici')
-  const dispatcher = new EnvHttpProxyAgent({ headersTimeout: 60_000, bodyTimeout: 60_000, connect: { timeout: 20_000 } })
+  const dispatcher = new EnvHttpProxyAgent({
+    headersTimeout: 60_000,
+    bodyTimeout: 60_000,
+    connect: { timeout: 20_000 },
+  })
   const authorization: Record<string, string> = settings.token ? { authorization: `Bearer ${settings.token}` } : {}
   return {
     name,
@@ -72,7 +76,8 @@ export async function readJson(client: HubClient, answer: Answer): Promise<unkno
   try {
     for await (const piece of answer.body ?? []) {
       length += piece.byteLength
-      if (length > largestListing) throw badAnswer(client.name, `more than ${largestListing} bytes where a list of files was expected`)
+      if (length > largestListing)
+        throw badAnswer(client.name, `more than ${largestListing} bytes where a list of files was expected`)
       pieces.push(piece)
     }
     return JSON.parse(Buffer.concat(pieces).toString('utf8'))
@@ -98,7 +103,12 @@ export function refuseHtml({ given }: HubName, answer: Answer): void {
 }
 
 export function badAnswer({ given }: HubName, what: string): WarpError {
-  return inputError('HUB_ANSWER', `${given}: the hub answered with ${what}`, { file: given }, 'Check HF_ENDPOINT, or try later.')
+  return inputError(
+    'HUB_ANSWER',
+    `${given}: the hub answered with ${what}`,
+    { file: given },
+    'Check HF_ENDPOINT, or try later.',
+  )
 }
 
 export function notReached({ given }: HubName, url: string, cause: unknown): WarpError {
@@ -118,14 +128,32 @@ function refusal({ given, repository, revision }: HubName, { token }: HubSetting
   const make = (code: string, what: string, hint: string): WarpError =>
     inputError(code, `${given}: ${what} (HTTP ${status})`, { file: given, found: status }, hint)
   if (reason === 'GatedRepo')
-    return make('HUB_GATED', `${repository} asks for consent before it is read`, 'Accept its terms on its page, then set HF_TOKEN.')
-  if (reason === 'RevisionNotFound') return make('HUB_REVISION', `${repository} has no revision ${revision}`, 'Look up its branches and tags.')
+    return make(
+      'HUB_GATED',
+      `${repository} asks for consent before it is read`,
+      'Accept its terms on its page, then set HF_TOKEN.',
+    )
+  if (reason === 'RevisionNotFound')
+    return make('HUB_REVISION', `${repository} has no revision ${revision}`, 'Look up its branches and tags.')
   if (status === 401 || status === 403) {
     const sent = token ? 'the token that was sent does not open it' : 'no token was sent'
-    return make('HUB_NOT_ALLOWED', `${repository} does not exist or is private; ${sent}`, 'Check the name, then HF_TOKEN.')
+    return make(
+      'HUB_NOT_ALLOWED',
+      `${repository} does not exist or is private; ${sent}`,
+      'Check the name, then HF_TOKEN.',
+    )
   }
-  if (status === 404) return make('HUB_NOT_FOUND', `${repository} is not there at revision ${revision}`, 'Check owner, name and revision.')
+  if (status === 404)
+    return make(
+      'HUB_NOT_FOUND',
+      `${repository} is not there at revision ${revision}`,
+      'Check owner, name and revision.',
+    )
   if (status === 429)
-    return make('HUB_BUSY', 'the hub asks to wait', 'Try again in some minutes; with HF_TOKEN set more requests are allowed.')
+    return make(
+      'HUB_BUSY',
+      'the hub asks to wait',
+      'Try again in some minutes; with HF_TOKEN set more requests are allowed.',
+    )
   return make('HUB_FAILED', 'the hub failed', 'Try again later.')
 }

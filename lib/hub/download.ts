@@ -53,7 +53,13 @@ async function waitForLock(file: string, { signal }: DownloadRun) {
   }
 }
 
-async function fetchWhole(client: HubClient, url: string, file: HubFile, target: string, run: DownloadRun): Promise<void> {
+async function fetchWhole(
+  client: HubClient,
+  url: string,
+  file: HubFile,
+  target: string,
+  run: DownloadRun,
+): Promise<void> {
   const part = `${target}.incomplete`
   let resumed = await sizeOf(part)
   if (resumed > file.size) {
@@ -108,9 +114,20 @@ async function fetchRest(client: HubClient, url: string, file: HubFile, part: st
   if (file.size === 0) await (await open(part, 'a')).close()
 }
 
-async function fetchOnce(client: HubClient, url: string, file: HubFile, part: string, have: number, run: DownloadRun): Promise<void> {
+async function fetchOnce(
+  client: HubClient,
+  url: string,
+  file: HubFile,
+  part: string,
+  have: number,
+  run: DownloadRun,
+): Promise<void> {
   const { signal, onBytes } = run
-  const answer = await client.get(url, { 'accept-encoding': 'identity', ...(have > 0 && { range: `bytes=${have}-` }) }, signal)
+  const answer = await client.get(
+    url,
+    { 'accept-encoding': 'identity', ...(have > 0 && { range: `bytes=${have}-` }) },
+    signal,
+  )
   refuseHtml(client.name, answer)
   const from = answer.status === 206 ? Number(/^bytes (\d+)-/.exec(answer.headers.get('content-range') ?? '')?.[1]) : 0
   const resuming = answer.status === 206 && from === have

@@ -2,10 +2,29 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
-import { blobFile, cachedCommit, linkBlob, lockFile, presentFiles, rememberCommit, repositoryFolder, snapshotFolder, snapshotOf } from './cache.js'
+import {
+  blobFile,
+  cachedCommit,
+  linkBlob,
+  lockFile,
+  presentFiles,
+  rememberCommit,
+  repositoryFolder,
+  snapshotFolder,
+  snapshotOf,
+} from './cache.js'
 import { hubClient, unreachable, type HubClient } from './client.js'
 import { download } from './download.js'
-import { askListing, isWhole, needed, refuseUseless, shardsOf, weightIndex, type HubFile, type Listing } from './listing.js'
+import {
+  askListing,
+  isWhole,
+  needed,
+  refuseUseless,
+  shardsOf,
+  weightIndex,
+  type HubFile,
+  type Listing,
+} from './listing.js'
 import { isCommit, parseHubName, type HubKind, type HubName } from './name.js'
 import { hubSettings, type HubSettings } from './settings.js'
 
@@ -54,7 +73,10 @@ export async function localFolder(given: string, kind: HubKind, run: RunOptions 
 }
 
 /** @throws WarpError (input) HUB_CACHE_BROKEN where nothing but links are left and the network is off */
-async function cachedFolder(settings: HubSettings, name: HubName): Promise<{ folder: string; paths: string[] } | undefined> {
+async function cachedFolder(
+  settings: HubSettings,
+  name: HubName,
+): Promise<{ folder: string; paths: string[] } | undefined> {
   const repository = repositoryFolder(settings, name)
   const commit = await cachedCommit(repository, name.revision)
   const folder = commit && snapshotFolder(repository, commit)
@@ -67,7 +89,12 @@ async function cachedFolder(settings: HubSettings, name: HubName): Promise<{ fol
 }
 
 function notCached({ given }: HubName, code: string, why: string): Error {
-  return inputError(code, `${given}: is not in the cache, and ${why}`, { file: given }, 'Fetch it once with a network, or give a folder.')
+  return inputError(
+    code,
+    `${given}: is not in the cache, and ${why}`,
+    { file: given },
+    'Fetch it once with a network, or give a folder.',
+  )
 }
 
 /** Brings what is missing of the files that are needed; gives the folder of the snapshot. */
@@ -88,7 +115,13 @@ async function bring(client: HubClient, { commit, files }: Listing, run: RunOpti
   return folder
 }
 
-async function bringFiles(client: HubClient, repository: string, commit: string, files: HubFile[], run: RunOptions): Promise<void> {
+async function bringFiles(
+  client: HubClient,
+  repository: string,
+  commit: string,
+  files: HubFile[],
+  run: RunOptions,
+): Promise<void> {
   const { name, settings } = client
   const { signal, onProgress } = run
   const total = files.reduce((sum, { size }) => sum + size, 0)
@@ -97,12 +130,19 @@ async function bringFiles(client: HubClient, repository: string, commit: string,
   for (const file of files) {
     signal?.throwIfAborted()
     const blob = blobFile(repository, file.hash)
-    const report = onProgress && ((done: number) => onProgress({ phase: 'download', done: before + done, total, unit: 'bytes' }))
+    const report =
+      onProgress && ((done: number) => onProgress({ phase: 'download', done: before + done, total, unit: 'bytes' }))
     const there = (await stat(blob).catch(() => undefined))?.size === file.size
     const inSnapshot = await stat(join(snapshotFolder(repository, commit), file.path)).catch(() => undefined)
     if (!there && inSnapshot?.size !== file.size) {
       const url = `${place}/${file.path.split('/').map(encodeURIComponent).join('/')}`
-      await download(client, url, file, { target: blob, lock: lockFile(settings, repository, file.hash) }, { signal, onBytes: report })
+      await download(
+        client,
+        url,
+        file,
+        { target: blob, lock: lockFile(settings, repository, file.hash) },
+        { signal, onBytes: report },
+      )
     }
     if (there || inSnapshot?.size !== file.size) await linkBlob(repository, commit, file.path, file.hash)
     before += file.size

@@ -110,7 +110,11 @@ export function refuseUseless({ given, kind }: HubName, paths: readonly string[]
   throw inputError(
     kind === 'dataset' ? 'HUB_NO_RECORDS' : 'HUB_NO_WEIGHTS',
     `${given}: holds ${kind === 'dataset' ? 'no file of records' : `no ${single}`}; found ${paths.slice(0, 8).join(', ') || 'nothing'}`,
-    { file: given, found: paths.slice(0, 40), expected: kind === 'dataset' ? 'jsonl, csv, tsv, json, parquet' : single },
+    {
+      file: given,
+      found: paths.slice(0, 40),
+      expected: kind === 'dataset' ? 'jsonl, csv, tsv, json, parquet' : single,
+    },
     kind === 'dataset'
       ? 'Give a data set that keeps its texts in such files.'
       : 'Ask for a revision in safetensors (often refs/pr/N), or convert the weights once.',

@@ -23,15 +23,15 @@ export async function hubSettings(environment: Environment = process.env): Promi
   const value = (...names: string[]): string | undefined =>
     names.map((name) => environment[name]?.trim()).find((found) => found !== undefined && found !== '')
   const folder = (...names: string[]): string | undefined => value(...names)?.replace(/^~(?=$|\/)/, homedir())
-  const home =
-    folder('HF_HOME') ?? join(folder('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface')
+  const home = folder('HF_HOME') ?? join(folder('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface')
   const on = (name: string): boolean => /^(1|on|yes|true)$/i.test(value(name) ?? '')
   const settings: HubSettings = {
     endpoint: (value('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, ''),
     cache: folder('HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE') ?? join(home, 'hub'),
     offline: on('HF_HUB_OFFLINE') || on('TRANSFORMERS_OFFLINE'),
   }
-  const token = value('HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN') ?? (await tokenFile(folder('HF_TOKEN_PATH') ?? join(home, 'token')))
+  const token =
+    value('HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN') ?? (await tokenFile(folder('HF_TOKEN_PATH') ?? join(home, 'token')))
   return token === undefined || on('HF_HUB_DISABLE_IMPLICIT_TOKEN') ? settings : { ...settings, token }
 }
 

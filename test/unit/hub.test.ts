@@ -17,9 +17,25 @@ const files = {
   'data/train.jsonl': Buffer.from('{"text": "a"}\n'),
   'README.md': Buffer.from('# x'),
 }
-const variables = ['HF_ENDPOINT', 'HF_HOME', 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE',
-  'HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN', 'HF_TOKEN_PATH', 'HF_HUB_DISABLE_IMPLICIT_TOKEN', 'HTTP_PROXY', 'http_proxy',
-  'HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy', 'XDG_CACHE_HOME']
+const variables = [
+  'HF_ENDPOINT',
+  'HF_HOME',
+  'HF_HUB_CACHE',
+  'HUGGINGFACE_HUB_CACHE',
+  'HF_HUB_OFFLINE',
+  'TRANSFORMERS_OFFLINE',
+  'HF_TOKEN',
+  'HUGGING_FACE_HUB_TOKEN',
+  'HF_TOKEN_PATH',
+  'HF_HUB_DISABLE_IMPLICIT_TOKEN',
+  'HTTP_PROXY',
+  'http_proxy',
+  'HTTPS_PROXY',
+  'https_proxy',
+  'NO_PROXY',
+  'no_proxy',
+  'XDG_CACHE_HOME',
+]
 const before = Object.fromEntries(variables.map((name) => [name, process.env[name]]))
 let hub: TestHub
 let home: string

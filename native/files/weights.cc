@@ -24,7 +24,15 @@ void Weights::read(const std::string& name, uint64_t begin, uint64_t count, void
   const size_t size = dtype_size(tensor.dtype);
   if (tensor.file >= 0) {
     const InputFile& file = *files_[size_t(tensor.file)];
-    return file.read(tensor.offset + begin * size, count * size, to, "tensor " + name);
+    if (tensor.eight == Eight::kNone) {
+      file.read(tensor.offset + begin * size, count * size, to, "tensor " + name);
+    } else {
+      uint8_t* bytes = static_cast<uint8_t*>(to) + count;
+      file.read(tensor.offset + begin, count, bytes, "tensor " + name);
+      eight_to_half(tensor.eight, bytes, count, static_cast<uint16_t*>(to));
+    }
+    if (tensor.delta && count > 0) add_delta(name, tensor, begin, count, to);
+    return;
   }
   if (tensor.dtype != Dtype::kF32) throw internal_error("generated tensors are float32");
   float* out = static_cast<float*>(to);
@@ -34,6 +42,17 @@ void Weights::read(const std::string& name, uint64_t begin, uint64_t count, void
     const Random random(tensor.seed, name);
     for (uint64_t i = 0; i < count; i++) out[i] = float(tensor.deviation * random.normal(begin + i));
   }
+}
+
+void Weights::add_delta(const std::string& name, const TensorInfo& tensor, uint64_t begin, uint64_t count,
+                        void* to) const {
+  const auto factors = factors_.get(name, [&] {
+    const auto read = [&](int file, uint64_t offset, uint64_t length, void* into) {
+      files_[size_t(file)]->read(offset, length, into, "the adapter's part of tensor " + name);
+    };
+    return std::make_shared<const LowRankFactors>(*tensor.delta, tensor.shape[0], tensor.row_elements(), read);
+  });
+  factors->add(tensor.dtype, begin, count, to);
 }
 
 void Weights::read_float(const std::string& name, uint64_t begin, uint64_t count, float* to) const {

@@ -1,5 +1,6 @@
 import {
   domainsOf,
+  hasTop,
   openSession,
   scoreSession,
   statisticsOf,
@@ -74,7 +75,7 @@ function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): stri
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
-  const scopes = session.model.kind === 'bert' ? (['head', 'top'] as const) : (['head'] as const)
+  const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
   const gradients = scopes.flatMap((scope) => [
     { scope, q: 0 },
     { scope, q: 1 },

@@ -1,5 +1,5 @@
 export { writeAtomic, writeFileAtomic, type AtomicOptions } from './atomic.js'
-export type { Architecture, ArchitectureKind } from './config.js'
+export type { Architecture } from './config.js'
 export {
   dtypeBits,
   dtypeNames,
@@ -14,7 +14,7 @@ export { assertUnchanged, type FileRecord } from './files.js'
 export { fileSha256, trustHash, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'
 export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
-export { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
+export { listed, networkOf, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 export { nativeWeights } from './native.js'
 export { openPair, type BaseHead, type ModelPair, type PairOptions } from './pair.js'
 export type { Tie } from './ties.js'

@@ -1,4 +1,5 @@
 import { inputError } from '../errors.js'
+import { differenceOf } from '../models/compare.js'
 import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
@@ -33,21 +34,21 @@ export interface PairOptions extends OpenOptions {
  *   PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of `openModel`
  */
 export async function openPair(baseDir: string, referenceDir: string, options: PairOptions = {}): Promise<ModelPair> {
-  const { forward = true, partial = false, baseHead } = options
-  const base = await openModel(baseDir, { forward })
-  const reference = await openModel(referenceDir, { forward })
+  const { forward = true, partial = false, baseHead, objective } = options
+  const base = await openModel(baseDir, { forward, objective })
+  const reference = await openModel(referenceDir, { forward, objective })
   const notes = [...base.notes, ...reference.notes]
-  compareArchitectures(base, reference)
-  if (forward && !reference.hasHead) {
+  compareArchitectures(base, reference, notes)
+  if (forward && objective !== 'language' && !reference.hasHead) {
     throw inputError(
       'REFERENCE_HEAD_MISSING',
       `${referenceDir}: ${reference.architectureName} has no classification head; expected ` +
-        'BertForSequenceClassification or GPT2ForSequenceClassification',
+        `${reference.family?.classes.classify}`,
       { file: referenceDir, found: reference.architectureName },
       'Give the fine-tuned classifier as the reference.',
     )
   }
-  const head = headNames(reference.architectureName, reference.architecture.kind, reference.tensors.keys())
+  const head = headNames(reference.architectureName, reference.family, reference.tensors.keys())
   const missing = baseHead ? head : head.filter((name) => !base.tensors.has(name))
   if (missing.length > 0 && !baseHead && !partial) {
     throw inputError(
@@ -73,7 +74,7 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
   return { base, reference, generated, tensorNames, notes }
 }
 
-function compareArchitectures(base: ModelDirectory, reference: ModelDirectory): void {
+function compareArchitectures(base: ModelDirectory, reference: ModelDirectory, notes: string[]): void {
   const a = base.architecture
   const b = reference.architecture
   const file = reference.dir
@@ -98,9 +99,24 @@ function compareArchitectures(base: ModelDirectory, reference: ModelDirectory): 
         : 'Give the base model that the reference was fine-tuned from.',
     )
   }
-  check('PAIR_SIZES', ['hiddenSize', 'layers', 'heads', 'intermediateSize', 'maxPositions', 'typeVocabularySize'])
+  check('PAIR_SIZES', ['hiddenSize', 'layers', 'heads', 'intermediateSize', 'typeVocabularySize'])
+  if (base.blueprint && reference.blueprint) check('PAIR_SIZES', ['kvHeads', 'headSize'])
+  if (base.family?.positionTable ?? true) check('PAIR_SIZES', ['maxPositions'])
+  else if (a.maxPositions !== b.maxPositions)
+    notes.push(
+      `longest text of the base ${a.maxPositions} tokens, of the reference ${b.maxPositions}; no weight depends on it`,
+    )
   check('PAIR_VOCABULARY', ['vocabularySize'])
-  check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
+  if (!base.blueprint || !reference.blueprint) return check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
+  const found = differenceOf(base.blueprint, reference.blueprint)
+  if (!found) return
+  const [left, right] = found.values.map((value) => (value === undefined ? 'nothing' : JSON.stringify(value)))
+  throw inputError(
+    'PAIR_CONFIG',
+    `base and reference compute differently: ${found.place}: ${found.field} ${left} and ${right}`,
+    { file, field: found.field, found: found.values[1], expected: found.values[0] },
+    'Give the base model that the reference was fine-tuned from.',
+  )
 }
 
 function compareLabels(base: ModelDirectory, reference: ModelDirectory, notes: string[]): void {

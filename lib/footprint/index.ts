@@ -1,3 +1,4 @@
+import { headTensors } from '../models/facts.js'
 import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
@@ -5,7 +6,7 @@ import { openSession, Stopwatch, type FootprintOptions, type Session } from './s
 import { scoreProbes } from './score.js'
 
 export type { FootprintOptions, InputRecord, Scope, Session } from './session.js'
-export { openSession, Stopwatch } from './session.js'
+export { hasTop, openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
 export { scoreProbes } from './score.js'
 
@@ -35,7 +36,8 @@ export function statisticsOf(session: Session, scores: ScoreResult): FootprintSt
   for (let i = 0; i < packed.label.length; i++) {
     for (let j = 0; j < c; j++) referenceLogits[i * c + j] = scores.logits[(i * (points + 2) + points + 1) * c + j]
   }
-  const names = score.scope === 'top' ? /^(classifier|pooler)\./ : /^(classifier|score)\./
+  const head = headTensors(session.network)
+  const names = score.scope === 'top' ? head.all : head.last
   return {
     domains: probes.domains,
     classes,
@@ -49,7 +51,9 @@ export function statisticsOf(session: Session, scores: ScoreResult): FootprintSt
     gradients: scores.gradients,
     path: path.family,
     scope: score.scope,
-    displacementNorm: Math.hypot(...survey.filter(({ name }) => names.test(name)).map(({ deltaNorm }) => deltaNorm)),
+    displacementNorm: Math.hypot(
+      ...survey.filter(({ name }) => names.includes(name)).map(({ deltaNorm }) => deltaNorm),
+    ),
   }
 }
 

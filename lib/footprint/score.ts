@@ -1,62 +1,9 @@
-import type { Architecture } from '../checkpoint/index.js'
-import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { DeviceRequest, Handle, ModelRequest, ScorePlan, ScoreRequest, ScoreResult } from '../native/types.js'
 import type { PackedProbes } from '../text/index.js'
 
-const activations: Record<string, ModelRequest['activation']> = {
-  gelu: 'gelu',
-  gelu_new: 'gelu_tanh',
-  gelu_pytorch_tanh: 'gelu_tanh',
-  relu: 'relu',
-}
-
-/** What native code needs to know of the model whose head has these `labels`. */
-export function modelRequest(architecture: Architecture): ModelRequest {
-  const {
-    kind,
-    hiddenSize,
-    layers,
-    heads,
-    intermediateSize,
-    vocabularySize,
-    maxPositions,
-    typeVocabularySize,
-    layerNormEpsilon,
-  } = architecture
-  const activation = activations[architecture.activation]
-  if (kind === 'other' || !activation) {
-    throw inputError(
-      'ARCHITECTURE_UNSUPPORTED',
-      `no forward pass for ${architecture.modelType} with activation ${architecture.activation}`,
-      {},
-      'score a BERT or GPT-2 classifier; warp trace and warp merge take any model',
-    )
-  }
-  if (kind === 'bert' && !architecture.pooler) {
-    throw inputError(
-      'POOLER_MISSING',
-      'a BERT classifier reads its pooler, but the model has none (pooler.dense.weight)',
-      {},
-      'Use a checkpoint saved from BertForSequenceClassification or BertModel.',
-    )
-  }
-  return {
-    kind,
-    hiddenSize,
-    layers,
-    heads,
-    intermediateSize,
-    vocabularySize,
-    maxPositions,
-    typeVocabularySize,
-    layerNormEpsilon,
-    activation,
-    labels: architecture.labels.length,
-    padTokenId: architecture.padTokenId ?? -1,
-  }
-}
+export { modelRequest } from '../models/request.js'
 
 export interface ScoreOptions extends RunOptions {
   scope: 'head' | 'top'

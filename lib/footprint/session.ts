@@ -1,7 +1,9 @@
 import os from 'node:os'
 import path from 'node:path'
-import { fileSha256, nativeWeights, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
+import { fileSha256, nativeWeights, networkOf, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
+import { headTensors } from '../models/facts.js'
+import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
@@ -61,6 +63,9 @@ export interface Session {
   tokenizer: Tokenizer
   probes: ProbeSet
   packed: PackedProbes
+  /** of the reference */
+  network: Network
+  /** what the addon takes in its place today */
   model: ModelRequest
   path: PathRequest
   pathHandle: Handle
@@ -104,7 +109,8 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   parsePathOptions(options)
   const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead })
   const model = modelRequest(pair.reference.architecture)
-  const scope = chooseScope(options.scope, model)
+  const network = networkOf(pair.reference, 'classify')
+  const scope = chooseScope(options.scope, network)
   const maxLength = chooseMaxLength(options.maxLength, model)
   const tokenizer = await loadTokenizer(options.reference).catch((error) => loadTokenizerOf(options.base, error))
   watch.lap('open')
@@ -153,6 +159,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
       tokenizer,
       probes,
       packed,
+      network,
       model,
       path: path.request,
       pathHandle: path.handle,
@@ -200,17 +207,23 @@ async function loadTokenizerOf(base: string, error: unknown) {
   return loadTokenizer(base)
 }
 
-function chooseScope(scope: Scope = 'head', model: ModelRequest): Scope {
+/** Whether the head has layers before the last one, such as a pooler. */
+export function hasTop(network: Network): boolean {
+  const { last, all } = headTensors(network)
+  return all.length > last.length
+}
+
+function chooseScope(scope: Scope = 'head', network: Network): Scope {
   if (scope !== 'head' && scope !== 'top') {
     throw usageError(
       'SCOPE_UNSUPPORTED',
       `scope ${JSON.stringify(scope)} is not offered`,
       { expected: ['head', 'top'] },
-      'head, or top for BERT',
+      'head, or top where the head has more than one layer',
     )
   }
-  if (scope === 'top' && model.kind !== 'bert')
-    throw usageError('SCOPE_UNSUPPORTED', `scope top needs a pooler; ${model.kind} has none`, {}, '--scope head')
+  if (scope === 'top' && !hasTop(network))
+    throw usageError('SCOPE_UNSUPPORTED', 'scope top needs a head of more than one layer', {}, '--scope head')
   return scope
 }
 

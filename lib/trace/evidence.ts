@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises'
 import { nativeWeights, openModel, type ModelDirectory } from '../checkpoint/index.js'
 import { compareTokenizers } from '../checkpoint/tokenizers.js'
 import { inputError } from '../errors.js'
+import { firstPosition } from '../models/families.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
@@ -46,13 +47,6 @@ const positionNames = [
   'decoder.embed_positions.weight',
 ]
 const typeNames = ['embeddings.token_type_embeddings.weight', 'token_type_embeddings.weight']
-
-/** Positions that are never used: RoBERTa counts from the padding id on, OPT from two. */
-function firstPosition({ architecture, config }: ModelDirectory): number {
-  if (/^(xlm-)?roberta|^camembert|^xmod|^longformer|^mpnet/.test(architecture.modelType))
-    return (Number(config.pad_token_id) || 0) + 1
-  return architecture.modelType === 'opt' ? 2 : 0
-}
 
 /** Which tables stand for what. @throws WarpError TRACE_NO_EMBEDDING, PAIR_ARCHITECTURE, PAIR_SIZES */
 function checkPair(base: ModelDirectory, reference: ModelDirectory): void {
@@ -208,7 +202,7 @@ async function smallTables(
         : own
     const last = found.state.lastIndexOf(trained)
     positions = { trained: found.counts.trained, rows: positionTable.rows, residual: Array.from(found.residual) }
-    if (last >= 0) longestText = last + 1 - firstPosition(reference)
+    if (last >= 0) longestText = last + 1 - firstPosition(reference.architecture.modelType, reference.config)
   }
   const types =
     typeTable && known(typeTable) && (await judgeTable({ ...handles, ...typeTable, known: known(typeTable) }, quiet))

@@ -13,6 +13,7 @@ import {
 } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
 import { makeFolders } from '../folders.js'
+import { storedName } from '../models/facts.js'
 import { addon } from '../native/load.js'
 import { callNative } from '../native/task.js'
 import type { Handle, TrainerPart } from '../native/types.js'
@@ -65,12 +66,6 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number)
     done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten
 }
 
-/** The name `transformers` gives a tensor of a classifier. */
-function storedName(kind: string, canonical: string): string {
-  if (/^(classifier|score)\./.test(canonical)) return canonical
-  return `${kind === 'bert' ? 'bert' : 'transformer'}.${canonical}`
-}
-
 /**
  * Writes a directory that `transformers` loads: weights, configuration, tokenizer; model.safetensors last.
  * @throws WarpError DISK_FULL, OUTPUT_NOT_WRITABLE, OUTPUT_EXISTS without `force`
@@ -85,7 +80,6 @@ export async function saveModel(
   force: boolean,
 ): Promise<void> {
   await makeFolders(folder)
-  const { kind } = base.architecture
   await writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(configOf(base, labels, dtype), null, 2)}\n`, {
     force,
   })
@@ -94,7 +88,13 @@ export async function saveModel(
     await writeFileAtomic(join(folder, name), await readFile(join(base.dir, name)), { force })
   }
   const pieces = [...shapes].map(
-    ([canonical, shape]): Piece => ({ name: storedName(kind, canonical), dtype, shape, canonical, part: 'value' }),
+    ([canonical, shape]): Piece => ({
+      name: storedName(base.family!, canonical),
+      dtype,
+      shape,
+      canonical,
+      part: 'value',
+    }),
   )
   await writePieces(join(folder, 'model.safetensors'), trainer, pieces, { format: 'pt' }, force)
 }
@@ -105,9 +105,7 @@ function configOf(base: ModelDirectory, labels: string[], dtype: WeightDtype): R
   const pad = padToken(base)
   return {
     ...config,
-    architectures: [
-      base.architecture.kind === 'bert' ? 'BertForSequenceClassification' : 'GPT2ForSequenceClassification',
-    ],
+    architectures: [base.family!.classes.classify],
     id2label: Object.fromEntries(labels.map((name, id) => [id, name])),
     label2id: Object.fromEntries(labels.map((name, id) => [name, id])),
     torch_dtype: names[dtype],
@@ -115,9 +113,9 @@ function configOf(base: ModelDirectory, labels: string[], dtype: WeightDtype): R
   }
 }
 
-/** GPT-2 has no padding token; `transformers` needs one to find the last token of a batch's texts. */
-export function padToken({ architecture, config }: ModelDirectory): number | undefined {
-  if (architecture.padTokenId !== undefined || architecture.kind !== 'gpt2') return architecture.padTokenId
+/** Of a model whose head reads the last token: `transformers` needs one to find it in a batch of texts. */
+export function padToken({ architecture, blueprint, config }: ModelDirectory): number | undefined {
+  if (architecture.padTokenId !== undefined || blueprint?.select !== 'last') return architecture.padTokenId
   const { eos_token_id: end } = config
   return typeof end === 'number' ? end : undefined
 }

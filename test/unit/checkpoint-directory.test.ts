@@ -33,6 +33,8 @@ describe('layouts that are accepted', () => {
       hiddenSize: 4,
       layers: 1,
       heads: 2,
+      kvHeads: 2,
+      headSize: 2,
       intermediateSize: 6,
       vocabularySize: 10,
       maxPositions: 8,

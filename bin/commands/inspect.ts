@@ -2,12 +2,12 @@ import type { Command } from 'commander'
 import { execute, framed, type FrameOptions } from '../frame.js'
 
 export function register(program: Command): void {
-  framed(program.command('inspect').argument('<dir>', 'a model directory'))
+  framed(program.command('inspect').argument('<dir>', 'a model directory, or hf:owner/name[@revision]'))
     .description('what is in a model directory: architecture, tensors, head, tokenizer, problems')
     .action((dir: string, options: FrameOptions) =>
-      execute(options, async () => {
+      execute(options, async (run) => {
         const { inspect } = await import('../../lib/checkpoint/index.js')
-        const found = await inspect(dir)
+        const found = await inspect(dir, run)
         return { json: found, text: text(found), exitCode: found.usable === 'no' ? 3 : 0 }
       }),
     )

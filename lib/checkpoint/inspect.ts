@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import { WarpError } from '../errors.js'
+import { localFolder } from '../hub/index.js'
+import type { RunOptions } from '../native/task.js'
 import type { Architecture } from './config.js'
 import type { FileRecord } from './files.js'
 import { listDirectory, locateWeights } from './locate.js'
@@ -44,7 +46,8 @@ export const tokenizerFiles = [
  * Looks at a model directory without refusing it: what cannot be read is listed under `problems`.
  * @throws WarpError MODEL_DIRECTORY_… when there is no directory to look at
  */
-export async function inspect(dir: string): Promise<Inspection> {
+export async function inspect(given: string, run: RunOptions = {}): Promise<Inspection> {
+  const { dir, notes } = await localFolder(given, 'model', run)
   const names = await listDirectory(dir)
   const problems: Inspection['problems'] = []
   const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
@@ -77,7 +80,7 @@ export async function inspect(dir: string): Promise<Inspection> {
     tokenizer: tokenizerFiles.filter((name) => names.includes(name)),
     unexpected: model?.unexpected ?? [],
     ignored: model?.ignored ?? [],
-    notes: model?.notes ?? [],
+    notes: [...notes, ...(model?.notes ?? [])],
     problems,
   }
 }

@@ -81,7 +81,7 @@ async function fetchWhole(
   await rename(part, target)
 }
 
-/** Until `part` has the file's size. A line that goes dead is taken up where it broke off, as long as bytes still come. */
+/** Until `part` has the file's size. A line that breaks off is taken up again, as long as bytes still come. */
 async function fetchRest(client: HubClient, url: string, file: HubFile, part: string, run: DownloadRun): Promise<void> {
   let failed = 0
   let most = 0

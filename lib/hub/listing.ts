@@ -47,7 +47,8 @@ const records = /^(?!.*(^|\/)(\.|dataset_infos\.json$)).*\.(jsonl|ndjson|json|cs
 /** Asks the hub what a revision stands for and which files it has. @throws WarpError (input) HUB_… */
 export async function askListing(client: HubClient, signal?: AbortSignal): Promise<Listing> {
   const { name, settings } = client
-  const place = `${settings.endpoint}/api/${name.kind}s/${name.repository}/revision/${encodeURIComponent(name.revision)}`
+  const revision = encodeURIComponent(name.revision)
+  const place = `${settings.endpoint}/api/${name.kind}s/${name.repository}/revision/${revision}`
   const found = await readJson(client, await client.get(`${place}?blobs=true`, {}, signal))
   const { sha, siblings } = (found ?? {}) as { sha?: unknown; siblings?: unknown }
   if (typeof sha !== 'string' || !isCommit(sha)) throw badAnswer(name, 'a listing that names no commit')
@@ -109,7 +110,8 @@ export function refuseUseless({ given, kind }: HubName, paths: readonly string[]
   if (kind === 'dataset' ? wanted.length > 0 : weights) return
   throw inputError(
     kind === 'dataset' ? 'HUB_NO_RECORDS' : 'HUB_NO_WEIGHTS',
-    `${given}: holds ${kind === 'dataset' ? 'no file of records' : `no ${single}`}; found ${paths.slice(0, 8).join(', ') || 'nothing'}`,
+    `${given}: holds ${kind === 'dataset' ? 'no file of records' : `no ${single}`}; found ` +
+      (paths.slice(0, 8).join(', ') || 'nothing'),
     {
       file: given,
       found: paths.slice(0, 40),

@@ -67,7 +67,7 @@ export function readTensors(
 ): Map<string, { shape: number[]; data: Float32Array | Float64Array | Int32Array }> {
   const bytes = readFileSync(file)
   const start = 8 + Number(bytes.readBigUInt64LE(0))
-  const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
+  const { __metadata__: _, ...header } = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
     string,
     { dtype: string; shape: number[]; data_offsets: [number, number] }
   >
@@ -81,7 +81,6 @@ export function readTensors(
       data_offsets: [begin, end],
     },
   ] of Object.entries(header)) {
-    if (name === '__metadata__') continue
     const copy = Uint8Array.from(bytes.subarray(start + begin, start + end)).buffer
     result.set(name, { shape, data: new arrays[dtype as keyof typeof arrays](copy) })
   }

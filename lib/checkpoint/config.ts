@@ -42,6 +42,11 @@ export interface ModelConfig {
  */
 export async function readConfig(dir: string, forward: boolean): Promise<ModelConfig> {
   const file = join(dir, 'config.json')
+  return interpretConfig(await readConfigFile(file), file, forward)
+}
+
+/** @throws WarpError (input) CONFIG_…, FILE_NOT_FOUND */
+export async function readConfigFile(file: string): Promise<JsonObject> {
   const config = parseStrictJson(await readSmallFile(file), { file, prefix: 'CONFIG' })
   if (!isObject(config)) {
     throw inputError(
@@ -51,6 +56,11 @@ export async function readConfig(dir: string, forward: boolean): Promise<ModelCo
       'Copy config.json from the original model again.',
     )
   }
+  return config
+}
+
+/** What a configuration says. @throws WarpError as `readConfig` */
+export function interpretConfig(config: JsonObject, file: string, forward: boolean): ModelConfig {
   refuseQuantised(config, file)
   const notes =
     'auto_map' in config && config.auto_map !== null

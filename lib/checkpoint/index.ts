@@ -10,12 +10,14 @@ export {
   type Dtype,
   type WeightDtype,
 } from './dtypes.js'
+export { openReference } from './adapt.js'
+export type { Adapter } from './adapter.js'
 export { assertUnchanged, type FileRecord } from './files.js'
 export { fileSha256, trustHash, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'
 export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
 export { listed, networkOf, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 export { nativeWeights } from './native.js'
-export { openPair, type BaseHead, type ModelPair, type PairOptions } from './pair.js'
+export { openPair, pairOf, type BaseHead, type ModelPair, type PairOptions } from './pair.js'
 export type { Tie } from './ties.js'
 export { writeSafetensorsHeader, type HeaderPlan, type TensorPlan } from './writer.js'

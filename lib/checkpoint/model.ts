@@ -1,4 +1,5 @@
 import { inputError } from '../errors.js'
+import { localFolder } from '../hub/index.js'
 import type { Blueprint, Family, Objective } from '../models/architecture.js'
 import {
   classifierOf,
@@ -9,6 +10,9 @@ import {
   type RequiredTensor,
 } from '../models/facts.js'
 import type { Network } from '../models/network.js'
+import type { Adapter } from './adapter.js'
+import type { RunOptions } from '../native/task.js'
+import type { LowRankDelta } from '../native/types.js'
 import { readConfig, readLabels, type Architecture, type ModelConfig } from './config.js'
 import { isIntegerDtype, isWeightDtype } from './dtypes.js'
 import type { FileRecord } from './files.js'
@@ -24,6 +28,18 @@ export interface TensorEntry extends StoredTensor {
   name: string
   /** index in `files` */
   file: number
+  /** what an adapter adds to what is stored */
+  delta?: LowRankDelta
+}
+
+/** The files of a model directory and what they hold, before anything is asked of it. */
+export interface StoredModel {
+  dir: string
+  config: ModelConfig
+  files: FileRecord[]
+  /** by canonical name */
+  all: Map<string, TensorEntry>
+  notes: string[]
 }
 
 /** An opened model: everything known about it, nothing of its weights in memory. */
@@ -51,11 +67,13 @@ export interface ModelDirectory {
   /** canonical names of buffers: position ids, causal masks, counters */
   ignored: string[]
   notes: string[]
+  /** put on a base: its own tensors are the base's, with what the adapter adds */
+  adapter?: Adapter
   /** canonical name of the table from token ids to vectors; '' when none was found (never where the family is known) */
   inputEmbedding: string
 }
 
-export interface OpenOptions {
+export interface OpenOptions extends RunOptions {
   /**
    * true (default): only families of lib/models, and every tensor the forward pass reads is checked against the
    * configuration. false: any architecture, for tracing and merging; tensors are what the files hold.
@@ -67,30 +85,51 @@ export interface OpenOptions {
 
 /**
  * Opens a Hugging Face model directory: `config.json` with `model.safetensors` or an index and its shards. Only headers
- * and JSON are read. Links of the Hugging Face cache are followed; shards that link elsewhere are refused.
+ * and JSON are read. Links of the Hugging Face cache are followed; shards that link elsewhere are refused. The name of
+ * a repository of the hub stands for its folder in the cache, see `localFolder`.
  *
  * @throws WarpError (input) MODEL_DIRECTORY_…, CONFIG_…, WEIGHTS_…, INDEX_…, SAFETENSORS_…, TENSOR_…,
  *   DTYPE_UNSUPPORTED, QUANTISED, ADAPTER_ONLY, ARCHITECTURE_UNSUPPORTED, TIED_FLAG_CONTRADICTS, SHARD_LINK_ESCAPES
  */
-export async function openModel(
-  dir: string,
-  { forward = true, objective = 'classify' }: OpenOptions = {},
-): Promise<ModelDirectory> {
+export async function openModel(given: string, options: OpenOptions = {}): Promise<ModelDirectory> {
+  const { dir, notes } = await localFolder(given, 'model', options)
   const names = await listDirectory(dir)
   await checkDirectory(dir, names)
+  const stored = await readStored(dir, options)
+  return settle({ ...stored, notes: [...notes, ...stored.notes] }, options)
+}
+
+/** Reads the configuration and the headers of a directory; nothing is asked of them yet. */
+export async function readStored(dir: string, { forward = true }: OpenOptions): Promise<StoredModel> {
+  const names = await listDirectory(dir)
   const config = await readConfig(dir, forward)
   const weights = await locateWeights(dir, names, config.architectureName)
   const notes = [...config.notes, ...weights.notes]
   if (names.includes('adapter_config.json')) notes.push(`${dir}: adapter_config.json beside the weights was not used`)
-  const all = tabulate(weights.headers, config, dir)
-  refuseQuantisedTensors(all, dir)
+  return { dir, config, files: weights.files, all: tabulate(weights.headers, config, dir), notes }
+}
+
+/** The tie of a stored model, see `resolveTie`. */
+export function tieOf({ config, all, files }: StoredModel): Promise<Tie | undefined> {
   const embedding = inputEmbedding(config.family, new Set(all.keys()))
-  const tie = await resolveTie(
+  return resolveTie(
     config,
     all,
     embedding,
-    weights.files.map((f) => f.path),
+    files.map((f) => f.path),
   )
+}
+
+/**
+ * Sorts what is stored into what the model reads and the rest.
+ * @param tie of a model whose tensors an adapter changes
+ */
+export async function settle(stored: StoredModel, options: OpenOptions, tie?: Tie): Promise<ModelDirectory> {
+  const { forward = true, objective = 'classify' } = options
+  const { dir, config, files, all, notes } = stored
+  refuseQuantisedTensors(all, dir)
+  const embedding = inputEmbedding(config.family, new Set(all.keys()))
+  tie ??= await tieOf(stored)
   const extra = new Map<string, TensorEntry>()
   const ignored: string[] = []
   for (const t of all.values()) {
@@ -113,7 +152,7 @@ export async function openModel(
     family,
     blueprint,
     config: config.config,
-    files: weights.files,
+    files,
     tensors: all,
     extra,
     tie,

@@ -11,7 +11,14 @@ export function nativeWeights(model: ModelDirectory, generated: readonly Generat
   const made = new Set(generated.map((tensor) => tensor.name))
   const stored = [...model.tensors.values()]
     .filter((tensor) => !made.has(tensor.name))
-    .map(({ name, dtype, shape, file, offset }) => ({ name, dtype, shape, file, offset }))
+    .map(({ name, dtype, shape, file, offset, delta }) => ({
+      name,
+      dtype,
+      shape,
+      file,
+      offset,
+      ...(delta && { delta }),
+    }))
   return callNative(() =>
     addon().openWeights(
       model.files.map((file) => file.path),

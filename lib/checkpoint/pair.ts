@@ -2,6 +2,7 @@ import { inputError } from '../errors.js'
 import { differenceOf } from '../models/compare.js'
 import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
+import { openReference } from './adapt.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 import { headNames } from './names.js'
 import { compareTokenizers } from './tokenizers.js'
@@ -34,17 +35,25 @@ export interface PairOptions extends OpenOptions {
  *   PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of `openModel`
  */
 export async function openPair(baseDir: string, referenceDir: string, options: PairOptions = {}): Promise<ModelPair> {
+  const base = await openModel(baseDir, options)
+  return pairOf(base, await openReference(referenceDir, base, options), options)
+}
+
+/** `openPair` for models that are open. */
+export async function pairOf(
+  base: ModelDirectory,
+  reference: ModelDirectory,
+  options: PairOptions = {},
+): Promise<ModelPair> {
   const { forward = true, partial = false, baseHead, objective } = options
-  const base = await openModel(baseDir, { forward, objective })
-  const reference = await openModel(referenceDir, { forward, objective })
   const notes = [...base.notes, ...reference.notes]
   compareArchitectures(base, reference, notes)
   if (forward && objective !== 'language' && !reference.hasHead) {
     throw inputError(
       'REFERENCE_HEAD_MISSING',
-      `${referenceDir}: ${reference.architectureName} has no classification head; expected ` +
+      `${reference.dir}: ${reference.architectureName} has no classification head; expected ` +
         `${reference.family?.classes.classify}`,
-      { file: referenceDir, found: reference.architectureName },
+      { file: reference.dir, found: reference.architectureName },
       'Give the fine-tuned classifier as the reference.',
     )
   }
@@ -53,9 +62,9 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
   if (missing.length > 0 && !baseHead && !partial) {
     throw inputError(
       'BASE_HEAD_MISSING',
-      `${baseDir}: ${base.architectureName || 'the base'} has no classification head (${missing.join(', ')}), ` +
+      `${base.dir}: ${base.architectureName || 'the base'} has no classification head (${missing.join(', ')}), ` +
         `but the reference has one with ${reference.architecture.labels.length} classes`,
-      { file: baseDir, tensor: missing[0], found: base.architectureName, expected: reference.architectureName },
+      { file: base.dir, tensor: missing[0], found: base.architectureName, expected: reference.architectureName },
       'Say what the head started from: --base-head zeros, or --base-head seed:N if it was drawn at random.',
     )
   }
@@ -64,13 +73,13 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
     const from = baseHead === 'zeros' ? 'zeros' : `seed ${baseHead.seed}`
     const own = missing.filter((name) => base.tensors.has(name))
     notes.push(
-      `${baseDir}: head generated from ${from}: ${missing.join(', ')}` +
+      `${base.dir}: head generated from ${from}: ${missing.join(', ')}` +
         (own.length ? `; the stored ${own.join(', ')} set aside` : ''),
     )
   }
   if (forward && generated.length === 0) compareLabels(base, reference, notes)
   const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), partial, notes)
-  await compareTokenizers(baseDir, referenceDir, notes)
+  await compareTokenizers(base.dir, reference.dir, notes)
   return { base, reference, generated, tensorNames, notes }
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, join, normalize, resolve } from 'node:path'
@@ -108,7 +108,7 @@ interface Job {
  */
 export async function merge(options: MergeOptions): Promise<MergeResult> {
   const { dtype, maxShard, path: pathOptions, single } = parseMergeOptions(options)
-  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead, forward: false })
+  const pair = await openMerged(options)
   const path = await openPairPath(pair, { ...options, ...pathOptions })
   try {
     if (!(await runTask(() => addon().pathMoves(path.handle), 'compare', 'bytes', { signal: options.signal }))) {
@@ -147,7 +147,7 @@ export interface MergePlan {
 /** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
 export async function planMerge(options: MergeOptions): Promise<MergePlan> {
   const { dtype, maxShard, path } = parseMergeOptions(options)
-  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead, forward: false })
+  const pair = await openMerged(options)
   const { lambdas } = parsePathOptions({ ...options, ...path })
   const fixed = fixedTensors(pair.tensorNames, options)
   const { shards, notes } = layOut(pair, dtype, maxShard)
@@ -162,6 +162,10 @@ export async function planMerge(options: MergeOptions): Promise<MergePlan> {
     freeBytes: await freeSpace(options.output),
     notes: [...pair.notes, ...notes],
   }
+}
+
+function openMerged({ base, reference, baseHead, signal, onProgress }: MergeOptions): Promise<ModelPair> {
+  return openPair(base, reference, { baseHead, forward: false, signal, onProgress })
 }
 
 function parseMergeOptions(options: MergeOptions): {
@@ -318,14 +322,21 @@ async function finish(
     tensors: path.record,
     notes: [...path.notes, ...layout.notes],
   }
-  const { dir } = pair.reference
-  const config = outputConfig(await readFile(join(dir, 'config.json'), 'utf8'), pair, layout)
-  const there = new Set(readdirSync(dir))
+  const { dir, adapter, config: own } = pair.reference
+  const text = adapter ? `${JSON.stringify(own, null, 2)}\n` : await readFile(join(dir, 'config.json'), 'utf8')
+  const config = outputConfig(text, pair, layout)
+  // an adapter's folder need not hold what its base's does
+  const folders = adapter ? [dir, pair.base.dir] : [dir]
+  const sources = carried.flatMap((name) =>
+    folders
+      .map((folder) => join(folder, name))
+      .filter(existsSync)
+      .slice(0, 1),
+  )
   for (const point of points) {
     options.signal?.throwIfAborted()
     await publish(join(point.dir, 'config.json'), config)
-    for (const file of carried.filter((name) => there.has(name)))
-      await publishCopy(join(dir, file), join(point.dir, file))
+    for (const file of sources) await publishCopy(file, join(point.dir, basename(file)))
     if (layout.index)
       await publish(join(point.dir, 'model.safetensors.index.json'), `${JSON.stringify(layout.index, null, 2)}\n`)
     await publish(join(point.dir, record), `${JSON.stringify({ ...made, lambda: point.lambda }, null, 2)}\n`)

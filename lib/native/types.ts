@@ -19,6 +19,21 @@ export interface StoredTensor {
   file: number
   /** bytes from the start of the file */
   offset: number
+  /** what an adapter adds to it */
+  delta?: LowRankDelta
+}
+/** scale · left · right: left [rows × rank], right [rank × columns], each stored so or `transposed`. */
+export interface LowRankDelta {
+  left: LowRankFactor
+  right: LowRankFactor
+  rank: number
+  scale: number
+}
+export interface LowRankFactor {
+  dtype: string
+  file: number
+  offset: number
+  transposed: boolean
 }
 /** A tensor that is in no file: zeros, or normal numbers keyed by (seed, name). */
 export type GeneratedTensor = { name: string; dtype: 'F32'; shape: number[] } & (

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { access } from 'node:fs/promises'
-import { nativeWeights, openModel, type ModelDirectory } from '../checkpoint/index.js'
+import { nativeWeights, openModel, openReference, type ModelDirectory } from '../checkpoint/index.js'
 import { compareTokenizers } from '../checkpoint/tokenizers.js'
 import { inputError } from '../errors.js'
 import { firstPosition } from '../models/families.js'
@@ -108,16 +108,19 @@ function sharedTable(
  * and those of `openModel`
  */
 export async function readEvidence(baseDir: string, referenceDir: string, options: TraceRun = {}): Promise<Evidence> {
-  const base = await openModel(baseDir, { forward: false }),
-    reference = await openModel(referenceDir, { forward: false })
+  const open = { ...options, forward: false }
+  const base = await openModel(baseDir, open),
+    reference = await openReference(referenceDir, base, open)
   checkPair(base, reference)
   const notes = [...base.notes, ...reference.notes]
   const name = reference.inputEmbedding
   const left = base.tensors.get(name)!,
     right = reference.tensors.get(name)!
-  const tokenizer = await tokenizerOf(reference)
+  const tokenizer = (await tokenizerOf(reference)) ?? (reference.adapter && (await tokenizerOf(base)))
+  if (reference.adapter && !right.delta && reference.files[right.file] !== reference.adapter.file)
+    notes.push(`${reference.dir}: the adapter left the embedding table alone`)
   const sameSize = left.shape[0] === right.shape[0]
-  if (sameSize) await compareTokenizers(baseDir, referenceDir, notes)
+  if (sameSize) await compareTokenizers(base.dir, reference.dir, notes)
   const match = sameSize
     ? undefined
     : matchRows(await tokenizerOf(base), tokenizer, left.shape[0], right.shape[0], notes)

@@ -48,8 +48,13 @@ async function read(
   const { base, data, output, dtype, saveSteps, force, threads, truncate, signal, onProgress } = options
   const { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed } = options
   const recipe = parseRecipe(recipeOf(options))
-  const model = await openModel(base)
+  const model = await openModel(base, { signal, onProgress })
   const reading = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
   const texts = await readLabelledTexts(data, reading, model.architecture.labels, { signal, onProgress })
-  return { base, texts, recipe, output: { output, dtype, saveSteps, force, threads, truncate, signal, onProgress } }
+  return {
+    base: model.dir,
+    texts,
+    recipe,
+    output: { output, dtype, saveSteps, force, threads, truncate, signal, onProgress },
+  }
 }

@@ -75,7 +75,7 @@ export async function prepare(
   }
   const packed = await packProbes(
     asProbes(texts),
-    await loadTokenizer(baseDir),
+    await loadTokenizer(base.dir),
     { maxLength, truncate: options.truncate ?? true, vocabularySize },
     { signal, onProgress },
   )

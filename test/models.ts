@@ -73,14 +73,12 @@ export function readTensors(
   >
   const arrays = { F32: Float32Array, F64: Float64Array, I32: Int32Array } as const
   const result = new Map()
-  for (const [
-    name,
-    {
+  for (const [name, tensor] of Object.entries(header)) {
+    const {
       dtype,
       shape,
       data_offsets: [begin, end],
-    },
-  ] of Object.entries(header)) {
+    } = tensor
     const copy = Uint8Array.from(bytes.subarray(start + begin, start + end)).buffer
     result.set(name, { shape, data: new arrays[dtype as keyof typeof arrays](copy) })
   }

@@ -14,7 +14,7 @@ export function register(program: Command): void {
     .description('only the alignment matrix of the probes and the footprint of each domain')
   for (const add of [pairOptions, probeOptions, pathOptions, resourceOptions]) add(command)
   framed(command)
-    .option('--scope <name>', 'head, or top (BERT: pooler and head)', 'head')
+    .option('--scope <name>', 'head, or top: every layer of a head that has several', 'head')
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('--force', 'replace existing output')
     .action(footprintCommand)

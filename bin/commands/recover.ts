@@ -15,7 +15,7 @@ export function register(program: Command): void {
     .description('the mixture of domains a model was fine-tuned on, from its weights and labelled texts')
   for (const add of [pairOptions, probeOptions, pathOptions, resourceOptions]) add(command)
   framed(command)
-    .option('--scope <name>', 'of the alignment matrix: head, or top (BERT: pooler and head)', 'head')
+    .option('--scope <name>', 'of the alignment matrix: head, or top: every layer of a head that has several', 'head')
     .option('--readout <name,...>', 'default: all that apply', list)
     .option('--projector <file>', 'a readout that warp lab fit trained')
     .option('--bootstrap <n>', 'resamples of the probes for the intervals (default: 1000)', integer(20))

@@ -29,9 +29,7 @@ export function recipeOptions(command: Command): Command {
 export function register(program: Command): void {
   const command = program
     .command('train')
-    .description(
-      'fine-tunes a BERT or GPT-2 classifier on labelled texts; a run that was stopped goes on when repeated',
-    )
+    .description('fine-tunes a classifier on labelled texts; a run that was stopped goes on when repeated')
     .requiredOption('--base <dir>', 'model directory to fine-tune')
     .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
     .requiredOption('-o, --output <folder>', 'becomes a model directory, with the record of the training')

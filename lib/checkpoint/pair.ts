@@ -1,5 +1,6 @@
 import { inputError } from '../errors.js'
 import { differenceOf } from '../models/compare.js'
+import { classifierOf, requiredTensors } from '../models/facts.js'
 import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
 import { openReference } from './adapt.js'
@@ -116,8 +117,11 @@ function compareArchitectures(base: ModelDirectory, reference: ModelDirectory, n
       `longest text of the base ${a.maxPositions} tokens, of the reference ${b.maxPositions}; no weight depends on it`,
     )
   check('PAIR_VOCABULARY', ['vocabularySize'])
-  if (!base.blueprint || !reference.blueprint) return check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
-  const found = differenceOf(base.blueprint, reference.blueprint)
+  if (!base.blueprint || !reference.blueprint) {
+    check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
+    return
+  }
+  const found = differenceOf(base.blueprint, reference.blueprint, base.hasHead && reference.hasHead)
   if (!found) return
   const [left, right] = found.values.map((value) => (value === undefined ? 'nothing' : JSON.stringify(value)))
   throw inputError(
@@ -160,9 +164,10 @@ function compareTensors(
   ] as const) {
     if (names.length === 0) continue
     if (!partial) {
-      const pooler = names[0]!.startsWith('pooler.')
-        ? ' (classes without pooler, such as BertForMaskedLM, drop it)'
-        : ''
+      const { blueprint } = has
+      const head = blueprint ? requiredTensors(classifierOf(blueprint, 1, 0)) : []
+      const left = head.some(({ name, group }) => name === names[0] && group === 'head')
+      const pooler = left ? ` (classes such as ${blueprint?.family.classes.base[1]} leave it out)` : ''
       throw inputError(
         'PAIR_TENSORS',
         `${listed(names)} of ${has.dir} missing in ${lacks.dir}${pooler}; expected the same tensors`,

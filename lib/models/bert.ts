@@ -36,7 +36,7 @@ export function encoder(family: Family, f: Fields, defaults: EncoderDefaults): O
   f.only('is_decoder', false, 'causal attention')
   f.only('position_embedding_type', 'absolute', 'relative positions')
   const padTokenId = f.token('pad_token_id', sizes.vocabularySize, defaults.padTokenId)
-  const { intermediateSize, vocabularySize, maxPositions, typeVocabularySize } = sizes
+  const { vocabularySize, maxPositions, typeVocabularySize } = sizes
   const norm = layerNorm(sizes.layerNormEpsilon)
   return {
     family,

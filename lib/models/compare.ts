@@ -13,14 +13,16 @@ type Plain = Record<string, unknown>
 
 /**
  * The first step of two networks of one family that differs, and in what. The longest text counts only where positions
- * are looked up in a table; windows that no text of either can fill are alike.
+ * are looked up in a table; windows that no text of either can fill are alike. What a head reads, and its steps, count
+ * where `heads` says that both have one.
  */
-export function differenceOf(a: Blueprint, b: Blueprint): Difference | undefined {
+export function differenceOf(a: Blueprint, b: Blueprint, heads: boolean): Difference | undefined {
   const reach = Math.min(a.sizes.maxPositions, b.sizes.maxPositions)
   const blocks = (from: Blueprint): [string, Step[]][] => {
     const { embed, layers, head } = outlineOf(from)
     const named = layers.map(({ steps }, i): [string, Step[]] => [`layer ${i}`, steps])
-    return [['embedding', embed.steps], ...named, ['head', head.steps]]
+    const own = heads ? from.classifier(head.output, 1).steps : []
+    return [['embedding', embed.steps], ...named, ['head', [...head.steps, ...own]]]
   }
   const others = blocks(b)
   const tables = compare('embedding', a.tables, b.tables)
@@ -29,7 +31,7 @@ export function differenceOf(a: Blueprint, b: Blueprint): Difference | undefined
     const found = compare(place, steps.map(within(reach)), (others[index]?.[1] ?? []).map(within(reach)))
     if (found) return found
   }
-  return compare('head', a.select, b.select, 'select')
+  return heads ? compare('head', a.select, b.select, 'select') : undefined
 }
 
 const within =

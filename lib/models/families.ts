@@ -2,10 +2,39 @@ import type { JsonObject } from '../checkpoint/json.js'
 import { inputError } from '../errors.js'
 import { classesOf, type Family, type Objective } from './architecture.js'
 import { bert } from './bert.js'
+import { distilbert } from './distilbert.js'
+import { electra } from './electra.js'
+import { gemma, gemma2, gemma3 } from './gemma.js'
 import { gpt2 } from './gpt2.js'
+import { gptNeox } from './gpt-neox.js'
+import { llama, mistral } from './llama.js'
+import { modernbert } from './modernbert.js'
+import { olmo2 } from './olmo2.js'
+import { phi3 } from './phi3.js'
+import { qwen2, qwen3 } from './qwen.js'
+import { camembert, roberta, xlmRoberta } from './roberta.js'
 
 /** Every architecture that can be computed. To add one: its file, its line here, its fixture. */
-export const families: readonly Family[] = [bert, gpt2]
+export const families: readonly Family[] = [
+  bert,
+  roberta,
+  xlmRoberta,
+  camembert,
+  distilbert,
+  electra,
+  modernbert,
+  gpt2,
+  gptNeox,
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  gemma,
+  gemma2,
+  gemma3,
+  olmo2,
+  phi3,
+]
 
 const byClass = new Map(families.flatMap((family) => classesOf(family).map((name) => [name, family] as const)))
 const byType = new Map(families.map((family) => [family.name, family]))

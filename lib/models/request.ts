@@ -3,7 +3,8 @@ import { inputError } from '../errors.js'
 import type { ModelRequest } from '../native/types.js'
 import { activationOf } from './fields.js'
 
-const computed = ['bert', 'gpt2']
+/** The families that the addon computes today. */
+export const computed = ['bert', 'gpt2']
 
 /**
  * What the addon needs to know of the model whose head has these labels, while it knows two architectures by name
@@ -13,7 +14,7 @@ const computed = ['bert', 'gpt2']
 export function modelRequest(architecture: Architecture): ModelRequest {
   const { kind, hiddenSize, layers, heads, intermediateSize, vocabularySize, maxPositions } = architecture
   const activation = activationOf(architecture.activation)
-  if (!computed.includes(kind) || !activation || activation === 'silu') {
+  if (!computed.includes(kind) || !activation || activation === 'silu' || activation === 'tanh') {
     throw inputError(
       'ARCHITECTURE_UNSUPPORTED',
       `no forward pass for ${architecture.modelType} with activation ${architecture.activation}`,
@@ -22,7 +23,7 @@ export function modelRequest(architecture: Architecture): ModelRequest {
     )
   }
   return {
-    kind: kind as ModelRequest['kind'],
+    kind,
     hiddenSize,
     layers,
     heads,
@@ -31,7 +32,7 @@ export function modelRequest(architecture: Architecture): ModelRequest {
     maxPositions,
     typeVocabularySize: architecture.typeVocabularySize,
     layerNormEpsilon: architecture.layerNormEpsilon,
-    activation: activation as ModelRequest['activation'],
+    activation,
     labels: architecture.labels.length,
     padTokenId: architecture.padTokenId ?? -1,
   }

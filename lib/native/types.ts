@@ -124,7 +124,8 @@ export interface CublasInfo {
 
 /** What the forward pass needs to know of an architecture. */
 export interface ModelRequest {
-  kind: 'bert' | 'gpt2'
+  /** see lib/models/request.ts */
+  kind: string
   hiddenSize: number
   layers: number
   heads: number

@@ -147,4 +147,17 @@ export const noLooseEnds: Rule = (tree) =>
     ...(/(^|["'\s(=])\/(root|home\/\w+|work|tmp\/wt)\//m.test(text) ? [`${path} names a place of one machine`] : []),
   ])
 
+/**
+ * Architectures by name only in lib/models; tokenizers have components with such names, and the demo tells its own
+ * story. Nothing else asks which architecture a model is.
+ */
+export const architecturesStandInOneRoom =
+  (names: readonly string[]): Rule =>
+  (tree) => {
+    const name = new RegExp(`\\b(${names.join('|')})\\b|\\barchitecture\\.kind\\b`, 'gi')
+    return files(tree, /^(lib\/(?!models\/|text\/tokenizer\/)|bin\/(?!commands\/demo)).*\.ts$/).flatMap(
+      ([path, text]) => [...withoutComments(text).matchAll(name)].map(([found]) => `${path} names ${found}`),
+    )
+  }
+
 const withoutComments = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '')

@@ -179,7 +179,7 @@ describe('layouts that are accepted', () => {
       tie: { name: 'lm_head.weight' },
     })
     expect(model.architecture).toMatchObject({
-      kind: 'other',
+      kind: 'llama',
       modelType: 'llama',
       hiddenSize: 2,
       vocabularySize: 5,

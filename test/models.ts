@@ -15,6 +15,7 @@ export interface TestTensor {
 const bytesOf: Record<string, number> = {
   F64: 8,
   I64: 8,
+  C64: 8,
   F32: 4,
   I32: 4,
   F16: 2,
@@ -23,6 +24,8 @@ const bytesOf: Record<string, number> = {
   U8: 1,
   BOOL: 1,
   F8_E4M3: 1,
+  F8_E5M2: 1,
+  F8_E8M0: 1,
 }
 
 /** Directory of the committed random-weight fixture `bert/base`, `gpt2/reference`, … */

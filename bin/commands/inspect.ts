@@ -15,19 +15,29 @@ export function register(program: Command): void {
 
 function text(found: import('../../lib/checkpoint/index.js').Inspection): string {
   const a = found.architecture
-  const uses = { forward: 'recover, footprint, trace, merge', weights: 'trace, merge (no forward pass)', no: 'nothing' }
+  const uses = Object.entries(found.verdicts).flatMap(([command, verdict]) =>
+    verdict === 'yes' ? [command] : verdict.startsWith('as ') ? [`${command} (${verdict})`] : [],
+  )
+  const what = found.adapter ? 'an adapter' : found.architectureName || 'unknown architecture'
   const lines = [
-    `${found.dir}: ${found.architectureName || 'unknown architecture'}, usable for ${uses[found.usable]}`,
+    `${found.dir}: ${what}, usable for ${uses.join(', ') || 'nothing'}`,
+    found.adapter &&
+      `  made for ${found.adapter.base || 'a base it does not name'}: ` +
+        `${found.adapter.differences} differences of rank ` +
+        `${found.adapter.ranks.join(', ')}, ${found.adapter.saved.length} whole tensors`,
     a &&
       `  ${a.layers} layers, hidden ${a.hiddenSize}, ${a.heads} heads, vocabulary ${a.vocabularySize}, ` +
         `${a.maxPositions} positions`,
-    `  ${found.parameters.toLocaleString('en')} parameters in ${found.tensors.length} tensors: ` +
-      Object.entries(found.dtypes)
-        .map(([dtype, count]) => `${count} ${dtype}`)
-        .join(', '),
-    found.head.present
-      ? `  head: ${found.head.labels.length} labels: ${found.head.labels.join(', ')}`
-      : '  no classification head',
+    !found.adapter &&
+      `  ${found.parameters.toLocaleString('en')} parameters in ${found.tensors.length} tensors: ` +
+        Object.entries(found.dtypes)
+          .map(([dtype, count]) => `${count} ${dtype}`)
+          .join(', '),
+    found.adapter
+      ? ''
+      : found.head.present
+        ? `  head: ${found.head.labels.length} labels: ${found.head.labels.join(', ')}`
+        : '  no classification head',
     `  tokenizer: ${found.tokenizer.join(', ') || 'none'}`,
     found.tie && `  ${found.tie.name} is tied to ${found.tie.to}`,
     ...found.notes.map((note) => `  note: ${note}`),

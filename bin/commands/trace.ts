@@ -37,6 +37,7 @@ export function register(program: Command): void {
       'synthetic training sets that correct the estimate and give its intervals (default: 60)',
       integer(20),
     )
+    .option('--embedding <name>', 'tensor that turns token ids into vectors, where it cannot be told')
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { inputError } from '../errors.js'
 import { localFolder } from '../hub/index.js'
+import { alignNames } from './align.js'
 import { isAdapter, readAdapter, type Adapter, type AdapterDelta } from './adapter.js'
 import { interpretConfig, readConfigFile, type ModelConfig } from './config.js'
 import type { StoredTensor } from './header.js'
@@ -29,7 +30,7 @@ export async function openReference(
 ): Promise<ModelDirectory> {
   const { dir, notes } = await localFolder(given, 'model', options)
   const names = await listDirectory(dir)
-  if (!isAdapter(names)) return openModel(given, options)
+  if (!isAdapter(names)) return alignNames(base, await openModel(given, options))
   const adapter = await readAdapter(dir, names)
   const own = names.includes('config.json') ? await readConfigFile(join(dir, 'config.json')) : undefined
   const stored = await readStored(base.dir, options)

@@ -63,7 +63,7 @@ const plain: Record<string, readonly unknown[]> = {
   init_lora_weights: [true, false, 'gaussian', 'eva', 'orthogonal'],
 }
 
-const dora = 'the base with DoRA adds a magnitude to each row, which cannot be formed here yet'
+const dora = 'DoRA also scales each row by a magnitude of its own, which cannot be formed here yet'
 const shifted = 'the initialisation changed the base too, so the adapter alone does not tell the difference'
 
 /**

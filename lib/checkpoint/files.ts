@@ -1,4 +1,4 @@
-import { open, stat, type FileHandle } from 'node:fs/promises'
+import { open, readlink, stat, type FileHandle } from 'node:fs/promises'
 import { inputError } from '../errors.js'
 
 /** A file as it was when it was looked at; `mtimeMs` and `size` tell later whether it changed. */
@@ -31,8 +31,8 @@ export async function withFile<T>(path: string, use: (file: FileHandle, record: 
 
 /** Looked at before opening: opening a named pipe would wait for a writer for ever. */
 export async function fileRecord(path: string): Promise<FileRecord> {
-  const found = await stat(path).catch((cause) => {
-    throw unreadable(path, cause)
+  const found = await stat(path).catch(async (cause) => {
+    throw await unreachable(path, cause)
   })
   if (!found.isFile()) {
     throw inputError(
@@ -43,6 +43,24 @@ export async function fileRecord(path: string): Promise<FileRecord> {
     )
   }
   return { path, size: found.size, mtimeMs: found.mtimeMs }
+}
+
+/** Of a link, what is wrong with where it leads: a cache whose contents were removed leaves such. */
+async function unreachable(path: string, cause: unknown): Promise<Error> {
+  const code = (cause as NodeJS.ErrnoException).code
+  const target = code === 'ENOENT' || code === 'ELOOP' ? await readlink(path).catch(() => undefined) : undefined
+  if (target === undefined) return unreadable(path, cause)
+  const details = { file: path, found: target }
+  if (code === 'ELOOP') {
+    const hint = 'Remove the links and copy or download the file again.'
+    return inputError('FILE_LINK_CIRCULAR', `${path}: is a link to ${target}, which leads back to it`, details, hint)
+  }
+  return inputError(
+    'FILE_LINK_BROKEN',
+    `${path}: is a link to ${target}, which is not there`,
+    details,
+    'The cache has lost its contents: download the model again, with hf:owner/name for example.',
+  )
 }
 
 function unreadable(path: string, cause: unknown): Error {

@@ -19,8 +19,11 @@ import type { FileRecord } from './files.js'
 import type { SafetensorsHeader, StoredTensor } from './header.js'
 import type { JsonObject } from './json.js'
 import { checkDirectory, listDirectory, locateWeights } from './locate.js'
-import { canonicalNames, headNames, inputEmbedding, isBuffer, layersInNames } from './names.js'
+import { quantisedError, quantisedTensors, refuseDamaged } from './damage.js'
+import { canonicalNames, headNames, isBuffer, layersInNames } from './names.js'
+import { inputTables } from './tables.js'
 import { resolveTie, type Tie } from './ties.js'
+import { unwrap } from './wrappers.js'
 
 /** Where one tensor of a model is. */
 export interface TensorEntry extends StoredTensor {
@@ -67,6 +70,8 @@ export interface ModelDirectory {
   /** canonical names of buffers: position ids, causal masks, counters */
   ignored: string[]
   notes: string[]
+  /** tables that may be `inputEmbedding`: several where nothing tells which, see `requireTable` */
+  embeddingCandidates: string[]
   /** put on a base: its own tensors are the base's, with what the adapter adds */
   adapter?: Adapter
   /** canonical name of the table from token ids to vectors; '' when none was found (never where the family is known) */
@@ -79,6 +84,10 @@ export interface OpenOptions extends RunOptions {
    * configuration. false: any architecture, for tracing and merging; tensors are what the files hold.
    */
   forward?: boolean
+  /** name of the table from token ids to vectors, where it cannot be told */
+  embedding?: string
+  /** that table is all that is needed: what is quantised beside it is left out */
+  tableOnly?: boolean
   /** what the model is opened for: a language model is but the base of a classifier (default), or reads its own head */
   objective?: Objective
 }
@@ -106,12 +115,15 @@ export async function readStored(dir: string, { forward = true }: OpenOptions): 
   const weights = await locateWeights(dir, names, config.architectureName)
   const notes = [...config.notes, ...weights.notes]
   if (names.includes('adapter_config.json')) notes.push(`${dir}: adapter_config.json beside the weights was not used`)
-  return { dir, config, files: weights.files, all: tabulate(weights.headers, config, dir), notes }
+  config.quantised ??= names.find((name) => /^quant(ize)?_config\.json$/.test(name))
+  return { dir, config, files: weights.files, all: tabulate(weights.headers, config, dir, notes), notes }
 }
 
 /** The tie of a stored model, see `resolveTie`. */
-export function tieOf({ config, all, files }: StoredModel): Promise<Tie | undefined> {
-  const embedding = inputEmbedding(config.family, new Set(all.keys()))
+export async function tieOf(stored: StoredModel): Promise<Tie | undefined> {
+  const { config, all, files } = stored
+  const [embedding = '', ...more] = await inputTables(stored)
+  if (more.length > 0) return undefined
   return resolveTie(
     config,
     all,
@@ -121,16 +133,35 @@ export function tieOf({ config, all, files }: StoredModel): Promise<Tie | undefi
 }
 
 /**
+ * Names of the tensors that are no weights but codes of a quantisation, to be left out.
+ * @throws WarpError QUANTISED where they are needed
+ */
+function codes({ dir, config, all, notes }: StoredModel, embedding: string, tableOnly: boolean): string[] {
+  const found = [...quantisedTensors(all, config.quantised)]
+  if (found.length === 0) {
+    if (config.quantised)
+      notes.push(`${dir}: its configuration speaks of a quantisation (${config.quantised}), but no tensor is quantised`)
+    return []
+  }
+  if (!tableOnly || found.includes(embedding))
+    throw quantisedError(dir, found.includes(embedding) ? embedding : found[0]!, config.quantised)
+  notes.push(`${dir}: ${listed(found)} quantised and left out`)
+  return found
+}
+
+/**
  * Sorts what is stored into what the model reads and the rest.
  * @param tie of a model whose tensors an adapter changes
  */
 export async function settle(stored: StoredModel, options: OpenOptions, tie?: Tie): Promise<ModelDirectory> {
   const { forward = true, objective = 'classify' } = options
   const { dir, config, files, all, notes } = stored
-  refuseQuantisedTensors(all, dir)
-  const embedding = inputEmbedding(config.family, new Set(all.keys()))
+  refuseDamaged(stored)
+  const candidates = await inputTables(stored, options.embedding)
+  const embedding = candidates.length === 1 ? candidates[0]! : ''
   tie ??= await tieOf(stored)
   const extra = new Map<string, TensorEntry>()
+  move(codes(stored, embedding, options.tableOnly ?? false), all, extra)
   const ignored: string[] = []
   for (const t of all.values()) {
     if (isBuffer(t) || (!forward && isIntegerDtype(t.dtype))) ignored.push(t.name)
@@ -161,6 +192,7 @@ export async function settle(stored: StoredModel, options: OpenOptions, tie?: Ti
     ignored,
     notes,
     inputEmbedding: embedding,
+    embeddingCandidates: candidates,
   }
 }
 
@@ -181,38 +213,27 @@ function tabulate(
   headers: SafetensorsHeader[],
   { architecture, family }: ModelConfig,
   dir: string,
+  notes: string[],
 ): Map<string, TensorEntry> {
-  const stored = headers.flatMap((h) => h.tensors.map((t) => t.storedName))
-  const names = canonicalNames(stored, family, architecture.modelType, dir)
+  const unwrapped = unwrap(headers.flatMap((h) => h.tensors.map((t) => t.storedName)))
+  if (unwrapped.note) notes.push(`${dir}: ${unwrapped.note}`)
+  const names = canonicalNames([...unwrapped.names.values()], family, architecture.modelType, dir)
   const all = new Map<string, TensorEntry>()
   for (const [file, header] of headers.entries()) {
     for (const t of header.tensors) {
-      const name = names.get(t.storedName)!
-      all.set(name, { name, file, ...t })
+      const storedName = unwrapped.names.get(t.storedName)!
+      const name = names.get(storedName)!
+      all.set(name, { ...t, name, file, storedName })
     }
   }
   return all
-}
-
-/** What bitsandbytes, GPTQ, AWQ and compressed-tensors keep beside or instead of a weight. */
-const quantised = /(\.(qweight|qzeros|SCB|weight_packed|weight_scale|weight_scale_inv)|\.weight\.(absmax|quant_\w+.*))$/
-
-function refuseQuantisedTensors(all: Map<string, TensorEntry>, dir: string): void {
-  const name = [...all.keys()].find((n) => quantised.test(n))
-  if (name === undefined) return
-  throw inputError(
-    'QUANTISED',
-    `${dir}: the checkpoint is quantised (tensor ${name}); expected F64, F32, F16 or BF16 weights`,
-    { file: dir, tensor: name, expected: ['F64', 'F32', 'F16', 'BF16'] },
-    'Use the unquantised model it was made from.',
-  )
 }
 
 function checkDtype(t: TensorEntry, dir: string): void {
   if (isWeightDtype(t.dtype)) return
   throw inputError(
     'DTYPE_UNSUPPORTED',
-    `${dir}: tensor ${t.name} is ${t.dtype}; expected F64, F32, F16 or BF16`,
+    `${dir}: tensor ${t.name} is ${t.dtype}; expected F64, F32, F16, BF16 or FP8`,
     { file: dir, tensor: t.name, found: t.dtype, expected: ['F64', 'F32', 'F16', 'BF16'] },
     'Convert the checkpoint to F32, F16 or BF16, or use the unquantised model it was made from.',
   )

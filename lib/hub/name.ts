@@ -42,7 +42,7 @@ export function parseHubName(given: string, kind: HubKind = 'model'): HubName | 
       'HUB_NAME',
       `${JSON.stringify(given)} names no repository of the hub; expected hf:owner/name or hf:owner/name@revision`,
       { found: given, expected: 'hf:owner/name[@revision]' },
-      'For example hf:google-bert/bert-base-uncased@main; a folder is given without hf:.',
+      'For example hf:HuggingFaceTB/SmolLM2-135M@main; a folder is given without hf:.',
     )
   }
   return { kind, repository, revision, given }

@@ -57,7 +57,7 @@ export async function trace(options: TraceOptions): Promise<Traced> {
   }
   const { signal, onProgress, threads } = options
   checkWhole('threads', threads, 1, 1024)
-  const run: TraceRun = { signal, onProgress, threads }
+  const run: TraceRun = { signal, onProgress, threads, embedding: options.embedding }
   const evidence = await readEvidence(options.base, options.reference, run)
   if (!options.probes?.length) return traced(options, evidence, undefined)
   return traceRecords(evidence, readBatches(options.probes, options, run), options)

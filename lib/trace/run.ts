@@ -5,6 +5,8 @@ import type { RunOptions } from '../native/task.js'
 export interface TraceRun extends RunOptions {
   /** default: all */
   threads?: number
+  /** name of the input embedding table, where it cannot be told */
+  embedding?: string
 }
 
 export const threadsOf = ({ threads }: TraceRun): number => threads ?? os.availableParallelism()

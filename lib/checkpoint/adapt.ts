@@ -68,6 +68,9 @@ function put(adapter: Adapter, stored: StoredModel, own: JsonObject | undefined,
   if (added) for (const entry of all.values()) entry.storedName = added + entry.storedName
   for (const entry of fresh) all.set(entry.name, entry)
   const config = headed(own ?? stored.config.config, stored.config, adapter, fresh)
+  const table = all.get(stored.config.family?.embedding ?? '')
+  // new tokens came with a larger table of the adapter's own
+  if (table?.file === files.length - 1 && typeof config.vocab_size === 'number') config.vocab_size = table.shape[0]!
   return { dir, files, all, config: interpretConfig(config, stored.config.file, forward), notes: [] }
 }
 

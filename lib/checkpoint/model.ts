@@ -12,7 +12,7 @@ import {
 import type { Network } from '../models/network.js'
 import type { Adapter } from './adapter.js'
 import type { RunOptions } from '../native/task.js'
-import type { LowRankDelta } from '../native/types.js'
+import type { LowRankDelta, TensorTail } from '../native/types.js'
 import { readConfig, readLabels, type Architecture, type ModelConfig } from './config.js'
 import { isIntegerDtype, isWeightDtype } from './dtypes.js'
 import type { FileRecord } from './files.js'
@@ -31,6 +31,8 @@ export interface TensorEntry extends StoredTensor {
   name: string
   /** index in `files` */
   file: number
+  /** where its last rows are, see `growVocabulary` */
+  tail?: TensorTail
   /** what an adapter adds to what is stored */
   delta?: LowRankDelta
 }

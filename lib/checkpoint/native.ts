@@ -11,12 +11,13 @@ export function nativeWeights(model: ModelDirectory, generated: readonly Generat
   const made = new Set(generated.map((tensor) => tensor.name))
   const stored = [...model.tensors.values()]
     .filter((tensor) => !made.has(tensor.name))
-    .map(({ name, dtype, shape, file, offset, delta }) => ({
+    .map(({ name, dtype, shape, file, offset, tail, delta }) => ({
       name,
       dtype,
       shape,
       file,
       offset,
+      ...(tail && { tail }),
       ...(delta && { delta }),
     }))
   return callNative(() =>

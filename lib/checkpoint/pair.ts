@@ -6,6 +6,7 @@ import type { Architecture } from './config.js'
 import { openReference } from './adapt.js'
 import { isHead, isTaskOnly, modulesOf } from './align.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
+import { growVocabulary } from './grow.js'
 import { headNames } from './names.js'
 import { compareTokenizers } from './tokenizers.js'
 
@@ -41,12 +42,13 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
 
 /** `openPair` for models that are open. */
 export async function pairOf(
-  base: ModelDirectory,
+  opened: ModelDirectory,
   reference: ModelDirectory,
   options: PairOptions = {},
 ): Promise<ModelPair> {
   const { forward = true, baseHead, objective } = options
-  const notes = [...base.notes, ...reference.notes]
+  const notes = [...opened.notes, ...reference.notes]
+  const base = await growVocabulary(opened, reference, notes)
   compareArchitectures(base, reference, forward, notes)
   if (forward && objective !== 'language' && !reference.hasHead) {
     throw inputError(
@@ -79,7 +81,7 @@ export async function pairOf(
   }
   if (forward && generated.length === 0) compareLabels(base, reference, notes)
   const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), forward, notes)
-  await compareTokenizers(base.dir, reference.dir, notes)
+  if (base === opened) await compareTokenizers(base.dir, reference.dir, notes)
   return { base, reference, generated, tensorNames, notes }
 }
 
@@ -120,7 +122,7 @@ function compareArchitectures(
     notes.push(
       `longest text of the base ${a.maxPositions} tokens, of the reference ${b.maxPositions}; no weight depends on it`,
     )
-  check('PAIR_VOCABULARY', ['vocabularySize'])
+  if (forward) check('PAIR_VOCABULARY', ['vocabularySize'])
   if (!base.blueprint || !reference.blueprint) {
     check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
     return

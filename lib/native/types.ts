@@ -19,8 +19,18 @@ export interface StoredTensor {
   file: number
   /** bytes from the start of the file */
   offset: number
+  /** where its last elements are, in place of `file` */
+  tail?: TensorTail
   /** what an adapter adds to it */
   delta?: LowRankDelta
+}
+/** Elements of a tensor from `first` on: rows that a vocabulary gained. */
+export interface TensorTail {
+  dtype: string
+  file: number
+  first: number
+  /** bytes from the start of the file */
+  offset: number
 }
 /** scale · left · right: left [rows × rank], right [rank × columns], each stored so or `transposed`. */
 export interface LowRankDelta {

@@ -37,6 +37,16 @@ std::shared_ptr<const LowRank> delta_of(const Napi::Object& entry) {
   return delta;
 }
 
+// {dtype, file, first, offset}
+std::shared_ptr<const TensorTail> tail_of(const Napi::Object& entry) {
+  const auto tail = std::make_shared<TensorTail>();
+  tail->dtype = parse_dtype(get_string(entry, "dtype"));
+  tail->file = int(get_number(entry, "file"));
+  tail->first = uint64_t(get_number(entry, "first"));
+  tail->offset = uint64_t(get_number(entry, "offset"));
+  return tail;
+}
+
 TensorInfo tensor_info(const Napi::Object& entry) {
   TensorInfo info;
   const std::string dtype = get_string(entry, "dtype");
@@ -52,13 +62,14 @@ TensorInfo tensor_info(const Napi::Object& entry) {
   } else {
     info.file = int(get_number(entry, "file"));
     info.offset = uint64_t(get_number(entry, "offset"));
+    if (entry.Has("tail")) info.tail = tail_of(entry.Get("tail").As<Napi::Object>());
     if (entry.Has("delta")) info.delta = delta_of(entry.Get("delta").As<Napi::Object>());
   }
   info.length = info.elements() * (info.eight == Eight::kNone ? dtype_size(info.dtype) : 1);
   return info;
 }
 
-// openWeights(files, [{name, dtype, shape, file, offset, delta?} | {name, dtype, shape, fill, seed, deviation}])
+// openWeights(files, [{name, dtype, shape, file, offset, tail?, delta?} | {name, dtype, shape, fill, seed, deviation}])
 Napi::Value open_weights(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     std::vector<std::string> files;
@@ -68,7 +79,9 @@ Napi::Value open_weights(const Napi::CallbackInfo& call) {
     for (uint32_t i = 0; i < entries.Length(); i++) {
       const Napi::Object entry = entries.Get(i).As<Napi::Object>();
       const TensorInfo info = tensor_info(entry);
-      const int last = info.delta ? std::max({info.file, info.delta->left.file, info.delta->right.file}) : info.file;
+      int last = info.file;
+      if (info.tail) last = std::max(last, info.tail->file);
+      if (info.delta) last = std::max({last, info.delta->left.file, info.delta->right.file});
       if (last >= int(files.size())) throw internal_error("tensor of a file that is not given");
       tensors.emplace(get_string(entry, "name"), info);
     }

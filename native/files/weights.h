@@ -12,6 +12,13 @@
 
 namespace warp {
 
+// Where the elements of a tensor from `first` on are, in place of the tensor's own file: rows that a vocabulary gained.
+struct TensorTail {
+  Dtype dtype = Dtype::kF32;
+  int file = -1;
+  uint64_t first = 0, offset = 0;  // elements; bytes in the file
+};
+
 struct TensorInfo {
   Dtype dtype = Dtype::kF32;
   std::vector<uint64_t> shape;
@@ -21,6 +28,7 @@ struct TensorInfo {
   enum class Fill { kNone, kZeros, kNormal } fill = Fill::kNone;  // generated: zeros, or normal keyed by (seed, name)
   uint64_t seed = 0;
   double deviation = 0;
+  std::shared_ptr<const TensorTail> tail;  // null: none
   std::shared_ptr<const LowRank> delta;  // added to what is stored; null: nothing
 
   uint64_t elements() const {
@@ -48,6 +56,8 @@ class Weights {
   void read_float(const std::string& name, uint64_t begin, uint64_t count, float* to) const;
 
  private:
+  void read_stored(const std::string& name, const TensorInfo& tensor, uint64_t begin, uint64_t count, void* to) const;
+  void read_tail(const std::string& name, const TensorInfo& tensor, uint64_t begin, uint64_t count, void* to) const;
   void add_delta(const std::string& name, const TensorInfo& tensor, uint64_t begin, uint64_t count, void* to) const;
 
   std::vector<std::unique_ptr<InputFile>> files_;

@@ -94,6 +94,35 @@ TEST(any_range_gives_the_same_bits) {
     }
 }
 
+TEST(new_rows_come_from_elsewhere) {
+  const std::vector<float> old = normal("old", 12), fresh = normal("new", 20);
+  for (Dtype dtype : {Dtype::kF32, Dtype::kBF16})
+    for (Dtype other : {Dtype::kF32, Dtype::kF16}) {
+      small::TemporaryWeights file(5);
+      file.add("w", dtype, {3, 4}, old);
+      file.add("n", other, {5, 4}, fresh);
+      auto table = file.table();
+      auto tail = std::make_shared<TensorTail>();
+      tail->dtype = other;
+      tail->file = 0;
+      tail->first = 12;
+      tail->offset = table["n"].offset + 12 * dtype_size(other);
+      table["w"].shape = {5, 4};
+      table["w"].tail = tail;
+      const Weights weights({file.path()}, table);
+      for (uint64_t begin = 0; begin < 20; begin++)
+        for (uint64_t count = 0; begin + count <= 20; count++) {
+          std::vector<float> values(count + 1, -1.0f);
+          weights.read_float("w", begin, count, values.data());
+          for (uint64_t i = 0; i < count; i++) {
+            const uint64_t at = begin + i;
+            CHECK(values[i] == (at < 12 ? stored(dtype, old[at]) : stored(dtype, stored(other, fresh[at]))));
+          }
+          CHECK(values[count] == -1.0f);
+        }
+    }
+}
+
 TEST(eight_bit_floats_are_read_as_halves) {
   small::TemporaryWeights file(1);
   std::vector<uint8_t> codes(256);

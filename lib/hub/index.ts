@@ -30,7 +30,7 @@ import { hubSettings, type HubSettings } from './settings.js'
 
 export { parseHubName, type HubKind, type HubName } from './name.js'
 
-/** A folder on this machine. */
+/** A folder, or of a data set a file, on this machine. */
 export interface LocalFolder {
   dir: string
   /** where it came from, when that is not plain from what was given */
@@ -54,7 +54,7 @@ export async function localFolder(given: string, kind: HubKind, run: RunOptions 
   const settings = await hubSettings()
   const cached = await cachedFolder(settings, name)
   if (settings.offline) {
-    if (cached) return { dir: cached.folder, notes: [] }
+    if (cached) return { dir: join(cached.folder, name.path), notes: [] }
     throw notCached(name, 'HUB_OFFLINE', 'the network is switched off (HF_HUB_OFFLINE)')
   }
   if (cached && isCommit(name.revision) && (await isWhole(name.kind, cached.folder, cached.paths)))
@@ -62,11 +62,15 @@ export async function localFolder(given: string, kind: HubKind, run: RunOptions 
   const client = await hubClient(name, settings)
   try {
     const listing = await askListing(client, run.signal).catch((error: Error & { code?: string }) => {
-      if (error.code !== unreachable || !cached) throw error
+      // of a data set nothing would say which copy was read
+      if (error.code !== unreachable || !cached || name.kind === 'dataset') throw error
       return error.message
     })
-    if (typeof listing !== 'string') return { dir: await bring(client, listing, run), notes: [] }
-    return { dir: cached!.folder, notes: [`${listing}; the copy in the cache was used: ${cached!.folder}`] }
+    if (typeof listing !== 'string') return { dir: join(await bring(client, listing, run), name.path), notes: [] }
+    return {
+      dir: join(cached!.folder, name.path),
+      notes: [`${listing}; the copy in the cache was used: ${cached!.folder}`],
+    }
   } finally {
     await client.close()
   }
@@ -102,7 +106,7 @@ async function bring(client: HubClient, { commit, files }: Listing, run: RunOpti
   const { name, settings } = client
   const repository = repositoryFolder(settings, name)
   const paths = files.map(({ path }) => path)
-  const wanted = needed(name.kind, paths)
+  const wanted = needed(name, paths)
   refuseUseless(name, paths, wanted)
   const of = (list: readonly string[]): HubFile[] => files.filter(({ path }) => list.includes(path))
   const folder = snapshotFolder(repository, commit)

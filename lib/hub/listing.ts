@@ -74,8 +74,11 @@ function fileOf(value: unknown, name: HubName): HubFile {
 }
 
 /** Which files a use of the repository needs, less the shards of an index; those come from `shardsOf`. */
-export function needed(kind: HubKind, paths: readonly string[]): string[] {
-  if (kind === 'dataset') return paths.filter((path) => records.test(path))
+export function needed({ kind, path: inside }: HubName, paths: readonly string[]): string[] {
+  if (kind === 'dataset') {
+    const under = paths.filter((path) => inside === '' || path === inside || path.startsWith(`${inside}/`))
+    return under.filter((path) => path === inside || records.test(path))
+  }
   const weights = paths.includes(single) ? single : paths.includes(weightIndex) ? weightIndex : undefined
   return paths.filter((path) => described.has(path) || path === weights || path === adapter)
 }

@@ -10,6 +10,8 @@ export interface HubName {
   repository: string
   /** a branch, a tag, `refs/pr/N` or a commit */
   revision: string
+  /** of a data set: the file or folder in it that is meant, with `/`; '' for all of it */
+  path: string
   /** as it was written */
   given: string
 }
@@ -23,6 +25,7 @@ export const isCommit = (revision: string): boolean => commit.test(revision)
 
 /**
  * Reads `hf:owner/name[@revision]`; `hf:datasets/owner/name` and `hf:models/owner/name` say what they hold themselves.
+ * Of a data set a file or folder may be named: `hf:owner/name/data/train.csv`.
  * @param kind what is meant where the name does not say
  * @returns undefined for anything without `hf:`, a path on this machine
  * @throws WarpError (usage) HUB_NAME
@@ -35,8 +38,14 @@ export function parseHubName(given: string, kind: HubKind = 'model'): HubName | 
   const parts = (at === -1 ? text : text.slice(0, at)).split('/')
   if (parts.length > 1 && (parts[0] === 'datasets' || parts[0] === 'models'))
     kind = parts.shift() === 'datasets' ? 'dataset' : 'model'
+  const inner = kind === 'dataset' ? parts.splice(2) : []
   const repository = parts.join('/')
-  const named = parts.length <= 2 && parts.every((name) => part.test(name)) && !/--|\.\./.test(repository)
+  const path = inner.join('/')
+  const named =
+    parts.length <= 2 &&
+    parts.every((name) => part.test(name)) &&
+    !/--|\.\./.test(repository) &&
+    inner.every((name) => /^[^\\\u0000-\u001f]+$/.test(name) && !/^\.+$/.test(name))
   if (!named || !isRevision(revision)) {
     throw usageError(
       'HUB_NAME',
@@ -45,7 +54,7 @@ export function parseHubName(given: string, kind: HubKind = 'model'): HubName | 
       'For example hf:HuggingFaceTB/SmolLM2-135M@main; a folder is given without hf:.',
     )
   }
-  return { kind, repository, revision, given }
+  return { kind, repository, revision, path, given }
 }
 
 /** It becomes a file's name below `refs/`: nothing that would lead out of there. */

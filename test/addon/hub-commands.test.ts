@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { commit, startHub, type TestHub } from '../hub-server.js'
 import { fixtureModel, temporaryDirectory } from '../models.js'
-import { makePair } from '../pair.js'
+import { makePair, pairProbes } from '../pair.js'
 import { repositoryRoot } from '../shared.js'
 
 const warp = join(repositoryRoot, 'dist/bin/warp.js')
@@ -17,6 +17,7 @@ beforeAll(async () => {
   hub = await startHub({
     'config.json': fileOf('bert/reference', 'config.json'),
     'model.safetensors': fileOf('bert/reference', 'model.safetensors'),
+    'data/probes.jsonl': Buffer.from(pairProbes(8)),
   })
   environment = { PATH: process.env.PATH, HF_ENDPOINT: hub.endpoint, HF_HOME: temporaryDirectory() }
 })
@@ -40,7 +41,8 @@ test('inspect, merge and recover take the name of a repository', async () => {
   expect(readFileSync(join(output, 'model.safetensors')).length).toBe(
     fileOf('bert/reference', 'model.safetensors').length,
   )
-  const { base, probes } = makePair()
+  const { base } = makePair()
+  const probes = 'hf:owner/name/data/probes.jsonl'
   const recovered = await run([
     'recover',
     '--base',

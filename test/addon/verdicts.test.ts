@@ -171,6 +171,12 @@ const kinds: [kind: string, dir: () => string, verdicts: Verdicts, base?: string
   ['a cache without its contents', emptied, all('FILE_LINK_BROKEN')],
 ]
 
+test('docs/models.md lists them', () => {
+  const text = readFileSync(join(repositoryRoot, 'docs/models.md'), 'utf8')
+  const rows = kinds.map(([kind, , verdicts]) => `| ${kind} | ${verdicts.join(' | ')} |`)
+  expect(text.slice(text.indexOf('|---|'))).toBe(`|---|---|---|---|\n${rows.join('\n')}\n`)
+})
+
 /** 'yes' when it comes to an end, else the error's code. */
 async function outcome(work: () => Promise<unknown>): Promise<string> {
   try {

@@ -245,6 +245,10 @@ test('an index brings its shards, and a data set its records', async () => {
   expect(data.dir).toBe(join(home, 'hub', 'datasets--owner--name', 'snapshots', commit))
   expect(readFileSync(join(data.dir, 'sub/train.csv'), 'utf8')).toBe('text\na\n')
   expect((await open('hf:datasets/owner/name')).dir).toBe(data.dir)
+  expect((await open('hf:datasets/owner/name/sub@main')).dir).toBe(join(data.dir, 'sub'))
+  expect((await localFolder('hf:owner/name/sub/train.csv', 'dataset')).dir).toBe(join(data.dir, 'sub/train.csv'))
+  await refused(() => localFolder('hf:owner/name/other', 'dataset'), 'HUB_NO_RECORDS')
+  await expect(localFolder('hf:owner/name/../x', 'dataset')).rejects.toMatchObject({ code: 'HUB_NAME' })
 })
 
 test('a cache without its blobs: fetched again, or said', async () => {

@@ -1,6 +1,7 @@
 import { inputError } from '../errors.js'
 import { differenceOf } from '../models/compare.js'
 import { classifierOf, requiredTensors } from '../models/facts.js'
+import { objectiveOf } from '../models/families.js'
 import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
 import { openReference } from './adapt.js'
@@ -32,8 +33,9 @@ export interface PairOptions extends OpenOptions {
  * Opens two model directories and checks that the one can be fine-tuned from the other: architecture, sizes,
  * vocabulary, tokenizer, the same tensors in the same shapes. Element types may differ.
  *
- * @throws WarpError (input) BASE_HEAD_MISSING, REFERENCE_HEAD_MISSING, PAIR_ARCHITECTURE, PAIR_VOCABULARY, PAIR_SIZES,
- *   PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of `openModel`
+ * @throws WarpError (input) BASE_HEAD_MISSING, REFERENCE_HEAD_MISSING, LANGUAGE_MODEL_MISSING, PAIR_ARCHITECTURE,
+ *   PAIR_VOCABULARY, PAIR_SIZES, PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of
+ *   `openModel`
  */
 export async function openPair(baseDir: string, referenceDir: string, options: PairOptions = {}): Promise<ModelPair> {
   const base = await openModel(baseDir, options)
@@ -50,6 +52,7 @@ export async function pairOf(
   const notes = [...opened.notes, ...reference.notes]
   const base = await growVocabulary(opened, reference, notes)
   compareArchitectures(base, reference, forward, notes)
+  if (forward && objective === 'language') for (const model of [reference, base]) checkLanguage(model, model === base)
   if (forward && objective !== 'language' && !reference.hasHead) {
     throw inputError(
       'REFERENCE_HEAD_MISSING',
@@ -83,6 +86,19 @@ export async function pairOf(
   const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), forward, notes)
   if (base === opened) await compareTokenizers(base.dir, reference.dir, notes)
   return { base, reference, generated, tensorNames, notes }
+}
+
+/** A language model, or as its base a model without any head. */
+function checkLanguage({ dir, architectureName, family }: ModelDirectory, base: boolean): void {
+  const own = objectiveOf(architectureName)
+  if (own === 'language' || (base && own === undefined && family?.classes.language)) return
+  throw inputError(
+    'LANGUAGE_MODEL_MISSING',
+    `${dir}: ${architectureName} is no language model; expected ` +
+      (family?.classes.language ?? 'the language model of another family'),
+    { file: dir, found: architectureName, expected: family?.classes.language ?? null },
+    'Give language models, or score the pair as classifiers.',
+  )
 }
 
 function compareArchitectures(

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inputError, type WarpError } from '../errors.js'
 import type { HubName } from './name.js'
+import { proxiedDispatcher } from './proxy.js'
 import type { HubSettings } from './settings.js'
 
 type Undici = typeof import('undici')
@@ -26,8 +27,8 @@ export interface HubClient {
 
 /** Proxies come from the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY. */
 export async function hubClient(name: HubName, settings: HubSettings): Promise<HubClient> {
-  const { EnvHttpProxyAgent, fetch } = await import('undici')
-  const dispatcher = new EnvHttpProxyAgent({
+  const { fetch } = await import('undici')
+  const dispatcher = await proxiedDispatcher({
     headersTimeout: 60_000,
     bodyTimeout: 60_000,
     connect: { timeout: 20_000 },

@@ -3,6 +3,7 @@ import { createServer, request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { localFolder } from '../../lib/hub/index.js'
+import { proxyOf } from '../../lib/hub/proxy.js'
 import type { Progress } from '../../lib/native/task.js'
 import { commit, hashOf, sendRange, startHub, type TestHub } from '../hub-server.js'
 import { bertConfig, bertTensors, refused, safetensors, temporaryDirectory } from '../models.js'
@@ -332,6 +333,20 @@ test('a proxy of the environment is used', async () => {
   expect(through.length).toBeGreaterThan(0)
   proxy.closeAllConnections()
   await new Promise((done) => proxy.close(done))
+})
+
+test.each<[string, Record<string, string>, string | undefined]>([
+  ['https://hub.example/x', {}, undefined],
+  ['https://hub.example/x', { HTTPS_PROXY: 'http://p:1' }, 'http://p:1'],
+  ['http://hub.example/x', { HTTPS_PROXY: 'http://p:1' }, undefined],
+  ['http://hub.example/x', { http_proxy: 'http://q:2', HTTP_PROXY: 'http://p:1' }, 'http://q:2'],
+  ['https://hub.example/x', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'other.example, hub.example' }, undefined],
+  ['https://cdn.hub.example/x', { HTTPS_PROXY: 'http://p:1', NO_PROXY: '.hub.example' }, undefined],
+  ['https://myhub.example/x', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'hub.example' }, 'http://p:1'],
+  ['https://hub.example:8443/x', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'hub.example:443' }, 'http://p:1'],
+  ['https://hub.example/x', { HTTPS_PROXY: 'http://p:1', no_proxy: '*' }, undefined],
+])('the way to %s with %j', (address, environment, expected) => {
+  expect(proxyOf(new URL(address), environment)).toBe(expected)
 })
 
 test('an abort ends it, and the next call goes on', async () => {

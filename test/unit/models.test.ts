@@ -239,6 +239,14 @@ describe('pairs', () => {
     expect(own.tensorNames).toContain('lm_head.weight')
   })
 
+  test('a classifier is no language model, nor is an encoder', async () => {
+    for (const name of ['llama-classify', 'bert']) {
+      const dir = networkFixture(name)
+      const error = await refused(() => openPair(dir, dir, { objective: 'language' }), 'LANGUAGE_MODEL_MISSING')
+      expect(error.message).toMatch(/ForSequenceClassification is no language model/)
+    }
+  })
+
   test('a language model as the base of a classifier of its family', async () => {
     const base = changed('llama-language', { rope_parameters: { rope_type: 'linear', factor: 2.5, rope_theta: 10000 } })
     const reference = changed('llama-classify', { attention_bias: false, mlp_bias: false })

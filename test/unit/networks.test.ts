@@ -55,3 +55,26 @@ test.each(networkFixtures())('%s: the logits', async (name) => {
   )
   expect(worst).toBeLessThan(1.01)
 })
+
+// Losses are float64; from logits rounded to float32 each of their terms may be off by two roundings of the largest.
+test.each(networkFixtures())('%s: the losses are what make.py says they are', (name) => {
+  const gold = readTensors(networkFixture(name, 'golden.safetensors'))
+  const { shape, data: logits } = gold.get('logits')!
+  const [ids, offsets, losses] = ['ids', 'offsets', 'losses'].map((key) => [...gold.get(key)!.data])
+  const labels = gold.get('labels')?.data
+  const row = (index: number) => [...logits.slice(index * shape[1], (index + 1) * shape[1])]
+  const surprise = (z: number[], target: number): number =>
+    Math.log(z.reduce((sum, value) => sum + Math.exp(value - z[target]), 0))
+  const top = Math.max(...[...logits].map(Math.abs))
+  let targets = 0
+  let total = 0
+  losses.forEach((loss, text) => {
+    const next = Array.from({ length: offsets[text + 1] - offsets[text] - 1 }, (_, i) => offsets[text] + i)
+    const terms = labels ? [surprise(row(text), labels[text])] : next.map((at) => surprise(row(at), ids[at + 1]))
+    const sum = terms.reduce((a, b) => a + b, 0)
+    expect(Math.abs(sum - loss)).toBeLessThanOrEqual(terms.length * 2 * top * 2 ** -24)
+    targets += terms.length
+    total += loss
+  })
+  expect(gold.get('loss')!.data[0]).toBeCloseTo(total / targets, 12)
+})

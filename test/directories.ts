@@ -35,12 +35,23 @@ export function untrained({ tensors }: SavedModel): TestTensor[] {
   return Object.entries(tensors).map(([name, shape]) => ({ name, shape, data: bytes(numbers(name, shape)) }))
 }
 
-/** The same after a training that moves some rows of the table `embedding`, and all of every other matrix. */
-export function trained(model: SavedModel, embedding: string): TestTensor[] {
+/** Length of the longest text of that training. */
+export const longestText = 7
+const positionTable = /(position_embeddings|embed_positions)\.weight$/
+
+/**
+ * The same after a training that moves some rows of the table `embedding`, the rows of the positions from `first` on
+ * that the longest text has, and all of every other matrix.
+ */
+export function trained(model: SavedModel, embedding: string, first = 0): TestTensor[] {
   return Object.entries(model.tensors).map(([name, shape]) => {
     const data = numbers(name, shape)
     const copy = own(name) === own(embedding) || name.endsWith('embed_tokens.weight')
-    if (copy) for (const row of trainedRows) for (let i = 0; i < shape[1]!; i++) data[row * shape[1]! + i]! += 0.1
+    const move = (row: number): void => {
+      for (let i = 0; i < shape[1]!; i++) data[row * shape[1]! + i]! += 0.1
+    }
+    if (copy) trainedRows.forEach(move)
+    else if (positionTable.test(name)) for (let row = first; row < first + longestText; row++) move(row)
     else if (shape.length === 2 && !/embed|lm_head|decoder\.weight/.test(name))
       data.forEach((value, i) => void (data[i] = value + 0.01))
     return { name, shape, data: bytes(data) }
@@ -51,6 +62,7 @@ export function trained(model: SavedModel, embedding: string): TestTensor[] {
 export function pairOfKind(
   { base, reference }: { base: SavedModel; reference: SavedModel },
   embedding: string,
+  first?: number,
 ): [string, string] {
-  return [modelOf(base.config, untrained(base)), modelOf(reference.config, trained(reference, embedding))]
+  return [modelOf(base.config, untrained(base)), modelOf(reference.config, trained(reference, embedding, first))]
 }

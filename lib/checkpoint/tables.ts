@@ -74,7 +74,9 @@ export function sideTable(
     .filter((t) => isTable(t) && pattern.test(t.name) && !/(^|[._])(vision|visual|image|patch|audio)/.test(t.name))
     .map(({ name }) => name)
     .filter((name) => base.tensors.has(name))
-  return names.find((name) => stemOf(name) === stem) ?? (names.length === 1 ? names[0] : undefined)
+  const own = names.find((name) => stemOf(name) === stem)
+  // of two towers that share the table of tokens, the encoder reads the text
+  return own ?? (names.length === 1 ? names[0] : names.find((name) => /(^|\.)encoder\./.test(name)))
 }
 
 const stemOf = (name: string): string => name.replace(/[^.]+(\.weight)?$/, '')

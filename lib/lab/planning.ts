@@ -11,6 +11,7 @@ import {
 } from '../checkpoint/index.js'
 import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
+import { localFolder } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
@@ -81,7 +82,7 @@ export interface LabPlanOptions extends RunOptions, Omit<LabelledTextsOptions, '
 export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   const {
     base: dir,
-    data,
+    data: given,
     output,
     trials = 16,
     texts: size = 800,
@@ -100,11 +101,12 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
     onProgress,
     force,
   } = options
-  const base = await openModel(dir)
+  const base = await openModel(dir, { signal, onProgress })
   const recipe = parseRecipe(options.recipe ?? {})
   // a trajectory's checkpoints are yet to be made
   for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family)
   const reading = readingOf(options)
+  const data = await Promise.all(given.map(async (name) => (await localFolder(name, 'dataset', { signal })).dir))
   const all = await readLabelledTexts(data, reading, base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all
   const members = membersOf(all)
@@ -120,7 +122,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   const decided: Decided = JSON.parse(
     JSON.stringify({
       schema: 'warp.lab.plan/1',
-      base: { path: path.resolve(dir), files: await baseFiles(base, { signal }) },
+      base: { path: path.resolve(base.dir), files: await baseFiles(base, { signal }) },
       data: {
         files: data.map((file) => path.resolve(file)),
         reading,

@@ -8,8 +8,10 @@ import {
   type FootprintOptions,
   type Session,
 } from './footprint/index.js'
+import { whileUnchanged } from './checkpoint/index.js'
 import { toolOf } from './doctor.js'
 import { inputError, usageError } from './errors.js'
+import { localModels } from './hub/index.js'
 import { measureRate } from './footprint/rate.js'
 import { traceProbes } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
@@ -87,7 +89,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
     const {
       probes: { domains },
       path: { family, lambdas },
-      score: { scope },
+      scope: { name: scope },
     } = session
     for (const projector of projectors) projector.check({ domains, path: family, lambdas, scope })
     return { session, projectors }
@@ -99,7 +101,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
 
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
 export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
-  const { session } = await openChecked(options)
+  const { session } = await openChecked(await localModels(options))
   try {
     const { plan, path, probes } = session
     return {
@@ -127,9 +129,16 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
 /**
  * Recovers the mixture of domains that `reference` was fine-tuned on from `base`: the footprint of the probes along
  * the path between the two models, and every readout of it (method, sections 2 to 7).
- * @throws WarpError (bad input, resources), the signal's reason
+ * @throws WarpError (bad input, FILE_CHANGED among it; resources), the signal's reason
  */
-export async function recover(options: RecoverOptions): Promise<Recovered> {
+export async function recover(given: RecoverOptions): Promise<Recovered> {
+  const options = await localModels(given)
+  const { base, reference, checkpoint = [] } = options
+  return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options, given))
+}
+
+/** @param given as the caller named the models */
+async function recoverOpened(options: RecoverOptions, given: RecoverOptions): Promise<Recovered> {
   const { session, projectors } = await openChecked(options)
   try {
     const planned = plannedBytes(session)
@@ -139,6 +148,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       signal,
       onProgress,
       threads,
+      tokenizer: options.tokenizer,
       seed: session.seed,
       maxLength: session.maxLength,
     })
@@ -170,7 +180,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     const result: RecoverResult = {
       schema: 'warp.recover/1',
       tool: toolOf(session.device),
-      command: commandOf(options),
+      command: commandOf(given),
       seed: session.seed,
       timings: { ...session.timings, ...watch.timings },
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
@@ -180,7 +190,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       domains: domainsOf(session),
       path: session.path.family,
       lambdas: session.path.lambdas,
-      scope: session.score.scope,
+      scope: session.scope.name,
       footprint: { mean, standardError },
       loss,
       mixtures: read.mixtures,

@@ -6,7 +6,6 @@ const path = require('node:path')
 const root = path.resolve(__dirname, '..')
 const file = path.join(root, 'docs/architectures.md')
 const { families } = require(path.join(root, 'dist/lib/models/families.js'))
-const { computed } = require(path.join(root, 'dist/lib/models/request.js'))
 
 /** The whole document. */
 function text() {
@@ -24,8 +23,8 @@ per text; regression and several labels at once are refused), the language model
 model and the bases can be what a classifier was fine-tuned from. Every family is tested against \`transformers\` on
 small random weights (\`test/fixtures/networks\`).
 
-Scored and trained today are classifiers of ${computed.map((name) => `\`${name}\``).join(', ')}. \`warp trace\`,
-\`warp merge\` and \`warp inspect\` take any architecture, also those that are not in this table.
+All of them are scored and trained. \`warp trace\`, \`warp merge\` and \`warp inspect\` take any architecture, also
+those that are not in this table.
 
 | family | classifier | language model | bases | what is and is not covered |
 |---|---|---|---|---|

@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { refuseInputs } from '../../lib/claim.js'
 import type { TracedText, TraceOptions, TraceResult, Traced } from '../../lib/trace/index.js'
+import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
-import { checkOutput, writeOutput } from '../output-folder.js'
-import { fileOptions, textSources, threadsOption } from '../probe-options.js'
+import { withOutput, writeOutput } from '../output-folder.js'
+import { fileOptions, inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
 import { integer } from '../values.js'
 
 interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
@@ -12,6 +14,7 @@ interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
   members?: string
   output?: string
   force?: boolean
+  wait?: boolean
   strict?: boolean
 }
 
@@ -23,8 +26,8 @@ export function register(program: Command): void {
       .description(
         'what the embedding table alone gives away: tokens trained on, texts excluded with certainty, members, mixture',
       )
-      .requiredOption('--base <dir>', 'model directory that was fine-tuned')
-      .requiredOption('--reference <dir>', 'the fine-tuned model')
+      .requiredOption('--base <dir>', 'model that was fine-tuned: a folder, or hf:owner/name[@revision]')
+      .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
       .option('--probes <file...>', `candidate texts: ${textSources}`),
   )
     .option(
@@ -38,47 +41,54 @@ export function register(program: Command): void {
       integer(20),
     )
     .option('--embedding <name>', 'tensor that turns token ids into vectors, where it cannot be told')
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('--force', 'replace existing output')
+    .addOption(waitOption())
     .option('--strict', 'exit 5 when the verdict is none')
     .action(traceCommand)
 }
 
 async function traceCommand(flags: Flags): Promise<void> {
-  const { members, output, force, strict, json, quiet, verbose, labelMap, ...options } = flags
+  const { members, output, force, wait, strict, json, quiet, verbose, labelMap, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { trace } = await import('../../lib/trace/index.js')
     const { readLabelMap } = await import('../../lib/text/index.js')
-    if (output !== undefined) await checkOutput(output, files, force)
+    const inputs = inputsOf({ ...options, labelMap })
+    if (members !== undefined) await refuseInputs([members], inputs)
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
-    const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
-    const documents =
-      output !== undefined && options.probes ? await LineWriter.open(join(output, 'documents.jsonl'), force) : undefined
-    try {
-      const found = await trace({
-        ...options,
-        ...map,
-        signal,
-        onProgress,
-        onText: documents && ((text) => documents.add(documentLine(text))),
-      })
-      if (memberFile)
-        for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
-      await memberFile?.commit()
-      await documents?.commit()
-      if (output !== undefined) await writeOutput(output, outputFiles(found), force)
-      return {
-        json: found.result,
-        text: report(found.result),
-        exitCode: strict && found.result.verdict === 'none' ? 5 : 0,
+    return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
+      const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
+      const documents =
+        output !== undefined && options.probes
+          ? await LineWriter.open(join(output, 'documents.jsonl'), force)
+          : undefined
+      try {
+        const found = await trace({
+          ...options,
+          ...map,
+          signal,
+          onProgress,
+          onText: documents && ((text) => documents.add(documentLine(text))),
+        })
+        if (memberFile)
+          for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
+        await memberFile?.commit()
+        await documents?.commit()
+        if (output !== undefined) await writeOutput(output, outputFiles(found), force)
+        return {
+          json: found.result,
+          text: report(found.result),
+          exitCode: strict && found.result.verdict === 'none' ? 5 : 0,
+        }
+      } finally {
+        await memberFile?.discard()
+        await documents?.discard()
       }
-    } finally {
-      await memberFile?.discard()
-      await documents?.discard()
-    }
+    })
   })
 }
 
@@ -93,7 +103,7 @@ function outputFiles({ result, tokens }: Traced): Record<string, string> {
   }
 }
 
-function report(result: TraceResult): string {
+function report(result: TraceResult): string[] {
   const { trainedTokens: tokens, trainingTexts: training, frozen } = result
   const lines = [
     `verdict ${result.verdict}: ${result.reason}`,
@@ -105,15 +115,17 @@ function report(result: TraceResult): string {
         `${result.weightDecaySum!.toExponential(3)})`,
     result.longestText !== null && `  longest text    ${result.longestText} tokens`,
     `  frozen          ${frozen.length} of ${result.comparedTensors} tensors` +
-      (frozen.length > 0 ? `: ${frozen.slice(0, 3).join(', ')}${frozen.length > 3 ? ', …' : ''}` : ''),
+      (frozen.length > 0
+        ? `: ${frozen.slice(0, 3).map(printableName).join(', ')}${frozen.length > 3 ? ', …' : ''}`
+        : ''),
     training &&
       `  training texts  ${whole(training.estimate)} (${range(training.interval)}): ` +
         `${whole(training.inside)} among these texts, ${whole(training.outside)} elsewhere`,
     ...table(result),
     ...result.conditions.map((condition) => `  if: ${condition}`),
-    ...result.notes.map((note) => `  note: ${note}`),
+    ...result.notes.map((note) => `  note: ${printable(note, 1000)}`),
   ]
-  return lines.filter(Boolean).join('\n')
+  return lines.filter((line) => typeof line === 'string')
 }
 
 const whole = (value: number): string => value.toFixed(0)
@@ -122,13 +134,14 @@ const range = ([low, high]: [number, number | null]): string =>
 
 function table({ texts, mixtures: [mixture] }: TraceResult): string[] {
   if (!texts || !mixture) return []
-  const width = Math.max(6, ...Object.keys(texts).map((domain) => domain.length))
+  const names = Object.fromEntries(Object.keys(texts).map((domain) => [domain, printableName(domain)]))
+  const width = Math.max(6, ...Object.values(names).map((name) => name.length))
   const row = (name: string, cells: string[]): string =>
     `  ${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(9)).join(' ')}`
   return [
     row('domain', ['share', 'low', 'high', 'inside', 'outside', 'texts', 'excluded']),
     ...Object.entries(texts).map(([domain, counts]) =>
-      row(domain, [
+      row(names[domain], [
         ...[mixture.mixture[domain], ...mixture.interval[domain]].map((share) => share.toFixed(3)),
         whole(counts.inside),
         whole(counts.outside),

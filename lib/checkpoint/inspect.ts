@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { WarpError } from '../errors.js'
 import { localFolder } from '../hub/index.js'
-import { modelRequest } from '../models/request.js'
 import type { RunOptions } from '../native/task.js'
 import { isAdapter, readAdapter, type Adapter } from './adapter.js'
 import type { Architecture } from './config.js'
@@ -71,11 +70,7 @@ export async function inspect(given: string, run: RunOptions = {}): Promise<Insp
   }
   if (isAdapter(names)) return ofAdapter(dir, notes, problems, await attempt(() => readAdapter(dir, names)))
   // what each command does first, by the functions that it does it with
-  const scored = await attempt(async () => {
-    const opened = await openModel(dir)
-    modelRequest(opened.architecture)
-    return opened
-  })
+  const scored = await attempt(() => openModel(dir))
   const merged = await attempt(() => openModel(dir, { forward: false }))
   const traced = await attempt(async () => {
     const opened = await openModel(dir, { forward: false, tableOnly: true })

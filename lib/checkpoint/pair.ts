@@ -9,7 +9,7 @@ import { isHead, isTaskOnly, modulesOf } from './align.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 import { growVocabulary } from './grow.js'
 import { headNames } from './names.js'
-import { compareTokenizers } from './tokenizers.js'
+import { compareTokenizers, type TokenizerChoice } from './tokenizers.js'
 
 /** The head given to a base model that has none: zeros, or normal weights and zero biases as `transformers` draws. */
 export type BaseHead = 'zeros' | { seed: number }
@@ -27,6 +27,8 @@ export interface ModelPair {
 
 export interface PairOptions extends OpenOptions {
   baseHead?: BaseHead
+  /** the tokenizer asked for by name: those that differ are then noted, not refused */
+  tokenizer?: TokenizerChoice
 }
 
 /**
@@ -84,7 +86,7 @@ export async function pairOf(
   }
   if (forward && generated.length === 0) compareLabels(base, reference, notes)
   const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), forward, notes)
-  if (base === opened) await compareTokenizers(base.dir, reference.dir, notes)
+  if (base === opened) await compareTokenizers(base.dir, reference.dir, notes, options.tokenizer)
   return { base, reference, generated, tensorNames, notes }
 }
 

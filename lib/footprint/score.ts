@@ -1,12 +1,12 @@
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
-import type { DeviceRequest, Handle, ModelRequest, ScorePlan, ScoreRequest, ScoreResult } from '../native/types.js'
+import type { Network } from '../models/network.js'
+import type { DeviceRequest, Handle, ScorePlan, ScoreRequest, ScoreResult } from '../native/types.js'
 import type { PackedProbes } from '../text/index.js'
 
-export { modelRequest } from '../models/request.js'
-
 export interface ScoreOptions extends RunOptions {
-  scope: 'head' | 'top'
+  /** closed forms of the head, or the names of the tensors whose direction scores follow */
+  scope: 'head' | 'top' | string[]
   gradients: boolean
   threads: number
   /** bytes of native working memory */
@@ -17,7 +17,7 @@ export interface ScoreOptions extends RunOptions {
 
 function request(
   path: Handle,
-  model: ModelRequest,
+  network: Network,
   probes: PackedProbes,
   domains: number,
   options: ScoreOptions,
@@ -26,7 +26,7 @@ function request(
   const { scope, gradients, threads, memory, device } = options
   return {
     path,
-    model,
+    network,
     ids,
     typeIds,
     offsets,
@@ -48,12 +48,12 @@ function request(
  */
 export function planProbes(
   path: Handle,
-  model: ModelRequest,
+  network: Network,
   probes: PackedProbes,
   domains: number,
   options: ScoreOptions,
 ): Promise<ScorePlan> {
-  return runTask(() => addon().planScore(request(path, model, probes, domains, options)), 'plan', 'tokens', {
+  return runTask(() => addon().planScore(request(path, network, probes, domains, options)), 'plan', 'tokens', {
     signal: options.signal,
   })
 }
@@ -65,13 +65,13 @@ export function planProbes(
  */
 export function scoreProbes(
   path: Handle,
-  model: ModelRequest,
+  network: Network,
   probes: PackedProbes,
   domains: number,
   options: ScoreOptions,
 ): Promise<ScoreResult> {
   return runTask(
-    (onProgress) => addon().score(request(path, model, probes, domains, options), onProgress),
+    (onProgress) => addon().score(request(path, network, probes, domains, options), onProgress),
     'score',
     'tokens',
     options,

@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inputError, resourceError } from '../errors.js'
 import { notWritable } from '../folders.js'
-import { takeLock } from '../native/lock.js'
+import { takeLock } from '../lock.js'
 import { attempts, brokeOff, notReached, refuseHtml, unreachable, type HubClient } from './client.js'
 import type { HubFile } from './listing.js'
 

@@ -49,8 +49,42 @@ export async function localFolder(given: string, kind: HubKind, run: RunOptions 
   const name = parseHubName(given, kind)
   if (!name) {
     const dir = await snapshotOf(given)
-    return { dir, notes: dir === given ? [] : [`${given}: snapshot ${dir} was read`] }
+    return dir === given
+      ? { dir, notes: remembered.get(dir) ?? [] }
+      : remember(dir, [`${given}: snapshot ${dir} was read`])
   }
+  const found = await fromHub(name, run)
+  return remember(found.dir, found.notes)
+}
+
+// what was said of a folder when it was found, for whoever opens it: a command finds its folders before anything else
+const remembered = new Map<string, string[]>()
+
+function remember(dir: string, notes: string[]): LocalFolder {
+  remembered.set(dir, notes)
+  return { dir, notes }
+}
+
+/** What names the models of a call. */
+export interface ModelNames extends RunOptions {
+  base: string
+  reference?: string
+  checkpoint?: readonly string[]
+}
+
+/** Options with folders of this machine in place of names of the hub. @throws as `localFolder` */
+export async function localModels<T extends ModelNames>(options: T): Promise<T> {
+  const { base, reference, checkpoint, signal, onProgress } = options
+  const find = async (given: string): Promise<string> => (await localFolder(given, 'model', { signal, onProgress })).dir
+  const found: ModelNames = { base: await find(base) }
+  if (reference !== undefined) found.reference = await find(reference)
+  const between: string[] = []
+  for (const given of checkpoint ?? []) between.push(await find(given))
+  if (checkpoint !== undefined) found.checkpoint = between
+  return { ...options, ...found }
+}
+
+async function fromHub(name: HubName, run: RunOptions): Promise<LocalFolder> {
   const settings = await hubSettings()
   const cached = await cachedFolder(settings, name)
   if (settings.offline) {

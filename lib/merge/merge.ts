@@ -1,32 +1,40 @@
-import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, join, normalize, resolve } from 'node:path'
-import { fileSha256, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
+import {
+  fileSha256,
+  openPair,
+  type BaseHead,
+  type CarriedFile,
+  type ModelPair,
+  type TokenizerChoice,
+} from '../checkpoint/index.js'
+import { withClaim, type ClaimOptions } from '../claim.js'
 import { version } from '../doctor.js'
 import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
+import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
-import { runTask, type RunOptions } from '../native/task.js'
+import { runTask } from '../native/task.js'
 import type { PathRecord, PathRequest } from '../native/types.js'
 import { fixedTensors, openPairPath, parsePathOptions, type OpenedPath, type PathOptions } from '../paths/index.js'
+import { readAlong } from './along.js'
 import { layOut, mergeDtypes, outputConfig, type Layout, type MergeDtype, type Shard } from './layout.js'
 import {
   abandonOutput,
+  checkOutput,
   checkSpace,
   finishOutput,
   freeSpace,
   isComplete,
   prepareOutput,
   publish,
-  publishCopy,
   publishPart,
   record,
   removeParts,
 } from './output.js'
 
 /** Options of `merge`: the command line's, in camelCase. Either `lambda`, or a grid, or a trajectory's checkpoints. */
-export interface MergeOptions extends PathOptions, RunOptions {
+export interface MergeOptions extends PathOptions, ClaimOptions {
   base: string
   reference: string
   /** the model directory to write; of a whole path the folder of its directories `point-01`, … */
@@ -34,6 +42,8 @@ export interface MergeOptions extends PathOptions, RunOptions {
   /** one point */
   lambda?: number
   baseHead?: BaseHead
+  /** the tokenizer asked for by name: those that differ are then noted, not refused */
+  tokenizer?: TokenizerChoice
   /** of the written tensors; default `same` */
   dtype?: string
   /** bytes of data per file; default 5 GB */
@@ -60,6 +70,8 @@ export interface MergeRecord {
   baseHead?: BaseHead
   dtype: MergeDtype
   tensors: readonly PathRecord[]
+  /** files of the reference beside its weights: configuration (its dtype may be changed), tokenizer, … */
+  carried: { name: string; sha256: string }[]
   notes: string[]
 }
 export interface MergeResult extends MergeRecord {
@@ -71,29 +83,13 @@ export interface MergeResult extends MergeRecord {
   resumed: number
 }
 
-/** Files of a model directory that are not weights, carried over from the reference. */
-const carried = [
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.txt',
-  'vocab.json',
-  'merges.txt',
-  'spiece.model',
-  'tokenizer.model',
-  'sentencepiece.bpe.model',
-  'chat_template.jinja',
-  'chat_template.json',
-]
-
 interface Job {
   options: MergeOptions
   pair: ModelPair
   path: OpenedPath
   layout: Layout
   points: { lambda: number; dir: string }[]
+  carried: CarriedFile[]
 }
 
 /**
@@ -103,10 +99,12 @@ interface Job {
  * written.
  *
  * @throws WarpError all of `openPath`; (usage) MERGE_LAMBDA, MERGE_DTYPE_UNKNOWN, MERGE_SHARD_RANGE, OUTPUT_EXISTS,
- *   OUTPUT_IS_INPUT; (input) NO_SIGNAL, WEIGHTS_NOT_FINITE, OUTPUT_OVERFLOW, FILE_CHANGED, FILE_SHRANK; (resource)
+ *   OUTPUT_IS_INPUT; (resource) OUTPUT_BUSY; (input) NO_SIGNAL, WEIGHTS_NOT_FINITE, OUTPUT_OVERFLOW, FILE_CHANGED,
+ *   FILE_SHRANK; (resource)
  *   DISK_FULL, OUTPUT_NOT_WRITABLE
  */
-export async function merge(options: MergeOptions): Promise<MergeResult> {
+export async function merge(given: MergeOptions): Promise<MergeResult> {
+  const options = await localModels(given)
   const { dtype, maxShard, path: pathOptions, single } = parseMergeOptions(options)
   const pair = await openMerged(options)
   const path = await openPairPath(pair, { ...options, ...pathOptions })
@@ -125,7 +123,7 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
       lambda,
       dir: single ? options.output : join(options.output, `point-${String(k + 1).padStart(width, '0')}`),
     }))
-    return await write({ options, pair, path, layout, points }, dtype)
+    return await write({ options, pair, path, layout, points, carried: await readAlong(pair) }, dtype)
   } finally {
     path.close()
   }
@@ -145,7 +143,8 @@ export interface MergePlan {
 }
 
 /** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
-export async function planMerge(options: MergeOptions): Promise<MergePlan> {
+export async function planMerge(given: MergeOptions): Promise<MergePlan> {
+  const options = await localModels(given)
   const { dtype, maxShard, path } = parseMergeOptions(options)
   const pair = await openMerged(options)
   const { lambdas } = parsePathOptions({ ...options, ...path })
@@ -164,8 +163,8 @@ export async function planMerge(options: MergeOptions): Promise<MergePlan> {
   }
 }
 
-function openMerged({ base, reference, baseHead, signal, onProgress }: MergeOptions): Promise<ModelPair> {
-  return openPair(base, reference, { baseHead, forward: false, signal, onProgress })
+function openMerged({ base, reference, baseHead, tokenizer }: MergeOptions): Promise<ModelPair> {
+  return openPair(base, reference, { baseHead, tokenizer, forward: false })
 }
 
 function parseMergeOptions(options: MergeOptions): {
@@ -213,11 +212,18 @@ function parseMergeOptions(options: MergeOptions): {
 }
 
 async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
+  const { base, reference, checkpoint = [], output } = job.options
+  const inputs = [base, reference, ...checkpoint]
+  const folders = job.points.map(({ dir }) => dir)
+  await checkOutput(output, folders, inputs)
+  return withClaim(output, job.options, () => writeClaimed(job, dtype, inputs))
+}
+
+async function writeClaimed(job: Job, dtype: MergeDtype, inputs: readonly string[]): Promise<MergeResult> {
   const { options, path, layout, points } = job
   const { output, force = false, signal, onProgress } = options
   const folders = points.map(({ dir }) => dir)
-  const inputs = [options.base, options.reference, ...(options.checkpoint ?? [])]
-  const { resumed, created } = await prepareOutput(output, planText(job, dtype, inputs), inputs, force)
+  const { resumed } = await prepareOutput(output, planText(job, dtype, inputs), force)
   const stop = new AbortController()
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
   const hashes = hashInputs(path, both)
@@ -271,7 +277,7 @@ async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
     return { ...made, output, points, bytes: layout.shards.reduce((sum, { size }) => sum + size, 0), resumed: kept }
   } catch (error) {
     stop.abort(error)
-    if (finished === 0) await abandonOutput(output, folders, created)
+    if (finished === 0) await abandonOutput(output, folders)
     throw error
   }
 }
@@ -287,7 +293,12 @@ function planText({ options, pair, path, layout, points }: Job, dtype: MergeDtyp
       checkpoints: options.checkpoint?.map((dir) => resolve(dir)),
       baseHead: options.baseHead,
       dtype,
-      inputs: [dirs.map((dir) => resolve(dir)), ...[pair.base, pair.reference].map(({ files }) => files)],
+      inputs: [
+        dirs.map((dir) => resolve(dir)),
+        ...[pair.base, pair.reference].map(({ files }) =>
+          files.map(({ path: file, size, mtimeMs }) => [file, size, mtimeMs]),
+        ),
+      ],
       points: points.length,
       shards: layout.shards.map(({ file, size }) => [file, size]),
     },
@@ -299,15 +310,20 @@ function planText({ options, pair, path, layout, points }: Job, dtype: MergeDtyp
 async function hashInputs(path: OpenedPath, signal: AbortSignal): Promise<MergeInput[]> {
   const records: MergeInput[] = []
   for (const { role, files } of path.inputs) {
-    for (const { path: file, size } of files)
-      records.push({ role, path: normalize(file), size, sha256: await fileSha256(file, { signal }) })
+    for (const file of files)
+      records.push({
+        role,
+        path: normalize(file.path),
+        size: file.size,
+        sha256: await fileSha256(file.path, { signal, expected: file }),
+      })
   }
   return records
 }
 
 /** Everything beside the weights; the record last. */
 async function finish(
-  { options, pair, path, layout, points }: Job,
+  { options, pair, path, layout, points, carried }: Job,
   dtype: MergeDtype,
   inputs: MergeInput[],
 ): Promise<MergeRecord> {
@@ -320,23 +336,14 @@ async function finish(
     ...(options.baseHead && { baseHead: options.baseHead }),
     dtype,
     tensors: path.record,
+    carried: carried.map(({ name, sha256 }) => ({ name, sha256 })),
     notes: [...path.notes, ...layout.notes],
   }
-  const { dir, adapter, config: own } = pair.reference
-  const text = adapter ? `${JSON.stringify(own, null, 2)}\n` : await readFile(join(dir, 'config.json'), 'utf8')
-  const config = outputConfig(text, pair, layout)
-  // an adapter's folder need not hold what its base's does
-  const folders = adapter ? [dir, pair.base.dir] : [dir]
-  const sources = carried.flatMap((name) =>
-    folders
-      .map((folder) => join(folder, name))
-      .filter(existsSync)
-      .slice(0, 1),
-  )
+  const [config, ...copies] = carried
   for (const point of points) {
     options.signal?.throwIfAborted()
-    await publish(join(point.dir, 'config.json'), config)
-    for (const file of sources) await publishCopy(file, join(point.dir, basename(file)))
+    await publish(join(point.dir, 'config.json'), outputConfig(config.bytes.toString(), pair, layout))
+    for (const { name, bytes } of copies) await publish(join(point.dir, name), bytes)
     if (layout.index)
       await publish(join(point.dir, 'model.safetensors.index.json'), `${JSON.stringify(layout.index, null, 2)}\n`)
     await publish(join(point.dir, record), `${JSON.stringify({ ...made, lambda: point.lambda }, null, 2)}\n`)

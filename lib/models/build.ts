@@ -95,14 +95,28 @@ export interface AttentionPlan {
   norms?: { norm: Norm; query: string; key: string; perHead: boolean }
 }
 
-/** Self-attention: queries in a linear of their own, keys and values in one. The result is in `projected`. */
+/**
+ * Self-attention: queries in a linear of their own, keys and values in one where nothing comes between. The result is
+ * in `projected`.
+ */
 export function attention(plan: AttentionPlan): Step[] {
   const { index, from, width, heads, kvHeads = heads, headSize, rope, norms } = plan
   const queries = heads * headSize
   const keys = kvHeads * headSize
-  const steps = [linear(from, 'q', width, plan.query), linear(from, 'kv', width, plan.keyValue)]
+  const steps = [linear(from, 'q', width, plan.query)]
   let q: Operand = 'q'
   let k: Operand = { slot: 'kv', at: 0, width: keys }
+  let v: Operand = { slot: 'kv', at: keys, width: keys }
+  if (norms || rope) {
+    // keys go on alone, and attention reads keys and values at one stride
+    const half = plan.keyValue.parts.length / 2
+    steps.push(linear(from, 'k', width, { ...plan.keyValue, parts: plan.keyValue.parts.slice(0, half) }))
+    steps.push(linear(from, 'v', width, { ...plan.keyValue, parts: plan.keyValue.parts.slice(half) }))
+    k = 'k'
+    v = 'v'
+  } else {
+    steps.push(linear(from, 'kv', width, plan.keyValue))
+  }
   if (norms) {
     steps.push(norms.norm(q, 'q_normed', norms.query, norms.perHead ? heads : undefined))
     steps.push(norms.norm(k, 'k_normed', norms.key, norms.perHead ? kvHeads : undefined))
@@ -122,7 +136,7 @@ export function attention(plan: AttentionPlan): Step[] {
     op: 'attention',
     q,
     k,
-    v: { slot: 'kv', at: keys, width: keys },
+    v,
     to: 'context',
     heads,
     kvHeads,

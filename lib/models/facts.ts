@@ -68,7 +68,13 @@ const INNER = 'CONFIG_INTERMEDIATE_SIZE'
 // The word table settles the hidden size, so that any other tensor of another width is itself wrong. Of the slots of
 // build.ts, these have a width that a field of its own decides.
 const slotCodes: Record<Slot, string> = { up: INNER, gate: INNER, inner: INNER, inner_dropped: INNER }
-const grouped: Record<Slot, string> = { q: 'CONFIG_HEAD_DIM', context: 'CONFIG_HEAD_DIM', kv: 'CONFIG_KV_HEADS' }
+const grouped: Record<Slot, string> = {
+  q: 'CONFIG_HEAD_DIM',
+  context: 'CONFIG_HEAD_DIM',
+  kv: 'CONFIG_KV_HEADS',
+  k: 'CONFIG_KV_HEADS',
+  v: 'CONFIG_KV_HEADS',
+}
 const tableCodes = { token: 'CONFIG_VOCABULARY', position: 'CONFIG_POSITIONS', type: 'CONFIG_TYPE_VOCABULARY' }
 
 /** Every tensor a network reads, in order of reading: its name, its shape, what is wrong where it has another. */
@@ -150,7 +156,7 @@ export function layerWork({ steps }: Block, lengths: Iterable<number>, last: boo
     if (step.op === 'attention') byPair += 4 * step.heads * step.headSize
     if (step.op !== 'linear') continue
     const flops = 2 * step.inputs * outputWidth(step, new Map())
-    if (step.to === 'kv') byToken += flops
+    if (step.to === 'kv' || step.to === 'k' || step.to === 'v') byToken += flops
     else byRow += flops
   }
   let flops = 0

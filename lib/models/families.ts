@@ -64,7 +64,7 @@ export function unsupportedArchitecture(className: string, file: string): Error 
   )
 }
 
-/** Rows of the position table without a text: RoBERTa and its kin count from behind the padding id, OPT, BART from two. */
+/** Rows of the position table without a text: RoBERTa and kin count from behind the padding id, OPT, BART from two. */
 export function firstPosition(modelType: string, config: JsonObject): number {
   if (/^(xlm-)?roberta|^camembert|^xmod|^longformer|^mpnet|^data2vec-text|^m?luke|^ibert|^esm$/.test(modelType))
     return (Number(config.pad_token_id) || 0) + 1

@@ -8,7 +8,7 @@ import {
   sideTable,
   type ModelDirectory,
 } from '../checkpoint/index.js'
-import { compareTokenizers } from '../checkpoint/tokenizers.js'
+import { compareTokenizers, pairTokenizer } from '../checkpoint/tokenizers.js'
 import { inputError } from '../errors.js'
 import { firstPosition } from '../models/families.js'
 import { addon } from '../native/load.js'
@@ -26,6 +26,8 @@ export interface Evidence {
   reference: ModelDirectory
   /** of the reference; undefined when it has none */
   tokenizer: Tokenizer | undefined
+  /** why it could not be read: only texts need it */
+  tokenizerError: Error | undefined
   /** of the input embedding table; `state` has one entry for each of the reference's rows */
   tokens: RowJudgement
   /** rows of the reference's table that the base's has no counterpart for */
@@ -105,14 +107,20 @@ export async function readEvidence(baseDir: string, referenceDir: string, option
   const name = reference.inputEmbedding
   const left = base.tensors.get(name)!,
     right = reference.tensors.get(name)!
-  const tokenizer = (await tokenizerOf(reference)) ?? (reference.adapter && (await tokenizerOf(base)))
   if (reference.adapter && !right.delta && reference.files[right.file] !== reference.adapter.file)
     notes.push(`${reference.dir}: the adapter left the embedding table alone`)
   const sameSize = left.shape[0] === right.shape[0]
-  if (sameSize) await compareTokenizers(base.dir, reference.dir, notes)
+  if (sameSize) await compareTokenizers(base.dir, reference.dir, notes, options.tokenizer)
   const match = sameSize
     ? undefined
-    : matchRows(await tokenizerOf(base), tokenizer, left.shape[0], right.shape[0], notes)
+    : matchRows(await tokenizerOf(base), await tokenizerOf(reference), left.shape[0], right.shape[0], notes)
+  // rows are those of the reference: where they are not the base's, its tokenizer has other ids
+  const own = sameSize ? base.dir : reference.dir
+  const { tokenizer, tokenizerError } = await pairTokenizer(own, reference.dir, notes, options.tokenizer).then(
+    (found) => ({ tokenizer: found, tokenizerError: undefined }),
+    (error: Error) => ({ tokenizer: undefined, tokenizerError: error }),
+  )
+  if (tokenizerError) notes.push(`tokens have no spelling: ${tokenizerError.message}`)
   const handles = { base: nativeWeights(base), reference: nativeWeights(reference) }
   try {
     const dtypes = { base: left.dtype, reference: right.dtype }
@@ -125,6 +133,7 @@ export async function readEvidence(baseDir: string, referenceDir: string, option
       base,
       reference,
       tokenizer,
+      tokenizerError,
       tokens,
       added: match?.added ?? [],
       notes,

@@ -1,4 +1,6 @@
+import { whileUnchanged } from '../checkpoint/index.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
+import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import { readBatches, type ProbeOptions } from '../text/index.js'
@@ -41,11 +43,12 @@ export interface Traced {
  * Which tokens a model was fine-tuned on, which texts cannot have been among its training texts, which are likely to
  * have been, and how many of which domain, from the difference of two embedding tables.
  *
- * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, TRACE_VOCABULARY, TRACE_TOKENIZER,
+ * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, FILE_CHANGED, TRACE_VOCABULARY, TRACE_TOKENIZER,
  *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, PAIR_…,
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
  */
-export async function trace(options: TraceOptions): Promise<Traced> {
+export async function trace(given: TraceOptions): Promise<Traced> {
+  const options = await localModels(given)
   const sets = options.calibrate ?? defaultSets
   if (!Number.isSafeInteger(sets) || sets < 20) {
     throw usageError(
@@ -55,12 +58,14 @@ export async function trace(options: TraceOptions): Promise<Traced> {
       'leave it out for the default',
     )
   }
-  const { signal, onProgress, threads } = options
+  const { signal, onProgress, threads, tokenizer } = options
   checkWhole('threads', threads, 1, 1024)
-  const run: TraceRun = { signal, onProgress, threads, embedding: options.embedding }
-  const evidence = await readEvidence(options.base, options.reference, run)
-  if (!options.probes?.length) return traced(options, evidence, undefined)
-  return traceRecords(evidence, readBatches(options.probes, options, run), options)
+  const run: TraceRun = { signal, onProgress, threads, tokenizer, embedding: options.embedding }
+  return whileUnchanged([options.base, options.reference], async () => {
+    const evidence = await readEvidence(options.base, options.reference, run)
+    if (!options.probes?.length) return traced(options, evidence, undefined)
+    return traceRecords(evidence, readBatches(options.probes, options, run), options)
+  })
 }
 
 /** The same for tables and texts that have been read already. */
@@ -70,6 +75,7 @@ export async function traceRecords(
   options: Omit<TraceOptions, 'base' | 'reference'>,
 ): Promise<Traced> {
   if (evidence.tokens.verdict === 'none') return traced(options, evidence, undefined)
+  if (evidence.tokenizerError) throw evidence.tokenizerError
   if (!evidence.tokenizer) {
     throw inputError(
       'TRACE_NO_TOKENIZER',

@@ -53,8 +53,8 @@ async function traceAll(
   probes: ProbeSet,
   options: TraceRun & { seed: number; maxLength: number },
 ): Promise<ProbesTraced> {
-  const { signal, onProgress, threads, seed, maxLength } = options
-  const evidence = await readEvidence(base, reference, { signal, onProgress, threads })
+  const { signal, onProgress, threads, tokenizer, seed, maxLength } = options
+  const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer })
   const { result } = await traceRecords(evidence, records(probes), { signal, onProgress, threads, seed, maxLength })
   const {
     verdict,

@@ -1,10 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import type { TextRecord } from '../text/index.js'
-import { IdBuffer, type Tokenizer } from '../text/tokenizer/index.js'
+import { encodeAhead, IdBuffer, type TokenBatch, type Tokenizer } from '../text/tokenizer/index.js'
 import { untrained } from './rows.js'
 
 /** What the trained tokens say about one text. */
@@ -42,13 +41,31 @@ export interface TraceTexts {
 /** What goes to the native pool at once: so many texts, or about so many tokens. */
 const batchTexts = 1 << 14,
   batchTokens = 1 << 17
-const turnMilliseconds = 20
-/** The clock is read after so many characters; a text counts as some more. */
-const clockCharacters = 1 << 12,
-  textCharacters = 64
+/** What goes to the tokenizer at once: so many texts, or about so many characters. The event loop turns in between. */
+const turnTexts = 1 << 10,
+  turnCharacters = 1 << 16
 
 /** The domain of a text: its own, else its label. */
 export const domainOf = ({ domain, label }: TextRecord): string => domain ?? label ?? 'all'
+
+interface Turn {
+  records: readonly TextRecord[]
+  begin: number
+  end: number
+}
+
+async function* turns(batches: TextBatches): AsyncGenerator<Turn> {
+  for await (const records of batches) {
+    for (let begin = 0, end = 0; begin < records.length; begin = end) {
+      for (let size = 0; end < records.length && end - begin < turnTexts && size < turnCharacters; end++)
+        size += records[end].text.length
+      yield { records, begin, end }
+    }
+  }
+}
+
+const textsOf = ({ records, begin, end }: Turn): string[] =>
+  Array.from({ length: end - begin }, (_, i) => records[begin + i].text)
 
 /** Tokenises texts, sets them against the trained tokens, and puts them into a native pool for the members. */
 export class TextTracer {
@@ -96,22 +113,18 @@ export class TextTracer {
     this.#limit = { maxLength }
   }
 
-  /** Traces every text in the order of the input; lets the event loop turn about every 20 ms. */
+  /** Traces every text in the order of the input; lets the event loop turn. */
   async trace(batches: TextBatches, { onText, signal }: TraceTexts = {}): Promise<void> {
-    let turned = performance.now()
-    for await (const records of batches) {
-      for (let next = 0; next < records.length; ) {
+    for await (const { batch, tokens } of encodeAhead(turns(batches), textsOf, this.tokenizer, this.#limit)) {
+      signal?.throwIfAborted()
+      for (let next = batch.begin; next < batch.end; ) {
         const told: TracedText[] = []
-        next = this.#some(records, next, onText && told)
+        next = this.#some(batch, tokens, next, onText && told)
         for (const text of told) {
           const waiting = onText!(text)
           if (waiting) await waiting
         }
         if (this.#full()) await this.#flush()
-        if (performance.now() - turned < turnMilliseconds) continue
-        await nextTurn()
-        signal?.throwIfAborted()
-        turned = performance.now()
       }
     }
     await this.#flush()
@@ -119,7 +132,7 @@ export class TextTracer {
     this.pool.domains = [...this.#numbers.keys()]
     this.pool.sizes = Uint32Array.from(this.#sizes)
     this.pool.excluded = Uint32Array.from(this.#excluded)
-    this.#refuseContradiction()
+    await this.#refuseContradiction()
   }
 
   #full(): boolean {
@@ -127,22 +140,29 @@ export class TextTracer {
   }
 
   /**
-   * Adds texts from `next` on until it is time to look at the clock; where it stopped. `told` gets what there is to
-   * tell of them.
+   * Adds texts from `next` on until the pool wants them; where it stopped. `told` gets what there is to tell of
+   * them.
    */
-  #some(records: readonly TextRecord[], next: number, told: TracedText[] | undefined): number {
-    const { tokenizer, state, pool } = this
+  #some(
+    { records, begin: first, end }: Turn,
+    tokens: TokenBatch,
+    next: number,
+    told: TracedText[] | undefined,
+  ): number {
+    const { state, pool } = this
     const ids = this.#ids
-    for (let work = 0; next < records.length && work < clockCharacters && !this.#full(); next++) {
+    for (; next < end && !this.#full(); next++) {
       const record = records[next],
-        begin = ids.length
-      const truncated = tokenizer.encodeInto(record.text, ids, this.#limit)
+        begin = ids.length,
+        at = next - first,
+        truncated = tokens.truncated[at] === 1
+      ids.pushRange(tokens.ids, tokens.offsets[at], tokens.offsets[at + 1] - tokens.offsets[at])
       if (truncated) pool.truncated++
       const { data, length } = ids
-      let at = begin
-      while (at < length && state[data[at]] !== untrained) at++
+      let from = begin
+      while (from < length && state[data[from]] !== untrained) from++
       const d = this.#numberOf(domainOf(record)),
-        possible = at === length
+        possible = from === length
       this.#sizes[d]++
       if (possible) pool.possible.push(record)
       else this.#excluded[d]++
@@ -150,13 +170,12 @@ export class TextTracer {
         record,
         domain: this.#domain!,
         status: possible ? 'possible' : 'excluded',
-        untrained: this.#untrainedFrom(at),
+        untrained: this.#untrainedFrom(from),
         tokens: length - begin,
         truncated,
       })
       this.#domains[this.#texts++] = d
       this.#offsets[this.#texts] = length
-      work += record.text.length + textCharacters
     }
     return next
   }
@@ -190,7 +209,8 @@ export class TextTracer {
   }
 
   /**
-   * Gives the pool what it does not have yet, to be put in order on another thread while the next texts are tokenised.
+   * Gives the pool what it does not have yet, to be put in order on another thread while the next texts are
+   * tokenised.
    */
   async #flush(): Promise<void> {
     await this.#appended
@@ -206,8 +226,8 @@ export class TextTracer {
   }
 
   /** The tokens that stand in every text whatever it says are trained if anything is. */
-  #refuseContradiction(): void {
-    const always = this.tokenizer.encode('').ids
+  async #refuseContradiction(): Promise<void> {
+    const always = (await this.tokenizer.encode('')).ids
     const wrong = Array.from(always).find((id) => this.state[id] === untrained)
     if (wrong === undefined) return
     throw inputError(

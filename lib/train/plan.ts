@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { dtypeBits } from '../checkpoint/index.js'
 import { layerWork, type Group } from '../models/facts.js'
 import { addon } from '../native/load.js'
-import { keyOf, openTrainer, prepare, type Prepared } from './prepare.js'
+import { openTrainer, prepare, runKey, type Prepared } from './prepare.js'
 import type { Recipe } from './recipe.js'
 import { checkpointsOf, findState, type TrainingOutput } from './run.js'
 import { Order, takeStep } from './steps.js'
@@ -48,7 +48,7 @@ export async function planTraining(
 ): Promise<TrainPlan> {
   const prepared = await prepare(baseDir, texts, recipe, options)
   const { record, packed, notes } = prepared
-  const state = options.force ? undefined : await findState(options.output, keyOf(record))
+  const state = options.force ? undefined : await findState(options.output, runKey(record))
   const { longest, tokens } = await survey(prepared, state?.step ?? 0)
   const before = addon().memoryUsed()
   const trainer = await openTrainer(prepared)

@@ -1,16 +1,25 @@
-import { createHash } from 'node:crypto'
-import { fileSha256, nativeWeights, networkOf, openModel, type ModelDirectory } from '../checkpoint/index.js'
+import {
+  fileSha256,
+  nativeWeights,
+  networkOf,
+  openModel,
+  readCarried,
+  tokenizerFiles,
+  type CarriedFile,
+  type ModelDirectory,
+} from '../checkpoint/index.js'
+import { digestOf } from '../document.js'
 import { inputError } from '../errors.js'
-import { modelRequest } from '../footprint/score.js'
 import { requiredTensors, type Group } from '../models/facts.js'
 import type { Network, Step } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { GeneratedTensor, Handle, TrainerRequest } from '../native/types.js'
 import { packProbes, type PackedProbes } from '../text/index.js'
-import { loadTokenizer } from '../text/tokenizer/index.js'
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { stepsOf, trainableNames, type Recipe } from './recipe.js'
 import { padToken, type Shapes } from './save.js'
+import type { RunKey } from './state.js'
 import { asProbes, countsOf, textsSha256, type LabelledTexts } from './texts.js'
 
 /** `warp.train.json`: everything that decides the bytes of the weights, and how the loss went. */
@@ -31,6 +40,8 @@ export interface TrainingRecord {
 /** A run that is checked, with its texts as tokens; nothing is loaded or written yet. */
 export interface Prepared {
   base: ModelDirectory
+  /** of the base: what makes the output's tokenizer */
+  carried: CarriedFile[]
   labels: string[]
   network: Network
   generated: GeneratedTensor[]
@@ -73,9 +84,13 @@ export async function prepare(
       `--max-length ${maxPositions}`,
     )
   }
+  const carried = await readCarried(base.dir, tokenizerFiles)
+  const tokenizer = await loadTokenizer(base.dir)
+  assertSame(carried, tokenizer)
+  notes.push(tokenizer.note)
   const packed = await packProbes(
     asProbes(texts),
-    await loadTokenizer(base.dir),
+    tokenizer,
     { maxLength, truncate: options.truncate ?? true, vocabularySize },
     { signal, onProgress },
   )
@@ -83,9 +98,17 @@ export async function prepare(
     [...names].reduce((sum, name) => sum + shapes.get(name)!.reduce((a, b) => a * b, 1), 0)
   const truncated = packed.truncated.reduce((a, b) => a + b, 0)
   if (truncated > 0) notes.push(`${truncated} texts were cut off at ${maxLength} tokens`)
-  const files = await Promise.all(
-    base.files.map(async ({ path }, i) => ({ name: `weights ${i + 1}`, sha256: await fileSha256(path, { signal }) })),
+  const weights = await Promise.all(
+    base.files.map(async (file, i) => ({
+      name: `weights ${i + 1}`,
+      sha256: await fileSha256(file.path, { signal, expected: file }),
+    })),
   )
+  const files = [
+    ...weights,
+    { name: 'config.json', sha256: digestOf(base.config) },
+    ...carried.map(({ name, sha256 }) => ({ name, sha256 })),
+  ]
   const record: TrainingRecord = {
     schema: 'warp.train/1',
     base: { architecture: base.architectureName, files, newHead: generated.length > 0 },
@@ -105,7 +128,20 @@ export async function prepare(
     checkpoints: [],
     notes,
   }
-  return { base, labels, network, generated, groups, shapes, trainable, packed, record, notes }
+  return { base, carried, labels, network, generated, groups, shapes, trainable, packed, record, notes }
+}
+
+/** The tokenizer that splits the texts is the one that is carried along. @throws FILE_CHANGED */
+function assertSame(carried: CarriedFile[], tokenizer: Tokenizer): void {
+  const file = carried.find(({ name }) => name === 'tokenizer.json')
+  if (file && file.sha256 !== tokenizer.sha256) {
+    throw inputError(
+      'FILE_CHANGED',
+      `${file.path}: changed while it was being used`,
+      { file: file.path },
+      'Something is writing to the file; wait until it is complete.',
+    )
+  }
 }
 
 /** Whether the base has no head for exactly these labels. */
@@ -149,26 +185,22 @@ function headFor(
   return { generated, notes }
 }
 
-/** Of all that decides the bytes of the weights. */
-export const keyOf = ({ base, data, recipe }: TrainingRecord): string =>
-  createHash('sha256')
-    .update(JSON.stringify([1, base, data, recipe]))
-    .digest('hex')
+/** Hashes of all that decides the bytes of the weights. */
+export const runKey = ({ base, data, recipe }: Pick<TrainingRecord, 'base' | 'data' | 'recipe'>): RunKey => ({
+  base: digestOf(base),
+  data: digestOf(data),
+  recipe: digestOf(recipe),
+})
 
 /** The model in memory, before its first step. */
 export async function openTrainer(prepared: Prepared): Promise<Handle> {
-  const { base, labels, generated, trainable, record } = prepared
+  const { base, generated, trainable, record } = prepared
   const { seed } = record.recipe
+  const network = { ...prepared.network, padTokenId: padToken(base) ?? -1 }
   const weights = nativeWeights(base, generated)
   try {
-    const padTokenId = padToken(base)
-    const model = modelRequest({
-      ...base.architecture,
-      labels,
-      ...(padTokenId === undefined ? {} : { padTokenId }),
-    })
     return await runTask(
-      (report) => addon().openTrainer({ weights, model, trainable, dropout: dropoutOf(prepared), seed }, report),
+      (report) => addon().openTrainer({ weights, network, trainable, dropout: dropoutOf(prepared), seed }, report),
       'open',
       'bytes',
     )

@@ -1,3 +1,3 @@
 export { IdBuffer } from './id-buffer.js'
-export { loadTokenizer } from './load.js'
-export { Tokenizer, type EncodeOptions, type Encoding } from './tokenizer.js'
+export { type BatchEncoder, encodeAhead, loadTokenizer, Tokenizer, tokenizerDifference } from './tokenizer.js'
+export type { EncodeOptions, Encoding, Reader, TokenBatch } from './types.js'

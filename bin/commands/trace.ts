@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import type { TracedText, TraceOptions, TraceResult, Traced } from '../../lib/trace/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
@@ -37,6 +37,24 @@ export function register(program: Command): void {
       'synthetic training sets that correct the estimate and give its intervals (default: 60)',
       integer(20),
     )
+    .addOption(
+      new Option('--objective <name>', 'what the model was trained for (default: as its class says)').choices([
+        'classify',
+        'language',
+      ]),
+    )
+    .addOption(
+      new Option('--eos <how>', 'language models: whether an end token was appended to texts and learned').choices([
+        'appended',
+        'none',
+        'auto',
+      ]),
+    )
+    .option(
+      '--packed <window>',
+      'language models: texts were packed into windows of so many tokens, or none (default: they may have been)',
+      packing,
+    )
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
@@ -44,6 +62,16 @@ export function register(program: Command): void {
     .option('--force', 'replace existing output')
     .option('--strict', 'exit 5 when the verdict is none')
     .action(traceCommand)
+}
+
+/** A number of tokens, none or auto. */
+function packing(value: string): number | 'none' | 'auto' {
+  if (value === 'none' || value === 'auto') return value
+  try {
+    return integer(2)(value)
+  } catch {
+    throw new InvalidArgumentError('A number of tokens of at least 2, none or auto is needed.')
+  }
 }
 
 async function traceCommand(flags: Flags): Promise<void> {
@@ -81,8 +109,8 @@ async function traceCommand(flags: Flags): Promise<void> {
   })
 }
 
-function documentLine({ record, domain, status, untrained, tokens, truncated }: TracedText): object {
-  return { row: record.row, source: record.source, domain, status, tokens, truncated, untrained }
+function documentLine({ record, domain, status, untrained, spared, tokens, truncated }: TracedText): object {
+  return { row: record.row, source: record.source, domain, status, tokens, truncated, untrained, spared }
 }
 
 function outputFiles({ result, tokens }: Traced): Record<string, string> {

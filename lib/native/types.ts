@@ -260,6 +260,15 @@ export interface RowRequest {
   threads: number
 }
 
+/** Texts one after the other: ids, where each begins and the last one ends, its domain. */
+export interface PoolTexts {
+  offsets: Uint32Array
+  ids: Uint32Array
+  domain: Uint32Array
+  /** texts: 1 where the last token may have moved no row; empty: nowhere */
+  tails: Uint8Array
+}
+
 /** What is known of each token of the vocabulary: 0 not trained, 1 trained, 2 unknown. */
 export interface MembersRequest {
   state: Uint8Array
@@ -361,7 +370,14 @@ export interface Addon {
    * Text i is ids[offsets[i] … offsets[i + 1]) of domain[i], domains from 0 on; a token counts once a text. Copies the
    * arrays before it returns; until the promise is fulfilled the pool refuses everything else.
    */
-  appendToPool(pool: Handle, texts: { offsets: Uint32Array; ids: Uint32Array; domain: Uint32Array }): NativeTask<void>
+  appendToPool(pool: Handle, texts: PoolTexts): NativeTask<void>
+  /**
+   * Tokens of texts whose other tokens are all trained, by floor(log2(texts with it)), 24 bins each, trained and
+   * untrained: last tokens, others; then every token of the pool once, trained and untrained.
+   */
+  tailCounts(pool: Handle, request: { state: Uint8Array }): NativeTask<Float64Array>
+  /** Whether last tokens that may have moved no row count as the others do from now on; at first they do not. */
+  countTails(pool: Handle, yes: boolean): void
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
   /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>

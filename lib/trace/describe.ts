@@ -1,10 +1,12 @@
 import { version } from '../doctor.js'
 import type { Members } from '../native/types.js'
 import type { MixtureResult } from '../readouts/index.js'
+import type { TextRecord } from '../text/index.js'
 import { level, type Calibrated } from './calibrate.js'
 import type { Evidence } from './evidence.js'
 import { falsePositives } from './noise.js'
 import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
+import { leastWindow, type Layout } from './objective.js'
 import { asScore, trained, undecided } from './rows.js'
 import { domainOf, type TextPool } from './texts.js'
 
@@ -44,13 +46,14 @@ export function listTokens(evidence: Evidence): TracedToken[] {
   }))
 }
 
-/** Possible texts, the most probable first; equals in the order of the input. */
+/** Texts that the members' model counts, the most probable first; equals in the order of the input. */
 export function listMembers({ pool, members }: Found): Member[] {
+  const records = survivingRecords(pool, members)
   const order = Array.from(members.survivors.keys()).sort(
     (a, b) => members.probability[b] - members.probability[a] || a - b,
   )
   return order.map((i) => {
-    const record = pool.possible[i]
+    const record = records[i]
     return {
       probability: members.probability[i],
       domain: domainOf(record),
@@ -61,12 +64,26 @@ export function listMembers({ pool, members }: Found): Member[] {
   })
 }
 
+/** The survivors' records: all of them are possible texts, and both are in the order of the input. */
+function survivingRecords({ possible, possibleAt }: TextPool, { survivors }: Members): TextRecord[] {
+  let at = 0
+  return Array.from(survivors, (text) => {
+    while (possibleAt[at] < text) at++
+    return possible[at]
+  })
+}
+
 /**
  * Training texts by domain: how many there are follows from the mixture, how many of them are inside from the members.
  */
 function byDomain({ pool, calibrated, members }: Found): Record<string, DomainTexts> {
   const held = members.estimates.subarray(0, pool.domains.length)
   const raw = held.reduce((sum, count) => sum + count, 0)
+  const likely = pool.domains.map(() => 0),
+    numbers = new Map(pool.domains.map((domain, d) => [domain, d]))
+  survivingRecords(pool, members).forEach((record, i) => {
+    if (members.probability[i] >= 0.5) likely[numbers.get(domainOf(record))!]++
+  })
   return Object.fromEntries(
     pool.domains.map((domain, d) => {
       const texts = calibrated.mixture[d] * calibrated.texts
@@ -77,6 +94,7 @@ function byDomain({ pool, calibrated, members }: Found): Record<string, DomainTe
           pool: pool.sizes[d],
           excluded: pool.excluded[d],
           excludedShare: pool.excluded[d] / pool.sizes[d],
+          likely: likely[d],
           inside: hundredth(inside),
           outside: hundredth(texts - inside),
         },
@@ -125,13 +143,34 @@ function mixtureOf(found: Found, evidence: Evidence): MixtureResult {
 }
 
 /** What is assumed of the length of training texts: that which counted for the texts, or would count for them. */
-function truncation({ longestText }: Evidence, found: Found | undefined): string[] {
+function truncation({ longestText, layout }: Evidence, found: Found | undefined): string[] {
   const length = found ? found.length : (longestText ?? undefined)
+  if (typeof layout.packed === 'number' && length === undefined) return []
   if (length === undefined) return ['texts were not truncated in training: no position table tells the longest']
   return [
     length === longestText
       ? `tokens beyond the ${length} of the longest training text do not count`
       : `texts were truncated to ${length} tokens or more in training: later ones do not count`,
+  ]
+}
+
+/** What is assumed of how texts followed each other in training. */
+function sequenceConditions({ objective, eos, packed }: Layout): string[] {
+  if (objective === 'classify') return []
+  if (objective === 'masked') return ['masked inputs move no row: no text is excluded with certainty']
+  const last =
+    eos === 'appended'
+      ? 'an end token was appended to each text and learned, but where a text was cut off'
+      : 'the last token of a sequence moves no row, as nothing follows it: it excludes no text'
+  if (packed === 'none') return [last, 'texts were not packed: one text a row']
+  if (typeof packed === 'number') {
+    return [
+      `texts were packed into windows of ${packed} tokens, whose last token moves no row; the last text may have been cut off with an incomplete window`,
+    ]
+  }
+  return [
+    `texts may have been packed into windows of ${leastWindow} tokens or more: a text is excluded by two untrained tokens, as one of them ` +
+      'may have been the last of its window (--packed none, if there was one text a row, excludes more)',
   ]
 }
 
@@ -142,6 +181,7 @@ function conditions(evidence: Evidence, found: Found | undefined): string[] {
   return [
     'the model was trained from this base with this tokenizer',
     ...truncation(evidence, found),
+    ...sequenceConditions(evidence.layout),
     'weight decay was decoupled or absent, so that untrained rows shrink by one common factor',
     ...(evidence.tokens.verdict === 'noisy'
       ? [
@@ -154,6 +194,12 @@ function conditions(evidence: Evidence, found: Found | undefined): string[] {
 
 function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): string[] {
   const notes: string[] = []
+  if (pool.tails) notes.push(`last tokens: ${pool.tails.reason}`)
+  const doubtful = pool.possible.length - members.survivors.length
+  if (doubtful > 0)
+    notes.push(
+      `${doubtful} texts are possible only because an untrained token of theirs may have moved no row: they are not counted as members`,
+    )
   if (pool.truncated > 0) notes.push(`${pool.truncated} texts were longer than what counts and were truncated`)
   if (evidence.tokens.counts.undecided > 0)
     notes.push(`${evidence.tokens.counts.undecided} undecided tokens neither exclude a text nor speak for one`)
@@ -206,6 +252,8 @@ export function describe(
       threshold: asScore(tokens.noise.threshold),
     },
     longestText: evidence.longestText,
+    layout: evidence.layout,
+    lastTokens: found?.pool.tails ?? null,
     positions: positions && { ...positions, residual: positions.residual.slice(0, positions.trained) },
     tokenTypes: evidence.tokenTypes,
     specialTokens: special.map((id) => ({

@@ -7,6 +7,7 @@ import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
+import { layoutOf, type Layout, type LayoutOptions } from './objective.js'
 import { trained, undecided, type RowJudgement } from './rows.js'
 import { threadsOf, type TraceRun } from './run.js'
 import { judgeTable, type TableRequest } from './table.js'
@@ -16,6 +17,8 @@ import { matchRows } from './vocabulary.js'
 export interface Evidence {
   base: ModelDirectory
   reference: ModelDirectory
+  /** what the model was trained for, and how its texts were laid out */
+  layout: Layout
   /** of the reference; undefined when it has none */
   tokenizer: Tokenizer | undefined
   /** of the input embedding table; `state` has one entry for each of the reference's rows */
@@ -95,6 +98,32 @@ async function tokenizerOf(model: ModelDirectory): Promise<Tokenizer | undefined
   return there ? loadTokenizer(model.dir) : undefined
 }
 
+/** @throws WarpError TRACE_NO_END where texts are said to end in a token that there is not */
+function checkEnd({ dir, config }: ModelDirectory, tokenizer: Tokenizer | undefined, { eos }: Layout): void {
+  if (eos !== 'appended') return
+  const ids = [config.eos_token_id].flat().filter((id): id is number => typeof id === 'number')
+  if (ids.length > 0 && (!tokenizer || ids.some((id) => id <= tokenizer.maxId))) return
+  throw inputError(
+    'TRACE_NO_END',
+    ids.length === 0
+      ? `${dir}: --eos appended, but config.json names no eos_token_id`
+      : `${dir}: --eos appended, but the tokenizer has no token ${ids.join(', ')}, the end token of config.json`,
+    { file: dir, found: ids, expected: 'an end token' },
+    '--eos none, or auto, if no end token was appended in training.',
+  )
+}
+
+/** @throws WarpError TRACE_WINDOW where the position table tells of longer sequences */
+function checkWindow({ dir }: ModelDirectory, longest: number | null, { packed }: Layout): void {
+  if (typeof packed !== 'number' || longest === null || packed >= longest) return
+  throw inputError(
+    'TRACE_WINDOW',
+    `${dir}: --packed ${packed}, but the position table was trained on sequences of ${longest} tokens`,
+    { file: dir, found: packed, expected: longest },
+    `--packed ${longest} if all windows had one length.`,
+  )
+}
+
 /** The other model's tables under the names of this one: only tensors of the same shape. */
 function sharedTable(
   base: ModelDirectory,
@@ -113,15 +142,22 @@ function sharedTable(
  * Reads the tables of two model directories, and every other tensor once. @throws WarpError (input) TRACE_…, PAIR_…,
  * and those of `openModel`
  */
-export async function readEvidence(baseDir: string, referenceDir: string, options: TraceRun = {}): Promise<Evidence> {
+export async function readEvidence(
+  baseDir: string,
+  referenceDir: string,
+  options: TraceRun = {},
+  asked: LayoutOptions = {},
+): Promise<Evidence> {
   const base = await openModel(baseDir, { forward: false }),
     reference = await openModel(referenceDir, { forward: false })
   checkPair(base, reference)
+  const layout = layoutOf(reference, asked)
   const notes = [...base.notes, ...reference.notes]
   const name = reference.inputEmbedding
   const left = base.tensors.get(name)!,
     right = reference.tensors.get(name)!
   const tokenizer = await tokenizerOf(reference)
+  checkEnd(reference, tokenizer, layout)
   const sameSize = left.shape[0] === right.shape[0]
   if (sameSize) await compareTokenizers(baseDir, referenceDir, notes)
   const match = sameSize
@@ -135,14 +171,17 @@ export async function readEvidence(baseDir: string, referenceDir: string, option
       options,
     )
     const tokens = explain(match ? spread(judged, match.pairs.rows, right.shape[0]) : judged, reference)
+    const small = await smallTables(base, reference, handles, tokens, dtypes, layout, options)
+    checkWindow(reference, small.longestText, layout)
     return {
       base,
       reference,
+      layout,
       tokenizer,
       tokens,
       added: match?.added ?? [],
       notes,
-      ...(await smallTables(base, reference, handles, tokens, dtypes, options)),
+      ...small,
       ...(await frozenTensors(base, reference, tokens, options)),
     }
   } finally {
@@ -189,6 +228,7 @@ async function smallTables(
   handles: Handles,
   tokens: RowJudgement,
   dtypes: TableRequest['dtypes'],
+  { objective }: Layout,
   options: TraceRun,
 ): Promise<Pick<Evidence, 'longestText' | 'positions' | 'tokenTypes'>> {
   const known = (table: Omit<TableRequest, 'base' | 'reference'>): TableRequest['known'] =>
@@ -208,7 +248,8 @@ async function smallTables(
         : own
     const last = found.state.lastIndexOf(trained)
     positions = { trained: found.counts.trained, rows: positionTable.rows, residual: Array.from(found.residual) }
-    if (last >= 0) longestText = last + 1 - firstPosition(reference)
+    // of a causal language model nothing is learned from the last position
+    if (last >= 0) longestText = last + 1 - firstPosition(reference) + Number(objective === 'language')
   }
   const types =
     typeTable && known(typeTable) && (await judgeTable({ ...handles, ...typeTable, known: known(typeTable) }, quiet))

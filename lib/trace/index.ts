@@ -6,6 +6,7 @@ import { calibrate, estimators } from './calibrate.js'
 import { describe, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, type Evidence } from './evidence.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
+import { TextRule, type LayoutOptions } from './objective.js'
 import type { TraceRun } from './run.js'
 import { TextTracer, type TextBatches, type TraceTexts } from './texts.js'
 
@@ -18,7 +19,7 @@ export type { TracedText } from './texts.js'
 /** Synthetic training sets of the calibration unless said otherwise. */
 export const defaultSets = 60
 
-export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts {
+export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts, LayoutOptions {
   base: string
   reference: string
   /** files or folders of candidate texts; without them only the tables are traced */
@@ -42,7 +43,8 @@ export interface Traced {
  * have been, and how many of which domain, from the difference of two embedding tables.
  *
  * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, TRACE_VOCABULARY, TRACE_TOKENIZER,
- *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, PAIR_…,
+ *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, TRACE_OBJECTIVE, TRACE_LAYOUT, TRACE_NO_END,
+ *   TRACE_WINDOW, PAIR_…,
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
  */
 export async function trace(options: TraceOptions): Promise<Traced> {
@@ -58,7 +60,7 @@ export async function trace(options: TraceOptions): Promise<Traced> {
   const { signal, onProgress, threads } = options
   checkWhole('threads', threads, 1, 1024)
   const run: TraceRun = { signal, onProgress, threads }
-  const evidence = await readEvidence(options.base, options.reference, run)
+  const evidence = await readEvidence(options.base, options.reference, run, options)
   if (!options.probes?.length) return traced(options, evidence, undefined)
   return traceRecords(evidence, readBatches(options.probes, options, run), options)
 }
@@ -80,7 +82,7 @@ export async function traceRecords(
   }
   const run: TraceRun = { signal: options.signal, onProgress: options.onProgress, threads: options.threads }
   const length = textLength(evidence, options.maxLength)
-  const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, length)
+  const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, new TextRule(evidence.layout, length))
   const { pool } = tracer
   try {
     await tracer.trace(batches, options)
@@ -97,7 +99,7 @@ export async function traceRecords(
         pool: pool.handle,
         state,
         sizes: pool.sizes,
-        possible: pool.possible.length,
+        possible: members.survivors.length,
         sets: options.calibrate ?? defaultSets,
         seed,
         members,
@@ -110,8 +112,9 @@ export async function traceRecords(
   }
 }
 
-/** How many tokens of a text were looked at in training, as far as it is known. */
+/** How many tokens of a text were looked at in training, as far as it is known: texts that were packed are not cut off. */
 function textLength(evidence: Evidence, asked: number | undefined): number | undefined {
+  if (typeof evidence.layout.packed === 'number') return asked
   const positions = evidence.reference.architecture.maxPositions || undefined
   const limits = [asked, evidence.longestText, positions].filter((limit): limit is number => typeof limit === 'number')
   return limits.length > 0 ? Math.min(...limits) : undefined

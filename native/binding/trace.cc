@@ -8,6 +8,7 @@
 #include "trace/members.h"
 #include "trace/pool.h"
 #include "trace/rows.h"
+#include "trace/tails.h"
 
 namespace warp {
 namespace {
@@ -68,23 +69,27 @@ Napi::Value open_pool(const Napi::CallbackInfo& call) {
   });
 }
 
-// appendToPool(pool, {offsets, ids, domain}); the caller waits for one before it starts the next
+// appendToPool(pool, {offsets, ids, domain, tails}); the caller waits for one before it starts the next
 Napi::Value start_append_to_pool(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     struct Texts {
       std::vector<uint32_t> offsets, ids, domain;
+      std::vector<uint8_t> tails;  // empty: none
     };
     const auto shared = idle_pool_of(call[0]);
     const Napi::Object object = call[1].As<Napi::Object>();
-    const auto texts = std::make_shared<const Texts>(
-        Texts{get_uint32s(object, "offsets"), get_uint32s(object, "ids"), get_uint32s(object, "domain")});
-    if (texts->offsets.size() != texts->domain.size() + 1 || texts->offsets.back() > texts->ids.size())
+    const auto texts = std::make_shared<const Texts>(Texts{get_uint32s(object, "offsets"), get_uint32s(object, "ids"),
+                                                           get_uint32s(object, "domain"), get_bytes(object, "tails")});
+    const size_t count = texts->domain.size();
+    if (texts->offsets.size() != count + 1 || texts->offsets.back() > texts->ids.size() ||
+        (!texts->tails.empty() && texts->tails.size() != count))
       throw internal_error("texts of the wrong size");
     shared->filling = true;
     return start_task(
         call.Env(), call.Env().Undefined(),
         [=](Context&) {
-          shared->pool.append(texts->offsets.data(), texts->ids.data(), texts->domain.data(), texts->domain.size());
+          shared->pool.append(texts->offsets.data(), texts->ids.data(), texts->domain.data(), count,
+                              texts->tails.empty() ? nullptr : texts->tails.data());
         },
         [=](Napi::Env env) {
           shared->filling = false;
@@ -97,6 +102,33 @@ std::vector<uint8_t> state_of(const Napi::Object& request, const Pool& pool) {
   std::vector<uint8_t> state = get_bytes(request, "state");
   if (state.size() != pool.vocabulary()) throw internal_error("one state for each token");
   return state;
+}
+
+// tailCounts(pool, {state}): 6 × 24, trained and untrained: last tokens, others, each token of the pool once
+Napi::Value start_tail_counts(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto pool = pool_of(call[0]);
+    const Napi::Object request = call[1].As<Napi::Object>();
+    const auto state = state_of(request, *pool);
+    const auto counts = std::make_shared<TailCounts>();
+    return start_task(
+        call.Env(), call.Env().Undefined(), [=](Context&) { *counts = count_tails(*pool, state); },
+        [=](Napi::Env env) {
+          std::vector<double> flat;
+          for (const double* bins : {counts->tail_trained, counts->tail_untrained, counts->inner_trained,
+                                     counts->inner_untrained, counts->token_trained, counts->token_untrained})
+            flat.insert(flat.end(), bins, bins + TailCounts::kBins);
+          return to_float64_array(env, flat);
+        });
+  });
+}
+
+// countTails(pool, yes)
+Napi::Value set_count_tails(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    pool_of(call[0])->count_tails(call[1].As<Napi::Boolean>());
+    return call.Env().Undefined();
+  });
 }
 
 std::vector<Estimator> estimators_of(const Napi::Object& request) {
@@ -180,6 +212,8 @@ void register_trace(Napi::Env env, Napi::Object exports) {
   exports.Set("rowSums", Napi::Function::New(env, start_row_sums));
   exports.Set("openPool", Napi::Function::New(env, open_pool));
   exports.Set("appendToPool", Napi::Function::New(env, start_append_to_pool));
+  exports.Set("tailCounts", Napi::Function::New(env, start_tail_counts));
+  exports.Set("countTails", Napi::Function::New(env, set_count_tails));
   exports.Set("findMembers", Napi::Function::New(env, start_find_members));
   exports.Set("tryMembers", Napi::Function::New(env, start_try_members));
 }

@@ -69,7 +69,12 @@ async function estimate(corpus: Corpus, seed: number, sets: number) {
   })
   const ids = new Uint32Array(offsets[texts.length])
   texts.forEach((text, i) => ids.set(text.ids, offsets[i]))
-  await addon().appendToPool(pool, { offsets, ids, domain: Uint32Array.from(texts, ({ d }) => d) }).promise
+  await addon().appendToPool(pool, {
+    offsets,
+    ids,
+    domain: Uint32Array.from(texts, ({ d }) => d),
+    tails: new Uint8Array(0),
+  }).promise
   const sizes = new Uint32Array(corpus.domains)
   for (const { d } of texts) sizes[d]++
   const possible = texts.filter((text) => text.ids.every((id) => state[id] === 1)).length

@@ -28,7 +28,7 @@ export function baseValues(count: number, salt: number): Float32Array {
   })
 }
 
-/** Base values whose bits are moved by a fixture's differences from its `from`th on: four planes of bytes, the lowest first. */
+/** Base values moved by a fixture's differences from its `from`th on: four planes of bytes, the lowest first. */
 export function moveBits(base: Float32Array, planes: Uint8Array, from: number): Float32Array {
   const bits = new Int32Array(base.slice().buffer),
     count = planes.length / 4

@@ -7,6 +7,7 @@ import type { Evidence } from './evidence.js'
 import { falsePositives } from './noise.js'
 import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
 import { leastWindow, type Layout } from './objective.js'
+import type { Grading } from './tied.js'
 import { asScore, trained, undecided } from './rows.js'
 import { domainOf, type TextPool } from './texts.js'
 
@@ -34,6 +35,7 @@ function spelling(evidence: Evidence, id: number): string {
 export function listTokens(evidence: Evidence): TracedToken[] {
   const { state, residual, score, verdict } = evidence.tokens
   if (verdict === 'none') return []
+  if (evidence.grading) return listGraded(evidence, evidence.grading)
   const rows = Array.from(state.keys()).filter(
     (id) => state[id] === trained || (state[id] === undecided && !Number.isNaN(score[id])),
   )
@@ -43,6 +45,19 @@ export function listTokens(evidence: Evidence): TracedToken[] {
     state: state[id] === trained ? 'trained' : 'undecided',
     residual: residual[id],
     score: score[id],
+  }))
+}
+
+/** Every token that has a score, by id. */
+function listGraded(evidence: Evidence, { probability, scores }: Grading): TracedToken[] {
+  const rows = Array.from(probability.keys()).filter((id) => !Number.isNaN(scores[id]))
+  return rows.map((id) => ({
+    id,
+    token: spelling(evidence, id),
+    state: 'graded',
+    residual: evidence.tokens.residual[id],
+    score: scores[id],
+    probability: probability[id],
   }))
 }
 
@@ -165,18 +180,28 @@ function sequenceConditions({ objective, eos, packed }: Layout): string[] {
   if (packed === 'none') return [last, 'texts were not packed: one text a row']
   if (typeof packed === 'number') {
     return [
-      `texts were packed into windows of ${packed} tokens, whose last token moves no row; the last text may have been cut off with an incomplete window`,
+      `texts were packed into windows of ${packed} tokens, ` +
+        'whose last token moves no row; the last text may have been cut ' +
+        'off with an incomplete window',
     ]
   }
   return [
-    `texts may have been packed into windows of ${leastWindow} tokens or more: a text is excluded by two untrained tokens, as one of them ` +
-      'may have been the last of its window (--packed none, if there was one text a row, excludes more)',
+    `texts may have been packed into windows of ${leastWindow} tokens or more: a text is excluded by two untrained ` +
+      'tokens, as one of them may have been the last of its window (--packed none, if there was one text a row, ' +
+      'excludes more)',
   ]
 }
 
 /** What must hold for an excluded text to be excluded. */
 function conditions(evidence: Evidence, found: Found | undefined): string[] {
   if (evidence.tokens.verdict === 'none') return []
+  if (evidence.grading) {
+    return [
+      'the model was trained from this base with this tokenizer',
+      'most tokens that no text here holds were not trained: their rows show what an untrained row does',
+      'every row of the table moved: scores tell likely from unlikely, and no text is excluded with certainty',
+    ]
+  }
   const { expectedMissed } = evidence.tokens
   return [
     'the model was trained from this base with this tokenizer',
@@ -198,10 +223,12 @@ function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): st
   const doubtful = pool.possible.length - members.survivors.length
   if (doubtful > 0)
     notes.push(
-      `${doubtful} texts are possible only because an untrained token of theirs may have moved no row: they are not counted as members`,
+      `${doubtful} texts are possible only because an untrained token of theirs may have moved no ` +
+        'row: they are not counted as members',
     )
   if (pool.truncated > 0) notes.push(`${pool.truncated} texts were longer than what counts and were truncated`)
-  if (evidence.tokens.counts.undecided > 0)
+  if (evidence.grading) notes.push(evidence.grading.summary.lost)
+  else if (evidence.tokens.counts.undecided > 0)
     notes.push(`${evidence.tokens.counts.undecided} undecided tokens neither exclude a text nor speak for one`)
   if (members.survivors.length === 0)
     notes.push('the trained tokens contradict every text: none of them was in the training set as tokenised here')
@@ -228,7 +255,7 @@ export function describe(
   { probes, seed }: { probes: string[]; seed: number },
 ): TraceResult {
   const { tokens, tokenizer, positions, verdict } = { ...evidence, verdict: evidence.tokens.verdict }
-  const known = verdict !== 'none'
+  const known = verdict !== 'none' && verdict !== 'graded'
   const special = tokenizer
     ? [...tokenizer.specialIds].sort((a, b) => a - b).filter((id) => id < tokens.state.length)
     : []
@@ -253,6 +280,7 @@ export function describe(
     },
     longestText: evidence.longestText,
     layout: evidence.layout,
+    grading: evidence.grading && verdict === 'graded' ? evidence.grading.summary : null,
     lastTokens: found?.pool.tails ?? null,
     positions: positions && { ...positions, residual: positions.residual.slice(0, positions.trained) },
     tokenTypes: evidence.tokenTypes,

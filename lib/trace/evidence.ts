@@ -11,6 +11,7 @@ import { layoutOf, type Layout, type LayoutOptions } from './objective.js'
 import { trained, undecided, type RowJudgement } from './rows.js'
 import { threadsOf, type TraceRun } from './run.js'
 import { judgeTable, type TableRequest } from './table.js'
+import type { Grading } from './tied.js'
 import { matchRows } from './vocabulary.js'
 
 /** What the tables of a pair give away, before any text is looked at. */
@@ -39,6 +40,10 @@ export interface Evidence {
   /** tensors that both have with the same shape */
   compared: number
   notes: string[]
+  /** every row of a table moved that is also the output layer: scores may tell, once there are texts */
+  gradable: boolean
+  /** what the scores told */
+  grading?: Grading
 }
 
 const positionNames = [
@@ -174,6 +179,8 @@ export async function readEvidence(
     const small = await smallTables(base, reference, handles, tokens, dtypes, layout, options)
     checkWindow(reference, small.longestText, layout)
     return {
+      gradable:
+        sameSize && tokens.verdict === 'none' && tokens.reason.startsWith(everyRow) && reference.tie !== undefined,
       base,
       reference,
       layout,
@@ -209,9 +216,11 @@ function spread(judged: RowJudgement, rows: Uint32Array, count: number): RowJudg
   }
 }
 
+const everyRow = 'every row'
+
 /** Says why every row moved, where the model's files tell. */
 function explain(tokens: RowJudgement, { tie, inputEmbedding }: ModelDirectory): RowJudgement {
-  if (tokens.verdict !== 'none' || !tokens.reason.startsWith('every row')) return tokens
+  if (tokens.verdict !== 'none' || !tokens.reason.startsWith(everyRow)) return tokens
   const cause = tie
     ? `${inputEmbedding} is also the output layer (${tie.name} is tied to it), and a full softmax moves every row ` +
       'at every step'

@@ -57,7 +57,8 @@ export function layoutOf(reference: ModelDirectory, options: LayoutOptions): Lay
     if (from === 'class') {
       throw inputError(
         'TRACE_OBJECTIVE',
-        `${dir}: --objective ${asked}, but ${architectureName} was trained to ${objective === 'classify' ? 'classify' : 'model language'}`,
+        `${dir}: --objective ${asked}, but ${architectureName} was trained to ` +
+          (objective === 'classify' ? 'classify' : 'model language'),
         { file: dir, found: asked, expected: objective === 'classify' ? 'classify' : 'language' },
         'Leave --objective out: the class says it.',
       )
@@ -70,7 +71,8 @@ export function layoutOf(reference: ModelDirectory, options: LayoutOptions): Lay
   if (eos !== 'auto' || typeof packed === 'number') {
     throw inputError(
       'TRACE_LAYOUT',
-      `${dir}: --eos and --packed are about causal language models; ${architectureName || architecture.modelType} is none (objective ${objective})`,
+      `${dir}: --eos and --packed are about causal language models; ${architectureName || architecture.modelType} ` +
+        `is none (objective ${objective})`,
       { file: dir, found: objective, expected: 'language' },
       'Leave them out, or say --objective language if the class does not.',
     )

@@ -1,6 +1,7 @@
 import type { MixtureResult } from '../readouts/index.js'
 import type { Layout, TailEvidence } from './objective.js'
 import type { Verdict } from './rows.js'
+import type { GradingSummary } from './tied.js'
 
 /** `warp trace --json`, schema `warp.trace/1`. Counts of texts are estimates unless they count the pool. */
 export interface TraceResult {
@@ -31,6 +32,8 @@ export interface TraceResult {
   longestText: number | null
   /** what the model was trained for, and how texts followed each other: as the class and the options say */
   layout: Layout
+  /** what the scores of a tied table rest on; null with any other verdict than graded */
+  grading: GradingSummary | null
   /** what the texts say of the last tokens of training texts; null where the options say it, or it does not matter */
   lastTokens: TailEvidence | null
   /** ‖θ* − (1 + α) θ₀‖ of the trained position rows */
@@ -87,7 +90,10 @@ export interface Member {
 export interface TracedToken {
   id: number
   token: string
-  state: 'trained' | 'undecided'
+  /** `graded`: nothing is certain, see `probability` */
+  state: 'trained' | 'undecided' | 'graded'
   residual: number
   score: number
+  /** of being trained, of a graded token */
+  probability?: number
 }

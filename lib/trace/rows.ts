@@ -18,7 +18,8 @@ import {
   type FoundNoise,
 } from './noise.js'
 
-export type Verdict = 'exact' | 'noisy' | 'none'
+/** `graded`: scores instead of states, nothing is certain */
+export type Verdict = 'exact' | 'noisy' | 'graded' | 'none'
 export const untrained = 0,
   trained = 1,
   undecided = 2

@@ -251,7 +251,10 @@ export class TextTracer {
     this.#texts = 0
   }
 
-  /** The tokens that stand in every text whatever it says are trained if anything is; of a language model those that begin it. */
+  /**
+   * The tokens that stand in every text whatever it says are trained if anything is; of a language model those that
+   * begin it.
+   */
   #refuseContradiction(): void {
     const { tokenizer } = this,
       empty = tokenizer.encode('').ids

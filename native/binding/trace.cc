@@ -9,6 +9,7 @@
 #include "trace/pool.h"
 #include "trace/rows.h"
 #include "trace/tails.h"
+#include "trace/tied.h"
 
 namespace warp {
 namespace {
@@ -39,6 +40,36 @@ Napi::Value start_row_sums(const Napi::CallbackInfo& call) {
           Napi::Float64Array flat = Napi::Float64Array::New(env, sums->size() * 8);
           if (!sums->empty()) std::copy_n(&(*sums)[0].residual2, sums->size() * 8, flat.Data());
           return flat;
+        });
+  });
+}
+
+// tiedScores(base, reference, {name, fit, columns, threads}, onProgress)
+Napi::Value start_tied_scores(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto base = weights_of(call[0]), reference = weights_of(call[1]);
+    const Napi::Object object = call[2].As<Napi::Object>();
+    TiedRequest request;
+    request.base = request.reference = get_string(object, "name");
+    request.fit = get_uint32s(object, "fit");
+    request.columns = uint32_t(get_number(object, "columns"));
+    const int count = threads_of(object);
+    const auto scores = std::make_shared<TiedScores>();
+    return start_task(
+        call.Env(), call[3],
+        [=](Context& context) {
+          Threads threads(count);
+          *scores = tied_scores(*base, *reference, request, threads, context);
+        },
+        [=](Napi::Env env) -> Napi::Value {
+          Napi::Object result = Napi::Object::New(env);
+          result.Set("score", to_float64_array(env, scores->score));
+          result.Set("base", to_float64_array(env, scores->base));
+          result.Set("moved", to_float64_array(env, scores->moved));
+          result.Set("along", to_float64_array(env, scores->along));
+          result.Set("columns", scores->columns);
+          result.Set("fitted", scores->fitted);
+          return result;
         });
   });
 }
@@ -123,12 +154,39 @@ Napi::Value start_tail_counts(const Napi::CallbackInfo& call) {
   });
 }
 
+// poolCounts(pool): by token, texts that hold it
+Napi::Value start_pool_counts(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto pool = pool_of(call[0]);
+    const auto counts = std::make_shared<std::vector<uint32_t>>();
+    return start_task(
+        call.Env(), call.Env().Undefined(),
+        [=](Context&) {
+          counts->assign(pool->vocabulary(), 0);
+          for (size_t text = 0; text < pool->texts(); text++)
+            for (const uint32_t* v = pool->begin(text); v != pool->end(text); v++) (*counts)[*v]++;
+        },
+        [=](Napi::Env env) -> Napi::Value {
+          Napi::Uint32Array array = Napi::Uint32Array::New(env, counts->size());
+          std::copy(counts->begin(), counts->end(), array.Data());
+          return array;
+        });
+  });
+}
+
 // countTails(pool, yes)
 Napi::Value set_count_tails(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     pool_of(call[0])->count_tails(call[1].As<Napi::Boolean>());
     return call.Env().Undefined();
   });
+}
+
+// state, and pull where scores say more than states
+Tokens tokens_of(const Napi::Object& request, const Pool& pool) {
+  Tokens tokens{state_of(request, pool), get_doubles(request, "pull")};
+  if (tokens.graded() && tokens.pull.size() != pool.vocabulary()) throw internal_error("one score for each token");
+  return tokens;
 }
 
 std::vector<Estimator> estimators_of(const Napi::Object& request) {
@@ -162,29 +220,33 @@ Napi::Value to_js(Napi::Env env, const Members& members) {
   return result;
 }
 
-// findMembers(pool, {state, estimators: [{strength, inside}]}, onProgress)
+// findMembers(pool, {state, pull, estimators: [{strength, inside}]}, onProgress)
 Napi::Value start_find_members(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto pool = pool_of(call[0]);
     const Napi::Object request = call[1].As<Napi::Object>();
-    const auto state = state_of(request, *pool);
+    const Tokens tokens = tokens_of(request, *pool);
     const std::vector<Estimator> estimators = estimators_of(request);
     const auto members = std::make_shared<Members>();
     return start_task(
-        call.Env(), call[2], [=](Context& context) { *members = find_members(*pool, state, estimators, context); },
+        call.Env(), call[2], [=](Context& context) { *members = find_members(*pool, tokens, estimators, context); },
         [=](Napi::Env env) { return to_js(env, *members); });
   });
 }
 
-// tryMembers(pool, {state, estimators: [{strength, inside}], inside, outside, hidden, seed, threads}, onProgress)
+// tryMembers(pool, {state, pull, untrained, trained, estimators: [{strength, inside}], inside, outside, hidden, seed,
+// threads}, onProgress)
 Napi::Value start_try_members(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto pool = pool_of(call[0]);
     const Napi::Object request = call[1].As<Napi::Object>();
-    const auto state = state_of(request, *pool);
+    const Tokens tokens = tokens_of(request, *pool);
     const std::vector<Estimator> estimators = estimators_of(request);
     const auto inside = get_uint32s(request, "inside"), outside = get_uint32s(request, "outside"),
                hidden = get_uint32s(request, "hidden");
+    const DrawnScores scores{get_doubles(request, "untrained"), get_doubles(request, "trained")};
+    if (tokens.graded() && (scores.untrained.empty() || scores.trained.empty()))
+      throw internal_error("no scores to draw");
     const uint64_t seed = uint64_t(get_number(request, "seed"));
     const uint32_t domains = pool->domains();
     std::vector<Trial> trials(inside.size() / domains);
@@ -200,7 +262,7 @@ Napi::Value start_try_members(const Napi::CallbackInfo& call) {
         call.Env(), call[2],
         [=](Context& context) {
           Threads threads(count);
-          *estimates = try_members(*pool, state, trials, estimators, threads, context);
+          *estimates = try_members(*pool, tokens, scores, trials, estimators, threads, context);
         },
         [=](Napi::Env env) { return to_float64_array(env, flat(*estimates)); });
   });
@@ -212,6 +274,8 @@ void register_trace(Napi::Env env, Napi::Object exports) {
   exports.Set("rowSums", Napi::Function::New(env, start_row_sums));
   exports.Set("openPool", Napi::Function::New(env, open_pool));
   exports.Set("appendToPool", Napi::Function::New(env, start_append_to_pool));
+  exports.Set("tiedScores", Napi::Function::New(env, start_tied_scores));
+  exports.Set("poolCounts", Napi::Function::New(env, start_pool_counts));
   exports.Set("tailCounts", Napi::Function::New(env, start_tail_counts));
   exports.Set("countTails", Napi::Function::New(env, set_count_tails));
   exports.Set("findMembers", Napi::Function::New(env, start_find_members));

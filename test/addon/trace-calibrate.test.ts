@@ -60,6 +60,8 @@ function draw({ domains, vocabulary, pool, training, inside, words }: Corpus, se
   return { texts, state, truth: counts.map((count) => count / total), total, held }
 }
 
+const none = new Float64Array(0)
+
 async function estimate(corpus: Corpus, seed: number, sets: number) {
   const { texts, state, truth, total, held } = draw(corpus, seed)
   const pool = addon().openPool(corpus.vocabulary)
@@ -79,8 +81,16 @@ async function estimate(corpus: Corpus, seed: number, sets: number) {
   for (const { d } of texts) sizes[d]++
   const possible = texts.filter((text) => text.ids.every((id) => state[id] === 1)).length
   try {
-    const members = await addon().findMembers(pool, { state, estimators }, undefined).promise
-    const found = await calibrate({ pool, state, sizes, possible, sets, seed, members })
+    const members = await addon().findMembers(pool, { state, pull: new Float64Array(0), estimators }, undefined).promise
+    const found = await calibrate({
+      pool,
+      known: { state, pull: none, untrained: none, trained: none },
+      sizes,
+      possible,
+      sets,
+      seed,
+      members,
+    })
     const errors = truth.map((share, d) => found.mixture[d] - share)
     const covered =
       truth.filter((share, d) => share >= found.interval[d][0] && share <= found.interval[d][1]).length / truth.length

@@ -64,7 +64,7 @@ async function run(batches: AsyncIterable<TextRecord[]>, options: TraceTexts = {
     await tracer.trace(batches, options)
     const { survivors } = await addon().findMembers(
       tracer.pool.handle,
-      { state, estimators: [{ strength: 100, inside: true }] },
+      { state, pull: new Float64Array(0), estimators: [{ strength: 100, inside: true }] },
       undefined,
     ).promise
     return { pool: tracer.pool, survivors: Array.from(survivors) }

@@ -1,9 +1,8 @@
-import { join } from 'node:path'
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import type { TracedText, TraceOptions, TraceResult, Traced } from '../../lib/trace/index.js'
+import type { TraceOptions, TraceResult } from '../../lib/trace/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
-import { checkOutput, writeOutput } from '../output-folder.js'
+import { checkOutput } from '../output-folder.js'
 import { fileOptions, textSources, threadsOption } from '../probe-options.js'
 import { integer } from '../values.js'
 
@@ -14,8 +13,6 @@ interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
   force?: boolean
   strict?: boolean
 }
-
-const files = ['result.json', 'tokens.jsonl', 'documents.jsonl']
 
 export function register(program: Command): void {
   fileOptions(
@@ -58,7 +55,7 @@ export function register(program: Command): void {
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
-    .option('-o, --output <folder>', `writes ${files.join(', ')}`)
+    .option('-o, --output <folder>', 'writes result.json, tokens.jsonl, the lists of texts and report.html')
     .option('--force', 'replace existing output')
     .option('--strict', 'exit 5 when the verdict is none')
     .action(traceCommand)
@@ -79,24 +76,23 @@ async function traceCommand(flags: Flags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { trace } = await import('../../lib/trace/index.js')
     const { readLabelMap } = await import('../../lib/text/index.js')
-    if (output !== undefined) await checkOutput(output, files, force)
+    const { TraceFolder, traceFiles } = await import('../trace-folder.js')
+    if (output !== undefined) await checkOutput(output, traceFiles, force)
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
     const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
-    const documents =
-      output !== undefined && options.probes ? await LineWriter.open(join(output, 'documents.jsonl'), force) : undefined
+    const folder = output === undefined ? undefined : await TraceFolder.open(output, options, force)
     try {
       const found = await trace({
         ...options,
         ...map,
         signal,
         onProgress,
-        onText: documents && ((text) => documents.add(documentLine(text))),
+        onText: folder && ((text) => folder.add(text)),
       })
       if (memberFile)
         for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
       await memberFile?.commit()
-      await documents?.commit()
-      if (output !== undefined) await writeOutput(output, outputFiles(found), force)
+      await folder?.write(found, { signal, onProgress })
       return {
         json: found.result,
         text: report(found.result),
@@ -104,27 +100,19 @@ async function traceCommand(flags: Flags): Promise<void> {
       }
     } finally {
       await memberFile?.discard()
-      await documents?.discard()
+      await folder?.discard()
     }
   })
-}
-
-function documentLine({ record, domain, status, untrained, spared, tokens, truncated }: TracedText): object {
-  return { row: record.row, source: record.source, domain, status, tokens, truncated, untrained, spared }
-}
-
-function outputFiles({ result, tokens }: Traced): Record<string, string> {
-  return {
-    'result.json': JSON.stringify(result, null, 2) + '\n',
-    'tokens.jsonl': tokens.map((token) => JSON.stringify(token) + '\n').join(''),
-  }
 }
 
 function report(result: TraceResult): string {
   const { trainedTokens: tokens, trainingTexts: training, frozen } = result
   const lines = [
     `verdict ${result.verdict}: ${result.reason}`,
+    result.grading &&
+      `  trained tokens  about ${whole(result.grading.expected)} of the ${result.grading.tokens} in these texts`,
     result.verdict !== 'none' &&
+      !result.grading &&
       `  trained tokens  ${tokens.count} of ${tokens.rows}` +
         (tokens.undecided > 0 ? `, ${tokens.undecided} undecided` : ''),
     result.decay !== null &&

@@ -11,7 +11,7 @@ export {
   type WeightDtype,
 } from './dtypes.js'
 export { assertUnchanged, type FileRecord } from './files.js'
-export { fileSha256, trustHash, type HashOptions } from './hash.js'
+export { fileSha256, hashFiles, trustHash, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'
 export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
 export { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'

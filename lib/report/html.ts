@@ -1,24 +1,7 @@
 import { barChart, escapeHtml, lineChart, seriesStyle } from './charts.js'
 import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
+import { inputTable, list, page, section, table, wordTable } from './page.js'
 import type { RecoverResult } from './schema.js'
-
-const style = `
-:root { color-scheme: light dark; --ink: #1c1c1e; --soft: #666; --line: #ddd; --paper: #fff }
-@media (prefers-color-scheme: dark) { :root { --ink: #eee; --soft: #aaa; --line: #444; --paper: #17181a } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
-  margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif } svg text { fill: var(--ink) }
-svg .axis { fill: var(--soft) } svg .grid { stroke: var(--line) }
-svg .interval { stroke: var(--ink); fill: none; stroke-width: 1.5 }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .2rem .7rem .2rem 0; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top }
-th:first-child, td:first-child, .words td { text-align: left } th { font-weight: 600 }
-.soft, td small { color: var(--soft) } td small { display: block } .best td { font-weight: 600 }
-.verdict { font-weight: 600 } .ok { color: #16803c } .weak { color: #b26a00 } .unidentifiable { color: #c62828 }
-.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; list-style: none }
-code { font-size: .85em; overflow-wrap: anywhere }
-`
 
 /**
  * The result as one HTML page without scripts and without anything from elsewhere (its policy forbids both): opens
@@ -44,19 +27,10 @@ export function htmlReport(result: RecoverResult): string {
     section('Loss along the path', lossChart(result) + legend(result)),
     section('Domains', domainTable(result)),
     result.notes.length > 0 ? section('Notes', list(result.notes)) : '',
-    section('Inputs', inputTable(result)),
+    section('Inputs', inputTable(result.inputs)),
     section('Run', runTable(result)),
   ]
-  return (
-    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
-    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">' +
-    '<meta name="viewport" content="width=device-width, initial-scale=1">' +
-    `<title>Recovered mixture</title><style>${style}</style></head>\n<body>\n${sections.join('\n')}\n</body></html>\n`
-  )
-}
-
-function section(title: string, body: string): string {
-  return `<h2>${escapeHtml(title)}</h2>\n${body}`
+  return page('Recovered mixture', sections)
 }
 
 function sentences(reasons: string[]): string {
@@ -69,25 +43,6 @@ function inputsLine(result: RecoverResult): string {
     return `${role} ${paths.join(', ')}`
   })
   return roles.join(' · ')
-}
-
-/** Cells are HTML already. */
-function table(head: string[], rows: string[][], classes: string[] = []): string {
-  const row = (cells: string[], tag: string) => cells.map((cell) => `<${tag}>${cell}</${tag}>`).join('')
-  const body = rows.map((cells, i) => `<tr${classes[i] ? ` class="${classes[i]}"` : ''}>${row(cells, 'td')}</tr>`)
-  return (
-    `<div class="scroll"><table><thead><tr>${row(head, 'th')}</tr></thead>` +
-    `<tbody>${body.join('')}</tbody></table></div>`
-  )
-}
-
-function wordTable(rows: [string, string][]): string {
-  const body = rows.map(([name, text]) => `<tr><td>${escapeHtml(name)}</td><td>${escapeHtml(text)}</td></tr>`)
-  return `<div class="scroll"><table class="words"><tbody>${body.join('')}</tbody></table></div>`
-}
-
-function list(items: string[]): string {
-  return `<ul>${items.map((item) => `<li>${escapeHtml(item)}</li>`).join('')}</ul>`
 }
 
 function mixtureTable(result: RecoverResult): string {
@@ -143,18 +98,6 @@ function domainTable({ domains, diagnostics }: RecoverResult): string {
       String(probes),
       String(truncated),
       accuracy ? percent(accuracy.domains[name]) : '–',
-    ]),
-  )
-}
-
-function inputTable({ inputs }: RecoverResult): string {
-  return table(
-    ['', 'path', 'bytes', 'sha256'],
-    inputs.map(({ role, path, size, sha256 }) => [
-      escapeHtml(role),
-      escapeHtml(path),
-      String(size),
-      `<code>${escapeHtml(sha256)}</code>`,
     ]),
   )
 }

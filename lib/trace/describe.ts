@@ -2,6 +2,7 @@ import { version } from '../doctor.js'
 import type { Members } from '../native/types.js'
 import type { MixtureResult } from '../readouts/index.js'
 import type { TextRecord } from '../text/index.js'
+import type { Histogram } from '../report/charts.js'
 import { level, type Calibrated } from './calibrate.js'
 import type { Evidence } from './evidence.js'
 import { falsePositives } from './noise.js'
@@ -59,6 +60,29 @@ function listGraded(evidence: Evidence, { probability, scores }: Grading): Trace
     score: scores[id],
     probability: probability[id],
   }))
+}
+
+const bins = 60
+
+/**
+ * Scores of all rows, those below the threshold and those above it: logarithms to base ten where rows are decided,
+ * scores as they are where they are graded. Undefined where the tables say nothing.
+ */
+export function histogramOf({ tokens, grading }: Evidence): Histogram | undefined {
+  if (tokens.verdict === 'none') return undefined
+  const scores = (grading ? grading.scores : tokens.score.map((score) => Math.log10(Math.max(score, 1e-3)))).map(
+    (value) => (Number.isFinite(value) ? value : NaN),
+  )
+  const threshold = grading ? grading.summary.threshold : Math.log10(asScore(tokens.noise.threshold))
+  const known = scores.filter((value) => !Number.isNaN(value))
+  const [low, high] = [
+    known.reduce((a, b) => Math.min(a, b), threshold),
+    known.reduce((a, b) => Math.max(a, b), threshold),
+  ]
+  const step = (high - low) / bins || 1
+  const [below, above] = [new Array<number>(bins).fill(0), new Array<number>(bins).fill(0)]
+  for (const value of known) (value > threshold ? above : below)[Math.min(bins - 1, Math.floor((value - low) / step))]++
+  return { edges: Array.from({ length: bins + 1 }, (_, i) => low + i * step), below, above, threshold }
 }
 
 /** Texts that the members' model counts, the most probable first; equals in the order of the input. */

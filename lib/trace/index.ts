@@ -2,9 +2,10 @@ import { checkWhole, inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
+import type { Histogram } from '../report/charts.js'
 import { readBatches, type ProbeOptions } from '../text/index.js'
 import { calibrate, estimators, type Calibrated } from './calibrate.js'
-import { describe, listMembers, listTokens, type Found } from './describe.js'
+import { describe, histogramOf, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, type Evidence } from './evidence.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
 import { TextRule, type LayoutOptions } from './objective.js'
@@ -38,6 +39,8 @@ export interface Traced {
   tokens: TracedToken[]
   /** possible texts of the pool, the most probable members first */
   members: Member[]
+  /** scores of all rows; undefined where the tables say nothing */
+  histogram: Histogram | undefined
 }
 
 /**
@@ -163,5 +166,6 @@ function traced(
     result: describe(evidence, found, { probes, seed }),
     tokens: listTokens(evidence),
     members: found ? listMembers(found) : [],
+    histogram: histogramOf(evidence),
   }
 }

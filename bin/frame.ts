@@ -2,6 +2,7 @@
 import type { SingleBar } from 'cli-progress'
 import { type Command, CommanderError } from 'commander'
 import type { Progress } from '../lib/native/task.js'
+import { printable, printableJson, printableStyled } from '../lib/printable.js'
 
 export interface FrameOptions {
   json?: boolean
@@ -9,10 +10,12 @@ export interface FrameOptions {
   verbose?: boolean
 }
 
-/** What a command gives back: the document of `--json`, the text otherwise. */
+/** What a command gives back: the document of `--json`, otherwise the text, best as lines. */
 export interface Output {
   json: unknown
-  text: string
+  text: string | readonly string[]
+  /** names within the text are printable already, and colours are its own */
+  styled?: boolean
   /** default 0 */
   exitCode?: number
 }
@@ -39,6 +42,22 @@ class Interrupted extends Error {
   }
 }
 
+/** Of an error and its hint. */
+const longestMessage = 1000
+
+/** The one place where text leaves for a terminal. */
+function show(stream: NodeJS.WritableStream, lines: readonly string[], styled = false): void {
+  stream.write(lines.map((line) => `${styled ? printableStyled(line) : printable(line)}\n`).join(''))
+}
+
+/** The one place where documents do. */
+function showJson(document: unknown): void {
+  process.stdout.write(`${printableJson(JSON.stringify(document, null, 2))}\n`)
+}
+
+const linesOf = (text: string | readonly string[]): readonly string[] =>
+  typeof text === 'string' ? text.replace(/\n*$/, '').split('\n') : text
+
 /** Runs a command's work and prints what it gives; errors reach `main`. */
 export async function execute(options: FrameOptions, work: (run: CommandRun) => Promise<Output>): Promise<void> {
   const controller = new AbortController()
@@ -54,11 +73,12 @@ export async function execute(options: FrameOptions, work: (run: CommandRun) => 
       signal: controller.signal,
       onProgress: (p) => progress?.update(p),
       note: (line) => {
-        if (!options.quiet) process.stderr.write(`${line}\n`)
+        if (!options.quiet) show(process.stderr, line.split('\n'))
       },
     })
     progress?.stop()
-    process.stdout.write(options.json ? `${JSON.stringify(output.json, null, 2)}\n` : output.text.replace(/\n*$/, '\n'))
+    if (options.json) showJson(output.json)
+    else show(process.stdout, linesOf(output.text), output.styled)
     process.exitCode = output.exitCode ?? 0
   } finally {
     progress?.stop()
@@ -82,7 +102,7 @@ class ProgressReporter {
     }
     if (!fresh && performance.now() - this.#last < 10_000) return
     this.#last = performance.now()
-    process.stderr.write(`${phase}: ${total > 0 ? `${Math.floor((100 * done) / total)} %` : `${done} ${unit}`}\n`)
+    show(process.stderr, [`${phase}: ${total > 0 ? `${Math.floor((100 * done) / total)} %` : `${done} ${unit}`}`])
   }
 
   #begin(phase: string, done: number, total: number): void {
@@ -100,7 +120,7 @@ class ProgressReporter {
       barCompleteChar: '█',
       barIncompleteChar: '░',
     })
-    this.#bar.start(total, done, { phase })
+    this.#bar.start(total, done, { phase: printable(phase) })
   }
 
   stop(): void {
@@ -130,7 +150,7 @@ function describe(error: unknown): Described {
     if (error.code === 'commander.help') error.message = 'a command is needed'
     return {
       code: 'USAGE',
-      message: error.message.replace(/^error: /, ''),
+      message: error.message.replace(/^error: /, '').replace(/\n(?=\(Did you mean [^\n]*$)/, ' '),
       details: {},
       hint: 'warp --help, warp COMMAND --help',
     }
@@ -165,10 +185,16 @@ export async function main(program: Command, args: string[]): Promise<void> {
     process.exitCode = exitCodeOf(error)
     if (process.exitCode === 0) return
     const described = describe(error)
-    if (args.includes('--json')) process.stdout.write(`${JSON.stringify({ error: described }, null, 2)}\n`)
-    process.stderr.write(
-      `warp: ${described.message} [${described.code}]\n${described.hint ? `  try: ${described.hint}\n` : ''}`,
-    )
-    if (args.includes('-v') || args.includes('--verbose')) process.stderr.write(`${(error as Error).stack}\n`)
+    if (args.includes('--json')) showJson({ error: described })
+    const { code, message, hint } = described
+    show(process.stderr, [`warp: ${printable(message, longestMessage)} [${code}]`])
+    if (hint) show(process.stderr, [`  try: ${printable(hint, longestMessage)}`])
+    if (args.includes('-v') || args.includes('--verbose')) {
+      const lines = String((error as Error).stack).split('\n')
+      show(
+        process.stderr,
+        lines.map((line) => printable(line, longestMessage)),
+      )
+    }
   }
 }

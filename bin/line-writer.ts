@@ -1,7 +1,8 @@
 // A file of lines that grows with the work and gets its name only when it is whole.
 import { randomBytes } from 'node:crypto'
-import { lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { lstat, open, rename, rmdir, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { syncDirectory } from '../lib/checkpoint/atomic.js'
 import { usageError } from '../lib/errors.js'
 import { makeFolders, notWritable } from '../lib/folders.js'
 
@@ -15,6 +16,7 @@ export class LineWriter {
     readonly path: string,
     readonly temporary: string,
     readonly handle: FileHandle,
+    readonly made: readonly string[],
   ) {}
 
   /** @throws WarpError (usage) OUTPUT_EXISTS without `force`; (resource) OUTPUT_NOT_WRITABLE */
@@ -23,9 +25,9 @@ export class LineWriter {
       throw usageError('OUTPUT_EXISTS', `${path} is already there`, { file: path }, 'another name, or --force')
     }
     const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
-    await makeFolders(dirname(path))
+    const made = await makeFolders(dirname(path))
     try {
-      return new LineWriter(path, temporary, await open(temporary, 'wx'))
+      return new LineWriter(path, temporary, await open(temporary, 'wx'), made)
     } catch (cause) {
       throw notWritable(path, cause)
     }
@@ -57,11 +59,13 @@ export class LineWriter {
     await this.handle.sync()
     await this.handle.close()
     await rename(this.temporary, this.path)
+    await syncDirectory(dirname(this.path))
   }
 
-  /** Removes what was not committed. */
+  /** Removes what was not committed, and folders made for it. */
   async discard(): Promise<void> {
     await this.handle.close().catch(() => undefined)
     await unlink(this.temporary).catch(() => undefined)
+    for (const folder of this.made.toReversed()) await rmdir(folder).catch(() => undefined) // those left empty
   }
 }

@@ -2,16 +2,46 @@ import { constants } from 'node:fs'
 import { access, readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { writeFileAtomic } from '../lib/checkpoint/atomic.js'
+import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../lib/claim.js'
 import { usageError } from '../lib/errors.js'
 import { makeFolders, missingFolders, notWritable } from '../lib/folders.js'
 
-/** Refuses, before any work, a folder that cannot be written, or already holds one of the files, unless `force`. */
-export async function checkOutput(folder: string, files: string[], force = false): Promise<void> {
+export interface OutputOptions extends ClaimOptions {
+  /** that the work will write into the folder */
+  files: string[]
+  /** replace them */
+  force?: boolean
+  /** files and folders that the work reads, `-` among them */
+  inputs: string[]
+}
+
+/** Runs work whose output goes into a folder, if one is given: checked before, and claimed for this run alone. */
+export async function withOutput<T>(
+  folder: string | undefined,
+  options: OutputOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (folder === undefined) return work()
+  const { files, force, inputs } = options
+  await checkFolder(folder)
+  await refuseInputs([folder, ...files.map((file) => path.join(folder, file))], inputs)
+  return withClaim(folder, options, async () => {
+    await checkOutput(folder, files, force)
+    await removeParts(folder, files)
+    return work()
+  })
+}
+
+async function checkFolder(folder: string): Promise<void> {
   if (folder === '') throw usageError('OUTPUT_EMPTY', 'the output folder has no name', {}, '-o out')
   const [nearest] = await missingFolders(folder)
   await access(nearest, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
     throw notWritable(folder, cause)
   })
+}
+
+/** Refuses, before any work, a folder that already holds one of the files, unless `force`. */
+async function checkOutput(folder: string, files: string[], force = false): Promise<void> {
   const there = await readdir(folder).catch(() => [] as string[])
   const taken = files.find((file) => there.includes(file))
   if (taken && !force)

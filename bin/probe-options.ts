@@ -3,6 +3,25 @@ import { Option, type Command } from 'commander'
 import type { FootprintOptions } from '../lib/footprint/index.js'
 import { baseHead, bytes, integer, list, real, reals } from './values.js'
 
+/** Everything that options name as inputs. */
+export function inputsOf({ base, reference, probes, data, checkpoint, projector, labelMap }: InputFlags): string[] {
+  const map = typeof labelMap === 'string' ? [labelMap] : []
+  return [base, reference, probes, data, checkpoint, projector, map].flat().filter((path) => path !== undefined)
+}
+
+interface InputFlags {
+  base?: string
+  reference?: string
+  probes?: string[]
+  data?: string[]
+  checkpoint?: readonly string[]
+  projector?: string
+  labelMap?: unknown
+}
+
+export const waitOption = (): Option =>
+  new Option('--wait', 'wait for another run that is writing there, instead of refusing')
+
 export interface PairFlags {
   base: string
   reference: string
@@ -13,6 +32,7 @@ export function pairOptions(command: Command): Command {
   return command
     .requiredOption('--base <dir>', 'model directory that was fine-tuned')
     .requiredOption('--reference <dir>', 'the fine-tuned model')
+    .addOption(tokenizerOption())
     .option('--base-head <zeros|seed:N>', 'the head of a base that has none', baseHead)
 }
 
@@ -66,6 +86,12 @@ export function pathOptions(command: Command): Command {
     .option('--only <glob,...>', 'only these tensors move; the others stay at the base', list)
     .option('--except <glob,...>', 'these tensors stay at the base', list)
 }
+
+export const tokenizerOption = (): Option =>
+  new Option(
+    '--tokenizer <base|reference|dir>',
+    "whose tokenizer.json reads the texts (default: the reference's, else the base's)",
+  )
 
 export const threadsOption = (): Option => new Option('--threads <n>', 'default: all').argParser(integer(1))
 

@@ -1,8 +1,7 @@
 // What `warp trace -o` writes: the result, lists of tokens and texts, and the page.
-import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tracePage, type ExcludedText } from '../lib/report/index.js'
-import { loadTokenizer, surfaceOf, type Tokenizer } from '../lib/text/tokenizer/index.js'
+import { surfaceOf } from '../lib/text/tokenizer/index.js'
 import type { Member, Traced, TracedText } from '../lib/trace/index.js'
 import { traceInputs } from '../lib/trace/inputs.js'
 import type { RunOptions } from '../lib/native/task.js'
@@ -35,21 +34,15 @@ export class TraceFolder {
     readonly pair: Pair,
     readonly force: boolean,
     private readonly writers: Partial<Record<(typeof lists)[number], LineWriter>>,
-    private readonly tokenizer: Tokenizer | undefined,
   ) {}
 
   static async open(folder: string, pair: Pair, force = false): Promise<TraceFolder> {
     const writers: TraceFolder['writers'] = {}
     try {
       for (const name of pair.probes ? lists : []) writers[name] = await LineWriter.open(join(folder, name), force)
-      const spelled = await access(join(pair.reference, 'tokenizer.json')).then(
-        () => true,
-        () => false,
-      )
-      const tokenizer = pair.probes && spelled ? await loadTokenizer(pair.reference) : undefined
       writers['members.csv']?.addLine('rank,probability,domain,source,row,text')
       writers['excluded.csv']?.addLine('domain,source,row,tokens,text')
-      return new TraceFolder(folder, pair, force, writers, tokenizer)
+      return new TraceFolder(folder, pair, force, writers)
     } catch (error) {
       for (const writer of Object.values(writers)) await writer.discard()
       throw error
@@ -57,11 +50,12 @@ export class TraceFolder {
   }
 
   /** Adds a text to the lists. */
-  async add({ record, domain, status, untrained, spared, tokens, truncated }: TracedText): Promise<void> {
+  async add(one: TracedText, spelling: (id: number) => string): Promise<void> {
+    const { record, domain, status, untrained, spared, tokens, truncated } = one
     const { row, source, text } = record
     await this.writers['documents.jsonl']?.add({ row, source, domain, status, tokens, truncated, untrained, spared })
     if (status !== 'excluded') return
-    const spellings = untrained.map((id) => surfaceOf(this.tokenizer?.token(id) ?? String(id)))
+    const spellings = untrained.map((id) => surfaceOf(spelling(id)))
     await this.writers['excluded.csv']?.addLine(csv([domain, source, row, spellings.join(' '), text]))
     const count = this.ofDomain.get(domain) ?? 0
     if (count >= shownOfDomain || this.shown.length >= mostShown) return

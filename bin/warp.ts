@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { Command } from 'commander'
 import { register as demo } from './commands/demo.js'
+import { register as diff } from './commands/diff.js'
 import { register as doctor } from './commands/doctor.js'
 import { register as footprint } from './commands/footprint.js'
 import { register as inspect } from './commands/inspect.js'
@@ -19,5 +20,5 @@ const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../packa
 const program = new Command('warp')
   .description('Recovers what a fine-tuned model was trained on from its weights alone.')
   .version(version)
-for (const register of [recover, footprint, trace, merge, train, lab, inspect, doctor, demo]) register(program)
+for (const register of [recover, footprint, trace, merge, train, diff, lab, inspect, doctor, demo]) register(program)
 void main(program, process.argv.slice(2))

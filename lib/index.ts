@@ -1,4 +1,5 @@
 export { fileSha256, inspect, type BaseHead, type Inspection } from './checkpoint/index.js'
+export { diff, diffJsonSchema, diffSchema, type Diffed, type DiffOptions, type DiffResult } from './diff/index.js'
 export { listDevices, type Doctor } from './doctor.js'
 export { WarpError } from './errors.js'
 export type { ErrorDetails, ErrorKind } from './errors.js'

@@ -1,5 +1,6 @@
 import {
   domainsOf,
+  hasTop,
   openSession,
   scoreSession,
   statisticsOf,
@@ -7,6 +8,7 @@ import {
   type FootprintOptions,
   type Session,
 } from './footprint/index.js'
+import { whileUnchanged } from './checkpoint/index.js'
 import { toolOf } from './doctor.js'
 import { inputError, usageError } from './errors.js'
 import { measureRate } from './footprint/rate.js'
@@ -74,7 +76,7 @@ function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): stri
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
-  const scopes = session.model.kind === 'bert' ? (['head', 'top'] as const) : (['head'] as const)
+  const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
   const gradients = scopes.flatMap((scope) => [
     { scope, q: 0 },
     { scope, q: 1 },
@@ -86,7 +88,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
     const {
       probes: { domains },
       path: { family, lambdas },
-      score: { scope },
+      scope: { name: scope },
     } = session
     for (const projector of projectors) projector.check({ domains, path: family, lambdas, scope })
     return { session, projectors }
@@ -126,9 +128,14 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
 /**
  * Recovers the mixture of domains that `reference` was fine-tuned on from `base`: the footprint of the probes along
  * the path between the two models, and every readout of it (method, sections 2 to 7).
- * @throws WarpError (bad input, resources), the signal's reason
+ * @throws WarpError (bad input, FILE_CHANGED among it; resources), the signal's reason
  */
-export async function recover(options: RecoverOptions): Promise<Recovered> {
+export function recover(options: RecoverOptions): Promise<Recovered> {
+  const { base, reference, checkpoint = [] } = options
+  return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options))
+}
+
+async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
   const { session, projectors } = await openChecked(options)
   try {
     const planned = plannedBytes(session)
@@ -138,6 +145,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       signal,
       onProgress,
       threads,
+      tokenizer: options.tokenizer,
       seed: session.seed,
       maxLength: session.maxLength,
     })
@@ -179,7 +187,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       domains: domainsOf(session),
       path: session.path.family,
       lambdas: session.path.lambdas,
-      scope: session.score.scope,
+      scope: session.scope.name,
       footprint: { mean, standardError },
       loss,
       mixtures: read.mixtures,

@@ -73,15 +73,13 @@ export function readTensors(
   >
   const arrays = { F32: Float32Array, F64: Float64Array, I32: Int32Array } as const
   const result = new Map()
-  for (const [
-    name,
-    {
+  for (const [name, tensor] of Object.entries(header)) {
+    if (name === '__metadata__') continue
+    const {
       dtype,
       shape,
       data_offsets: [begin, end],
-    },
-  ] of Object.entries(header)) {
-    if (name === '__metadata__') continue
+    } = tensor
     const copy = Uint8Array.from(bytes.subarray(start + begin, start + end)).buffer
     result.set(name, { shape, data: new arrays[dtype as keyof typeof arrays](copy) })
   }

@@ -35,7 +35,8 @@ static double seconds(int repeats, Body body) {
   return rounds[rounds.size() / 2];
 }
 
-static void bench_merges() {
+// Bytes read and written a second by the device's own copy; the merge kernels as shares of it.
+static double bench_merges() {
   constexpr size_t kBytes = size_t(1) << 30;  // beyond every cache
   const cuda::Array<char> l(kBytes), r(kBytes), out(kBytes);
   const cuda::Array<uint8_t> keep(kBytes / 2);
@@ -61,6 +62,78 @@ static void bench_merges() {
           "\"ofCopy\": %.4f, \"goal\": 0.9}\n",
           name, dtype_name(dtype), rate, rate / copy);
     }
+  return copy;
+}
+
+// Operations by row as shares of the copy rate, what they must read and write counted once.
+static void bench_rows(double copy) {
+  constexpr size_t kRows = 8192, kSize = 4096, kVocabulary = 49152, kLossRows = 2048;
+  const cuda::Array<float> a(kLossRows * kVocabulary), b(kLossRows * kVocabulary), gain(kSize), angles(kRows * 64);
+  const cuda::Array<uint32_t> index(kRows);
+  const cuda::Array<double> sums(kRows);
+  for (float* array : {a.data(), b.data()})
+    cuda::check(cudaMemsetAsync(array, 0, kLossRows * kVocabulary * sizeof(float), stream()), "cudaMemset");
+  cuda::check(cudaMemsetAsync(gain.data(), 0, kSize * sizeof(float), stream()), "cudaMemset");
+  cuda::check(cudaMemsetAsync(angles.data(), 0, kRows * 64 * sizeof(float), stream()), "cudaMemset");
+  cuda::check(cudaMemsetAsync(index.data(), 0, kRows * sizeof(uint32_t), stream()), "cudaMemset");
+  const Matrix x{a.data(), kSize}, y{b.data(), kSize};
+  const NormCall norm{kRows, kSize, 1, false, 1e-5f, 0, gain.data(), nullptr};
+  const RopeCall rope{kRows, kSize / 128, 128, 128, angles.data(), angles.data(), index.data(), false};
+  const double bytes = double(kRows) * kSize * sizeof(float), logits = double(kLossRows) * kVocabulary * sizeof(float);
+  const auto report = [&](const char* name, double moved, double time) {
+    std::printf("{\"case\": \"%s\", \"bytesPerSecond\": %.6g, \"ofCopy\": %.4f, \"goal\": 0.8}\n", name, moved / time,
+                moved / time / copy);
+  };
+  report("norm", 2 * bytes, seconds(10, [&] { cuda::norm(norm, x, {nullptr, 0}, y, stream()); }));
+  report("norm tangent", 3 * bytes, seconds(10, [&] {
+           cuda::norm_tangent(norm, {a.data(), kSize, b.data(), kSize, nullptr, nullptr}, y, stream());
+         }));
+  report("rope", 2 * bytes, seconds(10, [&] { cuda::rope(rope, x, y, stream()); }));
+  report("silu", 2 * bytes, seconds(10, [&] { cuda::activate(Activation::kSilu, kRows, kSize, x, y, stream()); }));
+  report("multiply", 3 * bytes, seconds(10, [&] { cuda::multiply(kRows, kSize, x, y, y, stream()); }));
+  const Matrix z{a.data(), kVocabulary}, e{b.data(), kVocabulary};
+  report("cross entropy", 2 * logits, seconds(10, [&] {
+           cuda::cross_entropy(kLossRows, kVocabulary, z, index.data(), sums.data(), 1, e, stream());
+         }));
+  report("row dots", 2 * logits,
+         seconds(10, [&] { cuda::row_dots(kLossRows, kVocabulary, z, e, sums.data(), stream()); }));
+}
+
+// Causal attention of grouped heads, and its tangent as a multiple of that.
+static void bench_attention(size_t length, size_t window) {
+  constexpr size_t kTexts = 16, kHeads = 32, kKeyHeads = 8, kHead = 128;
+  const size_t tokens = kTexts * length, width = kHeads * kHead, key_width = kKeyHeads * kHead;
+  const cuda::Array<float> q(tokens * width), k(tokens * key_width), out(tokens * width);
+  cuda::check(cudaMemsetAsync(q.data(), 0, q.size() * sizeof(float), stream()), "cudaMemset");
+  cuda::check(cudaMemsetAsync(k.data(), 0, k.size() * sizeof(float), stream()), "cudaMemset");
+  std::vector<uint32_t> from;
+  for (size_t t = 0; t <= kTexts; t++) from.push_back(uint32_t(t * length));
+  const cuda::Array<uint32_t> offsets(from.size());
+  cuda::upload(offsets.data(), from.data(), from.size(), stream());
+  stream().wait();
+  AttentionCall c;
+  c.texts = kTexts;
+  c.offsets = offsets.data();
+  c.heads = kHeads;
+  c.kv_heads = kKeyHeads;
+  c.head_size = kHead;
+  c.causal = true;
+  c.window = window;
+  c.scale = 0.09f;
+  c.q = q.data();
+  c.k = c.v = k.data();
+  c.ldq = width;
+  c.ldkv = key_width;
+  const double forward = seconds(4, [&] { cuda::attention(c, length, {out.data(), width}, stream()); });
+  const double tangent = seconds(4, [&] {
+    cuda::attention_tangent(c, {q.data(), k.data(), k.data(), width, key_width, out.data(), width}, length, stream());
+  });
+  double pairs = 0;
+  for (size_t i = 0; i < length; i++) pairs += double(window ? std::min(i + 1, window) : i + 1);
+  std::printf(
+      "{\"case\": \"attention\", \"tokens\": %zu, \"window\": %zu, \"flopsPerSecond\": %.6g, "
+      "\"tangentOfForward\": %.3f, \"goal\": 3}\n",
+      length, window, 4.0 * double(kTexts * kHeads * kHead) * pairs / forward, tangent / forward);
 }
 
 // The rate of one large product: what cuBLAS reaches here at this precision.
@@ -86,20 +159,22 @@ static double product_rate(Precision precision) {
   return 2.0 * kSide * kSide * kSide / rounds[rounds.size() / 2];
 }
 
-static ModelSpec full_size(const std::string& kind) {
-  ModelSpec spec = small::spec(kind, 768, 12, 12);
-  spec.intermediate = 3072;
-  spec.vocabulary = kind == "bert" ? 30522 : 50257;
-  spec.positions = kind == "bert" ? 512 : 1024;
-  spec.labels = 4;
-  return spec;
+static Program full_size(const std::string& kind) {
+  small::Sizes sizes;
+  sizes.hidden = 768;
+  sizes.heads = sizes.layers = 12;
+  sizes.intermediate = 3072;
+  sizes.vocabulary = kind == "bert" ? 30522 : 50257;
+  sizes.positions = kind == "bert" ? 512 : 1024;
+  sizes.labels = 4;
+  return small::program(kind, sizes);
 }
 
 static void bench_forward(const std::string& kind, Precision precision, const char* name, double roof) {
-  const auto model = make_model(full_size(kind));
+  const auto program = std::make_unique<Program>(full_size(kind));
   PathOptions options;
   for (int k = 0; k < 15; k++) options.lambdas.push_back(0.05 + 0.9 * k / 14);
-  const Path path(small::weights(*model, Dtype::kF32, 1, 0), small::weights(*model, Dtype::kF32, 2, 0.05), options);
+  const Path path(small::weights(*program, Dtype::kF32, 1, 0), small::weights(*program, Dtype::kF32, 2, 0.05), options);
   std::vector<uint32_t> lengths;
   std::vector<int32_t> label, domain;
   for (uint32_t i = 0; i < 5000; i++) {
@@ -107,8 +182,8 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
     label.push_back(int32_t(i % 4));
     domain.push_back(int32_t(i % 4));
   }
-  const PackedTexts texts = small::texts(model->spec, lengths);
-  const DeviceJob job{*model, texts, {model->spec, path, label, domain, 4, Scope::kHead, false}, false};
+  const PackedTexts texts = small::texts(*program, lengths);
+  const DeviceJob job{*program, texts, {*program, path, label, domain, 4, Scope::kHead, false}, false};
   std::vector<double> rounds;
   for (int round = 0; round < 4; round++) {
     Context context;
@@ -129,7 +204,7 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
   // how much of the uploads the computation hides, by the device's clock; once before, not counted
   for (bool counted : {false, true}) {
     const auto backend = cuda::Backend::open(0, precision, true);
-    DeviceForward forward(*model, *backend, path, texts, 0, 0);
+    DeviceForward forward(*program, *backend, path, texts, 0, 0);
     Context context;
     const auto begin = std::chrono::steady_clock::now();
     forward.run(context);
@@ -148,7 +223,9 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
 int main() {
   try {
     require_cuda(0);
-    bench_merges();
+    bench_rows(bench_merges());
+    for (size_t length : {128, 512, 2048}) bench_attention(length, 0);
+    bench_attention(2048, 256);
     for (const auto& [precision, name] :
          {std::pair{Precision::kF32, "f32"}, {Precision::kTF32, "tf32"}, {Precision::kBF16, "bf16"}}) {
       const double roof = product_rate(precision);

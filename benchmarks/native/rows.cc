@@ -1,7 +1,8 @@
-// Row sums of two embedding tables from the disk, next to plain reads of the same files: rounds over both files after
-// they have left the page cache, in which the two sides take turns every 32 MiB, as the disk's rate changes from second
-// to second; with which side comes first changing from round to round. Prints one JSON object; see cases/rows.mjs.
-//   rows FOLDER DTYPE THREADS ROUNDS
+// One pass over two tables from the disk, next to plain reads of the same files: rounds over both files after they have
+// left the page cache, in which the two sides take turns every 32 MiB, as the disk's rate changes from second to
+// second; with which side comes first changing from round to round. The pass is the trace's row sums, or a diff's
+// comparison. Prints one JSON object; see cases/rows.mjs and cases/diff.mjs.
+//   rows FOLDER DTYPE THREADS ROUNDS [compare]
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 #include "core/buffer.h"
 #include "core/random.h"
 #include "core/threads.h"
+#include "diff/compare.h"
 #include "trace/rows.h"
 
 using namespace warp;
@@ -74,8 +76,8 @@ double read(const std::vector<std::string>& files, Threads& threads, size_t bloc
   return now() - start;
 }
 
-// Seconds to sum the rows of a turn.
-double sum(const std::vector<std::string>& files, Threads& threads, Dtype dtype, size_t first) {
+// Seconds to sum the rows of a turn, or to compare its elements.
+double sum(const std::vector<std::string>& files, Threads& threads, Dtype dtype, size_t first, bool compare) {
   TensorInfo table;
   table.dtype = dtype;
   table.shape = {kTurn / dtype_size(dtype) / kColumns, kColumns};
@@ -88,9 +90,10 @@ double sum(const std::vector<std::string>& files, Threads& threads, Dtype dtype,
   request.alpha = -1e-4;
   Context context;
   const double start = now();
-  const std::vector<RowSums> sums = row_sums(base, reference, request, threads, context);
+  const double found = compare ? diff::compare(base, reference, threads, context).at(0).sums.base2
+                               : row_sums(base, reference, request, threads, context).back().base2;
   const double seconds = now() - start;
-  if (!(sums.back().base2 > 0)) throw internal_error("no sums");
+  if (!(found > 0)) throw internal_error("no sums");
   return seconds;
 }
 
@@ -102,7 +105,8 @@ double median(std::vector<double> values) {
 }  // namespace
 
 int main(int count, char** args) {
-  if (count != 5) return 2;
+  if (count != 5 && count != 6) return 2;
+  const bool compare = count == 6 && std::string(args[5]) == "compare";
   const std::string folder = args[1];
   const std::vector<std::string> files = {folder + "/base", folder + "/reference"};
   const Dtype dtype = parse_dtype(args[2]);
@@ -113,7 +117,7 @@ int main(int count, char** args) {
   const auto pass = [&](size_t block, size_t which) {
     std::vector<double> seconds(2);
     for (size_t first = 0; first < kBytes; first += kTurn, which = 1 - which)
-      seconds[which] += which ? sum(files, threads, dtype, first) : read(files, threads, block, first);
+      seconds[which] += which ? sum(files, threads, dtype, first, compare) : read(files, threads, block, first);
     return seconds;
   };
   size_t block = 0;  // the one that plain reads are fastest with against the sums

@@ -49,6 +49,7 @@ async function demoCommand({ output, force, seed, threads, json, quiet, verbose 
     return {
       json: { schema: 'warp.demo/1', ...facts, result },
       text: `${terminalReport(result, { color }).trimEnd()}\n\n${revealed(outcome)}`,
+      styled: true,
     }
   })
 }

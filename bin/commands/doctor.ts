@@ -18,7 +18,7 @@ export function register(program: Command): void {
             `  cuda  ${found.cuda.compiled ? 'compiled' : 'not compiled'}, ` +
               `${found.cuda.available ? `available: ${found.cuda.name}` : `not available: ${found.cuda.error}`}`,
             `  --device auto takes ${found.auto.device}: ${found.auto.reason}`,
-          ].join('\n'),
+          ],
         }
       }),
     )

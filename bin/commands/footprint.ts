@@ -1,10 +1,11 @@
 import type { Command } from 'commander'
 import type { FootprintOptions } from '../../lib/footprint/index.js'
+import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { checkOutput, writeOutput } from '../output-folder.js'
-import { pairOptions, pathOptions, probeOptions, resourceOptions } from '../probe-options.js'
+import { withOutput, writeOutput } from '../output-folder.js'
+import { inputsOf, pairOptions, pathOptions, probeOptions, resourceOptions, waitOption } from '../probe-options.js'
 
-type Flags = FrameOptions & FootprintOptions & { output?: string; force?: boolean }
+type Flags = FrameOptions & FootprintOptions & { output?: string; force?: boolean; wait?: boolean }
 
 const files = ['footprint.json', 'alignment.npy']
 
@@ -14,44 +15,48 @@ export function register(program: Command): void {
     .description('only the alignment matrix of the probes and the footprint of each domain')
   for (const add of [pairOptions, probeOptions, pathOptions, resourceOptions]) add(command)
   framed(command)
-    .option('--scope <name>', 'head, or top (BERT: pooler and head)', 'head')
+    .option('--scope <name>', 'head, or top: every layer of a head that has several', 'head')
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('--force', 'replace existing output')
+    .addOption(waitOption())
     .action(footprintCommand)
 }
 
 async function footprintCommand(flags: Flags): Promise<void> {
-  const { output, force, json, quiet, verbose, ...options } = flags
+  const { output, force, wait, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { footprint, npy } = await import('../../lib/footprint/index.js')
-    if (output !== undefined) await checkOutput(output, files, force)
-    const { alignment, ...result } = await footprint({ ...options, signal, onProgress })
-    const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
-    if (output !== undefined)
-      await writeOutput(
-        output,
-        { 'footprint.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape) },
-        force,
-      )
-    const width = Math.max(...result.domains.map(({ name }) => name.length))
-    const row = (name: string, cells: string[]): string =>
-      `${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(8)).join(' ')}`
-    return {
-      json: result,
-      text: [
-        `S[d, k]: mean Mimic Score by domain and point (scope ${result.scope}, ${shape[0]} probes)`,
-        row(
-          '',
-          result.lambdas.map((lambda) => lambda.toFixed(3)),
-        ),
-        ...result.domains.map(({ name }, d) =>
+    const claim = { files, force, wait, inputs: inputsOf(options), signal, onProgress }
+    return withOutput(output, claim, async () => {
+      const { alignment, ...result } = await footprint({ ...options, signal, onProgress })
+      const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
+      if (output !== undefined)
+        await writeOutput(
+          output,
+          { 'footprint.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape) },
+          force,
+        )
+      const names = result.domains.map(({ name }) => printableName(name))
+      const width = Math.max(...names.map((name) => name.length))
+      const row = (name: string, cells: string[]): string =>
+        `${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(8)).join(' ')}`
+      return {
+        json: result,
+        text: [
+          `S[d, k]: mean Mimic Score by domain and point (scope ${result.scope}, ${shape[0]} probes)`,
           row(
-            name,
-            result.footprint.mean[d].map((value) => value.toFixed(4)),
+            '',
+            result.lambdas.map((lambda) => lambda.toFixed(3)),
           ),
-        ),
-        ...result.notes.map((note) => `note: ${note}`),
-      ].join('\n'),
-    }
+          ...names.map((name, d) =>
+            row(
+              name,
+              result.footprint.mean[d].map((value) => value.toFixed(4)),
+            ),
+          ),
+          ...result.notes.map((note) => `note: ${printable(note, 1000)}`),
+        ],
+      }
+    })
   })
 }

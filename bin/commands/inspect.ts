@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 
 export function register(program: Command): void {
@@ -13,7 +14,7 @@ export function register(program: Command): void {
     )
 }
 
-function text(found: import('../../lib/checkpoint/index.js').Inspection): string {
+function text(found: import('../../lib/checkpoint/index.js').Inspection): string[] {
   const a = found.architecture
   const uses = { forward: 'recover, footprint, trace, merge', weights: 'trace, merge (no forward pass)', no: 'nothing' }
   const lines = [
@@ -26,14 +27,15 @@ function text(found: import('../../lib/checkpoint/index.js').Inspection): string
         .map(([dtype, count]) => `${count} ${dtype}`)
         .join(', '),
     found.head.present
-      ? `  head: ${found.head.labels.length} labels: ${found.head.labels.join(', ')}`
+      ? `  head: ${found.head.labels.length} labels: ${found.head.labels.map(printableName).join(', ')}`
       : '  no classification head',
     `  tokenizer: ${found.tokenizer.join(', ') || 'none'}`,
-    found.tie && `  ${found.tie.name} is tied to ${found.tie.to}`,
-    ...found.notes.map((note) => `  note: ${note}`),
-    ...found.problems.map(
-      ({ code, message, hint }) => `  problem: ${message} [${code}]${hint ? `\n    try: ${hint}` : ''}`,
-    ),
+    found.tie && `  ${printableName(found.tie.name)} is tied to ${printableName(found.tie.to)}`,
+    ...found.notes.map((note) => `  note: ${printable(note, 1000)}`),
+    ...found.problems.flatMap(({ code, message, hint }) => [
+      `  problem: ${printable(message, 1000)} [${code}]`,
+      hint !== '' && `    try: ${hint}`,
+    ]),
   ]
-  return lines.filter(Boolean).join('\n')
+  return lines.filter((line) => typeof line === 'string')
 }

@@ -1,12 +1,12 @@
 import path from 'node:path'
 import { Option, type Command } from 'commander'
-import { makeFolders } from '../../lib/folders.js'
 import type { LabPlan, LabPlanOptions, LabRunOptions, LabRunPlan, LabRunResult } from '../../lib/lab/index.js'
 import type { PathOptions } from '../../lib/paths/options.js'
 import type { RecipeOptions } from '../../lib/train/index.js'
+import { printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { checkOutput, writeOutput } from '../output-folder.js'
-import { textOptions, textSources } from '../probe-options.js'
+import { withOutput, writeOutput } from '../output-folder.js'
+import { textOptions, textSources, waitOption } from '../probe-options.js'
 import { baseHead, bytes, integer, list, real, reals } from '../values.js'
 import { recipeOptions } from './train.js'
 
@@ -61,6 +61,7 @@ function plan(command: Command): void {
     .addOption(new Option('--keep <what>', 'of a trial').choices(['footprints', 'weights']).default('footprints'))
     .option('--seed <n>', 'of everything that is drawn', integer(0), 0)
     .option('--force', 'replace a plan')
+    .addOption(waitOption())
     .option('-n, --dry-run', 'print the plan and its cost, write nothing')
     .action(planCommand)
 }
@@ -95,8 +96,9 @@ async function planCommand({
   })
 }
 
-function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'output' | 'dryRun'>): string {
-  const width = Math.max(...made.domains.map((name) => name.length))
+function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'output' | 'dryRun'>): string[] {
+  const names = made.domains.map(printableName)
+  const width = Math.max(...names.map((name) => name.length))
   const each = made.trials[0].counts.reduce((a, b) => a + b, 0)
   const {
     pilot,
@@ -108,7 +110,7 @@ function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'outpu
   return [
     `${made.trials.length} trials of ${each} texts, ${made.probes.length} probes, paths ` +
       `${made.paths.map(({ path: family }) => family ?? 'linear').join(', ')}`,
-    ...made.domains.map(
+    ...names.map(
       (name, d) =>
         `  ${name.padEnd(width)}  ${made.counts[d]} texts; trained on ` +
         `${Math.min(...made.trials.map(({ counts }) => counts[d]))} to ` +
@@ -120,7 +122,7 @@ function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'outpu
     `  (a pilot of ${pilot.steps} steps, ${pilot.secondsPerStep.toPrecision(3)} s each, and ${pilot.probes} ` +
       `probes, ${pilot.scoreSeconds.toPrecision(3)} s)`,
     dryRun ? 'nothing was written' : `run it: warp lab run ${output}`,
-  ].join('\n')
+  ]
 }
 
 function duration(seconds: number): string {
@@ -173,22 +175,22 @@ function run(command: Command): void {
     })
 }
 
-function runPlanText({ executor, threads, earlier, tasks, seconds }: LabRunPlan): string {
+function runPlanText({ executor, threads, earlier, tasks, seconds }: LabRunPlan): string[] {
   return [
     `${tasks.length} trials to run (${executor}, ${threads} ${threads === 1 ? 'thread' : 'threads'} ` +
       `each)${earlier.length > 0 ? `; ${earlier.length} are there` : ''}`,
     ...(tasks.length > 0
       ? [`  trials ${tasks.join(', ')}`, `  about ${duration(seconds)} at the speed of the machine that planned`]
       : []),
-  ].join('\n')
+  ]
 }
 
-function runText({ lab, trials, earlier, done, failed, seconds }: LabRunResult): string {
+function runText({ lab, trials, earlier, done, failed, seconds }: LabRunResult): string[] {
   return [
     `${done} of ${trials} trials done in ${Math.round(seconds)} s${earlier > 0 ? `, ${earlier} were there` : ''}`,
     ...failed.map(({ index, code, message }) => `  trial ${index} failed: ${message} [${code}]`),
     `in ${lab}`,
-  ].join('\n')
+  ]
 }
 
 const trialsOf = (folder: string): string => path.join(folder, 'trials')
@@ -199,24 +201,29 @@ function fit(command: Command): void {
     .option('--deviations', 'the network also sees the standard deviations of the scores')
     .option('-o, --output <folder>', "of the projectors (default: projectors in the lab's folder)")
     .option('--force', 'replace projectors')
+    .addOption(waitOption())
     .action(
       async (
         folder: string,
-        flags: FrameOptions & { seed: number; deviations?: boolean; output?: string; force?: boolean },
+        flags: FrameOptions & { seed: number; deviations?: boolean; output?: string; force?: boolean; wait?: boolean },
       ) => {
         await execute(flags, async ({ signal, onProgress }) => {
-          const { fitProjectors, projectorFile, readTrials, saveProjector } = await import('../../lib/lab/index.js')
+          const { fitProjectors, projectorFile, readPlan, readTrials, saveProjector } = await import(
+            '../../lib/lab/index.js'
+          )
           const output = flags.output ?? path.join(folder, 'projectors')
-          const fitted = await fitProjectors(await readTrials(trialsOf(folder)), {
+          const fitted = await fitProjectors(await readTrials(trialsOf(folder), (await readPlan(folder)).digest), {
             seed: flags.seed,
             deviations: flags.deviations,
             signal,
             onProgress,
           })
-          await checkOutput(output, fitted.map(projectorFile), flags.force)
-          await makeFolders(output)
-          for (const document of fitted)
-            await saveProjector(path.join(output, projectorFile(document)), document, flags.force)
+          const { force, wait } = flags
+          const claim = { files: fitted.map(projectorFile), force, wait, inputs: [], signal, onProgress }
+          await withOutput(output, claim, async () => {
+            for (const document of fitted)
+              await saveProjector(path.join(output, projectorFile(document)), document, force)
+          })
           const lines = fitted.map(
             (document) =>
               `  ${projectorFile(document).padEnd(28)} mean absolute error ${document.training.error.toFixed(4)} ` +
@@ -243,34 +250,39 @@ function report(command: Command): void {
     .option('--seed <n>', 'of folds and fits (default: 42)', integer(0))
     .option('-o, --output <folder>', 'writes report.json and trials.csv')
     .option('--force', 'replace existing output')
+    .addOption(waitOption())
     .action(
       async (
         folder: string,
         {
           output,
           force,
+          wait,
           json,
           quiet,
           verbose,
           ...options
-        }: FrameOptions & { folds?: number; seed?: number; output?: string; force?: boolean },
+        }: FrameOptions & { folds?: number; seed?: number; output?: string; force?: boolean; wait?: boolean },
       ) => {
         await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
           const { labTable, readPlan, readTrials, reportTable, trialsCsv } = await import('../../lib/lab/index.js')
-          if (output) await checkOutput(output, ['report.json', 'trials.csv'], force)
-          const reported = await reportTable(await readTrials(trialsOf(folder)), {
-            ...options,
-            sampler: (await readPlan(folder)).sampler,
-            signal,
-            onProgress,
+          const claim = { files: ['report.json', 'trials.csv'], force, wait, inputs: [], signal, onProgress }
+          return withOutput(output, claim, async () => {
+            const { sampler, digest } = await readPlan(folder)
+            const reported = await reportTable(await readTrials(trialsOf(folder), digest), {
+              ...options,
+              sampler,
+              signal,
+              onProgress,
+            })
+            if (output)
+              await writeOutput(
+                output,
+                { 'report.json': `${JSON.stringify(reported.report, null, 2)}\n`, 'trials.csv': trialsCsv(reported) },
+                force,
+              )
+            return { json: reported.report, text: labTable(reported.report, { width: process.stdout.columns }) }
           })
-          if (output)
-            await writeOutput(
-              output,
-              { 'report.json': `${JSON.stringify(reported.report, null, 2)}\n`, 'trials.csv': trialsCsv(reported) },
-              force,
-            )
-          return { json: reported.report, text: labTable(reported.report, { width: process.stdout.columns }) }
         })
       },
     )

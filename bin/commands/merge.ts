@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type { MergeOptions, MergePlan, MergeResult } from '../../lib/merge/index.js'
+import { printable } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { pairOptions, pathOptions } from '../probe-options.js'
+import { pairOptions, pathOptions, waitOption } from '../probe-options.js'
 import { bytes, integer, real } from '../values.js'
 
 type Flags = FrameOptions & MergeOptions & { dryRun?: boolean }
@@ -19,6 +20,7 @@ export function register(program: Command): void {
     .option('--seed <n>', 'of the masks of dare and della', integer(0), 0)
     .requiredOption('-o, --output <folder>', 'the model directory; of a path the folder of point-01, point-02, …')
     .option('--force', 'replace what a merge wrote there')
+    .addOption(waitOption())
     .option('-n, --dry-run', 'check everything and print the plan')
     .addHelpText('after', '\nInterrupted? The same command goes on with what is missing and gives the same bytes.')
     .action(mergeCommand)
@@ -37,7 +39,7 @@ async function mergeCommand(flags: Flags): Promise<void> {
   })
 }
 
-function text(result: MergeResult): string {
+function text(result: MergeResult): string[] {
   const branches = new Map<string, number>()
   for (const { branch } of result.tensors) branches.set(branch, (branches.get(branch) ?? 0) + 1)
   return [
@@ -45,16 +47,16 @@ function text(result: MergeResult): string {
     ...result.points.map(({ lambda, dir }) => `  λ ${lambda.toFixed(4)}  ${dir}`),
     `  tensors: ${[...branches].map(([branch, count]) => `${count} ${branch}`).join(', ')}`,
     ...(result.resumed > 0 ? [`  ${result.resumed} weight files were there from an interrupted run`] : []),
-    ...result.notes.map((note) => `  note: ${note}`),
-  ].join('\n')
+    ...result.notes.map((note) => `  note: ${printable(note, 1000)}`),
+  ]
 }
 
-function planText(plan: MergePlan): string {
+function planText(plan: MergePlan): string[] {
   const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
   return [
     `${plan.lambdas.length} models of ${gigabytes(plan.bytesPerPoint)} in ${plan.filesPerPoint} weight files each`,
     `  disk     ${gigabytes(plan.bytes)} needed, ${gigabytes(plan.freeBytes)} free`,
     `  tensors  ${plan.tensors}, ${plan.fixed} of them stay at the base`,
-    ...plan.notes.map((note) => `  note: ${note}`),
-  ].join('\n')
+    ...plan.notes.map((note) => `  note: ${printable(note, 1000)}`),
+  ]
 }

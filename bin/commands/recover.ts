@@ -1,11 +1,13 @@
 import type { Command } from 'commander'
 import type { RecoverOptions, RecoverPlan } from '../../lib/recover.js'
+import { printable } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { checkOutput, writeOutput } from '../output-folder.js'
-import { pairOptions, pathOptions, probeOptions, resourceOptions } from '../probe-options.js'
+import { withOutput, writeOutput } from '../output-folder.js'
+import { inputsOf, pairOptions, pathOptions, probeOptions, resourceOptions, waitOption } from '../probe-options.js'
 import { integer, list } from '../values.js'
 
-type Flags = FrameOptions & RecoverOptions & { output?: string; force?: boolean; strict?: boolean; dryRun?: boolean }
+type Flags = FrameOptions &
+  RecoverOptions & { output?: string; force?: boolean; wait?: boolean; strict?: boolean; dryRun?: boolean }
 
 const files = ['result.json', 'alignment.npy', 'report.html']
 
@@ -15,52 +17,56 @@ export function register(program: Command): void {
     .description('the mixture of domains a model was fine-tuned on, from its weights and labelled texts')
   for (const add of [pairOptions, probeOptions, pathOptions, resourceOptions]) add(command)
   framed(command)
-    .option('--scope <name>', 'of the alignment matrix: head, or top (BERT: pooler and head)', 'head')
+    .option('--scope <name>', 'of the alignment matrix: head, or top: every layer of a head that has several', 'head')
     .option('--readout <name,...>', 'default: all that apply', list)
     .option('--projector <file>', 'a readout that warp lab fit trained')
     .option('--bootstrap <n>', 'resamples of the probes for the intervals (default: 1000)', integer(20))
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('--force', 'replace existing output')
+    .addOption(waitOption())
     .option('--strict', 'exit 5 when the verdict is not ok')
     .option('-n, --dry-run', 'check everything and print the plan')
     .action(recoverCommand)
 }
 
 async function recoverCommand(flags: Flags): Promise<void> {
-  const { output, force, strict, dryRun, json, quiet, verbose, ...options } = flags
+  const { output, force, wait, strict, dryRun, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { planRecover, recover } = await import('../../lib/recover.js')
-    if (output !== undefined && !dryRun) await checkOutput(output, files, force)
     if (dryRun) {
       const plan = await planRecover({ ...options, signal, onProgress })
       return { json: plan, text: planText(plan) }
     }
-    const { result, alignment } = await recover({ ...options, signal, onProgress })
-    const { terminalReport, htmlReport } = await import('../../lib/report/index.js')
-    if (output !== undefined) {
-      const { npy } = await import('../../lib/footprint/index.js')
-      const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
-      await writeOutput(
-        output,
-        {
-          'result.json': JSON.stringify(result, null, 2) + '\n',
-          'alignment.npy': npy(alignment, shape),
-          'report.html': htmlReport(result),
-        },
-        force,
-      )
-    }
-    const { default: colors } = await import('picocolors')
-    const color = colors.isColorSupported && process.stdout.isTTY
-    return {
-      json: result,
-      text: terminalReport(result, { color }),
-      exitCode: strict && result.diagnostics.verdict !== 'ok' ? 5 : 0,
-    }
+    const claim = { files, force, wait, inputs: inputsOf(options), signal, onProgress }
+    return withOutput(output, claim, async () => {
+      const { result, alignment } = await recover({ ...options, signal, onProgress })
+      const { terminalReport, htmlReport } = await import('../../lib/report/index.js')
+      if (output !== undefined) {
+        const { npy } = await import('../../lib/footprint/index.js')
+        const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
+        await writeOutput(
+          output,
+          {
+            'result.json': JSON.stringify(result, null, 2) + '\n',
+            'alignment.npy': npy(alignment, shape),
+            'report.html': htmlReport(result),
+          },
+          force,
+        )
+      }
+      const { default: colors } = await import('picocolors')
+      const color = colors.isColorSupported && process.stdout.isTTY
+      return {
+        json: result,
+        text: terminalReport(result, { color }),
+        styled: true,
+        exitCode: strict && result.diagnostics.verdict !== 'ok' ? 5 : 0,
+      }
+    })
   })
 }
 
-function planText(plan: RecoverPlan): string {
+function planText(plan: RecoverPlan): string[] {
   const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`
   return [
     `${plan.probes} probes of ${plan.domains.length} domains, ${plan.tokens} tokens, ${plan.points} points and ` +
@@ -70,6 +76,6 @@ function planText(plan: RecoverPlan): string {
     ...(plan.deviceMemoryBytes > 0 ? [`  device  ${mib(plan.deviceMemoryBytes)} at the peak, on each GPU`] : []),
     `  work    ${(plan.flops / 1e12).toFixed(2)} ` +
       `TFLOP${plan.estimatedSeconds === null ? '' : `, about ${Math.ceil(plan.estimatedSeconds)} s`} on ${plan.device}`,
-    ...plan.notes.map((note) => `  note: ${note}`),
-  ].join('\n')
+    ...plan.notes.map((note) => `  note: ${printable(note, 1000)}`),
+  ]
 }

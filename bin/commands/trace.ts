@@ -1,9 +1,11 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
+import { refuseInputs } from '../../lib/claim.js'
 import type { TraceOptions, TraceResult } from '../../lib/trace/index.js'
+import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
-import { checkOutput } from '../output-folder.js'
-import { fileOptions, textSources, threadsOption } from '../probe-options.js'
+import { withOutput } from '../output-folder.js'
+import { fileOptions, inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
 import { integer } from '../values.js'
 
 interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
@@ -11,6 +13,7 @@ interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
   members?: string
   output?: string
   force?: boolean
+  wait?: boolean
   strict?: boolean
 }
 
@@ -52,11 +55,13 @@ export function register(program: Command): void {
       'language models: texts were packed into windows of so many tokens, or none (default: they may have been)',
       packing,
     )
+    .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
     .option('-o, --output <folder>', 'writes result.json, tokens.jsonl, the lists of texts and report.html')
     .option('--force', 'replace existing output')
+    .addOption(waitOption())
     .option('--strict', 'exit 5 when the verdict is none')
     .action(traceCommand)
 }
@@ -72,40 +77,38 @@ function packing(value: string): number | 'none' | 'auto' {
 }
 
 async function traceCommand(flags: Flags): Promise<void> {
-  const { members, output, force, strict, json, quiet, verbose, labelMap, ...options } = flags
+  const { members, output, force, wait, strict, json, quiet, verbose, labelMap, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { trace } = await import('../../lib/trace/index.js')
     const { readLabelMap } = await import('../../lib/text/index.js')
-    const { TraceFolder, traceFiles } = await import('../trace-folder.js')
-    if (output !== undefined) await checkOutput(output, traceFiles, force)
+    const inputs = inputsOf({ ...options, labelMap })
+    if (members !== undefined) await refuseInputs([members], inputs)
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
-    const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
-    const folder = output === undefined ? undefined : await TraceFolder.open(output, options, force)
-    try {
-      const found = await trace({
-        ...options,
-        ...map,
-        signal,
-        onProgress,
-        onText: folder && ((text) => folder.add(text)),
-      })
-      if (memberFile)
-        for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
-      await memberFile?.commit()
-      await folder?.write(found, { signal, onProgress })
-      return {
-        json: found.result,
-        text: report(found.result),
-        exitCode: strict && found.result.verdict === 'none' ? 5 : 0,
+    const { TraceFolder, traceFiles: files } = await import('../trace-folder.js')
+    return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
+      const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
+      const folder = output === undefined ? undefined : await TraceFolder.open(output, options, force)
+      try {
+        const onText: TraceOptions['onText'] = folder && ((text, spelling) => folder.add(text, spelling))
+        const found = await trace({ ...options, ...map, signal, onProgress, onText })
+        if (memberFile)
+          for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
+        await memberFile?.commit()
+        await folder?.write(found, { signal, onProgress })
+        return {
+          json: found.result,
+          text: report(found.result),
+          exitCode: strict && found.result.verdict === 'none' ? 5 : 0,
+        }
+      } finally {
+        await memberFile?.discard()
+        await folder?.discard()
       }
-    } finally {
-      await memberFile?.discard()
-      await folder?.discard()
-    }
+    })
   })
 }
 
-function report(result: TraceResult): string {
+function report(result: TraceResult): string[] {
   const { trainedTokens: tokens, trainingTexts: training, frozen } = result
   const lines = [
     `verdict ${result.verdict}: ${result.reason}`,
@@ -120,15 +123,17 @@ function report(result: TraceResult): string {
         `${result.weightDecaySum!.toExponential(3)})`,
     result.longestText !== null && `  longest text    ${result.longestText} tokens`,
     `  frozen          ${frozen.length} of ${result.comparedTensors} tensors` +
-      (frozen.length > 0 ? `: ${frozen.slice(0, 3).join(', ')}${frozen.length > 3 ? ', …' : ''}` : ''),
+      (frozen.length > 0
+        ? `: ${frozen.slice(0, 3).map(printableName).join(', ')}${frozen.length > 3 ? ', …' : ''}`
+        : ''),
     training &&
       `  training texts  ${whole(training.estimate)} (${range(training.interval)}): ` +
         `${whole(training.inside)} among these texts, ${whole(training.outside)} elsewhere`,
     ...table(result),
     ...result.conditions.map((condition) => `  if: ${condition}`),
-    ...result.notes.map((note) => `  note: ${note}`),
+    ...result.notes.map((note) => `  note: ${printable(note, 1000)}`),
   ]
-  return lines.filter(Boolean).join('\n')
+  return lines.filter((line) => typeof line === 'string')
 }
 
 const whole = (value: number): string => value.toFixed(0)
@@ -137,13 +142,14 @@ const range = ([low, high]: [number, number | null]): string =>
 
 function table({ texts, mixtures: [mixture] }: TraceResult): string[] {
   if (!texts || !mixture) return []
-  const width = Math.max(6, ...Object.keys(texts).map((domain) => domain.length))
+  const names = Object.fromEntries(Object.keys(texts).map((domain) => [domain, printableName(domain)]))
+  const width = Math.max(6, ...Object.values(names).map((name) => name.length))
   const row = (name: string, cells: string[]): string =>
     `  ${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(9)).join(' ')}`
   return [
     row('domain', ['share', 'low', 'high', 'inside', 'outside', 'texts', 'excluded']),
     ...Object.entries(texts).map(([domain, counts]) =>
-      row(domain, [
+      row(names[domain], [
         ...[mixture.mixture[domain], ...mixture.interval[domain]].map((share) => share.toFixed(3)),
         whole(counts.inside),
         whole(counts.outside),

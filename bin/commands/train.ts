@@ -1,7 +1,8 @@
 import { Option, type Command } from 'commander'
 import type { TrainingResult, TrainOptions, TrainPlan } from '../../lib/train/index.js'
+import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { textOptions, textSources } from '../probe-options.js'
+import { textOptions, textSources, waitOption } from '../probe-options.js'
 import { integer, list, real } from '../values.js'
 
 type Flags = FrameOptions & TrainOptions & { dryRun?: boolean }
@@ -29,9 +30,7 @@ export function recipeOptions(command: Command): Command {
 export function register(program: Command): void {
   const command = program
     .command('train')
-    .description(
-      'fine-tunes a BERT or GPT-2 classifier on labelled texts; a run that was stopped goes on when repeated',
-    )
+    .description('fine-tunes a classifier on labelled texts; a run that was stopped goes on when repeated')
     .requiredOption('--base <dir>', 'model directory to fine-tune')
     .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
     .requiredOption('-o, --output <folder>', 'becomes a model directory, with the record of the training')
@@ -47,6 +46,7 @@ export function register(program: Command): void {
     .option('--threads <n>', 'default: all', integer(1))
     .option('--seed <n>', 'of the order of texts, dropout, a new head and subsamples', integer(0), 0)
     .option('--force', 'start over where something is there')
+    .addOption(waitOption())
     .option('-n, --dry-run', 'check everything, try one step and print the plan')
     .action(trainCommand)
 }
@@ -64,18 +64,19 @@ async function trainCommand({ json, quiet, verbose, dryRun, ...options }: Flags)
   })
 }
 
-function planText(plan: TrainPlan): string {
+function planText(plan: TrainPlan): string[] {
   const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`
   const { texts, labels, counts, tokens, steps, resumesAt, trained, notes } = plan
+  const classes = labels.map((name, c) => `${printableName(name)} ${counts[c]}`).join(', ')
   return [
-    `${texts} texts of ${labels.length} classes (${labels.map((name, c) => `${name} ${counts[c]}`).join(', ')}), ` +
+    `${texts} texts of ${labels.length} classes (${classes}), ` +
       `${tokens} tokens; ${steps} steps${resumesAt > 0 ? `, ${resumesAt} of them taken` : ''}`,
     `  trains  ${trained.parameters} of ${trained.of} parameters`,
     `  memory  ${mib(plan.peakMemoryBytes)} at the peak, ${mib(plan.workingMemoryBytes)} of it working buffers`,
     `  disk    ${mib(plan.diskBytes)}, the state to resume from included`,
     `  work    ${(plan.flops / 1e12).toFixed(2)} TFLOP, about ${Math.ceil(plan.estimatedSeconds)} s`,
-    ...notes.map((line) => `  note: ${line}`),
-  ].join('\n')
+    ...notes.map((line) => `  note: ${printable(line, 1000)}`),
+  ]
 }
 
 function summary({
@@ -89,7 +90,7 @@ function summary({
   resumedAt,
   recipe,
   notes,
-}: TrainingResult): string {
+}: TrainingResult): string[] {
   const mean = (values: number[]): string => (values.reduce((a, b) => a + b, 0) / values.length).toFixed(4)
   const tenth = Math.max(1, Math.floor(steps / 10))
   const rate = (data.tokens * recipe.epochs * (steps - resumedAt)) / steps / seconds
@@ -99,7 +100,7 @@ function summary({
     `  loss    ${mean(loss.slice(0, tenth))} at first, ${mean(loss.slice(-tenth))} at last`,
     `  trained ${trained.parameters} of ${trained.of} parameters, ${Math.round(rate)} tokens a second`,
     ...(checkpoints.length > 0 ? [`  checkpoints at ${checkpoints.join(', ')}`] : []),
-    ...notes.map((line) => `  note: ${line}`),
+    ...notes.map((line) => `  note: ${printable(line, 1000)}`),
     `saved in ${output}`,
-  ].join('\n')
+  ]
 }

@@ -62,7 +62,7 @@ async function publish(temporary: string, path: string, force: boolean): Promise
 }
 
 /** The new name itself reaches the disk; not every file system allows it, and then there is nothing to do. */
-async function syncDirectory(dir: string): Promise<void> {
+export async function syncDirectory(dir: string): Promise<void> {
   const handle = await open(dir, 'r').catch(() => undefined)
   await handle?.sync().catch(() => undefined)
   await handle?.close()
@@ -77,8 +77,22 @@ function exists(path: string): WarpError {
   )
 }
 
+const refusals = new Set([
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'ENOENT',
+  'ENOTDIR',
+  'EISDIR',
+  'ENOTEMPTY',
+  'EEXIST',
+  'ENAMETOOLONG',
+  'ELOOP',
+  'ENXIO',
+])
+
 function explain(cause: unknown, path: string, bytes: number): unknown {
-  const code = (cause as NodeJS.ErrnoException).code
+  const { code } = cause as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return resourceError(
       'DISK_FULL',
@@ -87,14 +101,7 @@ function explain(cause: unknown, path: string, bytes: number): unknown {
       'Free some space, or write elsewhere.',
     )
   }
-  if (
-    code === 'EACCES' ||
-    code === 'EPERM' ||
-    code === 'EROFS' ||
-    code === 'ENOENT' ||
-    code === 'ENOTDIR' ||
-    code === 'EISDIR'
-  ) {
+  if (code && refusals.has(code)) {
     return resourceError(
       'OUTPUT_NOT_WRITABLE',
       `${path}: cannot be written (${code})`,

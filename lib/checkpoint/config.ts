@@ -1,26 +1,17 @@
 import { join } from 'node:path'
-import { inputError, type WarpError } from '../errors.js'
+import { inputError } from '../errors.js'
+import type { Blueprint, Family, Sizes } from '../models/architecture.js'
+import { familyOf, familyOfClass, unsupportedArchitecture } from '../models/families.js'
+import { Fields } from '../models/fields.js'
 import { readSmallFile } from './files.js'
-import { brief, isObject, parseStrictJson, type Json, type JsonObject } from './json.js'
-
-/** What a forward pass exists for; every other architecture can still be traced and merged. */
-export type ArchitectureKind = 'bert' | 'gpt2' | 'other'
+import { brief, isObject, parseStrictJson, type JsonObject } from './json.js'
 
 /** The sizes and switches of a network. Opened without `forward`, sizes that the configuration does not name are 0. */
-export interface Architecture {
-  kind: ArchitectureKind
+export interface Architecture extends Sizes {
+  /** the family in lib/models, 'other' where there is none: such a model can still be traced and merged */
+  kind: string
   modelType: string
-  hiddenSize: number
-  layers: number
-  heads: number
-  intermediateSize: number
-  vocabularySize: number
-  maxPositions: number
-  /** 0 for all but BERT */
-  typeVocabularySize: number
-  layerNormEpsilon: number
-  activation: string
-  /** BERT: the pooler's tensors are there */
+  /** layers of the head that a base model may have too, such as a pooler, are there */
   pooler: boolean
   /** class names by id, empty when there is no classification head */
   labels: string[]
@@ -35,30 +26,14 @@ export interface ModelConfig {
   config: JsonObject
   /** `architectures[0]`, or '' */
   architectureName: string
+  /** undefined for an architecture that cannot be computed */
+  family?: Family
+  /** with `forward`: what the family makes of the configuration */
+  blueprint?: Blueprint
   /** pooler, labels and tiedEmbeddings are settled later, against the tensors */
   architecture: Architecture
   notes: string[]
 }
-
-const BERT_CLASSES = [
-  'BertModel',
-  'BertForSequenceClassification',
-  'BertForMaskedLM',
-  'BertForPreTraining',
-  'BertForNextSentencePrediction',
-  'BertForTokenClassification',
-  'BertForQuestionAnswering',
-  'BertForMultipleChoice',
-]
-const GPT2_CLASSES = [
-  'GPT2Model',
-  'GPT2LMHeadModel',
-  'GPT2ForSequenceClassification',
-  'GPT2DoubleHeadsModel',
-  'GPT2ForTokenClassification',
-  'GPT2ForQuestionAnswering',
-]
-const ACTIVATIONS = ['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'relu']
 
 /**
  * Reads `config.json`. With `forward`, the architecture must be one that can be computed here and every size it needs
@@ -83,15 +58,13 @@ export async function readConfig(dir: string, forward: boolean): Promise<ModelCo
       : []
   const architectureName = className(config, file, forward)
   const modelType = typeof config.model_type === 'string' ? config.model_type : ''
-  const kind = kindOf(architectureName, modelType, file, forward)
-  const fields = new Fields(config, file)
-  const computable = kind === 'bert' ? bert : gpt2
-  const architecture = forward ? computable(fields) : { ...loose(config), kind, modelType }
-  if (forward) checkComputable(architecture, fields)
+  const family = findFamily(architectureName, modelType, file, forward)
+  const blueprint = forward ? family!.read(new Fields(config, file)) : undefined
+  const architecture = { ...loose(config), ...blueprint?.sizes, kind: family?.name ?? 'other', modelType }
   const pad = config.pad_token_id
   if (typeof pad === 'number' && Number.isInteger(pad) && pad >= 0 && pad < architecture.vocabularySize)
     architecture.padTokenId = pad
-  return { file, config, architectureName, architecture, notes }
+  return { file, config, architectureName, family, blueprint, architecture, notes }
 }
 
 function refuseQuantised(config: JsonObject, file: string): void {
@@ -113,124 +86,24 @@ function className(config: JsonObject, file: string, forward: boolean): string {
   throw inputError(
     'CONFIG_ARCHITECTURES',
     `${file}: "architectures" is ${brief(list)}; expected a list with one class name`,
-    { file, found: list ?? null, expected: ['BertForSequenceClassification', 'GPT2ForSequenceClassification'] },
-    'Add "architectures": ["BertForSequenceClassification"] (the class that wrote the checkpoint) to config.json.',
+    { file, found: list ?? null, expected: 'one class name' },
+    'Add "architectures" with the name of the class that wrote the checkpoint to config.json.',
   )
 }
 
-function kindOf(name: string, modelType: string, file: string, forward: boolean): ArchitectureKind {
-  const kind = BERT_CLASSES.includes(name) ? 'bert' : GPT2_CLASSES.includes(name) ? 'gpt2' : 'other'
-  if (kind !== 'other' && modelType !== kind) {
+/** The family of the class; its `model_type` has to agree. */
+function findFamily(name: string, modelType: string, file: string, forward: boolean): Family | undefined {
+  const family = familyOfClass(name)
+  if (family && family.name !== modelType) {
     throw inputError(
       'CONFIG_MODEL_TYPE',
-      `${file}: model_type is ${brief(modelType)} but architectures[0] is ${name}; expected "${kind}"`,
-      { file, found: modelType, expected: kind },
+      `${file}: model_type is ${brief(modelType)} but architectures[0] is ${name}; expected "${family.name}"`,
+      { file, found: modelType, expected: family.name },
       'config.json belongs to another model; copy the right one.',
     )
   }
-  if (kind === 'other' && forward) {
-    throw inputError(
-      'ARCHITECTURE_UNSUPPORTED',
-      `${file}: architecture ${name} cannot be computed; expected one of ` +
-        [...BERT_CLASSES, ...GPT2_CLASSES].join(', '),
-      { file, found: name, expected: [...BERT_CLASSES, ...GPT2_CLASSES] },
-      '`warp trace` and `warp merge` work with any architecture.',
-    )
-  }
-  return kind === 'other' && (modelType === 'bert' || modelType === 'gpt2') ? modelType : kind
-}
-
-/** Typed reading of configuration values; the first of several names that is present counts. */
-class Fields {
-  constructor(
-    readonly config: JsonObject,
-    readonly file: string,
-  ) {}
-
-  value(names: string[]): Json | undefined {
-    return names.map((n) => this.config[n]).find((v) => v !== undefined && v !== null)
-  }
-
-  fail(name: string, found: Json | undefined, expected: string): WarpError {
-    const missing = found === undefined
-    return inputError(
-      missing ? 'CONFIG_FIELD_MISSING' : 'CONFIG_FIELD',
-      `${this.file}: "${name}" ${missing ? 'is missing' : `is ${brief(found)}`}; expected ${expected}`,
-      { file: this.file, field: name, found: found ?? null, expected },
-      'Copy config.json from the original model again.',
-    )
-  }
-
-  count(names: string[], fallback?: number): number {
-    const found = this.value(names)
-    if (found === undefined && fallback !== undefined) return fallback
-    if (typeof found === 'number' && Number.isInteger(found) && found >= 1 && found < 2 ** 31) return found
-    throw this.fail(names[0]!, found, 'an integer from 1 to 2^31 - 1')
-  }
-
-  positive(name: string, fallback: number): number {
-    const found = this.value([name]) ?? fallback
-    if (typeof found === 'number' && Number.isFinite(found) && found > 0) return found
-    throw this.fail(name, found, 'a number above 0')
-  }
-
-  text(name: string, fallback: string): string {
-    const found = this.value([name]) ?? fallback
-    if (typeof found === 'string') return found
-    throw this.fail(name, found, 'a string')
-  }
-
-  /** Refuses a switch that would change the computation. */
-  only(name: string, allowed: Json, meaning: string): void {
-    const found = this.value([name])
-    if (found === undefined || found === allowed) return
-    throw inputError(
-      'CONFIG_UNSUPPORTED',
-      `${this.file}: "${name}" is ${brief(found)} (${meaning}); expected ${brief(allowed)}`,
-      { file: this.file, field: name, found, expected: allowed },
-      'This variant of the architecture cannot be computed here; `warp trace` and `warp merge` still work.',
-    )
-  }
-}
-
-// Sizes must be written down; switches have the defaults of the `transformers` configuration classes, which omit them.
-function bert(f: Fields): Architecture {
-  return {
-    kind: 'bert',
-    modelType: 'bert',
-    hiddenSize: f.count(['hidden_size']),
-    layers: f.count(['num_hidden_layers']),
-    heads: f.count(['num_attention_heads']),
-    intermediateSize: f.count(['intermediate_size']),
-    vocabularySize: f.count(['vocab_size']),
-    maxPositions: f.count(['max_position_embeddings']),
-    typeVocabularySize: f.count(['type_vocab_size'], 2),
-    layerNormEpsilon: f.positive('layer_norm_eps', 1e-12),
-    activation: f.text('hidden_act', 'gelu'),
-    pooler: false,
-    labels: [],
-    tiedEmbeddings: false,
-  }
-}
-
-function gpt2(f: Fields): Architecture {
-  const hiddenSize = f.count(['n_embd', 'hidden_size'])
-  return {
-    kind: 'gpt2',
-    modelType: 'gpt2',
-    hiddenSize,
-    layers: f.count(['n_layer', 'num_hidden_layers']),
-    heads: f.count(['n_head', 'num_attention_heads']),
-    intermediateSize: f.count(['n_inner'], 4 * hiddenSize),
-    vocabularySize: f.count(['vocab_size']),
-    maxPositions: f.count(['n_positions', 'max_position_embeddings', 'n_ctx']),
-    typeVocabularySize: 0,
-    layerNormEpsilon: f.positive('layer_norm_epsilon', 1e-5),
-    activation: f.text('activation_function', 'gelu_new'),
-    pooler: false,
-    labels: [],
-    tiedEmbeddings: false,
-  }
+  if (!family && forward) throw unsupportedArchitecture(name, file)
+  return family ?? familyOf('', modelType)
 }
 
 /** Sizes under whatever name they have, 0 where there is none: for tracing and merging, which need only the tensors. */
@@ -244,6 +117,8 @@ function loose(config: JsonObject): Omit<Architecture, 'kind' | 'modelType'> {
     hiddenSize: number('hidden_size', 'n_embd', 'd_model', 'dim'),
     layers: number('num_hidden_layers', 'n_layer', 'num_layers', 'n_layers'),
     heads: number('num_attention_heads', 'n_head', 'num_heads', 'n_heads'),
+    kvHeads: number('num_key_value_heads'),
+    headSize: number('head_dim'),
     intermediateSize: number('intermediate_size', 'n_inner', 'd_ff', 'hidden_dim'),
     vocabularySize: number('vocab_size'),
     maxPositions: number('max_position_embeddings', 'n_positions'),
@@ -253,33 +128,6 @@ function loose(config: JsonObject): Omit<Architecture, 'kind' | 'modelType'> {
     pooler: false,
     labels: [],
     tiedEmbeddings: false,
-  }
-}
-
-function checkComputable(a: Architecture, f: Fields): void {
-  if (a.hiddenSize % a.heads !== 0) {
-    throw inputError(
-      'CONFIG_HEADS',
-      `${f.file}: hidden size ${a.hiddenSize} is not a multiple of ${a.heads} attention heads`,
-      { file: f.file, found: a.heads, expected: `a divisor of ${a.hiddenSize}` },
-      'Copy config.json from the original model again.',
-    )
-  }
-  if (!ACTIVATIONS.includes(a.activation)) {
-    throw inputError(
-      'CONFIG_ACTIVATION',
-      `${f.file}: activation ${brief(a.activation)}; expected one of ${ACTIVATIONS.join(', ')}`,
-      { file: f.file, found: a.activation, expected: ACTIVATIONS },
-      '`warp trace` and `warp merge` work with any activation.',
-    )
-  }
-  f.only('add_cross_attention', false, 'an encoder-decoder part')
-  if (a.kind === 'bert') {
-    f.only('is_decoder', false, 'causal attention')
-    f.only('position_embedding_type', 'absolute', 'relative positions')
-  } else {
-    f.only('scale_attn_weights', true, 'unscaled attention')
-    f.only('scale_attn_by_inverse_layer_idx', false, 'attention scaled by layer')
   }
 }
 

@@ -1,39 +1,55 @@
+import { constants, statSync, type Stats } from 'node:fs'
 import { open, stat, type FileHandle } from 'node:fs/promises'
 import { inputError } from '../errors.js'
 
-/** A file as it was when it was looked at; `mtimeMs` and `size` tell later whether it changed. */
+/** A file as it was when it was looked at; size, time and identity tell later whether it changed. */
 export interface FileRecord {
   path: string
   /** bytes */
   size: number
   /** milliseconds since the epoch */
   mtimeMs: number
+  /** of the file behind the name, on this machine; a copy that takes its place has another */
+  identity?: string
 }
 
 /**
- * Opens a regular file for reading, passes it with its size to `use`, and closes it whatever happens.
+ * Opens a regular file for reading, passes it with its record to `use`, and closes it whatever happens. The record is
+ * that of the file that was opened, whatever happens to its name.
+ * @param expected an earlier record: FILE_CHANGED when the file is another one, or was written since
  * @throws WarpError FILE_NOT_FOUND, FILE_NOT_REGULAR, FILE_UNREADABLE
  */
-export async function withFile<T>(path: string, use: (file: FileHandle, record: FileRecord) => Promise<T>): Promise<T> {
-  const record = await fileRecord(path)
+export async function withFile<T>(
+  path: string,
+  use: (file: FileHandle, record: FileRecord) => Promise<T>,
+  expected?: FileRecord,
+): Promise<T> {
+  await fileRecord(path)
   let handle: FileHandle
   try {
-    handle = await open(path, 'r')
+    // not to wait for a writer where a named pipe has taken the file's place since
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (cause) {
     throw unreadable(path, cause)
   }
   try {
+    const record = recordOf(path, await handle.stat())
+    if (expected && !same(expected, record)) throw changed(expected, record)
     return await use(handle, record)
   } finally {
     await handle.close()
   }
 }
 
-/** Looked at before opening: opening a named pipe would wait for a writer for ever. */
+/** Looked at before opening: opening a device may do things. */
 export async function fileRecord(path: string): Promise<FileRecord> {
   const found = await stat(path).catch((cause) => {
     throw unreadable(path, cause)
   })
+  return recordOf(path, found)
+}
+
+function recordOf(path: string, found: Stats): FileRecord {
   if (!found.isFile()) {
     throw inputError(
       'FILE_NOT_REGULAR',
@@ -42,13 +58,30 @@ export async function fileRecord(path: string): Promise<FileRecord> {
       'Give a file on disk; pipes and devices cannot be read twice.',
     )
   }
-  return { path, size: found.size, mtimeMs: found.mtimeMs }
+  return { path, size: found.size, mtimeMs: found.mtimeMs, identity: `${found.dev}:${found.ino}` }
+}
+
+/** Size, time and, where both know it, the file behind the name. */
+function same(one: FileRecord, other: FileRecord): boolean {
+  const { identity = other.identity } = one
+  return one.size === other.size && one.mtimeMs === other.mtimeMs && identity === (other.identity ?? identity)
+}
+
+function changed(before: FileRecord, now: FileRecord | undefined): Error {
+  const found = now ? `${now.size} bytes, modified ${new Date(now.mtimeMs).toISOString()}` : 'gone'
+  const replaced = now?.size === before.size && now.mtimeMs === before.mtimeMs ? ', another file' : ''
+  return inputError(
+    'FILE_CHANGED',
+    `${before.path}: changed while it was being used (was ${before.size} bytes, now ${found}${replaced})`,
+    { file: before.path, expected: before.size, found: now?.size ?? null },
+    'Something is writing to the file; wait until it is complete.',
+  )
 }
 
 function unreadable(path: string, cause: unknown): Error {
   const code = (cause as NodeJS.ErrnoException).code
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return inputError('FILE_NOT_FOUND', `${path}: no such file`, { file: path }, 'Check the path.')
+    return inputError('FILE_NOT_FOUND', `${path}: no such file`, { file: path, found: code }, 'Check the path.')
   }
   return inputError(
     'FILE_UNREADABLE',
@@ -98,20 +131,22 @@ export function readSmallFile(path: string, limit = 100_000_000): Promise<Buffer
   })
 }
 
+/** `assertUnchanged` for files that were opened by name just now, before anything is read from them. */
+export function assertOpened(files: readonly FileRecord[]): void {
+  for (const before of files) {
+    const now = statSync(before.path, { throwIfNoEntry: false })
+    const record = now?.isFile() ? recordOf(before.path, now) : undefined
+    if (!record || !same(before, record)) throw changed(before, record)
+  }
+}
+
 /**
  * Looks again at files recorded earlier.
- * @throws WarpError FILE_CHANGED when one has another size or modification time, or is gone
+ * @throws WarpError FILE_CHANGED when one has another size or modification time, is another file, or is gone
  */
 export async function assertUnchanged(files: readonly FileRecord[]): Promise<void> {
   for (const before of files) {
-    const now = await stat(before.path).catch(() => undefined)
-    if (now?.size === before.size && now.mtimeMs === before.mtimeMs) continue
-    const found = now ? `${now.size} bytes, modified ${now.mtime.toISOString()}` : 'gone'
-    throw inputError(
-      'FILE_CHANGED',
-      `${before.path}: changed while it was being used (was ${before.size} bytes, now ${found})`,
-      { file: before.path, expected: before.size, found: now?.size ?? null },
-      'Something is writing to the file; wait until it is complete.',
-    )
+    const now = await fileRecord(before.path).catch(() => undefined)
+    if (!now || !same(before, now)) throw changed(before, now)
   }
 }

@@ -13,6 +13,8 @@ export interface HashOptions {
   signal?: AbortSignal
   /** called after each mebibyte read; `done` and `total` in bytes */
   onProgress?: (progress: Progress) => void
+  /** the file as it was opened earlier: FILE_CHANGED when it is another now */
+  expected?: FileRecord
 }
 
 const trusted = new Map<string, string>()
@@ -27,25 +29,29 @@ export function trustHash({ sha256, ...record }: FileRecord & { sha256: string }
  * SHA-256 of a file's bytes, in lower-case hexadecimal; memory use does not depend on its size.
  * @throws the signal's reason when aborted; WarpError FILE_NOT_FOUND, FILE_CHANGED
  */
-export function fileSha256(path: string, { signal, onProgress }: HashOptions = {}): Promise<string> {
-  return withFile(path, async (handle, record) => {
-    const known = trusted.get(keyOf(record))
-    if (known !== undefined) return known
-    const hash = createHash('sha256')
-    for (let done = 0; done < record.size; ) {
-      signal?.throwIfAborted()
-      const piece = await readExactly(handle, path, done, Math.min(1 << 20, record.size - done))
-      hash.update(piece)
-      done += piece.length
-      onProgress?.({ phase: 'hash', done, total: record.size, unit: 'bytes' })
-    }
-    await assertUnchanged([record])
-    return hash.digest('hex')
-  })
+export function fileSha256(path: string, { signal, onProgress, expected }: HashOptions = {}): Promise<string> {
+  return withFile(
+    path,
+    async (handle, record) => {
+      const known = trusted.get(keyOf(record))
+      if (known !== undefined) return known
+      const hash = createHash('sha256')
+      for (let done = 0; done < record.size; ) {
+        signal?.throwIfAborted()
+        const piece = await readExactly(handle, path, done, Math.min(1 << 20, record.size - done))
+        hash.update(piece)
+        done += piece.length
+        onProgress?.({ phase: 'hash', done, total: record.size, unit: 'bytes' })
+      }
+      await assertUnchanged([record])
+      return hash.digest('hex')
+    },
+    expected,
+  )
 }
 
 /** SHA-256 of several files in turn, with the progress of all. @throws as `fileSha256` */
-export async function hashFiles<File extends { path: string; size: number }>(
+export async function hashFiles<File extends FileRecord>(
   files: readonly File[],
   { signal, onProgress }: HashOptions = {},
 ): Promise<(File & { sha256: string })[]> {
@@ -56,7 +62,7 @@ export async function hashFiles<File extends { path: string; size: number }>(
     const from = before
     const told =
       onProgress && (({ done }: Progress) => onProgress({ phase: 'hash', done: from + done, total, unit: 'bytes' }))
-    hashed.push({ ...file, sha256: await fileSha256(file.path, { signal, onProgress: told }) })
+    hashed.push({ ...file, sha256: await fileSha256(file.path, { signal, onProgress: told, expected: file }) })
     before += file.size
   }
   return hashed

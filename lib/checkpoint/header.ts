@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { inputError, type ErrorDetails, type WarpError } from '../errors.js'
 import { dtypeNames, isDtype, tensorBytes, type Dtype } from './dtypes.js'
-import { readExactly, withFile } from './files.js'
+import { readExactly, withFile, type FileRecord } from './files.js'
 import { brief, isObject, parseStrictJson, type Json } from './json.js'
 
 /** One tensor of one safetensors file. */
@@ -36,10 +36,11 @@ const AGAIN = 'Download or export the file again.'
  * format's reference reader does, and on top of it refuses duplicate keys, unknown fields of an entry, control
  * characters in names, and absurd counts. Nothing is allocated from a length that has not been checked.
  *
- * @throws WarpError (input) `SAFETENSORS_…` naming file, byte offset or tensor; FILE_NOT_FOUND, FILE_CHANGED
+ * @throws WarpError (input) `SAFETENSORS_…` naming file, byte offset or tensor; FILE_NOT_FOUND, FILE_CHANGED,
+ * also when the file is not the `expected` one
  */
-export function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
-  return withFile(path, (handle, { size }) => readHeader(handle, path, size))
+export function readSafetensorsHeader(path: string, expected?: FileRecord): Promise<SafetensorsHeader> {
+  return withFile(path, (handle, { size }) => readHeader(handle, path, size), expected)
 }
 
 /** The same on an open file of `fileSize` bytes. */

@@ -1,5 +1,5 @@
 export { writeAtomic, writeFileAtomic, type AtomicOptions } from './atomic.js'
-export type { Architecture, ArchitectureKind } from './config.js'
+export type { Architecture } from './config.js'
 export {
   dtypeBits,
   dtypeNames,
@@ -10,12 +10,16 @@ export {
   type Dtype,
   type WeightDtype,
 } from './dtypes.js'
-export { assertUnchanged, type FileRecord } from './files.js'
+export { readCarried, type CarriedFile } from './carried.js'
+export { assertUnchanged, readExactly, withFile, type FileRecord } from './files.js'
 export { fileSha256, hashFiles, trustHash, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'
 export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
-export { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
+export { listed, networkOf, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
+export { parseStrictJson } from './json.js'
 export { nativeWeights } from './native.js'
 export { openPair, type BaseHead, type ModelPair, type PairOptions } from './pair.js'
+export { pairTokenizer, type TokenizerChoice } from './tokenizers.js'
 export type { Tie } from './ties.js'
+export { whileUnchanged } from './unchanged.js'
 export { writeSafetensorsHeader, type HeaderPlan, type TensorPlan } from './writer.js'

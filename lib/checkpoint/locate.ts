@@ -110,8 +110,8 @@ export async function locateWeights(
 }
 
 async function readSingle(path: string, notes: string[]): Promise<WeightFiles> {
-  const files = [await fileRecord(path)]
-  return { files, headers: [await readSafetensorsHeader(path)], notes }
+  const file = await fileRecord(path)
+  return { files: [file], headers: [await readSafetensorsHeader(path, file)], notes }
 }
 
 function signature(headers: SafetensorsHeader[]): string {
@@ -164,7 +164,7 @@ async function readShards(dir: string, names: readonly string[]): Promise<Weight
   const seen = new Map<string, string>()
   for (const [i, shard] of shards.entries()) {
     const { path } = files[i]!
-    const header = await readSafetensorsHeader(path)
+    const header = await readSafetensorsHeader(path, files[i])
     headers.push(header)
     for (const { storedName: name } of header.tensors) {
       const twice = seen.get(name)
@@ -239,15 +239,19 @@ async function checkShard(dir: string, names: readonly string[], shard: string, 
       'Download the missing file.',
     )
   }
+  await assertInside(dir, path, 'SHARD_LINK_ESCAPES')
+}
+
+/** @throws WarpError (input) `code` for a link that leads out of the model directory (or its cached repository) */
+export async function assertInside(dir: string, path: string, code: string): Promise<void> {
   const target = await realpath(path).catch(() => path)
-  if (!(await allowedRoots(dir)).some((root) => isWithin(root, target))) {
-    throw inputError(
-      'SHARD_LINK_ESCAPES',
-      `${path}: is a link to ${target}, outside the model directory`,
-      { file: path, found: target, expected: 'a file in the directory' },
-      'Copy the file into the directory if you trust it.',
-    )
-  }
+  if ((await allowedRoots(dir)).some((root) => isWithin(root, target))) return
+  throw inputError(
+    code,
+    `${path}: is a link to ${target}, outside the model directory`,
+    { file: path, found: target, expected: 'a file in the directory' },
+    'Copy the file into the directory if you trust it.',
+  )
 }
 
 /**

@@ -1,21 +1,21 @@
 import { inputError } from '../errors.js'
+import type { Blueprint, Family, Objective } from '../models/architecture.js'
+import {
+  classifierOf,
+  headTensors,
+  languageModelOf,
+  outlineOf,
+  requiredTensors,
+  type RequiredTensor,
+} from '../models/facts.js'
+import type { Network } from '../models/network.js'
 import { readConfig, readLabels, type Architecture, type ModelConfig } from './config.js'
 import { isIntegerDtype, isWeightDtype } from './dtypes.js'
 import type { FileRecord } from './files.js'
 import type { SafetensorsHeader, StoredTensor } from './header.js'
 import type { JsonObject } from './json.js'
 import { checkDirectory, listDirectory, locateWeights } from './locate.js'
-import {
-  bodyTensors,
-  canonicalNames,
-  headNames,
-  headTensors,
-  inputEmbedding,
-  isBuffer,
-  layersInNames,
-  poolerTensors,
-  type RequiredTensor,
-} from './names.js'
+import { canonicalNames, headNames, inputEmbedding, isBuffer, layersInNames } from './names.js'
 import { resolveTie, type Tie } from './ties.js'
 
 /** Where one tensor of a model is. */
@@ -32,6 +32,10 @@ export interface ModelDirectory {
   /** `architectures[0]` of the configuration, '' when it names none */
   architectureName: string
   architecture: Architecture
+  /** undefined for an architecture that cannot be computed */
+  family?: Family
+  /** with `forward`: what the network is made from, see lib/models */
+  blueprint?: Blueprint
   config: JsonObject
   /** the weight files, as they were when they were opened */
   files: FileRecord[]
@@ -47,16 +51,18 @@ export interface ModelDirectory {
   /** canonical names of buffers: position ids, causal masks, counters */
   ignored: string[]
   notes: string[]
-  /** canonical name of the table from token ids to vectors; '' when none was found (kind `other` only) */
+  /** canonical name of the table from token ids to vectors; '' when none was found (never where the family is known) */
   inputEmbedding: string
 }
 
 export interface OpenOptions {
   /**
-   * true (default): only BERT and GPT-2, and every tensor the forward pass reads is checked against the configuration.
-   * false: any architecture, for tracing and merging; tensors are what the files hold.
+   * true (default): only families of lib/models, and every tensor the forward pass reads is checked against the
+   * configuration. false: any architecture, for tracing and merging; tensors are what the files hold.
    */
   forward?: boolean
+  /** what the model is opened for: a language model is but the base of a classifier (default), or reads its own head */
+  objective?: Objective
 }
 
 /**
@@ -66,7 +72,10 @@ export interface OpenOptions {
  * @throws WarpError (input) MODEL_DIRECTORY_…, CONFIG_…, WEIGHTS_…, INDEX_…, SAFETENSORS_…, TENSOR_…,
  *   DTYPE_UNSUPPORTED, QUANTISED, ADAPTER_ONLY, ARCHITECTURE_UNSUPPORTED, TIED_FLAG_CONTRADICTS, SHARD_LINK_ESCAPES
  */
-export async function openModel(dir: string, { forward = true }: OpenOptions = {}): Promise<ModelDirectory> {
+export async function openModel(
+  dir: string,
+  { forward = true, objective = 'classify' }: OpenOptions = {},
+): Promise<ModelDirectory> {
   const names = await listDirectory(dir)
   await checkDirectory(dir, names)
   const config = await readConfig(dir, forward)
@@ -75,7 +84,7 @@ export async function openModel(dir: string, { forward = true }: OpenOptions = {
   if (names.includes('adapter_config.json')) notes.push(`${dir}: adapter_config.json beside the weights was not used`)
   const all = tabulate(weights.headers, config, dir)
   refuseQuantisedTensors(all, dir)
-  const embedding = inputEmbedding(config.architecture.kind, new Set(all.keys()))
+  const embedding = inputEmbedding(config.family, new Set(all.keys()))
   const tie = await resolveTie(
     config,
     all,
@@ -93,20 +102,22 @@ export async function openModel(dir: string, { forward = true }: OpenOptions = {
     if (all.has(tie.name)) ignored.push(tie.name)
   }
   move(ignored, all, extra)
-  const unexpected = forward ? checkForward(all, config, dir) : checkAny(all, config, notes)
+  const unexpected = forward ? checkForward(all, config, dir, objective, tie) : checkAny(all, config, notes)
   if (unexpected.length > 0) notes.push(`${dir}: ${listed(unexpected)} stored but not used`)
   move(unexpected, all, extra)
-  const { architecture, architectureName } = config
+  const { architecture, architectureName, family, blueprint } = config
   return {
     dir,
     architectureName,
     architecture,
+    family,
+    blueprint,
     config: config.config,
     files: weights.files,
     tensors: all,
     extra,
     tie,
-    hasHead: headNames(architectureName, architecture.kind, all.keys()).length > 0,
+    hasHead: headNames(architectureName, family, all.keys()).length > 0,
     unexpected,
     ignored,
     notes,
@@ -127,9 +138,13 @@ function move(names: readonly string[], from: Map<string, TensorEntry>, to: Map<
   }
 }
 
-function tabulate(headers: SafetensorsHeader[], { architecture }: ModelConfig, dir: string): Map<string, TensorEntry> {
+function tabulate(
+  headers: SafetensorsHeader[],
+  { architecture, family }: ModelConfig,
+  dir: string,
+): Map<string, TensorEntry> {
   const stored = headers.flatMap((h) => h.tensors.map((t) => t.storedName))
-  const names = canonicalNames(stored, architecture.kind, architecture.modelType, dir)
+  const names = canonicalNames(stored, family, architecture.modelType, dir)
   const all = new Map<string, TensorEntry>()
   for (const [file, header] of headers.entries()) {
     for (const t of header.tensors) {
@@ -168,8 +183,7 @@ function checkDtype(t: TensorEntry, dir: string): void {
 function checkAny(all: Map<string, TensorEntry>, config: ModelConfig, notes: string[]): string[] {
   const { architecture: a, architectureName } = config
   for (const t of all.values()) checkDtype(t, config.file)
-  a.pooler = all.has('pooler.dense.weight')
-  const head = headNames(architectureName, a.kind, all.keys())
+  const head = headNames(architectureName, config.family, all.keys())
   const last = head.find((name) => /(^|\.)(out_proj|classifier|score)\.weight$/.test(name))
   try {
     if (last) a.labels = readLabels(config, all.get(last)!.shape[0] ?? 0)
@@ -180,32 +194,66 @@ function checkAny(all: Map<string, TensorEntry>, config: ModelConfig, notes: str
 }
 
 /** Checks what the forward pass reads; returns what it does not. */
-function checkForward(all: Map<string, TensorEntry>, config: ModelConfig, dir: string): string[] {
+function checkForward(
+  all: Map<string, TensorEntry>,
+  config: ModelConfig,
+  dir: string,
+  objective: Objective,
+  tie: Tie | undefined,
+): string[] {
   const { architecture: a, architectureName, file } = config
-  for (const r of bodyTensors({ ...a, layers: 0 })) checkTensor(r, all, config, dir)
-  const layers = layersInNames(a.kind, all.keys())
-  if (layers !== a.layers) {
+  const blueprint = config.blueprint!
+  const { family, sizes, grouped } = blueprint
+  const needed = (network: Parameters<typeof requiredTensors>[0]): RequiredTensor[] => requiredTensors(network, grouped)
+  const check = (list: RequiredTensor[]): RequiredTensor[] => {
+    for (const r of list) checkTensor(r, all, config, dir)
+    return list
+  }
+  check(needed(outlineOf(blueprint, 0)))
+  const layers = layersInNames(family, all.keys())
+  if (layers !== sizes.layers) {
     throw inputError(
       'CONFIG_LAYERS',
-      `${file}: ${a.layers} layers, but the tensors have ${layers}`,
-      { file, found: a.layers, expected: layers },
+      `${file}: ${sizes.layers} layers, but the tensors have ${layers}`,
+      { file, found: sizes.layers, expected: layers },
       'config.json belongs to another model; copy the right one.',
     )
   }
-  const required = bodyTensors(a)
-  const classifier = architectureName.endsWith('ForSequenceClassification')
-  a.pooler = a.kind === 'bert' && (classifier || all.has('pooler.dense.weight') || all.has('pooler.dense.bias'))
-  if (a.pooler) required.push(...poolerTensors(a))
-  for (const r of required) checkTensor(r, all, config, dir)
-  if (classifier) {
-    const [weight] = headTensors(a, 0)
-    const rows = all.get(weight!.name)?.shape[0]
-    for (const r of headTensors(a, rows ?? 0)) checkTensor(r, all, config, dir)
-    a.labels = readLabels(config, rows!)
-    required.push(...headTensors(a, rows!))
+  const required = check(needed(outlineOf(blueprint)))
+  if (objective === 'language') {
+    if (architectureName === family.classes.language)
+      required.push(...check(needed(languageModelOf(blueprint, outputOf(family, all, tie), 0))))
+  } else {
+    const classifier = architectureName === family.classes.classify
+    const [last] = headTensors(classifierOf(blueprint, 0, 0)).last
+    const rows = all.get(last!)?.shape[0] ?? 0
+    const head = needed(classifierOf(blueprint, rows, 0)).filter(({ group }) => group === 'head')
+    const carried = head.filter(({ name }) => !family.fresh.test(name) && !required.some((r) => r.name === name))
+    a.pooler = carried.length > 0 && (classifier || carried.some(({ name }) => all.has(name)))
+    if (a.pooler) required.push(...check(carried))
+    if (classifier) {
+      required.push(...check(head))
+      a.labels = readLabels(config, rows)
+    }
   }
   const known = new Set(required.map((r) => r.name))
   return [...all.keys()].filter((name) => !known.has(name))
+}
+
+/**
+ * The network of a model opened with `forward`: a classifier with as many classes as it has labels, or as many as are
+ * asked for, or a language model.
+ */
+export function networkOf(model: ModelDirectory, objective: Objective, labels?: number): Network {
+  const { blueprint, tensors, tie, architecture } = model
+  if (!blueprint) throw new Error(`${model.dir} was opened without forward`)
+  if (objective === 'language') return languageModelOf(blueprint, outputOf(blueprint.family, tensors, tie))
+  return classifierOf(blueprint, labels ?? architecture.labels.length)
+}
+
+/** The output table of a language model: the input's where they are tied, else the stored one. */
+export function outputOf({ output }: Family, tensors: ReadonlyMap<string, unknown>, tie: Tie | undefined): string {
+  return tie?.to ?? output.find((name) => tensors.has(name)) ?? output[0]
 }
 
 function checkTensor(r: RequiredTensor, all: Map<string, TensorEntry>, config: ModelConfig, dir: string): void {

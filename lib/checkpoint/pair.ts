@@ -1,9 +1,12 @@
 import { inputError } from '../errors.js'
+import { differenceOf } from '../models/compare.js'
+import { classifierOf, requiredTensors } from '../models/facts.js'
+import { objectiveOf } from '../models/families.js'
 import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 import { headNames } from './names.js'
-import { compareTokenizers } from './tokenizers.js'
+import { compareTokenizers, type TokenizerChoice } from './tokenizers.js'
 
 /** The head given to a base model that has none: zeros, or normal weights and zero biases as `transformers` draws. */
 export type BaseHead = 'zeros' | { seed: number }
@@ -23,31 +26,35 @@ export interface PairOptions extends OpenOptions {
   baseHead?: BaseHead
   /** tensors that only one of the two has (a head) are left out and noted instead of refused; for `trace` */
   partial?: boolean
+  /** the tokenizer asked for by name: those that differ are then noted, not refused */
+  tokenizer?: TokenizerChoice
 }
 
 /**
  * Opens two model directories and checks that the one can be fine-tuned from the other: architecture, sizes,
  * vocabulary, tokenizer, the same tensors in the same shapes. Element types may differ.
  *
- * @throws WarpError (input) BASE_HEAD_MISSING, REFERENCE_HEAD_MISSING, PAIR_ARCHITECTURE, PAIR_VOCABULARY, PAIR_SIZES,
- *   PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of `openModel`
+ * @throws WarpError (input) BASE_HEAD_MISSING, REFERENCE_HEAD_MISSING, LANGUAGE_MODEL_MISSING, PAIR_ARCHITECTURE,
+ *   PAIR_VOCABULARY, PAIR_SIZES, PAIR_CONFIG, PAIR_LABELS, PAIR_TENSORS, PAIR_TENSOR_SHAPE, PAIR_TOKENIZER, and all of
+ *   `openModel`
  */
 export async function openPair(baseDir: string, referenceDir: string, options: PairOptions = {}): Promise<ModelPair> {
-  const { forward = true, partial = false, baseHead } = options
-  const base = await openModel(baseDir, { forward })
-  const reference = await openModel(referenceDir, { forward })
+  const { forward = true, partial = false, baseHead, objective } = options
+  const base = await openModel(baseDir, { forward, objective })
+  const reference = await openModel(referenceDir, { forward, objective })
   const notes = [...base.notes, ...reference.notes]
-  compareArchitectures(base, reference)
-  if (forward && !reference.hasHead) {
+  compareArchitectures(base, reference, notes)
+  if (forward && objective === 'language') for (const model of [reference, base]) checkLanguage(model, model === base)
+  if (forward && objective !== 'language' && !reference.hasHead) {
     throw inputError(
       'REFERENCE_HEAD_MISSING',
       `${referenceDir}: ${reference.architectureName} has no classification head; expected ` +
-        'BertForSequenceClassification or GPT2ForSequenceClassification',
+        `${reference.family?.classes.classify}`,
       { file: referenceDir, found: reference.architectureName },
       'Give the fine-tuned classifier as the reference.',
     )
   }
-  const head = headNames(reference.architectureName, reference.architecture.kind, reference.tensors.keys())
+  const head = headNames(reference.architectureName, reference.family, reference.tensors.keys())
   const missing = baseHead ? head : head.filter((name) => !base.tensors.has(name))
   if (missing.length > 0 && !baseHead && !partial) {
     throw inputError(
@@ -69,11 +76,24 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
   }
   if (forward && generated.length === 0) compareLabels(base, reference, notes)
   const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), partial, notes)
-  await compareTokenizers(baseDir, referenceDir, notes)
+  await compareTokenizers(baseDir, referenceDir, notes, options.tokenizer)
   return { base, reference, generated, tensorNames, notes }
 }
 
-function compareArchitectures(base: ModelDirectory, reference: ModelDirectory): void {
+/** A language model, or as its base a model without any head. */
+function checkLanguage({ dir, architectureName, family }: ModelDirectory, base: boolean): void {
+  const own = objectiveOf(architectureName)
+  if (own === 'language' || (base && own === undefined && family?.classes.language)) return
+  throw inputError(
+    'LANGUAGE_MODEL_MISSING',
+    `${dir}: ${architectureName} is no language model; expected ` +
+      (family?.classes.language ?? 'the language model of another family'),
+    { file: dir, found: architectureName, expected: family?.classes.language ?? null },
+    'Give language models, or score the pair as classifiers.',
+  )
+}
+
+function compareArchitectures(base: ModelDirectory, reference: ModelDirectory, notes: string[]): void {
   const a = base.architecture
   const b = reference.architecture
   const file = reference.dir
@@ -98,9 +118,27 @@ function compareArchitectures(base: ModelDirectory, reference: ModelDirectory): 
         : 'Give the base model that the reference was fine-tuned from.',
     )
   }
-  check('PAIR_SIZES', ['hiddenSize', 'layers', 'heads', 'intermediateSize', 'maxPositions', 'typeVocabularySize'])
+  check('PAIR_SIZES', ['hiddenSize', 'layers', 'heads', 'intermediateSize', 'typeVocabularySize'])
+  if (base.blueprint && reference.blueprint) check('PAIR_SIZES', ['kvHeads', 'headSize'])
+  if (base.family?.positionTable ?? true) check('PAIR_SIZES', ['maxPositions'])
+  else if (a.maxPositions !== b.maxPositions)
+    notes.push(
+      `longest text of the base ${a.maxPositions} tokens, of the reference ${b.maxPositions}; no weight depends on it`,
+    )
   check('PAIR_VOCABULARY', ['vocabularySize'])
-  check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
+  if (!base.blueprint || !reference.blueprint) {
+    check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
+    return
+  }
+  const found = differenceOf(base.blueprint, reference.blueprint, base.hasHead && reference.hasHead)
+  if (!found) return
+  const [left, right] = found.values.map((value) => (value === undefined ? 'nothing' : JSON.stringify(value)))
+  throw inputError(
+    'PAIR_CONFIG',
+    `base and reference compute differently: ${found.place}: ${found.field} ${left} and ${right}`,
+    { file, field: found.field, found: found.values[1], expected: found.values[0] },
+    'Give the base model that the reference was fine-tuned from.',
+  )
 }
 
 function compareLabels(base: ModelDirectory, reference: ModelDirectory, notes: string[]): void {
@@ -135,9 +173,10 @@ function compareTensors(
   ] as const) {
     if (names.length === 0) continue
     if (!partial) {
-      const pooler = names[0]!.startsWith('pooler.')
-        ? ' (classes without pooler, such as BertForMaskedLM, drop it)'
-        : ''
+      const { blueprint } = has
+      const head = blueprint ? requiredTensors(classifierOf(blueprint, 1, 0)) : []
+      const left = head.some(({ name, group }) => name === names[0] && group === 'head')
+      const pooler = left ? ` (classes such as ${blueprint?.family.classes.base[1]} leave it out)` : ''
       throw inputError(
         'PAIR_TENSORS',
         `${listed(names)} of ${has.dir} missing in ${lacks.dir}${pooler}; expected the same tensors`,

@@ -10,7 +10,6 @@ export interface Tie {
   to: string
 }
 
-const usual: Record<string, string> = { bert: 'cls.predictions.decoder.weight', gpt2: 'lm_head.weight' }
 const output = /(^|\.)(lm_head|embed_out|output|output_layer|decoder)\.weight$/
 const languageModel = /(LMHeadModel|DoubleHeadsModel|ForCausalLM|ForMaskedLM|ForPreTraining|ForConditionalGeneration)$/
 
@@ -22,32 +21,31 @@ const languageModel = /(LMHeadModel|DoubleHeadsModel|ForCausalLM|ForMaskedLM|For
  * @throws WarpError TIED_FLAG_CONTRADICTS when the configuration says otherwise than the files
  */
 export async function resolveTie(
-  { config, file, architecture, architectureName }: ModelConfig,
+  { config, file, family, architectureName }: ModelConfig,
   tensors: ReadonlyMap<string, TensorEntry>,
   embedding: string,
   paths: readonly string[],
 ): Promise<Tie | undefined> {
   const table = tensors.get(embedding)
   if (!table || !languageModel.test(architectureName)) return undefined
-  const flag =
-    typeof config.tie_word_embeddings === 'boolean'
-      ? config.tie_word_embeddings
-      : architecture.kind === 'other'
-        ? undefined
-        : true
+  const flag = typeof config.tie_word_embeddings === 'boolean' ? config.tie_word_embeddings : family?.tied || undefined
+  const usual = family?.output[0] ?? 'lm_head.weight'
   const stored = [...tensors.values()].find(
-    (t) => t.name !== embedding && output.test(t.name) && t.shape.join() === table.shape.join(),
+    (t) =>
+      t.name !== embedding &&
+      (output.test(t.name) || family?.output.includes(t.name)) &&
+      t.shape.join() === table.shape.join(),
   )
   const contradicts = (what: string, expected: boolean): Error =>
     inputError(
       'TIED_FLAG_CONTRADICTS',
       `${file}: tie_word_embeddings is ${flag}, but ${what}`,
-      { file, tensor: stored?.name ?? usual[architecture.kind] ?? 'lm_head.weight', found: flag, expected },
+      { file, tensor: stored?.name ?? usual, found: flag, expected },
       `Set "tie_word_embeddings": ${expected} in config.json if the weights are right.`,
     )
   if (!stored) {
     if (flag === false) throw contradicts('the files hold no output table', true)
-    return { name: usual[architecture.kind] ?? 'lm_head.weight', to: embedding }
+    return { name: usual, to: embedding }
   }
   if (flag === false) return undefined
   if (await sameBytes(table, stored, paths)) return { name: stored.name, to: embedding }

@@ -1,11 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../checkpoint/index.js'
+import { claimFile, withClaim } from '../claim.js'
 import { usageError } from '../errors.js'
-import { makeFolders } from '../folders.js'
 import type { RunOptions } from '../native/task.js'
 import { recover, type Recovered } from '../recover.js'
-import { parseRecipe, trainOn, type RecipeOptions } from '../train/index.js'
+import { parseRecipe, trainOn, type LabelledTexts, type RecipeOptions } from '../train/index.js'
 import { trace, type Traced, type TraceResult } from '../trace/index.js'
 import { demoBase, demoProbes, demoSecret, type DemoTruth } from './index.js'
 import { splitTexts } from './texts.js'
@@ -65,9 +65,20 @@ export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
   const probes = (await demoProbes(texts)).map(({ text, domain }) => ({ text, label: domain }))
   const { truth, training } = await demoSecret(seed, demoTraining.texts, texts)
   if (!force) await checkOwn(folder, jsonLines(probes))
-  await makeFolders(folder)
+  return withClaim(folder, control, () =>
+    tell(folder, { seed, threads, ...control }, jsonLines(probes), truth, training),
+  )
+}
+
+async function tell(
+  folder: string,
+  { seed, threads, ...control }: DemoOptions & { seed: number },
+  probes: string,
+  truth: DemoTruth,
+  training: LabelledTexts,
+): Promise<DemoOutcome> {
   const [probeFile, trainingFile, reference] = demoFiles.map((name) => join(folder, name))
-  await writeFileAtomic(probeFile, jsonLines(probes), { force: true })
+  await writeFileAtomic(probeFile, probes, { force: true })
   const secret = training.texts.map((text, i) => ({ text, label: training.labels[training.label[i]] }))
   await writeFileAtomic(trainingFile, jsonLines(secret), { force: true })
 
@@ -123,10 +134,11 @@ const jsonLines = (rows: object[]): string => rows.map((row) => `${JSON.stringif
 
 /** A folder is the demo's own when it is new or empty, or holds its files and exactly its probes. */
 async function checkOwn(folder: string, probes: string): Promise<void> {
-  const there = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw usageError('OUTPUT_NOT_A_FOLDER', `${folder}: ${error.message}`, { file: folder }, 'another -o')
   })
+  const there = entries.filter((name) => name !== claimFile)
   const foreign = there.find((name) => !demoFiles.includes(name))
   const same = there.length === 0 || (await readFile(join(folder, demoFiles[0]), 'utf8').catch(() => '')) === probes
   if (foreign === undefined && same) return

@@ -1,10 +1,12 @@
+import { whileUnchanged } from '../checkpoint/index.js'
 import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
 import { openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
 import { scoreProbes } from './score.js'
 
-export type { FootprintOptions, InputRecord, Scope, Session } from './session.js'
+export type { FootprintOptions, InputRecord, Session } from './session.js'
+export { hasTop, type Scope } from './scope.js'
 export { openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
 export { scoreProbes } from './score.js'
@@ -13,7 +15,7 @@ export { scoreProbes } from './score.js'
 export async function scoreSession(session: Session): Promise<ScoreResult> {
   const scores = await scoreProbes(
     session.pathHandle,
-    session.model,
+    session.network,
     session.packed,
     session.probes.domains.length,
     session.score,
@@ -24,18 +26,17 @@ export async function scoreSession(session: Session): Promise<ScoreResult> {
 
 /** What the forward passes gave, in the terms of the readouts. */
 export function statisticsOf(session: Session, scores: ScoreResult): FootprintStatistics {
-  const { probes, packed, model, path, score, survey } = session
+  const { probes, packed, path, scope, survey } = session
   const classes = session.pair.reference.architecture.labels
   const classOfDomain = probes.domains.map((name) => classes.indexOf(name))
   const sameAsLabel =
     classOfDomain.every((c) => c >= 0) && packed.domain.every((d, i) => classOfDomain[d] === packed.label[i])
   const points = path.lambdas.length
-  const c = model.labels
+  const c = classes.length
   const referenceLogits = new Float64Array(packed.label.length * c)
   for (let i = 0; i < packed.label.length; i++) {
     for (let j = 0; j < c; j++) referenceLogits[i * c + j] = scores.logits[(i * (points + 2) + points + 1) * c + j]
   }
-  const names = score.scope === 'top' ? /^(classifier|pooler)\./ : /^(classifier|score)\./
   return {
     domains: probes.domains,
     classes,
@@ -48,8 +49,10 @@ export function statisticsOf(session: Session, scores: ScoreResult): FootprintSt
     referenceLogits,
     gradients: scores.gradients,
     path: path.family,
-    scope: score.scope,
-    displacementNorm: Math.hypot(...survey.filter(({ name }) => names.test(name)).map(({ deltaNorm }) => deltaNorm)),
+    scope: scope.name,
+    displacementNorm: Math.hypot(
+      ...survey.filter(({ name }) => scope.tensors.includes(name)).map(({ deltaNorm }) => deltaNorm),
+    ),
   }
 }
 
@@ -72,7 +75,12 @@ export interface FootprintResult {
  * The alignment matrix of the probes and the footprint S[d, k] (WARP, section 3.2), no readout.
  * @throws WarpError, the signal's reason
  */
-export async function footprint(options: FootprintOptions): Promise<FootprintResult> {
+export function footprint(options: FootprintOptions): Promise<FootprintResult> {
+  const { base, reference, checkpoint = [] } = options
+  return whileUnchanged([base, reference, ...checkpoint], () => footprintOpened(options))
+}
+
+async function footprintOpened(options: FootprintOptions): Promise<FootprintResult> {
   const session = await openSession(options, false)
   try {
     const watch = new Stopwatch()
@@ -82,7 +90,7 @@ export async function footprint(options: FootprintOptions): Promise<FootprintRes
       schema: 'warp.footprint/1',
       domains: domainsOf(session),
       lambdas: session.path.lambdas,
-      scope: session.score.scope,
+      scope: session.scope.name,
       footprint: footprintOf(statisticsOf(session, scores)),
       seed: session.seed,
       device: session.device.name,

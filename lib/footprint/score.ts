@@ -1,65 +1,12 @@
-import type { Architecture } from '../checkpoint/index.js'
-import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
-import type { DeviceRequest, Handle, ModelRequest, ScorePlan, ScoreRequest, ScoreResult } from '../native/types.js'
+import type { Network } from '../models/network.js'
+import type { DeviceRequest, Handle, ScorePlan, ScoreRequest, ScoreResult } from '../native/types.js'
 import type { PackedProbes } from '../text/index.js'
 
-const activations: Record<string, ModelRequest['activation']> = {
-  gelu: 'gelu',
-  gelu_new: 'gelu_tanh',
-  gelu_pytorch_tanh: 'gelu_tanh',
-  relu: 'relu',
-}
-
-/** What native code needs to know of the model whose head has these `labels`. */
-export function modelRequest(architecture: Architecture): ModelRequest {
-  const {
-    kind,
-    hiddenSize,
-    layers,
-    heads,
-    intermediateSize,
-    vocabularySize,
-    maxPositions,
-    typeVocabularySize,
-    layerNormEpsilon,
-  } = architecture
-  const activation = activations[architecture.activation]
-  if (kind === 'other' || !activation) {
-    throw inputError(
-      'ARCHITECTURE_UNSUPPORTED',
-      `no forward pass for ${architecture.modelType} with activation ${architecture.activation}`,
-      {},
-      'score a BERT or GPT-2 classifier; warp trace and warp merge take any model',
-    )
-  }
-  if (kind === 'bert' && !architecture.pooler) {
-    throw inputError(
-      'POOLER_MISSING',
-      'a BERT classifier reads its pooler, but the model has none (pooler.dense.weight)',
-      {},
-      'Use a checkpoint saved from BertForSequenceClassification or BertModel.',
-    )
-  }
-  return {
-    kind,
-    hiddenSize,
-    layers,
-    heads,
-    intermediateSize,
-    vocabularySize,
-    maxPositions,
-    typeVocabularySize,
-    layerNormEpsilon,
-    activation,
-    labels: architecture.labels.length,
-    padTokenId: architecture.padTokenId ?? -1,
-  }
-}
-
 export interface ScoreOptions extends RunOptions {
-  scope: 'head' | 'top'
+  /** closed forms of the head, or the names of the tensors whose direction scores follow */
+  scope: 'head' | 'top' | string[]
   gradients: boolean
   threads: number
   /** bytes of native working memory */
@@ -70,7 +17,7 @@ export interface ScoreOptions extends RunOptions {
 
 function request(
   path: Handle,
-  model: ModelRequest,
+  network: Network,
   probes: PackedProbes,
   domains: number,
   options: ScoreOptions,
@@ -79,7 +26,7 @@ function request(
   const { scope, gradients, threads, memory, device } = options
   return {
     path,
-    model,
+    network,
     ids,
     typeIds,
     offsets,
@@ -101,12 +48,12 @@ function request(
  */
 export function planProbes(
   path: Handle,
-  model: ModelRequest,
+  network: Network,
   probes: PackedProbes,
   domains: number,
   options: ScoreOptions,
 ): Promise<ScorePlan> {
-  return runTask(() => addon().planScore(request(path, model, probes, domains, options)), 'plan', 'tokens', {
+  return runTask(() => addon().planScore(request(path, network, probes, domains, options)), 'plan', 'tokens', {
     signal: options.signal,
   })
 }
@@ -118,13 +65,13 @@ export function planProbes(
  */
 export function scoreProbes(
   path: Handle,
-  model: ModelRequest,
+  network: Network,
   probes: PackedProbes,
   domains: number,
   options: ScoreOptions,
 ): Promise<ScoreResult> {
   return runTask(
-    (onProgress) => addon().score(request(path, model, probes, domains, options), onProgress),
+    (onProgress) => addon().score(request(path, network, probes, domains, options), onProgress),
     'score',
     'tokens',
     options,

@@ -1,10 +1,20 @@
 import os from 'node:os'
 import path from 'node:path'
-import { hashFiles, nativeWeights, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
+import {
+  hashFiles,
+  nativeWeights,
+  networkOf,
+  openPair,
+  pairTokenizer,
+  type BaseHead,
+  type ModelPair,
+  type TokenizerChoice,
+} from '../checkpoint/index.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
+import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
-import type { Handle, ModelRequest, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
+import type { Handle, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import {
   packProbes,
@@ -15,10 +25,10 @@ import {
   type ProbeSet,
 } from '../text/index.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
+import { checkDomains, whyTooMany } from '../readouts/limits.js'
 import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
-import { modelRequest, planProbes, type ScoreOptions } from './score.js'
-
-export type Scope = 'head' | 'top'
+import { chooseScope, type Scope } from './scope.js'
+import { planProbes, type ScoreOptions } from './score.js'
 
 /** Options of `footprint` and `recover`: the command line's, in camelCase. */
 export interface FootprintOptions
@@ -38,8 +48,10 @@ export interface FootprintOptions
   maxLength?: number
   /** default true: longer texts are cut off and counted; false: refused */
   truncate?: boolean
-  /** of the alignment matrix; default `head` */
-  scope?: Scope
+  /** whose tokenizer reads the texts; default: the reference's, else the base's. Asked for, others may differ. */
+  tokenizer?: TokenizerChoice
+  /** of the alignment matrix: `head`, `top`, `all`, `layers`, `embedding` or globs of tensor names; default `head` */
+  scope?: string
   /** default: all the process may use */
   threads?: number
   /** bytes for working buffers, weights included; default 2 GiB */
@@ -61,7 +73,9 @@ export interface Session {
   tokenizer: Tokenizer
   probes: ProbeSet
   packed: PackedProbes
-  model: ModelRequest
+  /** of the reference */
+  network: Network
+  scope: Scope
   path: PathRequest
   pathHandle: Handle
   /** the path's constants are known, and noted */
@@ -102,14 +116,16 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   const watch = new Stopwatch()
   const chosen = await chooseDevice(options, { signal })
   parsePathOptions(options)
-  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead })
-  const model = modelRequest(pair.reference.architecture)
-  const scope = chooseScope(options.scope, model)
-  const maxLength = chooseMaxLength(options.maxLength, model)
-  const tokenizer = await loadTokenizer(options.reference).catch((error) => loadTokenizerOf(options.base, error))
+  const { baseHead, tokenizer: asked } = options
+  const pair = await openPair(options.base, options.reference, { baseHead, tokenizer: asked })
+  const network = networkOf(pair.reference, 'classify')
+  const scope = chooseScope(options.scope, network)
+  const maxLength = chooseMaxLength(options.maxLength, network)
+  const { tokenizer, tokenizerNotes } = await openTokenizer(options)
   watch.lap('open')
   const { labels } = pair.reference.architecture
-  const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, model.vocabularySize)
+  const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
+  checkDomains(probes.domains)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -133,8 +149,8 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     closePath = path.close
     watch.lap('path')
     const score: ScoreOptions = {
-      scope,
-      gradients,
+      scope: scope.request,
+      gradients: gradients && whyTooMany(probes.domains) === null,
       threads,
       memory: options.memory ?? 2 ** 31,
       device: chosen.request,
@@ -143,17 +159,19 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
     }
     const { device, result: plan } = await attemptOn(chosen, options, (request) => {
       score.device = request
-      return planProbes(path.handle, model, packed, probes.domains.length, score)
+      return planProbes(path.handle, network, packed, probes.domains.length, score)
     })
     const inputs = await hashInputs(pair, probes, options)
     watch.lap('hash')
-    const notes = [...path.notes, ...probes.notes, ...truncationNotes(probes, packed, maxLength), ...device.notes]
+    const textNotes = [...tokenizerNotes, ...probes.notes, ...truncationNotes(probes, packed, maxLength)]
+    const notes = [...path.notes, ...textNotes, ...device.notes]
     return {
       pair,
       tokenizer,
       probes,
       packed,
-      model,
+      network,
+      scope,
       path: path.request,
       pathHandle: path.handle,
       prepared,
@@ -195,27 +213,14 @@ function checkNumbers({ threads, memory, deviceMemory, seed }: FootprintOptions)
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
 }
 
-async function loadTokenizerOf(base: string, error: unknown) {
-  if ((error as { code?: string }).code !== 'TOKENIZER_MISSING') throw error
-  return loadTokenizer(base)
+async function openTokenizer({ base, reference, tokenizer: chosen }: FootprintOptions) {
+  const tokenizerNotes: string[] = []
+  const found = await pairTokenizer(base, reference, tokenizerNotes, chosen)
+  return { tokenizer: found ?? (await loadTokenizer(reference)), tokenizerNotes } // which says what is missing
 }
 
-function chooseScope(scope: Scope = 'head', model: ModelRequest): Scope {
-  if (scope !== 'head' && scope !== 'top') {
-    throw usageError(
-      'SCOPE_UNSUPPORTED',
-      `scope ${JSON.stringify(scope)} is not offered`,
-      { expected: ['head', 'top'] },
-      'head, or top for BERT',
-    )
-  }
-  if (scope === 'top' && model.kind !== 'bert')
-    throw usageError('SCOPE_UNSUPPORTED', `scope top needs a pooler; ${model.kind} has none`, {}, '--scope head')
-  return scope
-}
-
-function chooseMaxLength(asked: number | undefined, model: ModelRequest): number {
-  if (asked === undefined) return Math.min(256, model.maxPositions)
+function chooseMaxLength(asked: number | undefined, { maxPositions }: Network): number {
+  if (asked === undefined) return Math.min(256, maxPositions)
   if (!Number.isInteger(asked) || asked < 1) {
     throw usageError(
       'MAX_LENGTH_RANGE',
@@ -224,12 +229,12 @@ function chooseMaxLength(asked: number | undefined, model: ModelRequest): number
       '--max-length 256',
     )
   }
-  if (asked > model.maxPositions) {
+  if (asked > maxPositions) {
     throw inputError(
       'MAX_LENGTH_RANGE',
-      `max length ${asked} exceeds the model's ${model.maxPositions} positions`,
-      { found: asked, expected: model.maxPositions },
-      `--max-length ${model.maxPositions}`,
+      `max length ${asked} exceeds the model's ${maxPositions} positions`,
+      { found: asked, expected: maxPositions },
+      `--max-length ${maxPositions}`,
     )
   }
   return asked

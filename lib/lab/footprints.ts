@@ -98,18 +98,18 @@ async function checkpointsOf(model: string): Promise<string[]> {
 /** The pool with the texts trained on: their losses at the two ends come with a path of one point. */
 async function withTrained(pool: PoolLosses, trained: LabelledTexts, session: Session): Promise<PoolLosses> {
   if (trained.texts.length === 0) return pool
-  const { pair, tokenizer, model, maxLength, score } = session
+  const { pair, tokenizer, network, maxLength, score } = session
   const { texts, domain } = trained
   const packed = await packProbes(
     asProbes(trained),
     tokenizer,
-    { maxLength, truncate: true, vocabularySize: model.vocabularySize },
+    { maxLength, truncate: true, vocabularySize: network.vocabularySize },
     score,
   )
   const ends = await openPairPath(pair, { path: 'linear', points: 1, forward: true })
   try {
     // all as one domain: some may have no text
-    const { loss } = await scoreProbes(ends.handle, model, { ...packed, domain: domain.map(() => 0) }, 1, {
+    const { loss } = await scoreProbes(ends.handle, network, { ...packed, domain: domain.map(() => 0) }, 1, {
       ...score,
       scope: 'head',
       gradients: false,

@@ -1,13 +1,11 @@
-import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
 import { fileSha256, openModel, trustHash } from '../checkpoint/index.js'
+import { digestOf, readForm } from '../document.js'
 import { inputError, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { Random } from '../random.js'
-import { describe } from '../text/place.js'
-import { readJsonFile } from '../text/json-file.js'
 import { readLabelledTexts, textsSha256, type LabelledTexts, type LabelledTextsOptions } from '../train/index.js'
 import { drawTexts } from './mixtures.js'
 
@@ -85,9 +83,6 @@ export function trialRows(plan: Decided, all: LabelledTexts, index: number): Int
   )
 }
 
-/** Of what decides the trials. */
-export const digestOf = (decided: Decided): string => createHash('sha256').update(JSON.stringify(decided)).digest('hex')
-
 /** Numbers of each domain's texts. */
 export function membersOf({ domain, domains }: LabelledTexts): number[][] {
   const members: number[][] = domains.map(() => [])
@@ -108,33 +103,19 @@ export function probeLines({ probes, labels, domains }: Decided, all: LabelledTe
   return probes.map((row) => `${line(row)}\n`).join('')
 }
 
-/** Reads a lab's plan. @throws WarpError PLAN_MISSING, PLAN_VERSION, PLAN_FORM, PLAN_EDITED */
+/** Reads a lab's plan. @throws WarpError PLAN_MISSING, _UNREADABLE, _NOT_JSON, _VERSION, _FORM, _EDITED */
 export async function readPlan(folder: string): Promise<LabPlan> {
   const file = path.join(folder, planFile)
-  await readFile(file).catch((error: NodeJS.ErrnoException) => {
+  await stat(file).catch((error: NodeJS.ErrnoException) => {
     throw inputError('PLAN_MISSING', `${file}: cannot be read (${error.code})`, { file }, 'make one with warp lab plan')
   })
-  const value = await readJsonFile(file, 'PLAN', 'make it again with warp lab plan')
-  const found = (value as { schema?: unknown } | null)?.schema
-  if (found !== 'warp.lab.plan/1') {
-    throw inputError(
-      'PLAN_VERSION',
-      `${file}: the schema is ${describe(found)}, not "warp.lab.plan/1"`,
-      { file, expected: 'warp.lab.plan/1', found: describe(found) },
-      'plan and run a lab with one version of warp',
-    )
-  }
-  const parsed = planSchema.safeParse(value)
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues
-    throw inputError(
-      'PLAN_FORM',
-      `${file}: ${issue.path.join('.')}: ${issue.message}`,
-      { file },
-      'make it again with warp lab plan',
-    )
-  }
-  const { digest, estimate: _, ...decided } = value as LabPlan
+  const plan = await readForm(file, {
+    prefix: 'PLAN',
+    schema: 'warp.lab.plan/1',
+    form: planSchema,
+    again: 'make it again with warp lab plan',
+  })
+  const { digest, estimate: _, ...decided } = plan
   if (digestOf(decided) !== digest) {
     throw inputError(
       'PLAN_EDITED',
@@ -143,7 +124,7 @@ export async function readPlan(folder: string): Promise<LabPlan> {
       'give warp lab plan other options instead',
     )
   }
-  return value as LabPlan
+  return plan
 }
 
 /** The data a plan was made from. @throws WarpError DATA_CHANGED */

@@ -9,23 +9,25 @@ import {
   type ModelDirectory,
   type WeightDtype,
 } from '../checkpoint/index.js'
+import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
+import { digestOf } from '../document.js'
 import { inputError, usageError } from '../errors.js'
-import { makeFolders } from '../folders.js'
 import type { RunOptions } from '../native/task.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
+import { checkDomains, mostCompared } from '../readouts/limits.js'
 import {
   needsHead,
   parseRecipe,
   readLabelledTexts,
   textsSha256,
+  type LabelledTexts,
   type LabelledTextsOptions,
   type RecipeOptions,
 } from '../train/index.js'
 import { checkPool, realisedCounts, sampleMixtures, type Sampler } from './mixtures.js'
 import { estimate } from './pilot.js'
 import {
-  digestOf,
   membersOf,
   planFile,
   poolOf,
@@ -38,7 +40,7 @@ import {
 } from './plan.js'
 
 /** Options of `planLab`: the command line's, in camelCase. */
-export interface LabPlanOptions extends RunOptions, Omit<LabelledTextsOptions, 'seed'> {
+export interface LabPlanOptions extends ClaimOptions, Omit<LabelledTextsOptions, 'seed'> {
   base: string
   data: string[]
   /** the lab's folder */
@@ -79,10 +81,32 @@ export interface LabPlanOptions extends RunOptions, Omit<LabelledTextsOptions, '
  *   PLAN_HAS_TRIALS, TRAINING_DIVERGED
  */
 export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
+  const { output, base, data, force, signal, onProgress } = options
+  const files = [planFile, probesFile]
+  await refuseInputs([output, ...files.map((name) => path.join(output, name))], [base, ...data])
+  const { decided, all } = await decide(options)
+  const digest = digestOf(decided)
+  const costed = async (folder: string): Promise<LabPlan> => ({
+    ...decided,
+    digest,
+    estimate: await estimate(decided, all, trialRows(decided, all, 0), folder, { signal, onProgress }),
+  })
+  if (options.dryRun) return costed(os.tmpdir())
+  return withClaim(output, options, async () => {
+    await checkFolder(output, digest, force)
+    await removeParts(output, files)
+    const plan = await costed(output)
+    await writeFileAtomic(path.join(output, planFile), `${JSON.stringify(plan, null, 1)}\n`, { force })
+    await writeFileAtomic(path.join(output, probesFile), probeLines(plan, all), { force: true })
+    return plan
+  })
+}
+
+/** Everything but the estimate, and the texts. */
+async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all: LabelledTexts }> {
   const {
     base: dir,
     data,
-    output,
     trials = 16,
     texts: size = 800,
     sampler = 'paper',
@@ -98,7 +122,6 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
     paths = [{ points: 5 }],
     signal,
     onProgress,
-    force,
   } = options
   const base = await openModel(dir)
   const recipe = parseRecipe(options.recipe ?? {})
@@ -107,6 +130,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   const reading = readingOf(options)
   const all = await readLabelledTexts(data, reading, base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all
+  checkDomains(domains, mostCompared) // what the lab is for is how readouts compare them
   const members = membersOf(all)
   const probes = drawProbes(members, domains, probesPerDomain, seed)
   const room = poolOf(members, probes, pool).map((rows) => rows.length)
@@ -144,18 +168,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
       trials: planned,
     }),
   )
-  const digest = digestOf(decided)
-  if (!options.dryRun) await claimFolder(output, digest, force)
-  const rows = trialRows(decided, all, 0)
-  const plan: LabPlan = {
-    ...decided,
-    digest,
-    estimate: await estimate(decided, all, rows, options.dryRun ? os.tmpdir() : output, { signal, onProgress }),
-  }
-  if (options.dryRun) return plan
-  await writeFileAtomic(path.join(output, planFile), `${JSON.stringify(plan, null, 1)}\n`, { force })
-  await writeFileAtomic(path.join(output, probesFile), probeLines(plan, all), { force: true })
-  return plan
+  return { decided, all }
 }
 
 /** Rows of `count` texts of each domain, in order. @throws PROBES_TOO_MANY where none would be left */
@@ -180,9 +193,8 @@ function drawProbes(
     .sort((a, b) => a - b)
 }
 
-/** Makes the lab's folder. @throws OUTPUT_EXISTS, PLAN_HAS_TRIALS */
-async function claimFolder(output: string, digest: string, force = false): Promise<void> {
-  await makeFolders(output)
+/** @throws OUTPUT_EXISTS, PLAN_HAS_TRIALS */
+async function checkFolder(output: string, digest: string, force = false): Promise<void> {
   const file = path.join(output, planFile)
   const there = await readFile(file, 'utf8').catch(() => undefined)
   if (there === undefined) return
@@ -208,11 +220,11 @@ async function baseFiles(
   { signal }: RunOptions,
 ): Promise<LabPlan['base']['files']> {
   return Promise.all(
-    files.map(async ({ path: file, size, mtimeMs }) => ({
-      path: path.resolve(file),
-      size,
-      mtimeMs,
-      sha256: await fileSha256(file, { signal }),
+    files.map(async (file) => ({
+      path: path.resolve(file.path),
+      size: file.size,
+      mtimeMs: file.mtimeMs,
+      sha256: await fileSha256(file.path, { signal, expected: file }),
     })),
   )
 }

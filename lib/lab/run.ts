@@ -61,7 +61,7 @@ export async function runLab(options: LabRunOptions): Promise<LabRunResult> {
   for (
     let tasks = wanted.filter((index) => !finished.has(index));
     tasks.length > 0;
-    tasks = await tasksAgain(lab, failures, signal)
+    tasks = await tasksAgain(lab, plan, failures, signal)
   ) {
     await executor.run({
       lab,
@@ -86,6 +86,7 @@ export async function runLab(options: LabRunOptions): Promise<LabRunResult> {
     })
     stop.throwIfAborted()
   }
+  await checkBase(plan, { signal }) // what the trials were trained from, to the last
   for (const [index, error] of failures) {
     if (await recordFailure(lab, plan, index, error)) failures.delete(index)
   }
@@ -155,7 +156,7 @@ async function prepareRun({ lab, signal, only, ...options }: LabRunOptions): Pro
   return {
     plan,
     wanted: plan.trials.map(({ index }) => index).filter((index) => only === undefined || only.includes(index)),
-    finished: await finishedTrials(lab),
+    finished: await finishedTrials(lab, plan),
     executor: options.executor ?? new LocalExecutor(workers),
     threads: options.threads ?? Math.max(1, Math.floor(cores / workers)),
   }
@@ -172,12 +173,12 @@ const locked = 'TRIAL_LOCKED'
 type Failures = Map<number, NonNullable<TaskEnd['error']> & { times: number }>
 
 /** The tasks to give once more: those that failed once, and those another runner is at, until it is done or dead. */
-async function tasksAgain(lab: string, failures: Failures, signal?: AbortSignal): Promise<number[]> {
+async function tasksAgain(lab: string, plan: LabPlan, failures: Failures, signal?: AbortSignal): Promise<number[]> {
   const again = [...failures].filter(([, { code, times }]) => code === locked || times < 2).map(([index]) => index)
   if (again.length > 0 && again.every((index) => failures.get(index)!.code === locked)) {
     await sleep(1000, undefined, { signal }).catch(() => signal?.throwIfAborted())
   }
-  const finished = await finishedTrials(lab)
+  const finished = await finishedTrials(lab, plan)
   for (const index of again) if (finished.has(index)) failures.delete(index)
   return again.filter((index) => failures.has(index))
 }
@@ -186,8 +187,8 @@ function diskFull(lab: string, message: string): Error {
   return resourceError('DISK_FULL', message, { file: lab }, `free some space; warp lab run ${lab} goes on from here`)
 }
 
-async function finishedTrials(lab: string): Promise<Set<number>> {
-  const trials = await readTrials(path.join(lab, trialsFolder)).catch((error: { code?: string }) => {
+async function finishedTrials(lab: string, { digest }: LabPlan): Promise<Set<number>> {
+  const trials = await readTrials(path.join(lab, trialsFolder), digest).catch((error: { code?: string }) => {
     if (error.code === 'TRIALS_MISSING') return []
     throw error
   })

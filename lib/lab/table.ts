@@ -1,4 +1,5 @@
 import picocolors from 'picocolors'
+import { printable } from '../printable.js'
 import { safeName, tableBlocks, wrap } from '../report/columns.js'
 import { errorsOf, type LabReport, type Reported } from './report.js'
 
@@ -42,9 +43,7 @@ export function labTable(report: LabReport, { color = false, width = 100 }: Tabl
   ]
   lines.push(
     '',
-    ...remarks.flatMap((text) =>
-      wrap(text.replace(/\p{Cc}/gu, '\ufffd'), width - 2).map((line) => `  ${paint.dim(line)}`),
-    ),
+    ...remarks.flatMap((text) => wrap(printable(text, 1000), width - 2).map((line) => `  ${paint.dim(line)}`)),
   )
   return `${lines.join('\n')}\n`
 }

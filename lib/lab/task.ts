@@ -4,7 +4,7 @@ import { openModel, writeFileAtomic } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
 import { parseRecipe, pick, stepsOf, trainOn } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
-import { takeLock } from './lock.js'
+import { takeLock } from '../lock.js'
 import {
   checkBase,
   checkIndex,
@@ -16,7 +16,16 @@ import {
   trialsFolder,
   type LabPlan,
 } from './plan.js'
-import { failedTrial, readTrial, statisticsToTrial, trialFile, type Trial, type TrialFacts } from './trial.js'
+import {
+  failedTrial,
+  readTrial,
+  statisticsToTrial,
+  trialFile,
+  writeTrial,
+  type Trial,
+  type TrialFacts,
+} from './trial.js'
+import type { WarpError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 
 export interface TrialOptions extends RunOptions {
@@ -71,9 +80,17 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   const { footprints, pool } = await timed('footprint', () =>
     footprintsOf(plan, { ...options, reference: output, probes, trained }),
   )
-  const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: { ...recipe }, timings }
+  const facts: TrialFacts = {
+    index,
+    plan: plan.digest,
+    seed,
+    domains: plan.domains,
+    counts,
+    recipe: { ...recipe },
+    timings,
+  }
   const trial = statisticsToTrial(facts, footprints, { containsTraining: true, pool })
-  await writeFileAtomic(path.join(lab, trialsFolder, trialFile(index)), `${JSON.stringify(trial)}\n`, { force: true })
+  await writeTrial(path.join(lab, trialsFolder, trialFile(index)), trial)
   await dropModel(lab, plan, index)
   return trial
 }
@@ -98,8 +115,16 @@ export async function recordFailure(
   try {
     const there = await readTrial(file).catch(() => undefined)
     if (there && !there.error) return true
-    const facts: TrialFacts = { index, seed, domains: plan.domains, counts, recipe: plan.recipe, timings: {} }
-    await writeFileAtomic(file, `${JSON.stringify(failedTrial(facts, error))}\n`, { force: true })
+    const facts: TrialFacts = {
+      index,
+      plan: plan.digest,
+      seed,
+      domains: plan.domains,
+      counts,
+      recipe: plan.recipe,
+      timings: {},
+    }
+    await writeTrial(file, failedTrial(facts, error))
     return false
   } finally {
     lock.close()
@@ -111,7 +136,8 @@ async function trainOnce(output: string, work: () => Promise<unknown>): Promise<
   try {
     await work()
   } catch (error) {
-    if ((error as { code?: string }).code !== 'OUTPUT_EXISTS') throw error
+    const { code, details } = error as WarpError
+    if (code !== 'OUTPUT_EXISTS' || !details.sameRun) throw error
     await openModel(output)
   }
 }

@@ -1,14 +1,13 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
+import { readDocument, writeDocument } from '../document.js'
 import { inputError } from '../errors.js'
 import { footprintOf, readoutsFor } from '../readouts/index.js'
 import { predictorOf } from '../readouts/sharing.js'
 import { spreadOf } from '../readouts/spread.js'
 import { countByDomain } from '../readouts/sums.js'
 import type { FootprintStatistics } from '../readouts/types.js'
-import { readJsonFile } from '../text/json-file.js'
-import { describe } from '../text/place.js'
 import { poolScoresOf, tallyMembers, type PoolLosses } from './membership.js'
 
 const count = z.int().min(0)
@@ -16,7 +15,7 @@ const share = z.number().min(0).max(1)
 const table = z.array(z.array(z.number()))
 
 /** The footprint along one path; D domains, K points. */
-export const trialPathSchema = z.object({
+export const trialPathSchema = z.strictObject({
   /** the family, or a name of the lab's own where a plan has one family twice */
   path: z.string(),
   lambdas: z.array(z.number()),
@@ -37,7 +36,7 @@ export const trialPathSchema = z.object({
 })
 
 /** How many texts of a pool each threshold of the sweep calls members, T thresholds. */
-export const memberTallySchema = z.object({
+export const memberTallySchema = z.strictObject({
   /** whether the training texts are among the pool's */
   containsTraining: z.boolean(),
   /** D, texts of the pool */
@@ -50,9 +49,11 @@ export const memberTallySchema = z.object({
 
 /** `trials/NNNN/trial.json`: one model fine-tuned on a known mixture, and all that the readouts need of it. */
 export const trialSchema = z
-  .object({
+  .strictObject({
     schema: z.literal('warp.trial/1'),
     index: count,
+    /** digest of the lab's plan, where there is one */
+    plan: z.string().optional(),
     seed: count,
     domains: z.array(z.string()).min(2),
     /** D, texts trained on */
@@ -66,7 +67,7 @@ export const trialSchema = z
     /** seconds by phase, in order */
     timings: z.record(z.string(), z.number()),
     /** of a trial that failed; `paths` is empty then */
-    error: z.object({ code: z.string(), message: z.string() }).optional(),
+    error: z.strictObject({ code: z.string(), message: z.string() }).optional(),
   })
   .superRefine((trial, context) => {
     const D = trial.domains.length
@@ -96,6 +97,8 @@ export type Trial = z.infer<typeof trialSchema>
 /** What identifies a trial, whether it succeeded or not. */
 export interface TrialFacts {
   index: number
+  /** digest of the lab's plan */
+  plan?: string
   seed: number
   domains: string[]
   /** D, texts trained on */
@@ -136,12 +139,13 @@ export function failedTrial(facts: TrialFacts, error: { code?: string; message: 
   return { ...emptyTrial(facts), error: { code: error.code ?? 'INTERNAL', message: error.message } }
 }
 
-function emptyTrial({ index, seed, domains, counts, recipe, timings }: TrialFacts): Trial {
+function emptyTrial({ index, plan, seed, domains, counts, recipe, timings }: TrialFacts): Trial {
   const texts = Array.from(counts)
   const total = texts.reduce((sum, n) => sum + n, 0)
   return {
     schema: 'warp.trial/1',
     index,
+    ...(plan === undefined ? {} : { plan }),
     seed,
     domains,
     counts: texts,
@@ -171,31 +175,32 @@ export function trialFile(index: number): string {
   return path.join(String(index).padStart(4, '0'), 'trial.json')
 }
 
-/** Reads one trial. @throws TRIAL_UNREADABLE, TRIAL_NOT_JSON, TRIAL_VERSION, TRIAL_FORM */
-export async function readTrial(file: string): Promise<Trial> {
-  const value = await readJsonFile(file, 'TRIAL', 'a trial.json that warp lab run wrote')
-  const found = (value as { schema?: unknown } | null)?.schema
-  if (found !== 'warp.trial/1') {
-    throw inputError(
-      'TRIAL_VERSION',
-      `${file}: the schema is ${describe(found)}, not "warp.trial/1"`,
-      { file, expected: 'warp.trial/1', found: describe(found) },
-      'run the lab with one version of warp throughout',
-    )
+/** Reads one trial. @throws TRIAL_UNREADABLE, TRIAL_NOT_JSON, TRIAL_VERSION, TRIAL_FORM, TRIAL_EDITED */
+export const readTrial = (file: string): Promise<Trial> =>
+  readDocument(file, {
+    prefix: 'TRIAL',
+    schema: 'warp.trial/1',
+    form: trialSchema,
+    again: 'remove the trial’s folder and run the lab again',
+  })
+
+/** Writes one trial in place of an earlier one. @throws DISK_FULL, OUTPUT_NOT_WRITABLE */
+export const writeTrial = (file: string, trial: Trial): Promise<void> => writeDocument(file, trial, { force: true })
+
+/** @throws TRIAL_MISPLACED, TRIAL_OTHER_PLAN */
+function checkOwn(file: string, trial: Trial, index: number, plan: string | undefined): void {
+  const hint = 'remove the trial’s folder and run the lab again'
+  if (trial.index !== index) {
+    const details = { file, expected: index, found: trial.index }
+    throw inputError('TRIAL_MISPLACED', `${file}: is trial ${trial.index}, not ${index}`, details, hint)
   }
-  const parsed = trialSchema.safeParse(value)
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  throw inputError(
-    'TRIAL_FORM',
-    `${file}: ${issue.path.join('.')}: ${issue.message}`,
-    { file },
-    'remove the trial’s folder and run the lab again',
-  )
+  if (plan === undefined || trial.plan === plan) return
+  const details = { file, expected: plan, found: trial.plan ?? null }
+  throw inputError('TRIAL_OTHER_PLAN', `${file}: is not a trial of this lab's plan`, details, hint)
 }
 
 /** The trials below a lab's `trials` folder, by index; folders without a `trial.json` are not finished yet. */
-export async function readTrials(folder: string): Promise<Trial[]> {
+export async function readTrials(folder: string, plan?: string): Promise<Trial[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     throw inputError(
       'TRIALS_MISSING',
@@ -207,7 +212,11 @@ export async function readTrials(folder: string): Promise<Trial[]> {
   const trials: Trial[] = []
   for (const name of names.filter((entry) => /^\d{4,}$/.test(entry)).sort((a, b) => Number(a) - Number(b))) {
     const entries = await readdir(path.join(folder, name))
-    if (entries.includes('trial.json')) trials.push(await readTrial(path.join(folder, name, 'trial.json')))
+    if (!entries.includes('trial.json')) continue
+    const file = path.join(folder, name, 'trial.json')
+    const trial = await readTrial(file)
+    checkOwn(file, trial, Number(name), plan)
+    trials.push(trial)
   }
   return trials
 }

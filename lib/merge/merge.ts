@@ -1,32 +1,41 @@
-import { readdirSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, join, normalize, resolve } from 'node:path'
-import { fileSha256, openPair, type BaseHead, type ModelPair } from '../checkpoint/index.js'
+import { isDeepStrictEqual } from 'node:util'
+import {
+  fileSha256,
+  openPair,
+  parseStrictJson,
+  readCarried,
+  type BaseHead,
+  type CarriedFile,
+  type ModelPair,
+  type TokenizerChoice,
+} from '../checkpoint/index.js'
+import { withClaim, type ClaimOptions } from '../claim.js'
 import { version } from '../doctor.js'
 import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import { addon } from '../native/load.js'
-import { runTask, type RunOptions } from '../native/task.js'
+import { runTask } from '../native/task.js'
 import type { PathRecord, PathRequest } from '../native/types.js'
 import { fixedTensors, openPairPath, parsePathOptions, type OpenedPath, type PathOptions } from '../paths/index.js'
 import { layOut, mergeDtypes, outputConfig, type Layout, type MergeDtype, type Shard } from './layout.js'
 import {
   abandonOutput,
+  checkOutput,
   checkSpace,
   finishOutput,
   freeSpace,
   isComplete,
   prepareOutput,
   publish,
-  publishCopy,
   publishPart,
   record,
   removeParts,
 } from './output.js'
 
 /** Options of `merge`: the command line's, in camelCase. Either `lambda`, or a grid, or a trajectory's checkpoints. */
-export interface MergeOptions extends PathOptions, RunOptions {
+export interface MergeOptions extends PathOptions, ClaimOptions {
   base: string
   reference: string
   /** the model directory to write; of a whole path the folder of its directories `point-01`, … */
@@ -34,6 +43,8 @@ export interface MergeOptions extends PathOptions, RunOptions {
   /** one point */
   lambda?: number
   baseHead?: BaseHead
+  /** the tokenizer asked for by name: those that differ are then noted, not refused */
+  tokenizer?: TokenizerChoice
   /** of the written tensors; default `same` */
   dtype?: string
   /** bytes of data per file; default 5 GB */
@@ -60,6 +71,8 @@ export interface MergeRecord {
   baseHead?: BaseHead
   dtype: MergeDtype
   tensors: readonly PathRecord[]
+  /** files of the reference beside its weights: configuration (its dtype may be changed), tokenizer, … */
+  carried: { name: string; sha256: string }[]
   notes: string[]
 }
 export interface MergeResult extends MergeRecord {
@@ -71,8 +84,9 @@ export interface MergeResult extends MergeRecord {
   resumed: number
 }
 
-/** Files of a model directory that are not weights, carried over from the reference. */
-const carried = [
+/** Files of a model directory that are not weights, carried over from the reference; the configuration first. */
+const carriedFiles = [
+  'config.json',
   'generation_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
@@ -94,6 +108,7 @@ interface Job {
   path: OpenedPath
   layout: Layout
   points: { lambda: number; dir: string }[]
+  carried: CarriedFile[]
 }
 
 /**
@@ -103,12 +118,17 @@ interface Job {
  * written.
  *
  * @throws WarpError all of `openPath`; (usage) MERGE_LAMBDA, MERGE_DTYPE_UNKNOWN, MERGE_SHARD_RANGE, OUTPUT_EXISTS,
- *   OUTPUT_IS_INPUT; (input) NO_SIGNAL, WEIGHTS_NOT_FINITE, OUTPUT_OVERFLOW, FILE_CHANGED, FILE_SHRANK; (resource)
+ *   OUTPUT_IS_INPUT; (resource) OUTPUT_BUSY; (input) NO_SIGNAL, WEIGHTS_NOT_FINITE, OUTPUT_OVERFLOW, FILE_CHANGED,
+ *   FILE_SHRANK; (resource)
  *   DISK_FULL, OUTPUT_NOT_WRITABLE
  */
 export async function merge(options: MergeOptions): Promise<MergeResult> {
   const { dtype, maxShard, path: pathOptions, single } = parseMergeOptions(options)
-  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead, forward: false })
+  const pair = await openPair(options.base, options.reference, {
+    baseHead: options.baseHead,
+    tokenizer: options.tokenizer,
+    forward: false,
+  })
   const path = await openPairPath(pair, { ...options, ...pathOptions })
   try {
     if (!(await runTask(() => addon().pathMoves(path.handle), 'compare', 'bytes', { signal: options.signal }))) {
@@ -125,7 +145,7 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
       lambda,
       dir: single ? options.output : join(options.output, `point-${String(k + 1).padStart(width, '0')}`),
     }))
-    return await write({ options, pair, path, layout, points }, dtype)
+    return await write({ options, pair, path, layout, points, carried: await readAlong(pair) }, dtype)
   } finally {
     path.close()
   }
@@ -147,7 +167,11 @@ export interface MergePlan {
 /** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
 export async function planMerge(options: MergeOptions): Promise<MergePlan> {
   const { dtype, maxShard, path } = parseMergeOptions(options)
-  const pair = await openPair(options.base, options.reference, { baseHead: options.baseHead, forward: false })
+  const pair = await openPair(options.base, options.reference, {
+    baseHead: options.baseHead,
+    tokenizer: options.tokenizer,
+    forward: false,
+  })
   const { lambdas } = parsePathOptions({ ...options, ...path })
   const fixed = fixedTensors(pair.tensorNames, options)
   const { shards, notes } = layOut(pair, dtype, maxShard)
@@ -209,11 +233,18 @@ function parseMergeOptions(options: MergeOptions): {
 }
 
 async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
+  const { base, reference, checkpoint = [], output } = job.options
+  const inputs = [base, reference, ...checkpoint]
+  const folders = job.points.map(({ dir }) => dir)
+  await checkOutput(output, folders, inputs)
+  return withClaim(output, job.options, () => writeClaimed(job, dtype, inputs))
+}
+
+async function writeClaimed(job: Job, dtype: MergeDtype, inputs: readonly string[]): Promise<MergeResult> {
   const { options, path, layout, points } = job
   const { output, force = false, signal, onProgress } = options
   const folders = points.map(({ dir }) => dir)
-  const inputs = [options.base, options.reference, ...(options.checkpoint ?? [])]
-  const { resumed, created } = await prepareOutput(output, planText(job, dtype, inputs), inputs, force)
+  const { resumed } = await prepareOutput(output, planText(job, dtype, inputs), force)
   const stop = new AbortController()
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
   const hashes = hashInputs(path, both)
@@ -267,7 +298,7 @@ async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
     return { ...made, output, points, bytes: layout.shards.reduce((sum, { size }) => sum + size, 0), resumed: kept }
   } catch (error) {
     stop.abort(error)
-    if (finished === 0) await abandonOutput(output, folders, created)
+    if (finished === 0) await abandonOutput(output, folders)
     throw error
   }
 }
@@ -283,7 +314,12 @@ function planText({ options, pair, path, layout, points }: Job, dtype: MergeDtyp
       checkpoints: options.checkpoint?.map((dir) => resolve(dir)),
       baseHead: options.baseHead,
       dtype,
-      inputs: [dirs.map((dir) => resolve(dir)), ...[pair.base, pair.reference].map(({ files }) => files)],
+      inputs: [
+        dirs.map((dir) => resolve(dir)),
+        ...[pair.base, pair.reference].map(({ files }) =>
+          files.map(({ path: file, size, mtimeMs }) => [file, size, mtimeMs]),
+        ),
+      ],
       points: points.length,
       shards: layout.shards.map(({ file, size }) => [file, size]),
     },
@@ -292,18 +328,38 @@ function planText({ options, pair, path, layout, points }: Job, dtype: MergeDtyp
   )}\n`
 }
 
+/** What goes along with the weights, whose configuration is the one they were opened with. @throws FILE_CHANGED, … */
+async function readAlong({ reference: { dir, config } }: ModelPair): Promise<CarriedFile[]> {
+  const carried = await readCarried(dir, carriedFiles)
+  const { name, path: file, bytes } = carried[0]
+  if (name !== 'config.json' || !isDeepStrictEqual(parseStrictJson(bytes, { file, prefix: 'CONFIG' }), config)) {
+    throw inputError(
+      'FILE_CHANGED',
+      `${join(dir, 'config.json')}: changed while it was being used`,
+      { file: join(dir, 'config.json') },
+      'Something is writing to the file; wait until it is complete.',
+    )
+  }
+  return carried
+}
+
 async function hashInputs(path: OpenedPath, signal: AbortSignal): Promise<MergeInput[]> {
   const records: MergeInput[] = []
   for (const { role, files } of path.inputs) {
-    for (const { path: file, size } of files)
-      records.push({ role, path: normalize(file), size, sha256: await fileSha256(file, { signal }) })
+    for (const file of files)
+      records.push({
+        role,
+        path: normalize(file.path),
+        size: file.size,
+        sha256: await fileSha256(file.path, { signal, expected: file }),
+      })
   }
   return records
 }
 
 /** Everything beside the weights; the record last. */
 async function finish(
-  { options, pair, path, layout, points }: Job,
+  { options, pair, path, layout, points, carried }: Job,
   dtype: MergeDtype,
   inputs: MergeInput[],
 ): Promise<MergeRecord> {
@@ -316,16 +372,14 @@ async function finish(
     ...(options.baseHead && { baseHead: options.baseHead }),
     dtype,
     tensors: path.record,
+    carried: carried.map(({ name, sha256 }) => ({ name, sha256 })),
     notes: [...path.notes, ...layout.notes],
   }
-  const { dir } = pair.reference
-  const config = outputConfig(await readFile(join(dir, 'config.json'), 'utf8'), pair, layout)
-  const there = new Set(readdirSync(dir))
+  const [config, ...copies] = carried
   for (const point of points) {
     options.signal?.throwIfAborted()
-    await publish(join(point.dir, 'config.json'), config)
-    for (const file of carried.filter((name) => there.has(name)))
-      await publishCopy(join(dir, file), join(point.dir, file))
+    await publish(join(point.dir, 'config.json'), outputConfig(config.bytes.toString(), pair, layout))
+    for (const { name, bytes } of copies) await publish(join(point.dir, name), bytes)
     if (layout.index)
       await publish(join(point.dir, 'model.safetensors.index.json'), `${JSON.stringify(layout.index, null, 2)}\n`)
     await publish(join(point.dir, record), `${JSON.stringify({ ...made, lambda: point.lambda }, null, 2)}\n`)

@@ -1,19 +1,10 @@
-import {
-  copyFile,
-  lstat,
-  readFile,
-  readdir,
-  realpath,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  statfs,
-  writeFile,
-} from 'node:fs/promises'
+import { lstat, readdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { syncDirectory, writeFileAtomic } from '../checkpoint/atomic.js'
+import { readSmallFile } from '../checkpoint/files.js'
+import { claimFile, refuseInputs } from '../claim.js'
 import { resourceError, usageError } from '../errors.js'
-import { makeFolders, notWritable } from '../folders.js'
+import { notWritable } from '../folders.js'
 
 /** While it is there, the folder is unfinished: it holds what was asked for. */
 const journal = 'warp.merge.part'
@@ -51,39 +42,13 @@ async function guarded<T>(path: string, work: () => Promise<T>, bytes?: number):
 }
 
 /**
- * Makes the output folder ready, or recognises one that the same command left unfinished. Nothing is written when it is
- * refused.
- * @throws WarpError (usage) OUTPUT_IS_INPUT, OUTPUT_EXISTS; (resource) OUTPUT_NOT_WRITABLE, DISK_FULL
+ * Makes the claimed output folder ready, or recognises one that the same command left unfinished. Nothing is written
+ * when it is refused.
+ * @throws WarpError (usage) OUTPUT_EXISTS; (resource) OUTPUT_NOT_WRITABLE, DISK_FULL
  */
-export async function prepareOutput(
-  output: string,
-  plan: string,
-  inputs: readonly string[],
-  force: boolean,
-): Promise<{ resumed: boolean; created: boolean }> {
-  const real = await realpath(output).catch(() => undefined)
-  for (const input of inputs) {
-    if (real !== undefined && real === (await realpath(input))) {
-      throw usageError(
-        'OUTPUT_IS_INPUT',
-        `${output}: is the model directory ${input}`,
-        { file: output },
-        'Give another output directory.',
-      )
-    }
-  }
-  const found = await lstat(output).catch(() => undefined)
-  if (found && !(await stat(output).catch(() => found)).isDirectory()) {
-    throw usageError(
-      'OUTPUT_EXISTS',
-      `${output}: is there already and no directory`,
-      { file: output },
-      'Give another output directory.',
-    )
-  }
-  const entries = found ? await guarded(output, () => readdir(output)) : []
-  if (entries.includes(journal) && (await readFile(join(output, journal), 'utf8')) === plan)
-    return { resumed: true, created: false }
+export async function prepareOutput(output: string, plan: string, force: boolean): Promise<{ resumed: boolean }> {
+  const entries = (await guarded(output, () => readdir(output))).filter((name) => name !== claimFile)
+  if (entries.includes(journal) && (await readJournal(output)) === plan) return { resumed: true }
   if (entries.length > 0) {
     if (!force) {
       const what = entries.includes(journal)
@@ -99,15 +64,38 @@ export async function prepareOutput(
     for (const entry of entries.filter((name) => own.some((pattern) => pattern.test(name))))
       await guarded(output, () => rm(join(output, entry), { recursive: true, force: true }))
   }
-  await makeFolders(output)
   await publish(join(output, journal), plan)
-  return { resumed: false, created: !found }
+  return { resumed: false }
+}
+
+/** Of a journal that is anything but a regular file nothing is believed. */
+async function readJournal(output: string): Promise<string | undefined> {
+  const file = join(output, journal)
+  if (!(await lstat(file)).isFile()) return undefined
+  return String(await readSmallFile(file))
+}
+
+/** Refuses outputs that are inputs or no directory, before anything is written. @throws OUTPUT_IS_INPUT, _EXISTS */
+export async function checkOutput(
+  output: string,
+  folders: readonly string[],
+  inputs: readonly string[],
+): Promise<void> {
+  await refuseInputs([output, ...folders], inputs)
+  const found = await lstat(output).catch(() => undefined)
+  if (!found || (await stat(output).catch(() => found)).isDirectory()) return
+  throw usageError(
+    'OUTPUT_EXISTS',
+    `${output}: is there already and no directory`,
+    { file: output },
+    'Give another output directory.',
+  )
 }
 
 /** Takes back an output folder in which no file was finished, so that a failure leaves nothing behind. */
-export async function abandonOutput(output: string, folders: readonly string[], created: boolean): Promise<void> {
+export async function abandonOutput(output: string, folders: readonly string[]): Promise<void> {
   await rm(join(output, journal), { force: true }).catch(() => undefined)
-  for (const folder of [...folders, ...(created ? [output] : [])]) await rmdir(folder).catch(() => undefined)
+  for (const folder of folders) await rmdir(folder).catch(() => undefined)
 }
 
 export async function finishOutput(output: string): Promise<void> {
@@ -140,37 +128,14 @@ export async function checkSpace(output: string, needed: number): Promise<void> 
   )
 }
 
-/**
- * A small file under its name only when whole. Not flushed to the disk, as the weights beside it are not: a killed
- * process is what this must survive.
- */
-export async function publish(file: string, data: string): Promise<void> {
-  await guarded(
-    file,
-    async () => {
-      await writeFile(`${file}.part`, data)
-      await rename(`${file}.part`, file)
-    },
-    Buffer.byteLength(data),
-  ).catch(async (error) => {
-    await rm(`${file}.part`, { force: true }).catch(() => undefined)
-    throw error
-  })
-}
+/** A small file under its name only when whole, and on the disk. */
+export const publish = (file: string, data: string | Uint8Array): Promise<void> =>
+  writeFileAtomic(file, data, { force: true })
 
-export async function publishCopy(from: string, file: string): Promise<void> {
-  await guarded(file, async () => {
-    await copyFile(from, `${file}.part`)
-    await rename(`${file}.part`, file)
-  }).catch(async (error) => {
-    await rm(`${file}.part`, { force: true }).catch(() => undefined)
-    throw error
-  })
-}
-
-/** FILE.part, written and closed by native code, gets its name. */
+/** FILE.part, written, flushed to the disk and closed by native code, gets its name: it says that the file is whole. */
 export async function publishPart(file: string): Promise<void> {
   await guarded(file, () => rename(`${file}.part`, file))
+  await syncDirectory(dirname(file))
 }
 
 export async function removeParts(folders: readonly string[], files: readonly string[]): Promise<void> {

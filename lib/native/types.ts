@@ -1,4 +1,10 @@
 // The whole surface of the addon. Weights stay in native memory or in files: JavaScript holds handles.
+import type { Spectrum, SpectrumRequest, TensorSums } from './diff-types.js'
+
+import type { Network } from '../models/network.js'
+
+/** In `targets`: a token that predicts nothing. */
+export const noTarget = 0xffffffff
 
 import type { Members, MembersRequest, PoolTexts, RowRequest, TiedScores, TrialsRequest } from './trace-types.js'
 
@@ -111,38 +117,23 @@ export interface CublasInfo {
   version: number
 }
 
-/** What the forward pass needs to know of an architecture. */
-export interface ModelRequest {
-  kind: 'bert' | 'gpt2'
-  hiddenSize: number
-  layers: number
-  heads: number
-  intermediateSize: number
-  vocabularySize: number
-  maxPositions: number
-  /** 0: none */
-  typeVocabularySize: number
-  labels: number
-  layerNormEpsilon: number
-  activation: 'gelu' | 'gelu_tanh' | 'relu'
-  /** the head reads the last token that is not this one (GPT-2); -1: the last */
-  padTokenId: number
-}
-
 /** Packed probes: ids of all texts one after the other, offsets n + 1. */
 export interface ScoreRequest {
   path: Handle
-  model: ModelRequest
+  network: Network
   ids: Uint32Array
   /** by token; empty: all 0 */
   typeIds: Uint8Array
   offsets: Uint32Array
-  /** class of each text, domain of each text */
-  label: Int32Array
+  /** classifiers: class of each text */
+  label?: Int32Array
+  /** language models: by token, the next one where it counts, else `noTarget` */
+  targets?: Uint32Array
+  /** domain of each text */
   domain: Int32Array
   domains: number
-  /** of the alignment matrix; head = classifier, top = pooler and classifier (BERT) */
-  scope: 'head' | 'top'
+  /** of the alignment matrix: the last linear layer, it and the one before (closed forms), or tensors by name */
+  scope: 'head' | 'top' | string[]
   /** gradient statistics too */
   gradients: boolean
   headInputs?: boolean
@@ -190,8 +181,10 @@ export interface ScoreResult {
   loss: Float64Array
   /** N × K */
   alignment: Float64Array
-  /** N × (K + 2) × C */
+  /** N × (K + 2) × C; classifiers */
   logits: Float32Array
+  /** tokens × 2, language models: −log p of the target at θ₀ and θ*, 0 where there is none */
+  tokenLoss?: Float64Array
   /** (K + 2) × N × H, when asked for: BERT's first token before the pooler, GPT-2's last, normalised */
   headInputs?: Float32Array
   gradients: NativeGradientStatistics[]
@@ -206,12 +199,15 @@ export interface TrainingTexts {
   /** by token; empty: all 0 */
   typeIds: Uint8Array
   offsets: Uint32Array
-  label: Int32Array
+  /** classifiers */
+  label?: Int32Array
+  /** language models, as in ScoreRequest */
+  targets?: Uint32Array
 }
 
 export interface TrainerRequest {
   weights: Handle
-  model: ModelRequest
+  network: Network
   /** canonical names; the others keep their values */
   trainable: string[]
   /** rates in [0, 1) */
@@ -289,7 +285,10 @@ export interface Addon {
   memoryUsed(): number
   /** Reads all of a model into memory for training. */
   openTrainer(request: TrainerRequest, onProgress: NativeProgress): NativeTask<Handle>
-  /** Takes the steps; progress counts texts. TRAINING_DIVERGED leaves the state as it was before the step. */
+  /**
+   * Takes the steps; progress counts texts. Parameters, moments and step number always belong together:
+   * TRAINING_DIVERGED and a cancellation leave the state before a step, whose number `trainerStep` gives.
+   */
   trainSteps(trainer: Handle, request: TrainingRequest, onProgress: NativeProgress): NativeTask<TrainingSteps>
   /** Mean loss over some texts, its gradients by tensor, logits; takes no step. */
   trainingGradients(
@@ -341,4 +340,18 @@ export interface Addon {
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
   /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>
+  /** Every tensor of the same name and shape, read once; progress counts elements. */
+  compareTensors(base: Handle, reference: Handle, threads: number, onProgress: NativeProgress): NativeTask<TensorSums[]>
+  /** The largest singular values of reference minus base, of a matrix that both have. */
+  singularValues(base: Handle, reference: Handle, request: SpectrumRequest): NativeTask<Spectrum>
+  /**
+   * Where the reference's rows and columns stand in the base's matrix of the same shape: the same number for those in
+   * place, 2^32 − 1 for those found nowhere or more than once.
+   */
+  findPlaces(
+    base: Handle,
+    reference: Handle,
+    name: string,
+    threads: number,
+  ): NativeTask<{ rows: Uint32Array; columns: Uint32Array }>
 }

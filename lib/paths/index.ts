@@ -2,6 +2,7 @@ export { openPairPath, openPath, recordNotes, type OpenPathOptions, type OpenedP
 export {
   fixedTensors,
   lambdaGrid,
+  matcher,
   parsePathOptions,
   pathFamilies,
   rescales,

@@ -240,7 +240,8 @@ function parseEpsilon(given: number | undefined, density: number): number {
   )
 }
 
-function matcher(globs: readonly string[]): (name: string) => boolean {
+/** Whether a name matches any of some globs; `*` stands for anything. */
+export function matcher(globs: readonly string[]): (name: string) => boolean {
   const patterns = globs.map(
     (glob) =>
       new RegExp(

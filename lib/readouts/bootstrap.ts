@@ -25,8 +25,12 @@ export async function bootstrap(
   { seed, replicates, signal, onProgress }: BootstrapOptions,
 ): Promise<Float64Array[]> {
   const D = stats.domains.length
+  const members: number[][] = stats.domains.map(() => [])
+  stats.domain.forEach((d, i) => {
+    members[d].push(i)
+  })
   const strata = stats.domains.map((name, d) => ({
-    members: Int32Array.from(stats.domain.keys()).filter((i) => stats.domain[i] === d),
+    members: Int32Array.from(members[d]),
     random: new Random(seed, `bootstrap/${name}`),
   }))
   const counts = strata.map(({ members }) => new Uint32Array(members.length))
@@ -38,9 +42,10 @@ export async function bootstrap(
       random.resample(members.length, counts[d])
       for (let i = 0; i < members.length; i++) weights[members[i]] = counts[d][i]
     })
-    predictors.forEach((predict, p) => shares[p].set(predict(weights), replicate * D))
-    if (performance.now() - resumed > SLICE_MS) {
-      onProgress?.(replicate + 1)
+    for (const [p, predict] of predictors.entries()) {
+      shares[p].set(predict(weights), replicate * D)
+      if (performance.now() - resumed < SLICE_MS) continue
+      onProgress?.(replicate)
       await setImmediate()
       signal?.throwIfAborted()
       resumed = performance.now()
@@ -58,9 +63,21 @@ export function quantile(sorted: Float64Array, probability: number): number {
 }
 
 /** Per domain, the central percentile interval of `shares` (replicates × D). */
-export function percentileIntervals(shares: Float64Array, D: number, level: number): [number, number][] {
-  return Array.from({ length: D }, (_, d) => {
+export async function percentileIntervals(
+  shares: Float64Array,
+  D: number,
+  level: number,
+  signal?: AbortSignal,
+): Promise<[number, number][]> {
+  const intervals: [number, number][] = []
+  let resumed = performance.now()
+  for (let d = 0; d < D; d++) {
     const column = Float64Array.from({ length: shares.length / D }, (_, r) => shares[r * D + d]).sort()
-    return [quantile(column, (1 - level) / 2), quantile(column, (1 + level) / 2)]
-  })
+    intervals.push([quantile(column, (1 - level) / 2), quantile(column, (1 + level) / 2)])
+    if (performance.now() - resumed < SLICE_MS) continue
+    await setImmediate()
+    signal?.throwIfAborted()
+    resumed = performance.now()
+  }
+  return intervals
 }

@@ -10,7 +10,7 @@ import { meanByDomain, normalised, softmax } from './sums.js'
 import type { FootprintStatistics, Predictor } from './types.js'
 
 /** A few weights that are the same for every domain, so that they hold for other domains too. */
-export const equivariantSchema = z.object({
+export const equivariantSchema = z.strictObject({
   kind: z.literal('equivariant'),
   /** `linear`: shares less 1/D; `log`: logarithms of shares less their mean */
   form: z.enum(['linear', 'log']),

@@ -1,3 +1,4 @@
+import { whyTooMany } from './limits.js'
 import type { FootprintStatistics, GradientStatistics } from './types.js'
 
 /** Which gradients a readout is about: the default ones, or those of one scope and exponent. */
@@ -29,6 +30,8 @@ export function choiceName(name: string, choice: GradientChoice): string {
 /** Why a readout of these gradients does not apply, or null. */
 export function whyNoGradients(stats: FootprintStatistics, choice: GradientChoice): string | null {
   const gradients = chosen(stats, choice)
+  const many = whyTooMany(stats.domains)
+  if (many) return many
   if (!gradients) return 'no mean gradients were computed for this scope'
   return gradients.displacementNorm2 > 0 ? null : `the tensors of scope ${gradients.scope} did not move`
 }

@@ -135,8 +135,14 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
     onProgress: onProgress && ((done) => onProgress(done, replicates)),
   })
   const D = stats.domains.length
-  const sampling = resamples.map((shares) => percentileIntervals(shares, D, level))
-  const own = used.map((readout, i) => mixtureResult(stats, readout, predictors[i], sampling[i], level, replicates))
+  const sampling: [number, number][][] = []
+  for (const shares of resamples) sampling.push(await percentileIntervals(shares, D, level, signal))
+  const own: MixtureResult[] = []
+  for (const [i, readout] of used.entries()) {
+    own.push(mixtureResult(stats, readout, predictors[i], sampling[i], level, replicates))
+    await setImmediate()
+    signal?.throwIfAborted()
+  }
   const mixtures = [...own, ...extra]
   const { recommended, reason } = recommend(mixtures)
   const at = used.findIndex(({ name }) => name === recommended)

@@ -3,7 +3,7 @@ import { evaluate, newNetwork, trainNetwork } from './network.js'
 import type { Example, FootprintSpread } from './spread.js'
 
 /** The paper's projector, as it is saved. */
-export const mlpSchema = z.object({
+export const mlpSchema = z.strictObject({
   kind: z.literal('mlp'),
   /** of the footprint's columns: divided by the largest magnitude of a probe's score */
   normalization: z.literal('max'),

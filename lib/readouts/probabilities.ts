@@ -1,3 +1,4 @@
+import { whyTooMany } from './limits.js'
 import { shared } from './sharing.js'
 import { meanByDomain } from './sums.js'
 import type { FootprintStatistics } from './types.js'
@@ -5,6 +6,8 @@ import type { FootprintStatistics } from './types.js'
 /** Why the readouts of the reference's own probabilities do not apply, or null: they need domains to be classes. */
 export function whyNoClasses(stats: FootprintStatistics): string | null {
   if (!stats.classOfDomain) return 'the domains are not the classes of the reference'
+  const many = whyTooMany(stats.domains)
+  if (many) return many
   const classes = new Set(stats.classOfDomain)
   return classes.size === stats.domains.length ? null : 'two domains are the same class of the reference'
 }

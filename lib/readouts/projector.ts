@@ -1,8 +1,7 @@
 import { z } from 'zod'
-import { writeFileAtomic } from '../checkpoint/atomic.js'
+import { readDocument, writeDocument } from '../document.js'
 import { inputError } from '../errors.js'
-import { readJsonFile } from '../text/json-file.js'
-import { describe, list } from '../text/place.js'
+import { list } from '../text/place.js'
 import { equivariantReader, equivariantSchema, whyNotEquivariant } from './equivariant.js'
 import { mlpPredictor, mlpSchema, type MlpModel } from './mlp.js'
 import { spreadOf } from './spread.js'
@@ -10,7 +9,7 @@ import type { FootprintStatistics, Predictor, Readout } from './types.js'
 
 /** A readout trained on models of known mixtures, as `warp lab fit` saves it. */
 export const projectorSchema = z
-  .object({
+  .strictObject({
     schema: z.literal('warp.projector/1'),
     /** of the trials */
     domains: z.array(z.string()).min(2),
@@ -19,7 +18,7 @@ export const projectorSchema = z
     /** of the alignment matrix */
     scope: z.string(),
     model: z.discriminatedUnion('kind', [mlpSchema, equivariantSchema]),
-    training: z.object({
+    training: z.strictObject({
       trials: z.int().min(1),
       seed: z.int().min(0),
       /** learning rate, or form and ridge: what the folds chose */
@@ -113,27 +112,15 @@ function checkFootprint(document: ProjectorDocument, { domains, path, lambdas, s
 
 /**
  * Reads a projector that `saveProjector` wrote.
- * @throws PROJECTOR_UNREADABLE, PROJECTOR_NOT_JSON, PROJECTOR_VERSION, PROJECTOR_FORM
+ * @throws PROJECTOR_UNREADABLE, PROJECTOR_NOT_JSON, PROJECTOR_VERSION, PROJECTOR_FORM, PROJECTOR_EDITED
  */
 export async function loadProjector(file: string): Promise<Projector> {
-  const value = await readJsonFile(file, 'PROJECTOR', 'a projector that warp lab fit wrote')
-  const found = (value as { schema?: unknown } | null)?.schema
-  if (found !== 'warp.projector/1') {
-    throw inputError(
-      'PROJECTOR_VERSION',
-      `${file}: the schema is ${describe(found)}, not "warp.projector/1"`,
-      { file, expected: 'warp.projector/1', found: describe(found) },
-      'give a file that warp lab fit of this version wrote',
-    )
-  }
-  const parsed = projectorSchema.safeParse(value)
-  if (parsed.success) return projectorReadout(parsed.data)
-  const [issue] = parsed.error.issues
-  const where = issue.path.length > 0 ? `${issue.path.join('.')}: ` : ''
-  throw inputError('PROJECTOR_FORM', `${file}: ${where}${issue.message}`, { file }, 'fit the projector again')
+  const again = 'give a file that warp lab fit of this version wrote'
+  return projectorReadout(
+    await readDocument(file, { prefix: 'PROJECTOR', schema: 'warp.projector/1', form: projectorSchema, again }),
+  )
 }
 
 /** @throws OUTPUT_EXISTS without `force`, DISK_FULL, OUTPUT_NOT_WRITABLE */
-export async function saveProjector(file: string, document: ProjectorDocument, force = false): Promise<void> {
-  await writeFileAtomic(file, `${JSON.stringify(document)}\n`, { force })
-}
+export const saveProjector = (file: string, document: ProjectorDocument, force = false): Promise<void> =>
+  writeDocument(file, document, { force })

@@ -1,4 +1,5 @@
 /** Text in columns, whatever the script. */
+import { printable } from '../printable.js'
 
 const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u
 const EMOJI_OR_RARE_HAN = /[\p{Emoji_Presentation}\u{20000}-\u{3fffd}]/u
@@ -16,7 +17,7 @@ export function displayWidth(text: string): number {
 /** Names come from files: what could move the cursor or change colours is made visible, long ones are cut. */
 export function safeName(name: string, widest = 32): string {
   let out = ''
-  for (const character of name.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd')) {
+  for (const character of printable(name, 4 * widest)) {
     if (displayWidth(out + character) >= widest) return `${out}…`
     out += character
   }

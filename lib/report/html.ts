@@ -1,12 +1,9 @@
 import { barChart, escapeHtml, lineChart, seriesStyle } from './charts.js'
 import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
-import { inputTable, list, page, section, table, wordTable } from './page.js'
+import { htmlPage, inputTable, list, section, table, wordTable } from './page.js'
 import type { RecoverResult } from './schema.js'
 
-/**
- * The result as one HTML page without scripts and without anything from elsewhere (its policy forbids both): opens
- * from a disk, can be mailed.
- */
+/** The result as one HTML page. */
 export function htmlReport(result: RecoverResult): string {
   const { recommended, diagnostics } = result
   const best = result.mixtures.find(({ readout }) => readout === recommended.readout)
@@ -30,7 +27,7 @@ export function htmlReport(result: RecoverResult): string {
     section('Inputs', inputTable(result.inputs)),
     section('Run', runTable(result)),
   ]
-  return page('Recovered mixture', sections)
+  return htmlPage('Recovered mixture', sections)
 }
 
 function sentences(reasons: string[]): string {

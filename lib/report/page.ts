@@ -1,4 +1,3 @@
-// What the HTML reports share: one page without anything from elsewhere, its sections and tables.
 import { createHash } from 'node:crypto'
 import { escapeHtml } from './charts.js'
 
@@ -18,23 +17,26 @@ th:first-child, td:first-child, .words td { text-align: left } th { font-weight:
 .verdict { font-weight: 600 } .ok { color: #16803c } .weak { color: #b26a00 } .unidentifiable { color: #c62828 }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; list-style: none }
 code { font-size: .85em; overflow-wrap: anywhere }
-@media print { body { max-width: none; margin: 0; font-size: 10pt } 
-  .scroll { overflow: visible } h2 { break-after: avoid } }
+td code { display: inline-block; min-width: 10rem } td svg { display: block; max-width: none }
+.bar { fill: #0072b2 } .spark { fill: none; stroke: #0072b2; stroke-width: 1.5 } td { overflow-wrap: break-word }
+svg .noise { stroke: #d55e00; stroke-dasharray: 3 2 } .tokens { line-height: 2 } .tokens span { margin-right: .9rem }
+@media print { body { font-size: 10pt; max-width: none; margin: 0 } .scroll { overflow: visible }
+  h2 { break-after: avoid } tr, svg { break-inside: avoid } td, th { padding-right: .4rem } }
 `
 
 /**
- * A page that opens from a disk and can be mailed: its policy forbids everything from elsewhere, and every script but
- * the one given.
+ * One HTML page without anything from elsewhere and without scripts but the one given (its policy forbids them): opens
+ * from a disk, can be mailed. Sections are HTML already.
  */
-export function page(title: string, sections: string[], more: { style?: string; script?: string } = {}): string {
+export function htmlPage(title: string, sections: string[], more: { style?: string; script?: string } = {}): string {
   const hash = more.script && createHash('sha256').update(more.script).digest('base64')
   const policy = `default-src 'none'; style-src 'unsafe-inline'${hash ? `; script-src 'sha256-${hash}'` : ''}`
   return (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
     `<meta http-equiv="Content-Security-Policy" content="${policy}">` +
     '<meta name="viewport" content="width=device-width, initial-scale=1">' +
-    `<title>${escapeHtml(title)}</title><style>${style}${more.style ?? ''}</style></head>\n<body>\n` +
-    `${sections.join('\n')}\n` +
+    `<title>${escapeHtml(title)}</title><style>${style}${more.style ?? ''}</style></head>\n` +
+    `<body>\n${sections.join('\n')}\n` +
     `${more.script ? `<script>${more.script}</script>\n` : ''}</body></html>\n`
   )
 }

@@ -1,5 +1,6 @@
 import picocolors from 'picocolors'
 import { displayWidth, padEnd, padStart, safeName, tableBlocks, wrap } from './columns.js'
+import { printable } from '../printable.js'
 import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
 import type { RecoverResult } from './schema.js'
 
@@ -25,7 +26,7 @@ export function terminalReport(result: RecoverResult, { color = false, width = 1
   const labelled = (entries: { name: string; text: string }[]) => {
     const room = Math.max(...entries.map(({ name }) => displayWidth(name))) + 2
     for (const { name, text } of entries) {
-      wrap(safeText(text), body - room).forEach((line, i) =>
+      wrap(printable(text, 1000), body - room).forEach((line, i) =>
         lines.push(`  ${i === 0 ? paint.dim(padEnd(name, room)) : ' '.repeat(room)}${line}`),
       )
     }
@@ -67,7 +68,7 @@ export function terminalReport(result: RecoverResult, { color = false, width = 1
     title('Notes')
     labelled(result.notes.map((text) => ({ name: '-', text })))
   }
-  lines.push('', ...wrap(safeText(closingLine(result)), width).map((line) => paint.dim(line)))
+  lines.push('', ...wrap(printable(closingLine(result)), width).map((line) => paint.dim(line)))
   return `${lines.join('\n')}\n`
 }
 
@@ -97,8 +98,4 @@ function closingLine(result: RecoverResult): string {
     `${result.seed}; ${seconds(result.timings).toFixed(1)} s, ${Math.ceil(result.peakMemoryBytes / 2 ** 20)} MiB, ` +
     `${result.tool.device}`
   )
-}
-
-function safeText(text: string): string {
-  return text.replace(/\p{Cc}/gu, '\ufffd')
 }

@@ -2,7 +2,7 @@
 import type { Member, TracedToken, TraceResult } from '../trace/result.js'
 import { barChart, escapeHtml, histogramChart, seriesStyle, type Histogram } from './charts.js'
 import { percent } from './facts.js'
-import { inputTable, list, page, section, table, wordTable, type InputFile } from './page.js'
+import { htmlPage, inputTable, list, section, table, wordTable, type InputFile } from './page.js'
 
 /** An excluded text and the spellings of the tokens that exclude it. */
 export interface ExcludedText {
@@ -30,20 +30,20 @@ const mostMembers = 200,
   longestText = 600
 
 const style = `
-.tokens { columns: 11rem; padding: 0; list-style: none; font-variant-numeric: tabular-nums;
+.ranked { columns: 11rem; padding: 0; list-style: none; font-variant-numeric: tabular-nums;
   max-height: 24rem; overflow: auto }
-.tokens li { break-inside: avoid; display: flex; justify-content: space-between; gap: .5rem }
-.tokens code { overflow-wrap: anywhere } .tokens span { color: var(--soft) }
+.ranked li { break-inside: avoid; display: flex; justify-content: space-between; gap: .5rem }
+.ranked code { overflow-wrap: anywhere } .ranked span { color: var(--soft) }
 .texts { padding-left: 1.4rem } .texts li { margin: .4rem 0; overflow-wrap: anywhere }
 .texts small { color: var(--soft); display: block }
 mark { background: #ffd54a; color: #1c1c1e; padding: 0 .1em } input { font: inherit; width: 100%; max-width: 20rem }
 li, p, .words td + td { overflow-wrap: anywhere }
 .key { display: inline-block; width: .8em; height: .8em; margin-right: .3em }
-@media print { .tokens { max-height: none; overflow: visible } #find { display: none } }
+@media print { .ranked { max-height: none; overflow: visible } #find { display: none } }
 `
 
 const script = `
-const box = document.getElementById('find'), items = [...document.querySelectorAll('.tokens li')]
+const box = document.getElementById('find'), items = [...document.querySelectorAll('.ranked li')]
 box.hidden = false
 box.addEventListener('input', () => {
   const wanted = box.value.toLowerCase()
@@ -69,7 +69,7 @@ export function tracePage(found: TracePage): string {
     result.notes.length > 0 ? section('Notes', list(result.notes)) : '',
     section('Inputs', inputTable(found.files)),
   ]
-  return page('Trace of training texts', sections, { style, script: shown ? script : undefined })
+  return htmlPage('Trace of training texts', sections, { style, script: shown ? script : undefined })
 }
 
 const verdictClass: Record<TraceResult['verdict'], string> = {
@@ -261,7 +261,7 @@ function tokenList(tokens: readonly TracedToken[]): string {
   const rest = tokens.length - items.length
   return (
     `<p><input id="find" type="search" placeholder="search" aria-label="search among the tokens" hidden></p>` +
-    `<ul class="tokens">${items.join('')}</ul>` +
+    `<ul class="ranked">${items.join('')}</ul>` +
     (rest > 0 ? `<p class="soft">${rest} more are in tokens.jsonl.</p>` : '')
   )
 }

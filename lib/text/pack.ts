@@ -1,14 +1,12 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inputError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { errorAt, shorten } from './place.js'
 import { placeOf } from './records.js'
 import type { ProbeSet } from './probes.js'
+import { type BatchEncoder, encodeAhead } from './tokenizer/index.js'
 
 /** What is needed of a tokenizer. */
-export interface ProbeTokenizer {
-  /** ids with the special tokens, at most `maxLength` of them; `truncated` tells whether some were cut off */
-  encode(text: string, options?: { maxLength?: number }): { ids: Uint32Array; typeIds: Uint8Array; truncated: boolean }
+export interface ProbeTokenizer extends BatchEncoder {
   /** the largest id it can give */
   maxId?: number
 }
@@ -38,10 +36,12 @@ export interface PackedProbes {
   longest: number
 }
 
-const turnMilliseconds = 20
+/** Texts that are tokenised at once, and about how many characters. */
+const batchTexts = 1 << 10
+const batchCharacters = 1 << 18
 
 /**
- * Turns probes into token ids; lets the event loop turn about every 20 ms. Refuses texts that give no tokens but the
+ * Turns probes into token ids; lets the event loop turn. Refuses texts that give no tokens but the
  * special ones, ids beyond the embedding table and, unless `truncate`, texts above `maxLength`.
  */
 export async function packProbes(
@@ -60,30 +60,47 @@ export async function packProbes(
       'use the tokenizer.json that belongs to the model',
     )
   }
-  const special = tokenizer.encode('').ids.length
+  const special = (await tokenizer.encodeBatch([''])).ids.length
   const n = probes.texts.length
   const offsets = new Uint32Array(n + 1)
   const truncated = new Array<number>(probes.domains.length).fill(0)
   const tokens = new TokenBuffer()
   let longest = 0
-  let turned = performance.now()
-  for (let i = 0; i < n; i++) {
-    const encoded = tokenizer.encode(probes.texts[i], truncate ? { maxLength } : {})
-    const { length } = encoded.ids
-    if (length <= special) throw noTokens(probes, i)
-    if (length > maxLength) throw overlong(probes, i, length, maxLength)
-    if (maxId === undefined) checkIds(encoded.ids, vocabularySize, probes, i)
-    if (encoded.truncated) truncated[probes.domain[i]]++
-    tokens.append(encoded.ids, encoded.typeIds)
-    offsets[i + 1] = tokens.length
-    longest = Math.max(longest, length)
-    if (performance.now() - turned < turnMilliseconds && i + 1 < n) continue
-    control.onProgress?.({ phase: 'tokenize', done: i + 1, total: n, unit: 'texts' })
-    await nextTurn()
+  const textsOf = ({ begin, end }: Span): string[] => probes.texts.slice(begin, end)
+  const encoded = encodeAhead(spans(probes.texts), textsOf, tokenizer, truncate ? { maxLength } : {})
+  for await (const {
+    batch: { begin, end },
+    tokens: found,
+  } of encoded) {
     control.signal?.throwIfAborted()
-    turned = performance.now()
+    for (let i = begin; i < end; i++) {
+      const [from, to] = [found.offsets[i - begin], found.offsets[i - begin + 1]]
+      const length = to - from
+      if (length <= special) throw noTokens(probes, i)
+      if (length > maxLength) throw overlong(probes, i, length, maxLength)
+      if (maxId === undefined) checkIds(found.ids.subarray(from, to), vocabularySize, probes, i)
+      if (found.truncated[i - begin] === 1) truncated[probes.domain[i]]++
+      offsets[i + 1] = tokens.length + to
+      longest = Math.max(longest, length)
+    }
+    tokens.append(found.ids, found.typeIds)
+    control.onProgress?.({ phase: 'tokenize', done: end, total: n, unit: 'texts' })
+    control.signal?.throwIfAborted()
   }
   return { ...tokens.finish(), offsets, label: probes.label, domain: probes.domain, truncated, longest }
+}
+
+interface Span {
+  begin: number
+  end: number
+}
+
+function* spans(texts: string[]): Generator<Span> {
+  for (let begin = 0, end = 0; begin < texts.length; begin = end) {
+    for (let size = 0; end < texts.length && end - begin < batchTexts && size < batchCharacters; end++)
+      size += texts[end].length
+    yield { begin, end }
+  }
 }
 
 /** Ids and type ids that grow by doubling. */

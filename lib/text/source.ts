@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import type { Stats } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { inputError } from '../errors.js'
@@ -37,7 +38,9 @@ export class Reading {
   async *open(file: SourceFile): AsyncGenerator<Buffer> {
     const { signal, stdin = process.stdin } = this.control
     signal?.throwIfAborted()
-    const stream = file.path === undefined ? stdin : createReadStream(file.path, { highWaterMark: chunkBytes })
+    const handle = file.path === undefined ? undefined : await opened(file)
+    const before = await handle?.stat()
+    const stream = handle?.createReadStream({ highWaterMark: chunkBytes, autoClose: false }) ?? stdin
     if (signal !== undefined) addAbortSignal(signal, stream)
     const gate = new Utf8Gate(file.name)
     const input = this.#inputs[file.input]
@@ -57,8 +60,11 @@ export class Reading {
         }
         yield gate.push(chunk)
       }
+      if (before?.isFile()) assertSame(file.name, before, await handle!.stat(), size)
     } catch (error) {
       throw readFailure(error, file, signal)
+    } finally {
+      await handle?.close()
     }
     if (head !== undefined) {
       checkContent(head, file.name, file.format)
@@ -78,6 +84,23 @@ export class Reading {
   inputs(): ReadInput[] {
     return this.#inputs.map(({ path, size, hash }) => ({ path, size, sha256: hash.copy().digest('hex') }))
   }
+}
+
+async function opened(file: SourceFile): Promise<FileHandle> {
+  return open(file.path!).catch((error: unknown) => {
+    throw readFailure(error, file, undefined)
+  })
+}
+
+/** What was read is one version of the file. */
+function assertSame(file: string, before: Stats, after: Stats, read: number): void {
+  if (after.size === before.size && after.mtimeMs === before.mtimeMs && read === after.size) return
+  throw inputError(
+    'FILE_CHANGED',
+    `${file}: changed while it was being read (was ${before.size} bytes, now ${after.size})`,
+    { file, expected: before.size, found: after.size },
+    'something is writing to the file; wait until it is complete',
+  )
 }
 
 function readFailure(error: unknown, file: SourceFile, signal: AbortSignal | undefined): unknown {

@@ -4,7 +4,7 @@ import type { MixtureResult } from '../readouts/index.js'
 import type { TextRecord } from '../text/index.js'
 import type { Histogram } from '../report/charts.js'
 import { level, type Calibrated } from './calibrate.js'
-import type { Evidence } from './evidence.js'
+import { verdictOf, type Evidence } from './evidence.js'
 import { falsePositives } from './noise.js'
 import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
 import { leastWindow, type Layout } from './objective.js'
@@ -34,8 +34,8 @@ function spelling(evidence: Evidence, id: number): string {
 
 /** Rows that were trained or cannot be decided, by id. */
 export function listTokens(evidence: Evidence): TracedToken[] {
-  const { state, residual, score, verdict } = evidence.tokens
-  if (verdict === 'none') return []
+  const { state, residual, score } = evidence.tokens
+  if (verdictOf(evidence) === 'none') return []
   if (evidence.grading) return listGraded(evidence, evidence.grading)
   const rows = Array.from(state.keys()).filter(
     (id) => state[id] === trained || (state[id] === undecided && !Number.isNaN(score[id])),
@@ -68,8 +68,9 @@ const bins = 60
  * Scores of all rows, those below the threshold and those above it: logarithms to base ten where rows are decided,
  * scores as they are where they are graded. Undefined where the tables say nothing.
  */
-export function histogramOf({ tokens, grading }: Evidence): Histogram | undefined {
-  if (tokens.verdict === 'none') return undefined
+export function histogramOf(evidence: Evidence): Histogram | undefined {
+  const { tokens, grading } = evidence
+  if (verdictOf(evidence) === 'none') return undefined
   const scores = (grading ? grading.scores : tokens.score.map((score) => Math.log10(Math.max(score, 1e-3)))).map(
     (value) => (Number.isFinite(value) ? value : NaN),
   )
@@ -177,7 +178,7 @@ function mixtureOf(found: Found, evidence: Evidence): MixtureResult {
     interval: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.interval[d]])),
     level,
     intervalIncludes: "the estimator's errors on synthetic training sets drawn from these texts",
-    verdict: evidence.tokens.verdict,
+    verdict: verdictOf(evidence),
   }
 }
 
@@ -218,7 +219,7 @@ function sequenceConditions({ objective, eos, packed }: Layout): string[] {
 
 /** What must hold for an excluded text to be excluded. */
 function conditions(evidence: Evidence, found: Found | undefined): string[] {
-  if (evidence.tokens.verdict === 'none') return []
+  if (verdictOf(evidence) === 'none') return []
   if (evidence.grading) {
     return [
       'the model was trained from this base with this tokenizer',
@@ -278,7 +279,7 @@ export function describe(
   found: Found | undefined,
   { probes, seed }: { probes: string[]; seed: number },
 ): TraceResult {
-  const { tokens, tokenizer, positions, verdict } = { ...evidence, verdict: evidence.tokens.verdict }
+  const { tokens, tokenizer, positions, verdict } = { ...evidence, verdict: verdictOf(evidence) }
   const known = verdict !== 'none' && verdict !== 'graded'
   const special = tokenizer
     ? [...tokenizer.specialIds].sort((a, b) => a - b).filter((id) => id < tokens.state.length)
@@ -304,7 +305,7 @@ export function describe(
     },
     longestText: evidence.longestText,
     layout: evidence.layout,
-    grading: evidence.grading && verdict === 'graded' ? evidence.grading.summary : null,
+    grading: evidence.grading?.summary ?? null,
     lastTokens: found?.pool.tails ?? null,
     positions: positions && { ...positions, residual: positions.residual.slice(0, positions.trained) },
     tokenTypes: evidence.tokenTypes,

@@ -1,14 +1,15 @@
 import { join } from 'node:path'
 import { access } from 'node:fs/promises'
 import { nativeWeights, openModel, type ModelDirectory } from '../checkpoint/index.js'
-import { compareTokenizers } from '../checkpoint/tokenizers.js'
+import { compareTokenizers, pairTokenizer } from '../checkpoint/tokenizers.js'
 import { inputError } from '../errors.js'
+import { firstPosition } from '../models/families.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { layoutOf, type Layout, type LayoutOptions } from './objective.js'
-import { trained, undecided, type RowJudgement } from './rows.js'
+import { trained, undecided, type RowJudgement, type Verdict } from './rows.js'
 import { threadsOf, type TraceRun } from './run.js'
 import { judgeTable, type TableRequest } from './table.js'
 import type { Grading } from './tied.js'
@@ -22,6 +23,8 @@ export interface Evidence {
   layout: Layout
   /** of the reference; undefined when it has none */
   tokenizer: Tokenizer | undefined
+  /** why it could not be read: only texts need it */
+  tokenizerError: Error | undefined
   /** of the input embedding table; `state` has one entry for each of the reference's rows */
   tokens: RowJudgement
   /** rows of the reference's table that the base's has no counterpart for */
@@ -42,7 +45,7 @@ export interface Evidence {
   notes: string[]
   /** every row of a table moved that is also the output layer: scores may tell, once there are texts */
   gradable: boolean
-  /** what the scores told */
+  /** what the scores told, where they told something */
   grading?: Grading
 }
 
@@ -55,12 +58,9 @@ const positionNames = [
 ]
 const typeNames = ['embeddings.token_type_embeddings.weight', 'token_type_embeddings.weight']
 
-/** Positions that are never used: RoBERTa counts from the padding id on, OPT from two. */
-function firstPosition({ architecture, config }: ModelDirectory): number {
-  if (/^(xlm-)?roberta|^camembert|^xmod|^longformer|^mpnet/.test(architecture.modelType))
-    return (Number(config.pad_token_id) || 0) + 1
-  return architecture.modelType === 'opt' ? 2 : 0
-}
+/** What the trace makes of it all. */
+export const verdictOf = ({ grading, tokens }: Pick<Evidence, 'grading' | 'tokens'>): Verdict =>
+  grading ? 'graded' : tokens.verdict
 
 /** Which tables stand for what. @throws WarpError TRACE_NO_EMBEDDING, PAIR_ARCHITECTURE, PAIR_SIZES */
 function checkPair(base: ModelDirectory, reference: ModelDirectory): void {
@@ -161,13 +161,19 @@ export async function readEvidence(
   const name = reference.inputEmbedding
   const left = base.tensors.get(name)!,
     right = reference.tensors.get(name)!
-  const tokenizer = await tokenizerOf(reference)
-  checkEnd(reference, tokenizer, layout)
   const sameSize = left.shape[0] === right.shape[0]
-  if (sameSize) await compareTokenizers(baseDir, referenceDir, notes)
+  if (sameSize) await compareTokenizers(baseDir, referenceDir, notes, options.tokenizer)
   const match = sameSize
     ? undefined
-    : matchRows(await tokenizerOf(base), tokenizer, left.shape[0], right.shape[0], notes)
+    : matchRows(await tokenizerOf(base), await tokenizerOf(reference), left.shape[0], right.shape[0], notes)
+  // rows are those of the reference: where they are not the base's, its tokenizer has other ids
+  const own = sameSize ? baseDir : referenceDir
+  const { tokenizer, tokenizerError } = await pairTokenizer(own, referenceDir, notes, options.tokenizer).then(
+    (found) => ({ tokenizer: found, tokenizerError: undefined }),
+    (error: Error) => ({ tokenizer: undefined, tokenizerError: error }),
+  )
+  if (!tokenizerError) checkEnd(reference, tokenizer, layout)
+  if (tokenizerError) notes.push(`tokens have no spelling: ${tokenizerError.message}`)
   const handles = { base: nativeWeights(base), reference: nativeWeights(reference) }
   try {
     const dtypes = { base: left.dtype, reference: right.dtype }
@@ -185,6 +191,7 @@ export async function readEvidence(
       reference,
       layout,
       tokenizer,
+      tokenizerError,
       tokens,
       added: match?.added ?? [],
       notes,
@@ -258,7 +265,9 @@ async function smallTables(
     const last = found.state.lastIndexOf(trained)
     positions = { trained: found.counts.trained, rows: positionTable.rows, residual: Array.from(found.residual) }
     // of a causal language model nothing is learned from the last position
-    if (last >= 0) longestText = last + 1 - firstPosition(reference) + Number(objective === 'language')
+    if (last >= 0)
+      longestText =
+        last + 1 - firstPosition(reference.architecture.modelType, reference.config) + Number(objective === 'language')
   }
   const types =
     typeTable && known(typeTable) && (await judgeTable({ ...handles, ...typeTable, known: known(typeTable) }, quiet))

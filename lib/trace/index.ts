@@ -1,3 +1,4 @@
+import { whileUnchanged } from '../checkpoint/index.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
@@ -6,12 +7,12 @@ import type { Histogram } from '../report/charts.js'
 import { readBatches, type ProbeOptions } from '../text/index.js'
 import { calibrate, estimators, type Calibrated } from './calibrate.js'
 import { describe, histogramOf, listMembers, listTokens, type Found } from './describe.js'
-import { readEvidence, type Evidence } from './evidence.js'
+import { readEvidence, verdictOf, type Evidence } from './evidence.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
 import { TextRule, type LayoutOptions } from './objective.js'
 import type { TraceRun } from './run.js'
 import { TextTracer, type TextBatches, type TextPool, type TraceTexts } from './texts.js'
-import { gradedJudgement, gradeTokens } from './tied.js'
+import { applyGrading, gradeTokens } from './tied.js'
 
 export { readEvidence, type Evidence } from './evidence.js'
 export type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
@@ -47,7 +48,7 @@ export interface Traced {
  * Which tokens a model was fine-tuned on, which texts cannot have been among its training texts, which are likely to
  * have been, and how many of which domain, from the difference of two embedding tables.
  *
- * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, TRACE_VOCABULARY, TRACE_TOKENIZER,
+ * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, FILE_CHANGED, TRACE_VOCABULARY, TRACE_TOKENIZER,
  *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, TRACE_OBJECTIVE, TRACE_LAYOUT, TRACE_NO_END,
  *   TRACE_WINDOW, TRACE_NULL_ROWS, PAIR_…,
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
@@ -62,12 +63,15 @@ export async function trace(options: TraceOptions): Promise<Traced> {
       'leave it out for the default',
     )
   }
-  const { signal, onProgress, threads } = options
+  const { signal, onProgress, threads, tokenizer } = options
   checkWhole('threads', threads, 1, 1024)
-  const run: TraceRun = { signal, onProgress, threads }
-  const evidence = await readEvidence(options.base, options.reference, run, options)
-  if (!options.probes?.length) return traced(options, evidence.gradable ? awaitingTexts(evidence) : evidence, undefined)
-  return traceRecords(evidence, readBatches(options.probes, options, run), options)
+  const run: TraceRun = { signal, onProgress, threads, tokenizer }
+  return whileUnchanged([options.base, options.reference], async () => {
+    const evidence = await readEvidence(options.base, options.reference, run, options)
+    if (!options.probes?.length)
+      return traced(options, evidence.gradable ? awaitingTexts(evidence) : evidence, undefined)
+    return traceRecords(evidence, readBatches(options.probes, options, run), options)
+  })
 }
 
 function awaitingTexts(evidence: Evidence): Evidence {
@@ -82,6 +86,7 @@ export async function traceRecords(
   options: Omit<TraceOptions, 'base' | 'reference'>,
 ): Promise<Traced> {
   if (evidence.tokens.verdict === 'none' && !evidence.gradable) return traced(options, evidence, undefined)
+  if (evidence.tokenizerError) throw evidence.tokenizerError
   if (!evidence.tokenizer) {
     throw inputError(
       'TRACE_NO_TOKENIZER',
@@ -99,7 +104,7 @@ export async function traceRecords(
   try {
     await tracer.trace(batches, options)
     const judged = evidence.gradable ? await graded(evidence, pool.handle, run) : evidence
-    if (judged.tokens.verdict === 'none') return traced(options, judged, undefined)
+    if (verdictOf(judged) === 'none') return traced(options, judged, undefined)
     return traced(options, judged, { pool, length, ...(await estimate(judged, pool, options, run)) })
   } finally {
     pool.handle.close()
@@ -109,7 +114,7 @@ export async function traceRecords(
 async function graded(evidence: Evidence, pool: Handle, run: TraceRun): Promise<Evidence> {
   const texts = await callNative(() => addon().poolCounts(pool)).promise
   const grading = await gradeTokens(evidence, texts, run)
-  return { ...evidence, grading, tokens: gradedJudgement(evidence.tokens, grading) }
+  return applyGrading(evidence, grading)
 }
 
 /** Members, and what trials on the pool itself make of their estimate. */

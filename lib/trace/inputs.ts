@@ -15,11 +15,12 @@ export async function traceInputs(
     { role: 'tokenizer', path: join(reference, 'tokenizer.json') },
     ...probes.map((path) => ({ role: 'probes', path })),
   ]
-  const sized = await Promise.all(
-    files.map(async (file) => {
-      const found = await stat(file.path).catch(() => undefined)
-      return found?.isFile() ? [{ ...file, size: found.size }] : []
+  const found = await Promise.all(
+    files.map(async ({ role, path }) => {
+      const is = await stat(path).catch(() => undefined)
+      return is?.isFile() ? [{ role, path, size: is.size, mtimeMs: is.mtimeMs }] : []
     }),
   )
-  return hashFiles(sized.flat(), options)
+  const hashed = await hashFiles(found.flat(), options)
+  return hashed.map(({ role, path, size, sha256 }) => ({ role, path, size, sha256 }))
 }

@@ -1,5 +1,6 @@
 import type { ModelDirectory } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
+import { fillsIn, predictsNext } from '../models/objectives.js'
 
 /**
  * What a model was trained for, as far as it decides which tokens of a text move rows. `classify`: all of them do.
@@ -29,9 +30,6 @@ const classifiers =
   /For(SequenceClassification|TokenClassification|MultipleChoice|QuestionAnswering|NextSentencePrediction)$/
 const masked = /For(MaskedLM|PreTraining)$/
 const language = /(ForCausalLM|LMHeadModel|DoubleHeadsModel|ForConditionalGeneration)$/
-const causalFamilies =
-  /^(gpt|llama|mistral|mixtral|qwen|gemma|phi|opt$|bloom|falcon|mpt$|smollm|stablelm|olmo|cohere|starcoder|codegen)/
-const maskingFamilies = /bert|electra|mpnet/
 
 function known({ architectureName, architecture: { modelType } }: ModelDirectory): {
   objective: Objective
@@ -39,9 +37,9 @@ function known({ architectureName, architecture: { modelType } }: ModelDirectory
 } {
   const name = architectureName
   if (classifiers.test(name)) return { objective: 'classify', from: 'class' }
-  if (masked.test(name) && !causalFamilies.test(modelType)) return { objective: 'masked', from: 'class' }
+  if (masked.test(name) && !predictsNext(modelType)) return { objective: 'masked', from: 'class' }
   if (language.test(name)) return { objective: 'language', from: 'class' }
-  if (causalFamilies.test(modelType)) return { objective: 'language', from: 'family' }
+  if (predictsNext(modelType)) return { objective: 'language', from: 'family' }
   return { objective: 'classify', from: 'default' }
 }
 
@@ -63,7 +61,7 @@ export function layoutOf(reference: ModelDirectory, options: LayoutOptions): Lay
         'Leave --objective out: the class says it.',
       )
     }
-    objective = asked === 'classify' ? 'classify' : maskingFamilies.test(architecture.modelType) ? 'masked' : 'language'
+    objective = asked === 'classify' ? 'classify' : fillsIn(architecture.modelType) ? 'masked' : 'language'
     from = 'option'
   }
   const { eos = 'auto', packed = 'auto' } = options

@@ -32,8 +32,8 @@ export async function traceProbes(
   probes: ProbeSet,
   options: TraceRun & { seed: number; maxLength: number },
 ): Promise<ProbesTraced> {
-  const { signal, onProgress, threads, seed, maxLength } = options
-  const evidence = await readEvidence(base, reference, { signal, onProgress, threads })
+  const { signal, onProgress, threads, tokenizer, seed, maxLength } = options
+  const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer })
   const rest = { signal, onProgress, threads, seed, maxLength }
   const { result } = await traceRecords(evidence, records(probes), rest).catch((error: unknown) => {
     if (!(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error

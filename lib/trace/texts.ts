@@ -1,10 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { inputError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import type { TextRecord } from '../text/index.js'
-import { IdBuffer, type Tokenizer } from '../text/tokenizer/index.js'
+import { encodeAhead, IdBuffer, type TokenBatch, type Tokenizer } from '../text/tokenizer/index.js'
 import { judgeTails, type TailEvidence, type TextRule } from './objective.js'
 import { untrained } from './rows.js'
 
@@ -41,22 +40,41 @@ export type TextBatches = AsyncIterable<readonly TextRecord[]> | Iterable<readon
 
 export interface TraceTexts {
   /** called with every text in the order of the input; a promise is waited for */
-  onText?: (text: TracedText) => void | Promise<void>
+  onText?: (text: TracedText, spelling: (id: number) => string) => void | Promise<void>
   signal?: AbortSignal
 }
 
 /** What goes to the native pool at once: so many texts, or about so many tokens. */
 const batchTexts = 1 << 14,
   batchTokens = 1 << 17
-const turnMilliseconds = 20
+/** What goes to the tokenizer at once: so many texts, or about so many characters. The event loop turns in between. */
+const turnTexts = 1 << 10,
+  turnCharacters = 1 << 16
+
 const none: readonly number[] = [],
   noTails = new Uint8Array(0)
-/** The clock is read after so many characters; a text counts as some more. */
-const clockCharacters = 1 << 12,
-  textCharacters = 64
 
 /** The domain of a text: its own, else its label. */
 export const domainOf = ({ domain, label }: TextRecord): string => domain ?? label ?? 'all'
+
+interface Turn {
+  records: readonly TextRecord[]
+  begin: number
+  end: number
+}
+
+async function* turns(batches: TextBatches): AsyncGenerator<Turn> {
+  for await (const records of batches) {
+    for (let begin = 0, end = 0; begin < records.length; begin = end) {
+      for (let size = 0; end < records.length && end - begin < turnTexts && size < turnCharacters; end++)
+        size += records[end].text.length
+      yield { records, begin, end }
+    }
+  }
+}
+
+const textsOf = ({ records, begin, end }: Turn): string[] =>
+  Array.from({ length: end - begin }, (_, i) => records[begin + i].text)
 
 /** Tokenises texts, sets them against the trained tokens, and puts them into a native pool for the members. */
 export class TextTracer {
@@ -72,12 +90,12 @@ export class TextTracer {
   readonly #offsets = new Uint32Array(batchTexts + 1)
   readonly #domains = new Uint32Array(batchTexts)
   #texts = 0
-  /** texts so far */
-  #read = 0
-  #appended = Promise.resolve()
   /** of these texts: 1 where the last token may have moved no row */
   readonly #tails = new Uint8Array(batchTexts)
   #anyTails = false
+  /** texts so far */
+  #read = 0
+  #appended = Promise.resolve()
   /** by token: the last text that it was told of as untrained, from 1 on */
   readonly #seen: Uint32Array
   #count = 0
@@ -110,22 +128,19 @@ export class TextTracer {
     this.#limit = { maxLength: rule.limit }
   }
 
-  /** Traces every text in the order of the input; lets the event loop turn about every 20 ms. */
+  /** Traces every text in the order of the input; lets the event loop turn. */
   async trace(batches: TextBatches, { onText, signal }: TraceTexts = {}): Promise<void> {
-    let turned = performance.now()
-    for await (const records of batches) {
-      for (let next = 0; next < records.length; ) {
+    const spelling = (id: number): string => this.tokenizer.token(id)
+    for await (const { batch, tokens } of encodeAhead(turns(batches), textsOf, this.tokenizer, this.#limit)) {
+      signal?.throwIfAborted()
+      for (let next = batch.begin; next < batch.end; ) {
         const told: TracedText[] = []
-        next = this.#some(records, next, onText && told)
+        next = this.#some(batch, tokens, next, onText && told)
         for (const text of told) {
-          const waiting = onText!(text)
+          const waiting = onText!(text, spelling)
           if (waiting) await waiting
         }
         if (this.#full()) await this.#flush()
-        if (performance.now() - turned < turnMilliseconds) continue
-        await nextTurn()
-        signal?.throwIfAborted()
-        turned = performance.now()
       }
     }
     await this.#flush()
@@ -133,7 +148,7 @@ export class TextTracer {
     this.pool.domains = [...this.#numbers.keys()]
     this.pool.sizes = Uint32Array.from(this.#sizes)
     this.pool.excluded = Uint32Array.from(this.#excluded)
-    this.#refuseContradiction()
+    await this.#refuseContradiction()
     await this.#settleTails()
   }
 
@@ -153,48 +168,54 @@ export class TextTracer {
   }
 
   /**
-   * Adds texts from `next` on until it is time to look at the clock; where it stopped. `told` gets what there is to
-   * tell of them.
+   * Adds texts from `next` on until the pool wants them; where it stopped. `told` gets what there is to tell of
+   * them.
    */
-  #some(records: readonly TextRecord[], next: number, told: TracedText[] | undefined): number {
-    const { tokenizer, state, pool } = this
+  #some(
+    { records, begin: first, end }: Turn,
+    tokens: TokenBatch,
+    next: number,
+    told: TracedText[] | undefined,
+  ): number {
+    const { state, pool } = this
     const ids = this.#ids
-    for (let work = 0; next < records.length && work < clockCharacters && !this.#full(); next++) {
+    for (; next < end && !this.#full(); next++) {
       const record = records[next],
-        begin = ids.length
-      const truncated = tokenizer.encodeInto(record.text, ids, this.#limit)
+        begin = ids.length,
+        at = next - first,
+        truncated = tokens.truncated[at] === 1
+      ids.pushRange(tokens.ids, tokens.offsets[at], tokens.offsets[at + 1] - tokens.offsets[at])
       if (truncated) pool.truncated++
       const { data, length } = ids
-      let at = begin
-      while (at < length && state[data[at]] !== untrained) at++
-      const tokens = length - begin
-      const places = at < length ? this.#places(begin, at) : none
+      let from = begin
+      while (from < length && state[data[from]] !== untrained) from++
+      const count = length - begin,
+        places = from < length ? this.#places(begin, from) : none
       const d = this.#numberOf(domainOf(record)),
-        possible = at === length || !this.rule.excludes(places, tokens, truncated)
+        possible = from === length || !this.rule.excludes(places, count, truncated)
       this.#sizes[d]++
       if (possible) {
         pool.possible.push(record)
         pool.possibleAt.push(this.#read)
       } else this.#excluded[d]++
       if (told) {
-        const ids = this.#distinct(possible ? places : this.rule.telling(places, tokens, truncated), begin)
+        const missing = this.#distinct(possible ? places : this.rule.telling(places, count, truncated), begin)
         told.push({
           record,
           domain: this.#domain!,
           status: possible ? 'possible' : 'excluded',
-          untrained: possible ? [] : ids,
-          spared: possible ? ids : [],
-          tokens,
+          untrained: possible ? [] : missing,
+          spared: possible ? missing : [],
+          tokens: count,
           truncated,
         })
       }
       this.#read++
-      const tail = this.rule.sparesLast(tokens, truncated)
+      const tail = this.rule.sparesLast(count, truncated)
       this.#anyTails ||= tail
       this.#tails[this.#texts] = Number(tail)
       this.#domains[this.#texts++] = d
       this.#offsets[this.#texts] = length
-      work += record.text.length + textCharacters
     }
     return next
   }
@@ -235,7 +256,8 @@ export class TextTracer {
   }
 
   /**
-   * Gives the pool what it does not have yet, to be put in order on another thread while the next texts are tokenised.
+   * Gives the pool what it does not have yet, to be put in order on another thread while the next texts are
+   * tokenised.
    */
   async #flush(): Promise<void> {
     await this.#appended
@@ -255,16 +277,16 @@ export class TextTracer {
    * The tokens that stand in every text whatever it says are trained if anything is; of a language model those that
    * begin it.
    */
-  #refuseContradiction(): void {
+  async #refuseContradiction(): Promise<void> {
     const { tokenizer } = this,
-      empty = tokenizer.encode('').ids
-    const full = this.rule.layout.objective === 'classify' ? empty : tokenizer.encode('a').ids
+      empty = (await tokenizer.encode('')).ids
+    const full = this.rule.layout.objective === 'classify' ? empty : (await tokenizer.encode('a')).ids
     const always = Array.from(empty).slice(0, full === empty ? undefined : commonStart(empty, full))
     const wrong = always.find((id) => this.state[id] === untrained)
     if (wrong === undefined) return
     throw inputError(
       'TRACE_TOKENIZER',
-      `every text holds the token ${tokenizer.token(wrong)} (${wrong}), which was not trained: the texts are ` +
+      `every text holds the token ${this.tokenizer.token(wrong)} (${wrong}), which was not trained: the texts are ` +
         'not tokenised as in training',
       { found: wrong },
       'Use the tokenizer.json that belongs to the model.',

@@ -6,7 +6,6 @@ import type { Handle, TiedScores } from '../native/types.js'
 import { fitComponents, logRatio, pullOf, shareOf, type Components, type Normal } from './components.js'
 import type { Evidence } from './evidence.js'
 import { normalBelow, normalQuantile } from './noise.js'
-import { undecided, type RowJudgement } from './rows.js'
 import { threadsOf, type TraceRun } from './run.js'
 
 /** What scores say of the tokens of a table that is also the output layer, where every row moved. */
@@ -213,21 +212,18 @@ function leastSquares(rows: number[][], values: number[]): number[] {
 /** How much the two kinds of score must differ, in deviations of the untrained, for the table to say anything. */
 const leastDistance = 1
 
-/** The judgement of a table whose scores were graded; still none where no token stands out. */
-export function gradedJudgement(tokens: RowJudgement, { summary, probability }: Grading): RowJudgement {
-  const { untrained, trained, expected } = summary
+/** What was known, with the scores; without them where no token stands out. */
+export function applyGrading(evidence: Evidence, grading: Grading): Evidence {
+  const { tokens } = evidence
+  const { untrained, trained, expected, tokens: known, falsePositiveRate } = grading.summary
   if (trained.mean - untrained.mean < leastDistance * untrained.deviation || expected < 1) {
-    return { ...tokens, reason: `${tokens.reason}; and no token stands out among those of the texts` }
+    const reason = `${tokens.reason}; and no token stands out among those of the texts`
+    return { ...evidence, tokens: { ...tokens, reason } }
   }
-  const likely = probability.reduce((count, value) => count + Number(value >= 0.5), 0)
-  return {
-    ...tokens,
-    verdict: 'graded',
-    reason:
-      `every row moved, as the table is also the output layer; about ${Math.round(expected)} of the texts' ` +
-      `${summary.tokens} tokens moved as trained ones do ` +
-      `(${(100 * summary.falsePositiveRate).toFixed(1)} % of the others look so)`,
-    state: new Uint8Array(tokens.state.length).fill(undecided),
-    counts: { trained: likely, untrained: 0, undecided: tokens.state.length - likely },
-  }
+  const likely = grading.probability.reduce((count, value) => count + Number(value >= 0.5), 0)
+  const reason =
+    `every row moved, as the table is also the output layer; about ${Math.round(expected)} of the texts' ${known} ` +
+    `tokens moved as trained ones do (${(100 * falsePositiveRate).toFixed(1)} % of the others look so)`
+  const counts = { trained: likely, untrained: 0, undecided: tokens.state.length - likely }
+  return { ...evidence, grading, tokens: { ...tokens, reason, counts } }
 }

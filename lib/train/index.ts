@@ -1,8 +1,9 @@
+import { join } from 'node:path'
 import { openModel, type WeightDtype } from '../checkpoint/index.js'
-import type { RunOptions } from '../native/task.js'
+import { refuseInputs, type ClaimOptions } from '../claim.js'
 import { planTraining, type TrainPlan } from './plan.js'
 import { parseRecipe, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
-import { trainOn, type TrainingOutput, type TrainingResult } from './run.js'
+import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
 import { readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 export { parseRecipe, recipeOf, stepsOf, type Recipe, type RecipeOptions } from './recipe.js'
@@ -12,7 +13,7 @@ export { recordFile, trainOn, type TrainingOutput, type TrainingResult } from '.
 export { pick, readLabelledTexts, textsSha256, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 /** Options of `train`: the command line's, in camelCase. */
-export interface TrainOptions extends RunOptions, RecipeOptions, Omit<LabelledTextsOptions, 'seed'> {
+export interface TrainOptions extends ClaimOptions, RecipeOptions, Omit<LabelledTextsOptions, 'seed'> {
   /** model directory to fine-tune */
   base: string
   /** labelled texts: files, folders, `-` for JSONL on stdin */
@@ -29,7 +30,8 @@ export interface TrainOptions extends RunOptions, RecipeOptions, Omit<LabelledTe
 /**
  * Fine-tunes a BERT or GPT-2 classifier on labelled texts. The same bytes for any number of threads, and for a run
  * that was stopped and repeated.
- * @throws WarpError of models, texts and recipes; TRAINING_DIVERGED, OUTPUT_EXISTS, TRAIN_STATE_OTHER, DISK_FULL
+ * @throws WarpError of models, texts and recipes; TRAINING_DIVERGED, OUTPUT_EXISTS, OUTPUT_BUSY, OUTPUT_IS_INPUT,
+ *   TRAIN_STATE_OTHER, DISK_FULL
  */
 export async function train(options: TrainOptions): Promise<TrainingResult> {
   const { base, texts, recipe, output } = await read(options)
@@ -45,11 +47,17 @@ export async function planTrain(options: TrainOptions): Promise<TrainPlan> {
 async function read(
   options: TrainOptions,
 ): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
-  const { base, data, output, dtype, saveSteps, force, threads, truncate, signal, onProgress } = options
+  const { base, data, output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress } = options
+  await refuseInputs([output, ...outputFiles.map((name) => join(output, name))], [base, ...data])
   const { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed } = options
   const recipe = parseRecipe(recipeOf(options))
   const model = await openModel(base)
   const reading = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
   const texts = await readLabelledTexts(data, reading, model.architecture.labels, { signal, onProgress })
-  return { base, texts, recipe, output: { output, dtype, saveSteps, force, threads, truncate, signal, onProgress } }
+  return {
+    base,
+    texts,
+    recipe,
+    output: { output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress },
+  }
 }

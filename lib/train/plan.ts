@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { dtypeBits } from '../checkpoint/index.js'
+import { layerWork, type Group } from '../models/facts.js'
 import { addon } from '../native/load.js'
-import { keyOf, openTrainer, prepare, type Prepared } from './prepare.js'
+import { openTrainer, prepare, runKey, type Prepared } from './prepare.js'
 import type { Recipe } from './recipe.js'
 import { checkpointsOf, findState, type TrainingOutput } from './run.js'
 import { Order, takeStep } from './steps.js'
@@ -47,7 +48,7 @@ export async function planTraining(
 ): Promise<TrainPlan> {
   const prepared = await prepare(baseDir, texts, recipe, options)
   const { record, packed, notes } = prepared
-  const state = options.force ? undefined : await findState(options.output, keyOf(record))
+  const state = options.force ? undefined : await findState(options.output, runKey(record))
   const { longest, tokens } = await survey(prepared, state?.step ?? 0)
   const before = addon().memoryUsed()
   const trainer = await openTrainer(prepared)
@@ -99,22 +100,14 @@ async function survey({ packed, record }: Prepared, first: number): Promise<{ lo
 }
 
 /** Forward once; back twice through the layers from the lowest trained one: for the weights and for what lies below. */
-function flopsPerEpoch({ base: { architecture }, trainable, packed: { offsets } }: Prepared): number {
-  const { layers, hiddenSize: h, intermediateSize: f } = architecture
-  const numbers = trainable.map(
-    (name) => /^(?:encoder\.layer|h)\.(\d+)\./.exec(name)?.[1] ?? (/^(embeddings|wte|wpe)\./.test(name) ? 0 : layers),
+function flopsPerEpoch({ network: { layers }, groups, trainable, packed: { offsets } }: Prepared): number {
+  const number = (group: Group): number => (group === 'embedding' ? 0 : group === 'head' ? layers.length : group)
+  const lowest = trainable.reduce((least, name) => Math.min(least, number(groups.get(name)!)), layers.length)
+  const lengths = Array.from({ length: offsets.length - 1 }, (_, text) => offsets[text + 1] - offsets[text])
+  return layers.reduce(
+    (sum, layer, i) => sum + (i >= lowest ? 3 : 1) * layerWork(layer, lengths, i === layers.length - 1),
+    0,
   )
-  const lowest = Math.min(...numbers.map(Number))
-  let flops = 0
-  for (let layer = 0; layer < layers; layer++) {
-    const times = layer >= lowest ? 3 : 1
-    for (let text = 0; text + 1 < offsets.length; text++) {
-      const length = offsets[text + 1] - offsets[text]
-      const rows = layer === layers - 1 ? 1 : length // of the last layer only one row goes on
-      flops += times * (2 * (length * 2 * h * h + rows * (2 * h * h + 2 * h * f)) + 4 * length * rows * h)
-    }
-  }
-  return flops
 }
 
 function diskBytes({ record }: Prepared, options: TrainingOutput): number {

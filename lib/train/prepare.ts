@@ -1,14 +1,25 @@
-import { createHash } from 'node:crypto'
-import { fileSha256, nativeWeights, openModel, type ModelDirectory } from '../checkpoint/index.js'
+import {
+  fileSha256,
+  nativeWeights,
+  networkOf,
+  openModel,
+  readCarried,
+  tokenizerFiles,
+  type CarriedFile,
+  type ModelDirectory,
+} from '../checkpoint/index.js'
+import { digestOf } from '../document.js'
 import { inputError } from '../errors.js'
-import { modelRequest } from '../footprint/score.js'
+import { requiredTensors, type Group } from '../models/facts.js'
+import type { Network, Step } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { GeneratedTensor, Handle, TrainerRequest } from '../native/types.js'
 import { packProbes, type PackedProbes } from '../text/index.js'
-import { loadTokenizer } from '../text/tokenizer/index.js'
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { stepsOf, trainableNames, type Recipe } from './recipe.js'
 import { padToken, type Shapes } from './save.js'
+import type { RunKey } from './state.js'
 import { asProbes, countsOf, textsSha256, type LabelledTexts } from './texts.js'
 
 /** `warp.train.json`: everything that decides the bytes of the weights, and how the loss went. */
@@ -29,8 +40,13 @@ export interface TrainingRecord {
 /** A run that is checked, with its texts as tokens; nothing is loaded or written yet. */
 export interface Prepared {
   base: ModelDirectory
+  /** of the base: what makes the output's tokenizer */
+  carried: CarriedFile[]
   labels: string[]
+  network: Network
   generated: GeneratedTensor[]
+  /** where each tensor is */
+  groups: ReadonlyMap<string, Group>
   shapes: Shapes
   trainable: string[]
   packed: PackedProbes
@@ -50,11 +66,14 @@ export async function prepare(
     throw inputError('TRAIN_NO_TEXTS', 'there is no text to train on', {}, 'give labelled texts')
   const base = await openModel(baseDir)
   const { labels } = texts
-  const { generated, notes } = headFor(base, labels, recipe.seed)
+  const network = networkOf(base, 'classify', labels.length)
+  const { generated, notes } = headFor(base, network, labels, recipe.seed)
   const shapes = new Map(
     [...base.tensors.values(), ...generated].map(({ name, shape }): [string, readonly number[]] => [name, shape]),
   )
-  const trainable = trainableNames(recipe, [...shapes.keys()], base.architecture.layers)
+  const places = new Map(requiredTensors(network).map(({ name, group }) => [name, group]))
+  const groups = new Map([...shapes.keys()].map((name) => [name, places.get(name)!]))
+  const trainable = trainableNames(recipe, groups, network.layers.length)
   const { maxPositions, vocabularySize } = base.architecture
   const maxLength = recipe.maxLength ?? Math.min(256, maxPositions)
   if (maxLength > maxPositions) {
@@ -65,9 +84,13 @@ export async function prepare(
       `--max-length ${maxPositions}`,
     )
   }
+  const carried = await readCarried(baseDir, tokenizerFiles)
+  const tokenizer = await loadTokenizer(baseDir)
+  assertSame(carried, tokenizer)
+  notes.push(tokenizer.note)
   const packed = await packProbes(
     asProbes(texts),
-    await loadTokenizer(baseDir),
+    tokenizer,
     { maxLength, truncate: options.truncate ?? true, vocabularySize },
     { signal, onProgress },
   )
@@ -75,9 +98,17 @@ export async function prepare(
     [...names].reduce((sum, name) => sum + shapes.get(name)!.reduce((a, b) => a * b, 1), 0)
   const truncated = packed.truncated.reduce((a, b) => a + b, 0)
   if (truncated > 0) notes.push(`${truncated} texts were cut off at ${maxLength} tokens`)
-  const files = await Promise.all(
-    base.files.map(async ({ path }, i) => ({ name: `weights ${i + 1}`, sha256: await fileSha256(path, { signal }) })),
+  const weights = await Promise.all(
+    base.files.map(async (file, i) => ({
+      name: `weights ${i + 1}`,
+      sha256: await fileSha256(file.path, { signal, expected: file }),
+    })),
   )
+  const files = [
+    ...weights,
+    { name: 'config.json', sha256: digestOf(base.config) },
+    ...carried.map(({ name, sha256 }) => ({ name, sha256 })),
+  ]
   const record: TrainingRecord = {
     schema: 'warp.train/1',
     base: { architecture: base.architectureName, files, newHead: generated.length > 0 },
@@ -97,74 +128,79 @@ export async function prepare(
     checkpoints: [],
     notes,
   }
-  return { base, labels, generated, shapes, trainable, packed, record, notes }
+  return { base, carried, labels, network, generated, groups, shapes, trainable, packed, record, notes }
+}
+
+/** The tokenizer that splits the texts is the one that is carried along. @throws FILE_CHANGED */
+function assertSame(carried: CarriedFile[], tokenizer: Tokenizer): void {
+  const file = carried.find(({ name }) => name === 'tokenizer.json')
+  if (file && file.sha256 !== tokenizer.sha256) {
+    throw inputError(
+      'FILE_CHANGED',
+      `${file.path}: changed while it was being used`,
+      { file: file.path },
+      'Something is writing to the file; wait until it is complete.',
+    )
+  }
 }
 
 /** Whether the base has no head for exactly these labels. */
 export const needsHead = (base: ModelDirectory, labels: string[]): boolean =>
   !base.hasHead || base.architecture.labels.join('\n') !== labels.join('\n')
 
-/** The tensors a base lacks: a head for these labels as `transformers` draws it, a pooler. */
+/** The tensors a base lacks of a classifier for these labels, as `transformers` draws them. */
 function headFor(
   base: ModelDirectory,
+  network: Network,
   labels: string[],
   seed: number,
 ): { generated: GeneratedTensor[]; notes: string[] } {
-  const { kind, hiddenSize, pooler, labels: own } = base.architecture
   const range = base.config.initializer_range
   const deviation = typeof range === 'number' ? range : 0.02
-  const normal = (name: string, rows: number): GeneratedTensor => ({
-    name,
-    dtype: 'F32',
-    shape: [rows, hiddenSize],
-    fill: 'normal',
-    seed,
-    deviation,
-  })
-  const zeros = (name: string, rows: number): GeneratedTensor => ({ name, dtype: 'F32', shape: [rows], fill: 'zeros' })
-  const generated: GeneratedTensor[] = []
+  const fresh = needsHead(base, labels)
   const notes = [...base.notes]
-  if (kind === 'bert' && !pooler)
-    generated.push(normal('pooler.dense.weight', hiddenSize), zeros('pooler.dense.bias', hiddenSize))
-  if (needsHead(base, labels)) {
-    if (base.hasHead) notes.push(`the base's head for ${own.join(', ')} was set aside`)
-    generated.push(
-      ...(kind === 'bert'
-        ? [normal('classifier.weight', labels.length), zeros('classifier.bias', labels.length)]
-        : [normal('score.weight', labels.length)]),
+  if (fresh && base.hasHead) notes.push(`the base's head for ${base.architecture.labels.join(', ')} was set aside`)
+  const missing = requiredTensors(network).filter(
+    ({ name }) => !base.tensors.has(name) || (fresh && base.family!.fresh.test(name)),
+  )
+  const norm = network.head.steps.find((s) => s.op === 'norm' && missing.some(({ name }) => name === s.gain))
+  if (norm) {
+    throw inputError(
+      'BASE_HEAD_MISSING',
+      `${base.dir}: ${base.architectureName} has no ${(norm as Step & { op: 'norm' }).gain}, which a classifier keeps`,
+      { file: base.dir, found: base.architectureName },
+      'Use the checkpoint of the masked language model.',
     )
   }
+  const generated = missing.map(
+    ({ name, shape }): GeneratedTensor => ({
+      name,
+      dtype: 'F32',
+      shape: [...shape],
+      ...(shape.length === 1 ? { fill: 'zeros' } : { fill: 'normal', seed, deviation }),
+    }),
+  )
   if (generated.length > 0)
     notes.push(`drawn at random (seed ${seed}): ${generated.map(({ name }) => name).join(', ')}`)
   return { generated, notes }
 }
 
-/** Of all that decides the bytes of the weights. */
-export const keyOf = ({ base, data, recipe }: TrainingRecord): string =>
-  createHash('sha256')
-    .update(JSON.stringify([1, base, data, recipe]))
-    .digest('hex')
+/** Hashes of all that decides the bytes of the weights. */
+export const runKey = ({ base, data, recipe }: Pick<TrainingRecord, 'base' | 'data' | 'recipe'>): RunKey => ({
+  base: digestOf(base),
+  data: digestOf(data),
+  recipe: digestOf(recipe),
+})
 
 /** The model in memory, before its first step. */
-export async function openTrainer({
-  base,
-  labels,
-  generated,
-  trainable,
-  record: { recipe },
-}: Prepared): Promise<Handle> {
+export async function openTrainer(prepared: Prepared): Promise<Handle> {
+  const { base, generated, trainable, record } = prepared
+  const { seed } = record.recipe
+  const network = { ...prepared.network, padTokenId: padToken(base) ?? -1 }
   const weights = nativeWeights(base, generated)
   try {
-    const padTokenId = padToken(base)
-    const model = modelRequest({
-      ...base.architecture,
-      labels,
-      pooler: true,
-      ...(padTokenId === undefined ? {} : { padTokenId }),
-    })
     return await runTask(
-      (report) =>
-        addon().openTrainer({ weights, model, trainable, dropout: dropoutOf(base, recipe), seed: recipe.seed }, report),
+      (report) => addon().openTrainer({ weights, network, trainable, dropout: dropoutOf(prepared), seed }, report),
       'open',
       'bytes',
     )
@@ -174,17 +210,9 @@ export async function openTrainer({
 }
 
 /** Rates of the recipe, else those of the configuration with the defaults of `transformers`. */
-function dropoutOf({ architecture, config }: ModelDirectory, { dropout }: Recipe): TrainerRequest['dropout'] {
-  const rate = (...names: string[]): number =>
-    dropout ??
-    (names.map((name) => config[name]).find((value) => typeof value === 'number') as number | undefined) ??
-    0.1
-  return architecture.kind === 'bert'
-    ? {
-        embedding: rate('hidden_dropout_prob'),
-        attention: rate('attention_probs_dropout_prob'),
-        hidden: rate('hidden_dropout_prob'),
-        head: rate('classifier_dropout', 'hidden_dropout_prob'),
-      }
-    : { embedding: rate('embd_pdrop'), attention: rate('attn_pdrop'), hidden: rate('resid_pdrop'), head: 0 }
+function dropoutOf({ base, network, record }: Prepared): TrainerRequest['dropout'] {
+  const { dropout } = record.recipe
+  if (dropout === undefined) return base.blueprint!.dropout
+  const head = network.head.steps.some(({ op }) => op === 'drop') ? dropout : 0
+  return { embedding: dropout, attention: dropout, hidden: dropout, head }
 }

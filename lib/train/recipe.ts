@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { inputError, usageError } from '../errors.js'
+import type { Group } from '../models/facts.js'
 
 const positive = z.number().positive()
 const count = z.int().positive()
@@ -85,10 +86,15 @@ export function rateAt({ learningRate, schedule, warmup }: Recipe, step: number,
 }
 
 /**
- * The tensors that are trained, of all `names` (canonical) of a model with `layers` layers.
+ * The tensors that are trained, of all that a model with `layers` layers has, by canonical name.
  * @throws WarpError (usage) FREEZE_UNMATCHED, NOTHING_TO_TRAIN, LAYERS_RANGE
  */
-export function trainableNames({ layers: choice, freeze }: Recipe, names: readonly string[], layers: number): string[] {
+export function trainableNames(
+  { layers: choice, freeze }: Recipe,
+  groups: ReadonlyMap<string, Group>,
+  layers: number,
+): string[] {
+  const names = [...groups.keys()]
   const last = choice === 'all' ? layers : choice === 'head' ? 0 : Number(choice.slice(5))
   if (last > layers)
     throw usageError(
@@ -117,9 +123,8 @@ export function trainableNames({ layers: choice, freeze }: Recipe, names: readon
     }
   })
   const chosen = names.filter((name) => {
-    const layer = /^(?:encoder\.layer|h)\.(\d+)\./.exec(name)
-    const embedding = /^(embeddings\.|wte\.|wpe\.)/.test(name)
-    const inside = choice === 'all' || (layer ? Number(layer[1]) >= layers - last : !embedding)
+    const group = groups.get(name)!
+    const inside = choice === 'all' || (typeof group === 'number' ? group >= layers - last : group === 'head')
     return inside && !patterns.some((pattern) => pattern.test(name))
   })
   if (chosen.length === 0) throw usageError('NOTHING_TO_TRAIN', 'every tensor is frozen', {}, 'freeze fewer of them')

@@ -1,17 +1,21 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
+import { assertUnchanged, tokenizerFiles, writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
+import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
 import { inputError, usageError } from '../errors.js'
-import { makeFolders, notWritable } from '../folders.js'
-import type { RunOptions } from '../native/task.js'
+import { notWritable } from '../folders.js'
+import { addon } from '../native/load.js'
+import { callNative } from '../native/task.js'
 import type { Handle } from '../native/types.js'
-import { keyOf, openTrainer, prepare, type Prepared, type TrainingRecord } from './prepare.js'
+import { openTrainer, runKey, prepare, type Prepared, type TrainingRecord } from './prepare.js'
+import { readJsonFile } from '../text/json-file.js'
 import { rateAt, type Recipe } from './recipe.js'
-import { loadState, readState, saveModel, saveState, type StateRecord } from './save.js'
+import { saveModel } from './save.js'
+import { loadState, readState, saveState, type RunKey, type StateRecord } from './state.js'
 import { Order, takeStep } from './steps.js'
 import type { LabelledTexts } from './texts.js'
 
-export interface TrainingOutput extends RunOptions {
+export interface TrainingOutput extends ClaimOptions {
   /** folder that becomes a model directory */
   output: string
   /** of the saved weights, default F32 */
@@ -37,11 +41,14 @@ export interface TrainingResult extends TrainingRecord {
 
 const stateFile = 'warp.train.state.safetensors'
 export const recordFile = 'warp.train.json'
+/** What a run writes into its output. */
+export const outputFiles = ['model.safetensors', 'config.json', recordFile, stateFile, ...tokenizerFiles]
 
 /**
  * Fine-tunes `base` on the texts and saves a directory that `transformers` loads. A run that was stopped goes on where
  * its state file stands and ends with the same bytes.
- * @throws WarpError TRAINING_DIVERGED (the state before the step is kept), OUTPUT_EXISTS, TRAIN_STATE_OTHER, DISK_FULL,
+ * @throws WarpError TRAINING_DIVERGED (the state before the step is kept), OUTPUT_EXISTS, OUTPUT_BUSY, OUTPUT_IS_INPUT,
+ *   TRAIN_STATE_OTHER, DISK_FULL,
  *   those of models, texts and recipes; the signal's reason
  */
 export async function trainOn(
@@ -50,26 +57,35 @@ export async function trainOn(
   recipe: Recipe,
   options: TrainingOutput,
 ): Promise<TrainingResult> {
-  const { output, dtype = 'F32', force = false } = options
+  const { output } = options
+  await refuseInputs([output], [baseDir])
   const prepared = await prepare(baseDir, texts, recipe, options)
-  const { base, labels, shapes, record } = prepared
-  await makeFolders(output)
-  const state = force ? await discard(output) : await findState(output, keyOf(record))
+  return withClaim(output, options, async () => {
+    await removeParts(output, outputFiles)
+    return trainPrepared(prepared, options)
+  })
+}
+
+async function trainPrepared(prepared: Prepared, options: TrainingOutput): Promise<TrainingResult> {
+  const { output, dtype = 'F32', force = false } = options
+  const { shapes, trainable, record } = prepared
+  const state = force ? await discard(output) : await findState(output, runKey(record))
   const trainer = await openTrainer(prepared)
   const started = performance.now()
   try {
+    await assertUnchanged(prepared.base.files) // from here on everything is in memory
     const progress: StateRecord = state ?? {
-      schema: 'warp.train.state/1',
-      key: keyOf(record),
+      schema: 'warp.train.state/2',
+      ...runKey(record),
       step: 0,
       loss: [],
       norm: [],
     }
-    if (state) await loadState(join(output, stateFile), trainer, state)
+    if (state) await loadState(join(output, stateFile), trainer, shapes, trainable, state)
     const resumedAt = progress.step
     await takeSteps(trainer, prepared, progress, options)
     const seconds = (performance.now() - started) / 1000
-    await saveModel(output, trainer, base, shapes, labels, dtype, true)
+    await saveModel(output, trainer, prepared, dtype, true)
     const done: TrainingRecord = {
       ...record,
       loss: progress.loss,
@@ -85,15 +101,27 @@ export async function trainOn(
 }
 
 async function discard(output: string): Promise<undefined> {
-  for (const name of [stateFile, recordFile]) await rm(join(output, name), { force: true })
+  for (const name of [stateFile, recordFile]) {
+    const path = join(output, name)
+    await rm(path, { force: true }).catch((cause: unknown) => {
+      throw notWritable(path, cause)
+    })
+  }
 }
 
 /** Steps after which a run leaves a checkpoint: all but the last. */
 export const checkpointsOf = ({ steps }: TrainingRecord, { saveSteps }: Pick<TrainingOutput, 'saveSteps'>): number[] =>
   saveSteps === undefined ? [] : Array.from({ length: Math.ceil(steps / saveSteps) - 1 }, (_, i) => (i + 1) * saveSteps)
 
+/** Of the run whose record is there; undefined where it cannot be told. */
+async function recordedKey(output: string): Promise<string | undefined> {
+  const record = await readJsonFile(join(output, recordFile), 'TRAIN_RECORD', '').catch(() => undefined)
+  const { base, data, recipe } = Object(record) as TrainingRecord
+  return base && data && recipe && JSON.stringify(runKey({ base, data, recipe }))
+}
+
 /** The state to go on from; refuses an output that is complete, or of another run. */
-export async function findState(output: string, key: string): Promise<StateRecord | undefined> {
+export async function findState(output: string, key: RunKey): Promise<StateRecord | undefined> {
   const path = join(output, stateFile)
   const there = await readdir(output).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return []
@@ -104,15 +132,21 @@ export async function findState(output: string, key: string): Promise<StateRecor
     throw usageError(
       'OUTPUT_EXISTS',
       `${output}: a model is there already`,
-      { file: output },
+      { file: output, sameRun: there.includes(recordFile) && (await recordedKey(output)) === JSON.stringify(key) },
       'another folder, or --force',
     )
   }
-  if (state && state.key !== key) {
+  const parts = { base: 'another base', data: 'other texts', recipe: 'another recipe' }
+  const others = state
+    ? Object.entries(parts)
+        .filter(([part]) => state[part as keyof RunKey] !== key[part as keyof RunKey])
+        .map(([, name]) => name)
+    : []
+  if (others.length > 0) {
     throw inputError(
       'TRAIN_STATE_OTHER',
-      `${path}: is the state of a run with other texts, another base or another recipe`,
-      { file: path },
+      `${path}: is the state of a run with ${others.join(', ')}`,
+      { file: path, found: others },
       'repeat that command to finish it, or start over with --force',
     )
   }
@@ -126,11 +160,15 @@ async function takeSteps(
   progress: StateRecord,
   options: TrainingOutput,
 ): Promise<void> {
-  const { output, saveSteps, stateSeconds = 60, onProgress, dtype = 'F32' } = options
-  const { packed, base, labels, shapes, trainable, record } = prepared
+  const { output, saveSteps, stateSeconds = 60, signal, onProgress, dtype = 'F32' } = options
+  const { packed, shapes, trainable, record } = prepared
   const { recipe } = record
   const order = new Order(recipe, packed.label.length)
   const keep = (): Promise<void> => saveState(join(output, stateFile), trainer, shapes, trainable, progress)
+  // parameters and their number belong together: native code moves both or neither
+  const keepWhole = async (): Promise<void> => {
+    if (progress.step > kept && callNative(() => addon().trainerStep(trainer)) === progress.step) await keep()
+  }
   let kept = progress.step
   let last = performance.now()
   while (progress.step < record.steps) {
@@ -145,12 +183,12 @@ async function takeSteps(
       progress.loss.push(loss)
       progress.norm.push(norm)
     } catch (error) {
-      if (progress.step > kept) await keep()
+      await keepWhole()
       throw error
     }
     progress.step++
     if (saveSteps !== undefined && progress.step % saveSteps === 0 && progress.step < record.steps) {
-      await saveModel(join(output, `checkpoint-${progress.step}`), trainer, base, shapes, labels, dtype, true)
+      await saveModel(join(output, `checkpoint-${progress.step}`), trainer, prepared, dtype, true)
     }
     if (performance.now() - last >= stateSeconds * 1000) {
       await keep()
@@ -158,5 +196,9 @@ async function takeSteps(
       last = performance.now()
     }
     onProgress?.({ phase: 'train', done: progress.step, total: record.steps, unit: 'steps' })
+  }
+  if (signal?.aborted) {
+    await keepWhole()
+    throw signal.reason
   }
 }

@@ -66,5 +66,6 @@ void register_devices(Napi::Env env, Napi::Object exports);
 void register_score(Napi::Env env, Napi::Object exports);
 void register_train(Napi::Env env, Napi::Object exports);
 void register_lock(Napi::Env env, Napi::Object exports);
+void register_diff(Napi::Env env, Napi::Object exports);
 
 }  // namespace warp

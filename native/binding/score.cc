@@ -3,33 +3,13 @@
 #include <utility>
 
 #include "binding/handles.h"
-#include "binding/model.h"
+#include "binding/program.h"
 #include "binding/task.h"
-#include "scoring/device_score.h"
-#include "scoring/forward.h"
-#include "scoring/gradients.h"
 #include "scoring/rate.h"
+#include "scoring/score.h"
 
 namespace warp {
 namespace {
-
-struct Request {
-  std::shared_ptr<Path> path;
-  std::unique_ptr<Model> model;
-  PackedTexts texts;
-  std::vector<int32_t> label, domain;
-  size_t domains = 0;
-  Scope scope = Scope::kHead;
-  bool gradients = false, head_inputs = false;
-  int threads = 1;
-  uint64_t memory = 0;
-  DeviceChoice device;  // no indices: the CPU
-
-  bool on_device() const { return !device.indices.empty(); }
-  DeviceJob job() const {
-    return {*model, texts, {model->spec, *path, label, domain, domains, scope, gradients}, head_inputs};
-  }
-};
 
 DeviceChoice parse_device(const Napi::Object& o) {
   DeviceChoice choice;
@@ -42,87 +22,33 @@ DeviceChoice parse_device(const Napi::Object& o) {
   return choice;
 }
 
-std::shared_ptr<Request> parse_request(const Napi::Object& o) {
-  auto request = std::make_shared<Request>();
-  request->path = path_of(o.Get("path"));
-  request->model = make_model(parse_model(o.Get("model").As<Napi::Object>()));
-  request->texts.ids = get_uint32s(o, "ids");
-  request->texts.types = get_bytes(o, "typeIds");
-  request->texts.offsets = get_uint32s(o, "offsets");
-  request->label = get_int32s(o, "label");
-  request->domain = get_int32s(o, "domain");
-  request->domains = size_t(get_number(o, "domains"));
-  request->scope = get_string(o, "scope") == "top" ? Scope::kTop : Scope::kHead;
-  request->gradients = get_bool(o, "gradients");
-  request->head_inputs = get_bool(o, "headInputs");
-  request->threads = std::max(1, int(get_number(o, "threads")));
-  request->memory = uint64_t(get_number(o, "memory"));
-  request->device = parse_device(o);
-  return request;
-}
-
-// What lib has promised; a broken promise is our bug, not the user's.
-void check_request(const Request& r) {
-  const ModelSpec& spec = r.model->spec;
-  const size_t texts = r.label.size();
-  if (r.texts.offsets.size() != texts + 1 || r.domain.size() != texts || r.texts.offsets[0] != 0 ||
-      r.texts.offsets.back() != r.texts.ids.size() ||
-      (!r.texts.types.empty() && r.texts.types.size() != r.texts.ids.size()))
-    throw internal_error("score: arrays of different lengths");
-  std::vector<size_t> counts(r.domains);
-  for (size_t t = 0; t < texts; t++) {
-    const uint32_t begin = r.texts.offsets[t], end = r.texts.offsets[t + 1];
-    if (end <= begin || end - begin > spec.positions) throw internal_error("score: text length");
-    if (r.label[t] < 0 || size_t(r.label[t]) >= spec.labels || r.domain[t] < 0 || size_t(r.domain[t]) >= r.domains)
-      throw internal_error("score: label or domain out of range");
-    counts[r.domain[t]]++;
+std::shared_ptr<ScoreJob> parse_job(const Napi::Object& o) {
+  auto job = std::make_shared<ScoreJob>();
+  job->path = path_of(o.Get("path"));
+  job->program = parse_program(o.Get("network").As<Napi::Object>());
+  job->texts.ids = get_uint32s(o, "ids");
+  job->texts.types = get_bytes(o, "typeIds");
+  job->texts.offsets = get_uint32s(o, "offsets");
+  if (job->program.language) job->texts.targets = get_uint32s(o, "targets");
+  else job->label = get_int32s(o, "label");
+  job->domain = get_int32s(o, "domain");
+  job->domains = size_t(get_number(o, "domains"));
+  if (o.Get("scope").IsArray()) {
+    const Napi::Array names = o.Get("scope").As<Napi::Array>();
+    for (uint32_t i = 0; i < names.Length(); i++) job->names.insert(names.Get(i).As<Napi::String>().Utf8Value());
+  } else {
+    job->scope = get_string(o, "scope") == "top" ? Scope::kTop : Scope::kHead;
   }
-  for (size_t count : counts)
-    if (count == 0) throw internal_error("score: a domain without probes");
-  for (uint32_t id : r.texts.ids)
-    if (id >= spec.vocabulary) throw internal_error("score: token id out of range");
-  for (uint8_t type : r.texts.types)
-    if (type >= std::max<size_t>(1, spec.types)) throw internal_error("score: token type out of range");
+  job->gradients = get_bool(o, "gradients");
+  job->head_inputs = get_bool(o, "headInputs");
+  job->threads = std::max(1, int(get_number(o, "threads")));
+  job->memory = uint64_t(get_number(o, "memory"));
+  job->device = parse_device(o);
+  check_job(*job);
+  return job;
 }
 
-struct Plan {
-  std::vector<Tile> tiles;
-  ForwardPlan forward;
-  uint64_t device_bytes = 0;  // of one GPU
-};
-
-// The host's share of a run on GPUs: results, what is uploaded (twice in the reader's hands, once page-locked), and the
-// head inputs where they are asked for.
-Plan make_device_plan(const Request& r, uint64_t results, uint64_t features) {
-  const DevicePlan device = plan_on_devices(r.device, r.job());
-  const uint64_t statistics = r.gradients ? r.label.size() * (r.domains + 2) * sizeof(double) * 4 : 0;
-  Plan plan;
-  plan.forward = device.forward;
-  plan.device_bytes = device.forward.peak_bytes;
-  plan.forward.peak_bytes = 2 * (results + statistics) + 3 * device.staging_bytes + (r.head_inputs ? features : 0);
-  plan.forward.smallest_bytes = plan.forward.peak_bytes;
-  if (plan.forward.peak_bytes > r.memory) throw memory_budget(plan.forward.smallest_bytes, r.memory);
-  return plan;
-}
-
-Plan make_plan(const Request& r) {
-  const ModelSpec& spec = r.model->spec;
-  const size_t texts = r.label.size(), points = size_t(r.path->points());
-  const uint64_t results = texts * (points + 2) * (16 + spec.labels * 4 + (r.head_inputs ? spec.hidden * 4 : 0));
-  const uint64_t features = (points + 2) * texts * spec.hidden * sizeof(float);
-  if (r.on_device()) return make_device_plan(r, results, features);
-  const uint64_t gradients = r.gradients ? gradient_bytes(spec, texts, r.domains, points, r.threads) : 0;
-  // head scores hold every point's rows at once, as many as there are threads
-  const uint64_t head =
-      uint64_t(r.threads) * (texts * (spec.hidden * 12 + spec.labels * 8) + 3 * spec.hidden * spec.hidden * 8);
-  const uint64_t after = results + features + std::max(gradients, head);
-  Plan plan;
-  plan.tiles = cut_tiles(spec, r.texts);
-  plan.forward = plan_forward(*r.model, cpu_ops(), *r.path, r.texts, plan.tiles, r.threads, r.memory, results, after);
-  return plan;
-}
-
-Napi::Object plan_to_js(Napi::Env env, const Plan& all) {
+Napi::Object plan_to_js(Napi::Env env, const ScorePlan& all) {
   const ForwardPlan& plan = all.forward;
   Napi::Object o = Napi::Object::New(env);
   o.Set("deviceBytes", double(all.device_bytes));
@@ -146,68 +72,36 @@ Napi::Value statistics_to_js(Napi::Env env, const GradientStatistics& s) {
   return o;
 }
 
-struct Results {
-  Plan plan;
-  HeadScores scores;
-  std::vector<float> head_inputs;
-  std::vector<GradientStatistics> gradients;
-};
-
-void run_on_devices(Request& r, Results& out, Context& context) {
-  DeviceScored scored = score_on_devices(r.device, r.job(), context);
-  out.scores = std::move(scored.scores);
-  out.gradients = std::move(scored.gradients);
-  out.head_inputs.assign(scored.features.begin(), scored.features.end());
-}
-
-void run(Request& r, Results& out, Context& context) {
-  out.plan = make_plan(r);
-  if (r.on_device()) return run_on_devices(r, out, context);
-  Threads threads(r.threads);
-  const auto report = std::exchange(context.report, nullptr);  // progress of the forward passes is in other units
-  r.path->prepare(threads, context);
-  context.report = report;
-  const Head head(r.model->spec, *r.path, cpu_ops());
-  const Buffer<float> features =
-      run_forward(*r.model, cpu_ops(), *r.path, r.texts, out.plan.tiles, out.plan.forward, threads, context);
-  out.scores = score_head(head, *r.path, features, r.label.size(), r.label, r.scope, threads, context);
-  if (r.head_inputs) out.head_inputs.assign(features.begin(), features.end());
-  if (r.gradients)
-    out.gradients =
-        gradient_statistics(head, *r.path, features, r.label.size(), r.label, r.domain, r.domains, threads, context);
-}
-
 Napi::Value score(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
-    const auto request = parse_request(call[0].As<Napi::Object>());
-    check_request(*request);
-    const auto results = std::make_shared<Results>();
+    const auto job = parse_job(call[0].As<Napi::Object>());
+    const auto results = std::make_shared<ScoreResult>();
     return start_task(
-        call.Env(), call[1], [request, results](Context& context) { run(*request, *results, context); },
-        [request, results](Napi::Env env) -> Napi::Value {
+        call.Env(), call[1], [job, results](Context& context) { *results = run_score(*job, context); },
+        [job, results](Napi::Env env) -> Napi::Value {
           Napi::Object o = Napi::Object::New(env);
           o.Set("loss", to_float64_array(env, results->scores.loss));
           o.Set("alignment", to_float64_array(env, results->scores.alignment));
           o.Set("logits", to_float32_array(env, results->scores.logits));
+          if (!results->token_loss.empty()) o.Set("tokenLoss", to_float64_array(env, results->token_loss));
           if (!results->head_inputs.empty()) o.Set("headInputs", to_float32_array(env, results->head_inputs));
           Napi::Array gradients = Napi::Array::New(env);
           for (uint32_t i = 0; i < results->gradients.size(); i++)
             gradients.Set(i, statistics_to_js(env, results->gradients[i]));
           o.Set("gradients", gradients);
-          o.Set("record", record_to_js(env, *request->path));
+          o.Set("record", record_to_js(env, *job->path));
           o.Set("plan", plan_to_js(env, results->plan));
           return o;
         });
   });
 }
 
-Napi::Value plan_score(const Napi::CallbackInfo& call) {
+Napi::Value plan_score_call(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
-    const auto request = parse_request(call[0].As<Napi::Object>());
-    check_request(*request);
-    const auto plan = std::make_shared<Plan>();
+    const auto job = parse_job(call[0].As<Napi::Object>());
+    const auto plan = std::make_shared<ScorePlan>();
     return start_task(
-        call.Env(), call.Env().Undefined(), [request, plan](Context&) { *plan = make_plan(*request); },
+        call.Env(), call.Env().Undefined(), [job, plan](Context&) { *plan = plan_score(*job); },
         [plan](Napi::Env env) -> Napi::Value { return plan_to_js(env, *plan); });
   });
 }
@@ -234,7 +128,7 @@ Napi::Value cpu_name(const Napi::CallbackInfo& call) {
 
 void register_score(Napi::Env env, Napi::Object exports) {
   exports.Set("score", Napi::Function::New(env, score));
-  exports.Set("planScore", Napi::Function::New(env, plan_score));
+  exports.Set("planScore", Napi::Function::New(env, plan_score_call));
   exports.Set("memoryUsed", Napi::Function::New(env, memory_used));
   exports.Set("measureProduct", Napi::Function::New(env, measure_product));
   exports.Set("cpuName", Napi::Function::New(env, cpu_name));

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "binding/handles.h"
-#include "binding/model.h"
+#include "binding/program.h"
 #include "binding/task.h"
 #include "training/trainer.h"
 
@@ -40,7 +40,7 @@ Napi::Value open_trainer(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const Napi::Object request = call[0].As<Napi::Object>();
     const auto weights = weights_of(request.Get("weights"));
-    const ModelSpec spec = parse_model(request.Get("model").As<Napi::Object>());
+    const auto program = std::make_shared<Program>(parse_program(request.Get("network").As<Napi::Object>()));
     std::set<std::string> trainable;
     const Napi::Array names = request.Get("trainable").As<Napi::Array>();
     for (uint32_t i = 0; i < names.Length(); i++) trainable.insert(names.Get(i).As<Napi::String>().Utf8Value());
@@ -51,31 +51,32 @@ Napi::Value open_trainer(const Napi::CallbackInfo& call) {
     const auto box_ = std::make_shared<TrainerBox>();
     return start_task(
         call.Env(), call[1],
-        [=](Context&) {
-          box_->trainer = std::make_unique<Trainer>(make_model(spec), *weights, trainable, dropout, seed);
-        },
+        [=](Context&) { box_->trainer = std::make_unique<Trainer>(*program, *weights, trainable, dropout, seed); },
         [=](Napi::Env env) { return box(env, box_, kTrainerTag); });
   });
 }
 
-TrainingTexts parse_texts(const Napi::Object& o, const ModelSpec& spec) {
+TrainingTexts parse_texts(const Napi::Object& o, const Program& program) {
   TrainingTexts texts;
   texts.ids = get_uint32s(o, "ids");
   texts.types = get_bytes(o, "typeIds");
   texts.offsets = get_uint32s(o, "offsets");
-  texts.label = get_int32s(o, "label");
-  if (texts.offsets.size() != texts.texts() + 1 || texts.offsets[0] != 0 || texts.offsets.back() != texts.ids.size() ||
-      (!texts.types.empty() && texts.types.size() != texts.ids.size()))
+  if (program.language) texts.targets = get_uint32s(o, "targets");
+  else texts.label = get_int32s(o, "label");
+  if (texts.offsets.empty() || texts.offsets[0] != 0 || texts.offsets.back() != texts.ids.size() ||
+      (!texts.types.empty() && texts.types.size() != texts.ids.size()) ||
+      (program.language ? texts.targets.size() != texts.ids.size() : texts.label.size() != texts.texts()))
     throw internal_error("train: arrays of different lengths");
   for (size_t t = 0; t < texts.texts(); t++) {
-    if (texts.offsets[t + 1] <= texts.offsets[t] || texts.offsets[t + 1] - texts.offsets[t] > spec.positions)
+    if (texts.offsets[t + 1] <= texts.offsets[t] || texts.offsets[t + 1] - texts.offsets[t] > program.positions)
       throw internal_error("train: text length");
-    if (texts.label[t] < 0 || size_t(texts.label[t]) >= spec.labels) throw internal_error("train: label out of range");
+    if (!program.language && (texts.label[t] < 0 || size_t(texts.label[t]) >= program.outputs))
+      throw internal_error("train: label out of range");
   }
   for (uint32_t id : texts.ids)
-    if (id >= spec.vocabulary) throw internal_error("train: token id out of range");
+    if (id >= program.vocabulary) throw internal_error("train: token id out of range");
   for (uint8_t type : texts.types)
-    if (type >= std::max<size_t>(1, spec.types)) throw internal_error("train: token type out of range");
+    if (type >= std::max<size_t>(1, program.types)) throw internal_error("train: token type out of range");
   return texts;
 }
 
@@ -109,7 +110,7 @@ struct TrainingJob {
   const Claim claim;
 
   TrainingJob(const Napi::Value& trainer, const Napi::Object& request)
-      : held(trainer_of(trainer)), texts(parse_texts(request, held->trainer->spec())),
+      : held(trainer_of(trainer)), texts(parse_texts(request, held->trainer->program())),
         threads(std::max(1, int(get_number(request, "threads")))), claim(*held) {}
 };
 

@@ -8,13 +8,15 @@ namespace warp {
 
 class FileLock {
  public:
-  // Makes the file where there is none; null when somebody holds it. FILE_NOT_LOCKABLE, DISK_FULL
+  // Makes the file where there is none; null when somebody holds it. A holder may remove the name before it gives the
+  // lock back. FILE_NOT_LOCKABLE, DISK_FULL
   static std::shared_ptr<FileLock> take(const std::string& name);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 
  private:
+  static std::shared_ptr<FileLock> try_once(const std::string& name);
   explicit FileLock(int descriptor) : descriptor_(descriptor) {}
   const int descriptor_;
 };

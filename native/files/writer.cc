@@ -55,6 +55,11 @@ void OutputFile::finish() {
   if (::fstat(descriptor_, &found) != 0) fail(errno);
   if (uint64_t(found.st_size) != size_)
     throw internal_error(part_ + ": has " + std::to_string(found.st_size) + " bytes, not " + std::to_string(size_));
+  // the name that follows says that the file is whole: it must be, also after a power failure
+  while (::fsync(descriptor_) != 0) {
+    if (errno == EINVAL || errno == ENOTSUP) break;  // a file system that cannot
+    if (errno != EINTR) fail(errno);
+  }
   const int closing = descriptor_;
   descriptor_ = -1;
   if (::close(closing) != 0) {  // a network disk may say only now that it is full

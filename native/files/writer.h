@@ -16,7 +16,7 @@ class OutputFile {
 
   // Any thread; different ranges. DISK_FULL names the bytes the whole file needs.
   void write(uint64_t offset, const void* from, uint64_t length);
-  // Everything is written: checks the size and closes.
+  // Everything is written: checks the size, flushes to the disk and closes.
   void finish();
 
  private:

@@ -2,7 +2,6 @@
 // What training needs beside ops.h: the derivatives of its operations, and dropout. The cpu is the one backend that
 // trains; ops/reference says in double precision what each means. Conventions are those of ops.h; `d` before a name
 // is the gradient with respect to it. Sums over rows go to float64 where the result is a vector.
-#include "ops/dropout.h"
 #include "ops/ops.h"
 
 namespace warp {
@@ -13,6 +12,7 @@ class BackwardOps {
 
   // Scratch of one caller, in floats.
   virtual size_t outer_scratch(size_t rows, size_t outputs) const = 0;
+  // enough for attention_backward and for attention with dropout
   virtual size_t attention_scratch(size_t longest, size_t head_size) const = 0;
 
   // dw (outputs × inputs) += dyᵀ x: dy rows × outputs, x rows × inputs. The weight's gradient of `linear`.
@@ -33,6 +33,10 @@ class BackwardOps {
   virtual void layer_norm_backward(size_t rows, size_t size, const float* x, size_t ldx, const float* gain, float eps,
                                    const float* dy, size_t lddy, float* dx, size_t lddx, double* dgain,
                                    double* dbias) const = 0;
+
+  virtual void norm_backward(const NormCall& call, const float* x, size_t ldx, const NormGradients& d) const = 0;
+  // Probabilities are computed again; dropout as in the forward pass.
+  virtual void attention_backward(const AttentionCall& call, const AttentionGradients& d, float* scratch) const = 0;
 
   // x = x ⊙ mask / keep: row r belongs to token positions[r] of text texts[r].
   virtual void dropout(size_t rows, size_t size, const Dropout& dropout, const uint32_t* texts,

@@ -2,10 +2,13 @@
 // The one list of operations a backend offers (cpu, cuda; ops/reference says in plain double precision what each
 // means). Matrices are row-major float32 with a leading dimension in elements; texts are packed: their tokens lie
 // one after the other, offsets[t] .. offsets[t + 1], no padding. An operation on 0 rows does nothing. A backend's
-// results do not depend on how rows are split over calls.
+// results do not depend on how rows are split over calls. `…_tangent`: the derivative of the operation's result along
+// the given tangents of its arguments. Structs of arguments are in calls.h.
 #include <cstddef>
 #include <cstdint>
 #include <string>
+
+#include "ops/calls.h"
 
 namespace warp {
 
@@ -15,6 +18,7 @@ enum class Activation {
   kGeluTanh,  // ½x (1 + tanh(√(2/π)(x + .044715 x³)))
   kRelu,
   kTanh,
+  kSilu,      // x / (1 + e⁻ˣ)
 };
 
 class Ops {
@@ -40,6 +44,7 @@ class Ops {
   // Scratch of one caller of the operations below, in floats; its contents need not be initialised.
   virtual size_t linear_scratch(size_t inputs) const = 0;
   virtual size_t attention_scratch(size_t longest, size_t head_size) const = 0;
+  virtual size_t attention_tangent_scratch(size_t longest, size_t head_size) const = 0;
 
   // y = act(x Wᵀ + b): x rows × inputs, y rows × outputs; bias (outputs) may be null.
   virtual void linear(size_t rows, size_t outputs, size_t inputs, const float* x, size_t ldx, const float* packed,
@@ -59,6 +64,43 @@ class Ops {
   virtual void attention(size_t texts, const uint32_t* offsets, size_t heads, size_t head_size, bool causal,
                          const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v,
                          size_t ldkv, float* out, size_t ldo, float* scratch) const = 0;
+
+  // y may be x.
+  virtual void norm(const NormCall& call, const float* x, size_t ldx, float* y, size_t ldy) const = 0;
+  // dy may be the tangent's dx.
+  virtual void norm_tangent(const NormCall& call, const NormTangent& along, float* dy, size_t lddy) const = 0;
+  // y may be x.
+  virtual void rope(const RopeCall& call, const float* x, size_t ldx, float* y, size_t ldy) const = 0;
+  // scratch: attention_scratch(); with dropout that of BackwardOps is enough too
+  virtual void attention(const AttentionCall& call, float* out, size_t ldo, float* scratch) const = 0;
+  // Without dropout. scratch: attention_tangent_scratch()
+  virtual void attention_tangent(const AttentionCall& call, const AttentionTangents& along, float* scratch) const = 0;
+
+  // y = act(x); y may be x.
+  virtual void activate(Activation act, size_t rows, size_t size, const float* x, size_t ldx, float* y,
+                        size_t ldy) const = 0;
+  // dy = dx ⊙ act'(x): tangent and gradient alike; dy may be x or dx.
+  virtual void activate_slope(Activation act, size_t rows, size_t size, ConstMatrix x, ConstMatrix dx,
+                              Matrix dy) const = 0;
+  // y = a ⊙ b; y may be a or b.
+  virtual void multiply(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y) const = 0;
+  // y += a ⊙ b
+  virtual void multiply_add(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y) const = 0;
+  // y = cap · tanh(x / cap); y may be x.
+  virtual void softcap(size_t rows, size_t size, float cap, ConstMatrix x, Matrix y) const = 0;
+  // dy = dx ⊙ (1 − (y / cap)²), y the operation's result; dy may be y or dx.
+  virtual void softcap_slope(size_t rows, size_t size, float cap, ConstMatrix y, ConstMatrix dx, Matrix dy) const = 0;
+  // x *= factor
+  virtual void scale(size_t rows, size_t size, float factor, Matrix x) const = 0;
+  // y[index[i]] += x[i], in order; the indices are distinct
+  virtual void scatter_add(size_t rows, size_t size, ConstMatrix x, const uint32_t* index, Matrix y) const = 0;
+
+  // By row of `size` logits z: loss = log Σ e^z − z[target]; e = (softmax(z) − onehot(target)) · weight, not wanted
+  // where its data is null; e may be the logits.
+  virtual void cross_entropy(size_t rows, size_t size, ConstMatrix logits, const uint32_t* target, double* loss,
+                             float weight, Matrix e) const = 0;
+  // dots[r] = Σ_j a[r][j] b[r][j] in float64
+  virtual void row_dots(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, double* dots) const = 0;
 
   // y[i] = x[index[i]]; index null: x[i]. rows × size; x and y do not overlap.
   virtual void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t* index, float* y,

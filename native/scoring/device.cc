@@ -17,11 +17,19 @@ enum { kTileDone = 0, kLayerDone = 2, kCopied = 4 };
 class DeviceForward::Run {
  public:
   Run(DeviceForward& owner, Context& context)
-      : model_(owner.model_), backend_(owner.backend_), path_(owner.path_), texts_(owner.texts_), plan_(owner.plan_),
-        context_(context), ops_(backend_.ops()), hidden_(model_.spec.hidden), points_(path_.points() + 2),
-        total_(double(plan_.forward.tokens) * double(model_.spec.layers) * double(points_)),
-        room_(backend_.memory(), plan_.forward.peak_bytes), sizes_(largest_layer(model_, path_)) {
-    owner.features_ = features_ = room_.take<float>(size_t(points_) * texts_.texts() * hidden_);
+      : owner_(owner), program_(owner.program_), backend_(owner.backend_), path_(owner.path_), texts_(owner.texts_),
+        plan_(owner.plan_), context_(context), ops_(backend_.ops()), hidden_(program_.hidden),
+        points_(path_.points() + 2),
+        total_(double(plan_.forward.tokens) * double(program_.layers.size()) * double(points_)),
+        room_(backend_.memory(), plan_.forward.peak_bytes), sizes_(largest_layer(program_, path_)) {
+    owner.features_ = features_ = room_.take<float>(size_t(points_) * texts_.texts() * program_.features());
+    const size_t longest = longest_text(texts_);
+    for (const RopePlan& rope : program_.ropes) {
+      const Buffer<float> values = rope_values(rope, longest);
+      float* there = room_.take<float>(values.size());
+      backend_.upload(there, values.data(), values.size() * sizeof(float), cuda::Queue::kCompute);
+      ropes_.push_back({there, there + values.size() / 2});
+    }
   }
 
   void run() {
@@ -39,7 +47,8 @@ class DeviceForward::Run {
   // Of the tables only some rows are used; what the path must know of a whole one is found before.
   void learn_tables() {
     const size_t before = room_.used();
-    for (const std::string& name : tables_of(model_)) {
+    for (const TablePlan& table : program_.tables) {
+      const std::string& name = table.tensor;
       if (!needs_values(path_, name)) continue;
       context_.check();
       DeviceStage whole(backend_, path_);
@@ -79,7 +88,7 @@ class DeviceForward::Run {
     std::vector<size_t> at;
     for (size_t i = begin_; i < end; i++) {
       const Tile& tile = plan_.tiles[i];
-      for (const auto* part : {&tile.offsets, &tile.selected, &tile.rows}) {
+      for (const auto* part : {&tile.offsets, &tile.selected, &tile.rows, &tile.positions}) {
         at.push_back(all.size());
         all.insert(all.end(), part->begin(), part->end());
       }
@@ -87,66 +96,76 @@ class DeviceForward::Run {
     const uint32_t* there = uploaded(all);
     for (size_t i = begin_; i < end; i++) {
       const Tile& tile = plan_.tiles[i];
-      const size_t* parts = &at[(i - begin_) * 3];
-      views_.push_back({tile.texts, tile.tokens(), there + parts[0], there + parts[1], there + parts[2]});
+      const size_t* parts = &at[(i - begin_) * 4];
+      views_.push_back(
+          {tile.texts, tile.tokens(), there + parts[0], there + parts[1], there + parts[2], there + parts[3]});
     }
   }
 
-  // Embedding rows of the chunk's own tokens only; then the normalisation where there is one.
+  // Embedding rows of the chunk's own tokens only; then the embedding's steps.
   void embed(size_t end) {
-    const EmbeddingPlan plan = model_.embedding();
-    const size_t first_text = plan_.tiles[begin_].first_text, first = texts_.offsets[first_text];
-    const size_t last_text = plan_.tiles[end - 1].first_text + plan_.tiles[end - 1].texts;
-    std::vector<uint32_t> used(texts_.ids.begin() + first, texts_.ids.begin() + first + rows_);
-    std::sort(used.begin(), used.end());
-    used.erase(std::unique(used.begin(), used.end()), used.end());
-    std::vector<uint32_t> word(rows_), position(rows_), type(rows_), positions(longest_text(texts_)),
-        types(model_.spec.types);
-    std::iota(positions.begin(), positions.end(), 0);
-    std::iota(types.begin(), types.end(), 0);
-    for (size_t i = 0; i < rows_; i++) {
-      word[i] = uint32_t(std::lower_bound(used.begin(), used.end(), texts_.ids[first + i]) - used.begin());
-      if (!texts_.types.empty()) type[i] = texts_.types[first + i];
-    }
-    for (size_t t = first_text; t < last_text; t++)
-      for (uint32_t i = texts_.offsets[t]; i < texts_.offsets[t + 1]; i++) position[i - first] = i - texts_.offsets[t];
-    const uint32_t* index[] = {uploaded(word), uploaded(position), uploaded(type)};
-
+    const std::vector<TableRows> used = table_rows(program_, texts_, &plan_.tiles[begin_], plan_.tiles.data() + end);
+    std::vector<const uint32_t*> index;
     DeviceStage stage(backend_, path_);
-    std::vector<std::string> tables = {plan.words, plan.positions};
-    stage.add_rows(plan.words, used, uploaded(used));
-    stage.add_rows(plan.positions, positions, uploaded(positions));
-    if (!plan.types.empty()) {
-      stage.add_rows(plan.types, types, uploaded(types));
-      tables.push_back(plan.types);
+    for (size_t t = 0; t < used.size(); t++) {
+      index.push_back(uploaded(used[t].index));
+      stage.add_rows(program_.tables[t].tensor, used[t].rows, uploaded(used[t].rows));
     }
-    std::vector<std::string> all = tables;
-    for (const std::string& name : {plan.gain, plan.bias})
-      if (!name.empty()) {
-        stage.add(name);
-        all.push_back(name);
-      }
     stage.send(room_.take<char>(stage.size()));
     std::vector<float*> formed;
-    for (const std::string& name : all) formed.push_back(room_.take<float>(stage.elements(name)));
+    for (const TablePlan& table : program_.tables) formed.push_back(room_.take<float>(stage.elements(table.tensor)));
+    Around around(*this, program_.embed, DeviceForward::kEmbedOptions);
+    float* sums = room_.take<float>(largest_tile(plan_.tiles) * program_.embedding);
     for (int p = 0; p < points_; p++) {
-      for (size_t i = 0; i < all.size(); i++) stage.form(all[i], p - 1, 0, stage.elements(all[i]), formed[i]);
+      for (size_t t = 0; t < used.size(); t++) {
+        const TablePlan& table = program_.tables[t];
+        const size_t elements = stage.elements(table.tensor);
+        stage.form(table.tensor, p - 1, 0, elements, formed[t]);
+        if (table.factor != 1) ops_.scale(1, elements, table.factor, Matrix{formed[t], elements});
+      }
+      around.form(p - 1);
       for (size_t i = 0; i < views_.size(); i++) {
         context_.check();
-        const uint32_t* here[] = {index[0] + starts_[i], index[1] + starts_[i], index[2] + starts_[i]};
+        std::vector<const uint32_t*> here;
+        for (const uint32_t* all : index) here.push_back(all + starts_[i]);
         float* x = activations(p, i);
-        ops_.embed(views_[i].tokens, hidden_, tables.size(), formed.data(), here, x, hidden_);
-        if (all.size() > tables.size())
-          ops_.layer_norm(views_[i].tokens, hidden_, x, hidden_, nullptr, 0, formed[tables.size()],
-                          formed[tables.size() + 1], model_.spec.epsilon, x, hidden_);
+        float* to = around.flow.output == 0 ? x : sums;
+        ops_.embed(views_[i].tokens, program_.embedding, used.size(), formed.data(), here.data(), to,
+                   program_.embedding);
+        around.run(views_[i], to, x);
       }
     }
   }
+
+  // A block outside of the layers: its tensors, its flow, and room for both.
+  struct Around {
+    Run& run_;
+    const Block& block;
+    Flow flow;
+    DeviceStage stage;
+    BlockPoint weights;
+    float *turned, *slots, *rest;
+    Around(Run& run, const Block& b, FlowOptions options)
+        : run_(run), block(b), flow(make_flow(b, options)), stage(run.backend_, run.path_) {
+      const LayerSizes sizes = sizes_of(run.path_, block.weights);
+      for (const std::string& name : block.weights.names()) stage.add(name);
+      stage.send(run.room_.take<char>(stage.size()));
+      turned = run.room_.take<float>(sizes.turned / sizeof(float));
+      weights = run.allocate(block.weights);
+      const size_t tokens = largest_tile(run.plan_.tiles);
+      slots = run.room_.take<float>(flow.slot_floats(run.ops_, tokens) + flow.rest_floats(run.ops_, 1, false));
+      rest = slots + flow.slot_floats(run.ops_, tokens);
+    }
+    void form(int k) { run_.form(stage, block.weights, k, weights, turned); }
+    void run(const TileView& view, float* x, float* out) {
+      run_flow({run_.ops_, flow, weights, run_.ropes_, view, x, out, slots, rest});
+    }
+  };
 
   void layers() {
     char* stages[] = {room_.take<char>(sizes_.stage), room_.take<char>(sizes_.stage)};
     float* turned = room_.take<float>(sizes_.turned / sizeof(float));
-    const size_t before = room_.used(), count = model_.spec.layers;
+    const size_t before = room_.used(), count = program_.layers.size();
     for (int i : {0, 1}) backend_.mark(kLayerDone + i, cuda::Queue::kCompute);  // the embedding, whose room this was
     const auto fetch = [&](size_t layer) {
       return std::async(std::launch::async, [this, layer, memory = stages[layer % 2]] { return load(layer, memory); });
@@ -156,15 +175,17 @@ class DeviceForward::Run {
       const DeviceStage stage = next.get();
       backend_.hold(int(kCopied + layer % 2), cuda::Queue::kCompute);
       if (layer + 1 < count) next = fetch(layer + 1);
-      const LayerPlan plan = model_.layer(layer);
+      const BlockWeights& tensors = program_.layers[layer].weights;
+      const Flow flow = make_flow(program_.layers[layer], owner_.layer_options(layer));
       room_.back_to(before);
-      const LayerPoint weights = allocate(stage, plan);
-      float* scratch = room_.take<float>(model_.scratch(ops_, largest_tile(plan_.tiles), longest_text(texts_)));
+      const BlockPoint weights = allocate(tensors);
+      const size_t slots = flow.slot_floats(ops_, largest_tile(plan_.tiles));
+      float* scratch = room_.take<float>(slots + flow.rest_floats(ops_, longest_text(texts_), false));
       for (int p = 0; p < points_; p++) {
-        form(stage, plan, p - 1, weights, turned);
+        form(stage, tensors, p - 1, weights, turned);
         for (size_t i = 0; i < views_.size(); i++) {
           before_tile();
-          model_.run(ops_, weights, views_[i], layer + 1 == count, activations(p, i), scratch);
+          run_flow({ops_, flow, weights, ropes_, views_[i], activations(p, i), nullptr, scratch, scratch + slots});
           after_tile(views_[i].tokens);
         }
       }
@@ -192,7 +213,7 @@ class DeviceForward::Run {
   DeviceStage load(size_t layer, char* memory) {
     backend_.bind();
     DeviceStage stage(backend_, path_);
-    for (const std::string& name : names_of(model_.layer(layer))) {
+    for (const std::string& name : program_.layers[layer].weights.names()) {
       context_.check();
       stage.add(name);
     }
@@ -203,62 +224,56 @@ class DeviceForward::Run {
     return stage;
   }
 
-  LayerPoint allocate(const DeviceStage& stage, const LayerPlan& plan) {
-    LayerPoint point;
-    for (const LinearPlan& linear : plan.linears) {
+  BlockPoint allocate(const BlockWeights& tensors) {
+    BlockPoint point;
+    for (const LinearPlan& linear : tensors.linears) {
       point.packed.push_back(room_.take<float>(linear.outputs() * linear.inputs));
-      point.bias.push_back(room_.take<float>(linear.outputs()));
+      point.bias.push_back(linear.parts[0].bias.empty() ? nullptr : room_.take<float>(linear.outputs()));
     }
-    for (const std::string& name : plan.vectors) point.vectors.push_back(room_.take<float>(stage.elements(name)));
+    for (const VectorPlan& vector : tensors.vectors) point.vectors.push_back(room_.take<float>(vector.size));
     return point;
   }
 
-  void form(const DeviceStage& stage, const LayerPlan& plan, int k, const LayerPoint& point, float* turned) {
+  void form(const DeviceStage& stage, const BlockWeights& tensors, int k, const BlockPoint& point, float* turned) {
     std::string in_turned;  // the tensor that lies there now: GPT-2 takes two linear layers from one
-    for (size_t i = 0; i < plan.linears.size(); i++) {
-      const LinearPlan& linear = plan.linears[i];
-      for (size_t j = 0; j < linear.parts.size(); j++) {
-        const LinearPlan::Part& part = linear.parts[j];
-        float* packed = point.packed[i] + j * linear.part_outputs * linear.inputs;
-        if (!linear.by_inputs) {
-          stage.form(part.weight, k, 0, linear.part_outputs * linear.inputs, packed);
+    for (size_t i = 0; i < tensors.linears.size(); i++) {
+      const LinearPlan& linear = tensors.linears[i];
+      size_t done = 0;  // outputs
+      for (const LinearPlan::Part& part : linear.parts) {
+        float* packed = point.packed[i] + done * linear.inputs;
+        if (!linear.turned) {
+          stage.form(part.weight, k, part.first * linear.inputs, part.rows * linear.inputs, packed);
         } else {
           if (in_turned != part.weight) stage.form(part.weight, k, 0, stage.elements(part.weight), turned);
           in_turned = part.weight;
-          backend_.transpose(linear.inputs, linear.part_outputs, turned + part.first, linear.stored_outputs, packed,
+          backend_.transpose(linear.inputs, part.rows, turned + part.first, linear.stored_outputs, packed,
                              linear.inputs);
         }
-        stage.form(part.bias, k, part.first, linear.part_outputs, point.bias[i] + j * linear.part_outputs);
+        if (point.bias[i]) stage.form(part.bias, k, part.first, part.rows, point.bias[i] + done);
+        done += part.rows;
       }
     }
-    for (size_t i = 0; i < plan.vectors.size(); i++)
-      stage.form(plan.vectors[i], k, 0, stage.elements(plan.vectors[i]), point.vectors[i]);
+    for (size_t i = 0; i < tensors.vectors.size(); i++)
+      stage.form(tensors.vectors[i].name, k, 0, tensors.vectors[i].size, point.vectors[i]);
   }
 
-  // The selected rows, which the last layer left at the front of each tile, go to the head inputs.
+  // The selected rows, which the last layer left at the front of each tile, become the head inputs.
   void finish() {
-    const std::vector<std::string> norm = model_.final_norm();
-    DeviceStage stage(backend_, path_);
-    for (const std::string& name : norm) stage.add(name);
-    stage.send(room_.take<char>(stage.size()));
-    float *gain = room_.take<float>(hidden_), *bias = room_.take<float>(hidden_);
+    Around around(*this, program_.before_head, DeviceForward::kHeadOptions);
     for (int p = 0; p < points_; p++) {
       context_.check();
-      if (!norm.empty()) {
-        stage.form(norm[0], p - 1, 0, hidden_, gain);
-        stage.form(norm[1], p - 1, 0, hidden_, bias);
-      }
+      around.form(p - 1);
       for (size_t i = 0; i < views_.size(); i++) {
-        float* to = features_ + (size_t(p) * texts_.texts() + plan_.tiles[begin_ + i].first_text) * hidden_;
-        if (norm.empty()) ops_.gather(views_[i].texts, hidden_, activations(p, i), hidden_, nullptr, to, hidden_);
-        else
-          ops_.layer_norm(views_[i].texts, hidden_, activations(p, i), hidden_, nullptr, 0, gain, bias,
-                          model_.spec.epsilon, to, hidden_);
+        TileView rows = views_[i];
+        rows.tokens = rows.texts;  // one row a text
+        float* to = features_ + (size_t(p) * texts_.texts() + plan_.tiles[begin_ + i].first_text) * program_.features();
+        around.run(rows, activations(p, i), to);
       }
     }
   }
 
-  const Model& model_;
+  DeviceForward& owner_;
+  const Program& program_;
   cuda::Backend& backend_;
   const Path& path_;
   const PackedTexts& texts_;
@@ -275,6 +290,7 @@ class DeviceForward::Run {
   double tokens_[kAhead] = {}, done_ = 0;
   std::vector<size_t> starts_;
   std::vector<TileView> views_;
+  std::vector<RopeTable> ropes_;
 };
 
 void DeviceForward::run(Context& context) {
@@ -296,7 +312,7 @@ void DeviceForward::run(Context& context) {
 
 DeviceRoom DeviceForward::room() const {
   DeviceRoom all(backend_.memory(), plan_.forward.peak_bytes);
-  all.take<float>((size_t(path_.points()) + 2) * texts_.texts() * model_.spec.hidden);
+  all.take<float>((size_t(path_.points()) + 2) * texts_.texts() * program_.features());
   return all;
 }
 

@@ -7,7 +7,7 @@
 namespace warp {
 namespace {
 
-constexpr size_t kParts = 4;  // tensors of a head: weight, bias, pooler's weight and bias
+constexpr size_t kParts = 4;  // tensors of a head: weight, bias, dense's weight and bias
 
 // Samples sorted by domain, and where each domain's begin.
 struct ByDomain {
@@ -20,29 +20,29 @@ struct ByDomain {
   }
 };
 
-// What there is to compute. A gradient is [weight | bias] by row: the classifier's rows, then the pooler's.
+// What there is to compute. A gradient is [weight | bias] by row: the classifier's rows, then the dense's.
 struct Sizes {
   size_t texts, points, domains, hidden, labels;
-  bool pooler, top, gradients;
+  bool dense, top, gradients;
 
   explicit Sizes(const HeadJob& job)
-      : texts(job.label.size()), points(size_t(job.path.points())), domains(job.domains), hidden(job.spec.hidden),
-        labels(job.spec.labels), pooler(!head_plan(job.spec).pooler_weight.empty()), top(job.scope == Scope::kTop),
-        gradients(job.gradients) {}
+      : texts(job.label.size()), points(size_t(job.path.points())), domains(job.domains),
+        hidden(job.program.features()), labels(job.program.outputs), dense(job.program.head_plan.has_dense()),
+        top(job.scope == Scope::kTop), gradients(job.gradients) {}
   size_t head() const { return labels * (hidden + 1); }
-  size_t rest() const { return pooler ? hidden * (hidden + 1) : 0; }
+  size_t rest() const { return dense ? hidden * (hidden + 1) : 0; }
   size_t elements() const { return head() + rest(); }
-  bool pooler_gradients() const { return pooler && (top || gradients); }
+  bool dense_gradients() const { return dense && (top || gradients); }
   cuda::MimicShape shape(size_t rows) const { return {points, texts, domains, rows, hidden + 1, true}; }
 };
 
 struct HeadWeights {
-  float *weight, *bias, *pooler = nullptr, *pooler_bias = nullptr;
+  float *weight, *bias, *dense = nullptr, *dense_bias = nullptr;
   HeadWeights(DeviceRoom& room, const Sizes& s)
       : weight(room.take<float>(s.labels * s.hidden)), bias(room.take<float>(s.labels)) {
-    if (!s.pooler) return;
-    pooler = room.take<float>(s.hidden * s.hidden);
-    pooler_bias = room.take<float>(s.hidden);
+    if (!s.dense) return;
+    dense = room.take<float>(s.hidden * s.hidden);
+    dense_bias = room.take<float>(s.hidden);
   }
 };
 
@@ -54,11 +54,11 @@ struct Layout {
   HeadWeights point, reference;
   cuda::PairStatistics* norms;  // points × kParts
   double* scale;                // points
-  float *direction, *pooler_direction = nullptr;  // points × head(), points × rest()
+  float *direction, *dense_direction = nullptr;  // points × head(), points × rest()
   double* loss;                 // p × texts
   float *logits, *e;            // p × texts × labels; k, and one more for both ends in turn
   float *h = nullptr, *a = nullptr;  // like e, × hidden; k × texts × hidden
-  double* scores;               // 2 × texts × points: the classifier's part, the pooler's
+  double* scores;               // 2 × texts × points: the classifier's part, the dense's
   double *means = nullptr, *mean_squares = nullptr, *weights = nullptr;  // domains × elements(); elements()
   float *delta = nullptr, *y = nullptr;
   double *products = nullptr, *per_probe = nullptr;  // 2 × (domains + 1)²; 2 × texts × (domains + 2)
@@ -73,11 +73,11 @@ struct Layout {
         loss(room.take<double>((s.points + 2) * s.texts)),
         logits(room.take<float>((s.points + 2) * s.texts * s.labels)),
         e(room.take<float>((s.points + 1) * s.texts * s.labels)), scores(room.take<double>(2 * s.texts * s.points)) {
-    if (s.top) pooler_direction = room.take<float>(s.points * s.rest());
-    if (s.pooler) h = room.take<float>((s.points + 1) * s.texts * s.hidden);
-    if (s.pooler_gradients()) a = room.take<float>(s.points * s.texts * s.hidden);
-    const size_t pooler_part = s.pooler_gradients() ? cuda::mimic_workspace(s.shape(s.hidden), by.first.data()) : 0;
-    workspace_bytes = std::max({s.points * cuda::mimic_workspace(s.shape(s.labels), by.first.data()), pooler_part,
+    if (s.top) dense_direction = room.take<float>(s.points * s.rest());
+    if (s.dense) h = room.take<float>((s.points + 1) * s.texts * s.hidden);
+    if (s.dense_gradients()) a = room.take<float>(s.points * s.texts * s.hidden);
+    const size_t dense_part = s.dense_gradients() ? cuda::mimic_workspace(s.shape(s.hidden), by.first.data()) : 0;
+    workspace_bytes = std::max({s.points * cuda::mimic_workspace(s.shape(s.labels), by.first.data()), dense_part,
                                 cuda::pair_workspace(s.hidden * std::max(s.hidden, s.labels)),
                                 cuda::products_workspace(s.domains, s.elements())});
     workspace = room.take<char>(workspace_bytes);
@@ -93,8 +93,8 @@ struct Layout {
 
   static size_t stage_bytes(const HeadJob& job) {
     size_t bytes = 0;
-    const HeadPlan plan = head_plan(job.spec);
-    for (const std::string& name : {plan.weight, plan.bias, plan.pooler_weight, plan.pooler_bias})
+    const HeadPlan& plan = job.program.head_plan;
+    for (const std::string& name : {plan.weight, plan.bias, plan.dense, plan.dense_bias})
       if (!name.empty()) bytes += DeviceStage::bytes(job.path, name, job.path.base().info(name).elements());
     return bytes;
   }
@@ -104,7 +104,7 @@ class DeviceHead {
  public:
   DeviceHead(cuda::Backend& backend, const HeadJob& job, const float* features, DeviceRoom room, Context& context)
       : backend_(backend), job_(job), features_(features), context_(context), s_(job), by_(job.domain, job.domains),
-        plan_(head_plan(job.spec)), at_(room, job, s_, by_), stage_(backend, job.path) {}
+        plan_(job.program.head_plan), at_(room, job, s_, by_), stage_(backend, job.path) {}
 
   HeadResult run() {
     send();
@@ -139,7 +139,7 @@ class DeviceHead {
   }
 
   void send() {
-    for (const std::string& name : {plan_.weight, plan_.bias, plan_.pooler_weight, plan_.pooler_bias})
+    for (const std::string& name : {plan_.weight, plan_.bias, plan_.dense, plan_.dense_bias})
       if (!name.empty()) stage_.add(name);
     stage_.send(at_.stage);
     upload(at_.label, job_.label);
@@ -151,17 +151,15 @@ class DeviceHead {
   }
 
   void form(int k, const HeadWeights& to) {
-    const std::pair<const std::string&, float*> parts[] = {{plan_.weight, to.weight},
-                                                           {plan_.bias, to.bias},
-                                                           {plan_.pooler_weight, to.pooler},
-                                                           {plan_.pooler_bias, to.pooler_bias}};
+    const std::pair<const std::string&, float*> parts[] = {
+        {plan_.weight, to.weight}, {plan_.bias, to.bias}, {plan_.dense, to.dense}, {plan_.dense_bias, to.dense_bias}};
     for (const auto& [name, where] : parts)
       if (!name.empty()) stage_.form(name, k, 0, stage_.elements(name), where);
   }
 
   // Head inputs and the classifier's inputs at path point k.
   const float* x(size_t k) const { return features_ + (k + 1) * s_.texts * s_.hidden; }
-  const float* h(size_t k) const { return s_.pooler ? at_.h + k * s_.texts * s_.hidden : x(k); }
+  const float* h(size_t k) const { return s_.dense ? at_.h + k * s_.texts * s_.hidden : x(k); }
   float* e(size_t k) const { return at_.e + k * s_.texts * s_.labels; }
   float* a(size_t k) const { return at_.a + k * s_.texts * s_.hidden; }
 
@@ -171,9 +169,9 @@ class DeviceHead {
     const HeadWeights& w = at_.point;
     form(int(p) - 1, w);
     const float* in = features_ + p * n * width;
-    if (s_.pooler) {
+    if (s_.dense) {
       float* to = at_.h + slot * n * width;
-      backend_.ops().linear(n, width, width, in, width, w.pooler, w.pooler_bias, Activation::kTanh, to, width, nullptr);
+      backend_.ops().linear(n, width, width, in, width, w.dense, w.dense_bias, Activation::kTanh, to, width, nullptr);
       in = to;
     }
     float* logits = at_.logits + p * n * s_.labels;
@@ -185,15 +183,15 @@ class DeviceHead {
     }
     if (p == 0 && s_.gradients) {
       to_reference(false, at_.delta);
-      if (s_.pooler) to_reference(true, at_.delta + s_.head());
+      if (s_.dense) to_reference(true, at_.delta + s_.head());
     }
     settle();
   }
 
-  // reference − point of the classifier, or of the pooler.
-  void to_reference(bool pooler, float* out) {
+  // reference − point of the classifier, or of the dense.
+  void to_reference(bool dense, float* out) {
     const HeadWeights &w = at_.point, &r = at_.reference;
-    if (pooler) backend_.direction(s_.hidden, s_.hidden, w.pooler, w.pooler_bias, r.pooler, r.pooler_bias, out);
+    if (dense) backend_.direction(s_.hidden, s_.hidden, w.dense, w.dense_bias, r.dense, r.dense_bias, out);
     else backend_.direction(s_.labels, s_.hidden, w.weight, w.bias, r.weight, r.bias, out);
   }
 
@@ -208,9 +206,9 @@ class DeviceHead {
     norm(0, w.weight, r.weight, s_.labels * s_.hidden);
     norm(1, w.bias, r.bias, s_.labels);
     if (!s_.top) return;
-    to_reference(true, at_.pooler_direction + k * s_.rest());
-    norm(2, w.pooler, r.pooler, s_.hidden * s_.hidden);
-    norm(3, w.pooler_bias, r.pooler_bias, s_.hidden);
+    to_reference(true, at_.dense_direction + k * s_.rest());
+    norm(2, w.dense, r.dense, s_.hidden * s_.hidden);
+    norm(3, w.dense_bias, r.dense_bias, s_.hidden);
   }
 
   void take_losses(HeadScores& out) {
@@ -251,7 +249,7 @@ class DeviceHead {
     };
     reduce(s_.labels, at_.e, s_.labels, h(0), at_.direction, at_.scores, 0);
     double* second = at_.scores + n * s_.points;
-    if (at_.a) reduce(s_.hidden, at_.a, width, x(0), at_.pooler_direction, s_.top ? second : nullptr, s_.head());
+    if (at_.a) reduce(s_.hidden, at_.a, width, x(0), at_.dense_direction, s_.top ? second : nullptr, s_.head());
     settle();
     out.alignment = download(at_.scores, n * s_.points);
     if (!s_.top) return;
@@ -259,7 +257,7 @@ class DeviceHead {
     for (size_t i = 0; i < more.size(); i++) out.alignment[i] += more[i];
   }
 
-  // What gradients.cc computes for one q, of the head and, where there is a pooler, of the top.
+  // What gradients.cc computes for one q, of the head and, where there is a dense, of the top.
   void statistics(bool preconditioned, std::vector<GradientStatistics>& all) {
     const double* weights = preconditioned ? at_.weights : nullptr;
     if (preconditioned)
@@ -269,7 +267,7 @@ class DeviceHead {
     backend_.gradient_products(s_.domains, s_.elements(), s_.head(), at_.means, at_.delta, weights, at_.products,
                                at_.workspace);
     backend_.clear(at_.per_probe, 2 * rows * sizeof(double));
-    if (s_.pooler)
+    if (s_.dense)
       backend_.gradient_products(s_.domains, s_.elements(), s_.rest(), at_.means + s_.head(), at_.delta + s_.head(),
                                  part(weights, s_.head()), at_.products + pairs, at_.workspace);
     for (size_t d = 0; d <= s_.domains; d++) probe_products(d, weights);
@@ -277,14 +275,14 @@ class DeviceHead {
     double* norms = at_.per_probe + s_.domains + 1;
     backend_.gradient_norms({n, s_.points, s_.labels, width}, at_.e, s_.labels, n * s_.labels, h(0), width, n * width,
                             weights, norms, stride);
-    if (s_.pooler)
+    if (s_.dense)
       backend_.gradient_norms({n, s_.points, width, width}, at_.a, width, n * width, x(0), width, n * width,
                               part(weights, s_.head()), norms + rows, stride);
     settle();
-    std::vector<double> products = download(at_.products, (s_.pooler ? 2 : 1) * pairs);
-    std::vector<double> per_probe = download(at_.per_probe, (s_.pooler ? 2 : 1) * rows);
+    std::vector<double> products = download(at_.products, (s_.dense ? 2 : 1) * pairs);
+    std::vector<double> per_probe = download(at_.per_probe, (s_.dense ? 2 : 1) * rows);
     all.push_back(summary(Scope::kHead, preconditioned, products, per_probe));
-    if (!s_.pooler) return;
+    if (!s_.dense) return;
     for (size_t i = 0; i < pairs; i++) products[i] += products[pairs + i];
     for (size_t i = 0; i < rows; i++) per_probe[i] += per_probe[rows + i];
     all.push_back(summary(Scope::kTop, preconditioned, products, per_probe));
@@ -300,13 +298,13 @@ class DeviceHead {
       else backend_.delta_along(rows, width, at_.delta + offset, by, weight, bias);
     };
     form_along(s_.labels, 0, along.weight, along.bias);
-    if (s_.pooler) form_along(width, s_.head(), along.pooler, along.pooler_bias);
+    if (s_.dense) form_along(width, s_.head(), along.dense, along.dense_bias);
     const double share = 1 / double(s_.points);
     for (size_t k = 0; k < s_.points; k++) {
       backend_.head_logits(n, s_.labels, width, h(k), width, along.weight, along.bias, at_.y, s_.labels);
       backend_.add_products(n, s_.labels, e(k), s_.labels, at_.y, s_.labels, share, at_.per_probe + d, stride);
-      if (!s_.pooler) continue;
-      backend_.ops().linear(n, width, width, x(k), width, along.pooler, along.pooler_bias, Activation::kNone, at_.y,
+      if (!s_.dense) continue;
+      backend_.ops().linear(n, width, width, x(k), width, along.dense, along.dense_bias, Activation::kNone, at_.y,
                             width, nullptr);
       backend_.add_products(n, width, a(k), width, at_.y, width, share, at_.per_probe + n * stride + d, stride);
     }
@@ -335,7 +333,7 @@ class DeviceHead {
   Context& context_;
   const Sizes s_;
   const ByDomain by_;
-  const HeadPlan plan_;
+  const HeadPlan& plan_;
   const Layout at_;
   DeviceStage stage_;
 };

@@ -7,7 +7,7 @@
 namespace warp {
 
 struct HeadJob {
-  const ModelSpec& spec;
+  const Program& program;
   const Path& path;
   const std::vector<int32_t>&label, &domain;
   size_t domains;

@@ -5,87 +5,97 @@
 
 namespace warp {
 
-std::set<std::string> names_of(const LayerPlan& plan) {
-  std::set<std::string> names(plan.vectors.begin(), plan.vectors.end());
-  for (const LinearPlan& linear : plan.linears)
-    for (const LinearPlan::Part& part : linear.parts) names.insert({part.weight, part.bias});
-  return names;
-}
-
-static LayerSizes sizes_of(const Path& path, const LayerPlan& plan) {
+LayerSizes sizes_of(const Path& path, const BlockWeights& weights) {
   LayerSizes sizes;
-  for (const std::string& name : names_of(plan))
+  for (const std::string& name : weights.names())
     sizes.stage += DeviceStage::bytes(path, name, path.base().info(name).elements());
-  for (const LinearPlan& linear : plan.linears) {
+  for (const LinearPlan& linear : weights.linears) {
     sizes.point += device_aligned(linear.outputs() * linear.inputs * 4) + device_aligned(linear.outputs() * 4);
-    if (linear.by_inputs)
-      sizes.turned = std::max(sizes.turned, device_aligned(linear.inputs * linear.stored_outputs * 4));
+    if (linear.turned) sizes.turned = std::max(sizes.turned, device_aligned(linear.inputs * linear.stored_outputs * 4));
   }
-  for (const std::string& name : plan.vectors) sizes.point += device_aligned(path.base().info(name).elements() * 4);
+  for (const VectorPlan& vector : weights.vectors) sizes.point += device_aligned(vector.size * 4);
   return sizes;
 }
 
-LayerSizes largest_layer(const Model& model, const Path& path) {
+LayerSizes largest_layer(const Program& program, const Path& path) {
   LayerSizes most;
-  for (size_t i = 0; i < model.spec.layers; i++) {
-    const LayerSizes here = sizes_of(path, model.layer(i));
+  for (const Block& layer : program.layers) {
+    const LayerSizes here = sizes_of(path, layer.weights);
     most = {std::max(most.stage, here.stage), std::max(most.point, here.point), std::max(most.turned, here.turned)};
   }
   return most;
 }
 
-std::vector<std::string> tables_of(const Model& model) {
-  const EmbeddingPlan plan = model.embedding();
-  std::vector<std::string> tables = {plan.words, plan.positions};
-  if (!plan.types.empty()) tables.push_back(plan.types);
-  return tables;
+namespace {
+
+// What the GPU's kernels and closed forms do not do (yet): said before anything is read.
+void check_program(const Program& program) {
+  for (const Block& layer : program.layers)
+    for (const Step& step : layer.steps)
+      if (step.kind == StepKind::kAttention && step.head_size > cuda::kMaxHeadSize)
+        throw Error(Kind::kResource, "DEVICE_HEAD_SIZE",
+                    "attention heads of " + std::to_string(step.head_size) + ", on a GPU " +
+                        std::to_string(cuda::kMaxHeadSize) + " at most",
+                    "--device cpu");
+  const bool tanh = !program.head_plan.has_dense() || program.head_plan.activation == Activation::kTanh;
+  if (program.language || program.every_row() || !tanh)
+    throw Error(Kind::kResource, "DEVICE_NETWORK", "this network's head is not computed on a GPU", "--device cpu");
 }
 
-DeviceForward::DeviceForward(const Model& model, cuda::Backend& backend, const Path& path, const PackedTexts& texts,
+uint64_t flow_bytes(const Flow& flow, const Ops& ops, size_t tokens, size_t longest) {
+  return device_aligned((flow.slot_floats(ops, tokens) + flow.rest_floats(ops, longest, false)) * sizeof(float));
+}
+
+}  // namespace
+
+DeviceForward::DeviceForward(const Program& program, cuda::Backend& backend, const Path& path, const PackedTexts& texts,
                              uint64_t budget, uint64_t after_bytes, size_t tile_tokens)
-    : model_(model), backend_(backend), path_(path), texts_(texts), after_bytes_(after_bytes) {
-  if (model.spec.head_size() > cuda::kMaxHeadSize)
-    throw Error(Kind::kResource, "DEVICE_HEAD_SIZE",
-                "attention heads of " + std::to_string(model.spec.head_size()) + ", on a GPU " +
-                    std::to_string(cuda::kMaxHeadSize) + " at most",
-                "--device cpu");
-  plan_.tiles = cut_tiles(model.spec, texts, tile_tokens);
+    : program_(program), backend_(backend), path_(path), texts_(texts), after_bytes_(after_bytes) {
+  check_program(program);
+  plan_.tiles = cut_tiles(program, texts, tile_tokens);
   backend_.set_longest(longest_text(texts));
   const uint64_t available = backend_.available();
   make_plan(budget == 0 ? available : std::min(budget, available));
 }
 
 void DeviceForward::make_plan(uint64_t budget) {
-  const ModelSpec& spec = model_.spec;
-  const uint64_t points = uint64_t(path_.points()) + 2, row = spec.hidden * sizeof(float);
-  const LayerSizes layer = largest_layer(model_, path_);
-  const uint64_t scratch =
-      model_.scratch(backend_.ops(), largest_tile(plan_.tiles), longest_text(texts_)) * sizeof(float);
-  const uint64_t layers = 2 * device_aligned(layer.stage) + layer.turned + layer.point + device_aligned(scratch);
-  const uint64_t features = device_aligned(points * texts_.texts() * row);
-  const uint64_t index = device_aligned((3 * texts_.texts() + plan_.tiles.size()) * 4);
+  const uint64_t points = uint64_t(path_.points()) + 2, row = program_.hidden * sizeof(float);
+  const Ops& ops = backend_.ops();
+  const size_t most = largest_tile(plan_.tiles), longest = longest_text(texts_);
+  const LayerSizes layer = largest_layer(program_, path_), around = sizes_of(path_, program_.embed.weights);
+  const LayerSizes before_head = sizes_of(path_, program_.before_head.weights);
+  uint64_t scratch = 0;
+  for (size_t i = 0; i < program_.layers.size(); i++)
+    scratch = std::max(scratch, flow_bytes(make_flow(program_.layers[i], layer_options(i)), ops, most, longest));
+  const uint64_t layers = 2 * device_aligned(layer.stage) + layer.turned + layer.point + scratch;
+  const uint64_t embedding = around.stage + around.point + around.turned +
+                             flow_bytes(make_flow(program_.embed, kEmbedOptions), ops, most, 1) +
+                             device_aligned(most * program_.embedding * sizeof(float));
+  const uint64_t last = before_head.stage + before_head.point + before_head.turned +
+                        flow_bytes(make_flow(program_.before_head, kHeadOptions), ops, most, 1);
+  const uint64_t features = device_aligned(points * texts_.texts() * program_.features() * sizeof(float));
+  const uint64_t ropes = device_aligned(HostRopes::bytes(program_, longest)) + program_.ropes.size() * kDeviceAlignment;
+  const uint64_t index = device_aligned((3 * texts_.texts() + texts_.offsets.back() + plan_.tiles.size()) * 4) + ropes;
   uint64_t beside = device_aligned(after_bytes_);  // never at the same time as the activations
-  for (const std::string& name : tables_of(model_))
-    if (needs_values(path_, name))
-      beside = std::max(beside, uint64_t(DeviceStage::bytes(path_, name, path_.base().info(name).elements())));
-  const EmbeddingPlan embedding = model_.embedding();
+  for (const TablePlan& table : program_.tables)
+    if (needs_values(path_, table.tensor))
+      beside = std::max(beside,
+                        uint64_t(DeviceStage::bytes(path_, table.tensor, path_.base().info(table.tensor).elements())));
   const auto cost = [&](uint64_t tokens) {
-    const auto table = [&](const std::string& name, uint64_t rows) {
-      if (name.empty()) return uint64_t(0);
-      const uint64_t elements = rows * path_.base().info(name).row_elements();
-      return DeviceStage::bytes(path_, name, elements) + device_aligned(elements * 4) + device_aligned(rows * 4);
-    };
-    const uint64_t tables = table(embedding.words, std::min<uint64_t>(tokens, spec.vocabulary)) +
-                            table(embedding.positions, longest_text(texts_)) + table(embedding.types, spec.types) +
-                            table(embedding.gain, spec.hidden) + table(embedding.bias, spec.hidden);
+    uint64_t tables = 0;
+    for (const TablePlan& table : program_.tables) {
+      const uint64_t rows = std::min<uint64_t>(tokens, table.rows), elements = rows * program_.embedding;
+      tables += DeviceStage::bytes(path_, table.tensor, elements) + device_aligned(elements * 4) +
+                device_aligned(rows * 4) + device_aligned(tokens * 4);
+    }
     const uint64_t forward =
-        index + device_aligned(points * tokens * row) + std::max(layers, 3 * device_aligned(tokens * 4) + tables);
+        index + device_aligned(points * tokens * row) + std::max({layers, embedding + tables, last});
     return features + std::max(beside, forward);
   };
   ForwardPlan plan;
   plan.tiles = plan_.tiles.size();
   plan.tokens = texts_.offsets.back();
-  plan.flops = double(points) * forward_flops(spec, plan_.tiles);
+  plan.flops = double(points) * forward_flops(program_, plan_.tiles);
   plan.smallest_bytes = cost(largest_tile(plan_.tiles));
   if (plan.smallest_bytes > budget)
     throw Error(Kind::kResource, "DEVICE_MEMORY_BUDGET",

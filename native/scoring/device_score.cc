@@ -37,7 +37,7 @@ std::vector<Share> share_out(const DeviceJob& job, size_t devices) {
 
 // Floats of all head inputs.
 size_t feature_count(const DeviceJob& job) {
-  return (size_t(job.head.path.points()) + 2) * job.texts.texts() * job.model.spec.hidden;
+  return (size_t(job.head.path.points()) + 2) * job.texts.texts() * job.program.features();
 }
 
 // What the first of `devices` holds once the forward passes are done, beside its own head inputs.
@@ -54,13 +54,13 @@ struct Worker {
 
   Worker(const DeviceChoice& choice, size_t number, const DeviceJob& job, const std::vector<Share>& shares)
       : job(job), share(shares[number]), backend(cuda::Backend::open(choice.indices[number], choice.precision)),
-        forward(job.model, *backend, job.head.path, share.texts, choice.memory,
+        forward(job.program, *backend, job.head.path, share.texts, choice.memory,
                 number == 0 ? room_after(job, shares.size()) : 0) {}
 };
 
 // All devices' head inputs in the memory of the first.
 float* gather(const DeviceJob& job, const std::vector<std::unique_ptr<Worker>>& workers, DeviceRoom& room) {
-  const size_t texts = job.texts.texts(), h = job.model.spec.hidden;
+  const size_t texts = job.texts.texts(), h = job.program.features();
   float* all = room.take<float>(feature_count(job));
   workers[0]->backend->bind();
   for (const auto& worker : workers) {
@@ -99,7 +99,7 @@ DeviceScored score_on_devices(const DeviceChoice& choice, const DeviceJob& job, 
   std::vector<std::unique_ptr<Worker>> workers(shares.size());
   std::mutex mutex;
   std::vector<double> done(shares.size());
-  const double total = double(job.texts.offsets.back()) * double(job.model.spec.layers) * double(points);
+  const double total = double(job.texts.offsets.back()) * double(job.program.layers.size()) * double(points);
   std::exception_ptr failure;
   Context together;  // cancelled when one of them fails
   together.parent = &context;

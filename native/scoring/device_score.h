@@ -13,7 +13,7 @@ struct DeviceChoice {
 };
 
 struct DeviceJob {
-  const Model& model;
+  const Program& program;
   const PackedTexts& texts;
   HeadJob head;
   bool features;  // the head inputs too

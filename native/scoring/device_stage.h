@@ -2,7 +2,7 @@
 // Stored tensors on their way to a GPU; there, what their path must know of them, their masks, and θ_k of them.
 #include <map>
 
-#include "models/model.h"
+#include "graph/weights.h"
 #include "ops/cuda/backend.h"
 #include "paths/path.h"
 

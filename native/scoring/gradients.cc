@@ -8,20 +8,20 @@ namespace {
 
 constexpr size_t kProbeBlock = 32;
 
-// Gradients are laid out as Head::direction: (labels + pooler rows) × (hidden + 1), the last column the bias.
+// Gradients are laid out as Head::direction: (labels + dense rows) × (hidden + 1), the last column the bias.
 class Gradients {
  public:
   Gradients(const Head& head, const Path& path, const Buffer<float>& features, size_t texts,
             const std::vector<int32_t>& label, const std::vector<int32_t>& domain, size_t domains, Threads& threads,
             Context& context)
       : head_(head), features_(features), label_(label), domain_(domain), threads_(threads), context_(context),
-        texts_(texts), domains_(domains), points_(size_t(path.points())), h_(head.spec().hidden),
-        labels_(head.spec().labels), rows_(labels_ + (head.has_pooler() ? h_ : 0)), width_(h_ + 1) {
+        texts_(texts), domains_(domains), points_(size_t(path.points())), h_(head.program().features()),
+        labels_(head.program().outputs), rows_(labels_ + (head.has_dense() ? h_ : 0)), width_(h_ + 1) {
     for (size_t d = 0; d < domains; d++) members_.emplace_back();
     for (size_t i = 0; i < texts; i++) members_[domain[i]].push_back(i);
     for (size_t k = 0; k < points_; k++) heads_.push_back(head.point(int(k)));
     const HeadPoint base = head.point(-1), reference = head.point(int(points_));
-    delta_ = head.direction(base, reference, head.has_pooler() ? Scope::kTop : Scope::kHead);
+    delta_ = head.direction(base, reference, head.has_dense() ? Scope::kTop : Scope::kHead);
   }
 
   std::vector<GradientStatistics> run() {
@@ -30,8 +30,8 @@ class Gradients {
     for (double q : {0.0, 1.0}) {
       precondition(q);
       for (Scope scope : {Scope::kHead, Scope::kTop})
-        if (scope == Scope::kHead || head_.has_pooler()) all.push_back(summary(scope, q));
-      probes(&all[all.size() - (head_.has_pooler() ? 2 : 1)]);
+        if (scope == Scope::kHead || head_.has_dense()) all.push_back(summary(scope, q));
+      probes(&all[all.size() - (head_.has_dense() ? 2 : 1)]);
     }
     return all;
   }
@@ -75,9 +75,9 @@ class Gradients {
       std::copy(from, from + h_, x.data() + i * h_);
       label[i] = label_[members[i]];
     }
-    const HeadRows rows = head_.evaluate(heads_[k], n, x.data(), label.data(), head_.has_pooler());
+    const HeadRows rows = head_.evaluate(heads_[k], n, x.data(), label.data(), head_.has_dense());
     outer(n, rows.e.data(), labels_, rows.h.data(), float(1.0 / double(n)), out);
-    if (head_.has_pooler()) outer(n, rows.a.data(), h_, x.data(), float(1.0 / double(n)), out + labels_ * width_);
+    if (head_.has_dense()) outer(n, rows.a.data(), h_, x.data(), float(1.0 / double(n)), out + labels_ * width_);
   }
 
   // out (left_width × (hidden + 1)) = scale · leftᵀ [right | 1]; left: n × left_width, right: n × hidden.
@@ -137,7 +137,7 @@ class Gradients {
         with[at] =
             float(d < domains_ ? mean_[d * elements() + at] * inverse_[at] * inverse_[at] : delta_[at] * inverse_[at]);
       head_with[d] = pack_with(ops, with.data(), labels_);
-      if (head_.has_pooler()) top_with[d] = pack_with(ops, with.data() + labels_ * width_, h_);
+      if (head_.has_dense()) top_with[d] = pack_with(ops, with.data() + labels_ * width_, h_);
     });
     threads_.parallel((texts_ + kProbeBlock - 1) / kProbeBlock, [&](size_t block, int) {
       context_.check();
@@ -160,14 +160,14 @@ class Gradients {
               Buffer<float>(count * points_ * h_), Buffer<float>(count * points_ * width_)};
     for (size_t k = 0; k < points_; k++) {
       const float* x = features_.data() + ((k + 1) * texts_ + first) * h_;
-      const HeadRows rows = head_.evaluate(heads_[k], count, x, label_.data() + first, head_.has_pooler());
+      const HeadRows rows = head_.evaluate(heads_[k], count, x, label_.data() + first, head_.has_dense());
       for (size_t i = 0; i < count; i++) {
         const size_t row = i * points_ + k;
         std::copy(rows.e.data() + i * labels_, rows.e.data() + (i + 1) * labels_, s.e.data() + row * labels_);
         std::copy(rows.h.data() + i * h_, rows.h.data() + (i + 1) * h_, s.h.data() + row * width_);
         std::copy(x + i * h_, x + (i + 1) * h_, s.x.data() + row * width_);
         s.h[row * width_ + h_] = s.x[row * width_ + h_] = 1.0f;
-        if (head_.has_pooler()) std::copy(rows.a.data() + i * h_, rows.a.data() + (i + 1) * h_, s.a.data() + row * h_);
+        if (head_.has_dense()) std::copy(rows.a.data() + i * h_, rows.a.data() + (i + 1) * h_, s.a.data() + row * h_);
       }
     }
     return s;
@@ -180,16 +180,16 @@ class Gradients {
     for (size_t d = 0; d <= domains_; d++) {
       const std::vector<double> head = products(count, s.e, labels_, s.h, head_with[d]);
       const std::vector<double> top =
-          head_.has_pooler() ? products(count, s.a, h_, s.x, top_with[d]) : std::vector<double>(count);
+          head_.has_dense() ? products(count, s.a, h_, s.x, top_with[d]) : std::vector<double>(count);
       for (size_t i = 0; i < count; i++) {
         out[0].per_probe[(first + i) * stride + d] = head[i];
-        if (head_.has_pooler()) out[1].per_probe[(first + i) * stride + d] = head[i] + top[i];
+        if (head_.has_dense()) out[1].per_probe[(first + i) * stride + d] = head[i] + top[i];
       }
     }
     for (size_t i = 0; i < count; i++) {
       const double head = norm2(s.e.data() + i * points_ * labels_, labels_, s.h.data() + i * points_ * width_, 0);
       out[0].per_probe[(first + i) * stride + domains_ + 1] = head;
-      if (!head_.has_pooler()) continue;
+      if (!head_.has_dense()) continue;
       const double top = norm2(s.a.data() + i * points_ * h_, h_, s.x.data() + i * points_ * width_, labels_);
       out[1].per_probe[(first + i) * stride + domains_ + 1] = head + top;
     }
@@ -248,10 +248,10 @@ std::vector<GradientStatistics> gradient_statistics(const Head& head, const Path
   return Gradients(head, path, features, texts, label, domain, domains, threads, context).run();
 }
 
-uint64_t gradient_bytes(const ModelSpec& spec, size_t texts, size_t domains, size_t points, int threads) {
-  const bool pooler = !head_plan(spec).pooler_weight.empty();
-  const uint64_t h = spec.hidden, rows = spec.labels + (pooler ? h : 0), elements = rows * (h + 1);
-  const uint64_t heads = (points + 2) * (pooler ? 2 * h * h : 0) * 4;
+uint64_t gradient_bytes(const Program& program, size_t texts, size_t domains, size_t points, int threads) {
+  const bool dense = program.head_plan.has_dense();
+  const uint64_t h = program.features(), rows = program.outputs + (dense ? h : 0), elements = rows * (h + 1);
+  const uint64_t heads = (points + 2) * (dense ? 2 * h * h : 0) * 4;
   // mean, one point, packed; squares, inverse, δ
   const uint64_t accumulators = elements * (domains * (8 + 4 + 4) + 8 * 3);
   const uint64_t worker = std::max<uint64_t>(kProbeBlock * points * h * 4 * 6 + elements * 8, texts * h * 4 * 6);

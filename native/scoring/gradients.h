@@ -1,5 +1,5 @@
 #pragma once
-// Per-domain mean gradients of the head (and pooler) over a path, and what the readouts need of them: inner
+// Per-domain mean gradients of the head (and dense) over a path, and what the readouts need of them: inner
 // products with each other, with the displacement and with every probe's own gradient.
 #include "scoring/head.h"
 
@@ -23,6 +23,6 @@ std::vector<GradientStatistics> gradient_statistics(const Head& head, const Path
                                                     const std::vector<int32_t>& domain, size_t domains,
                                                     Threads& threads, Context& context);
 
-uint64_t gradient_bytes(const ModelSpec& spec, size_t texts, size_t domains, size_t points, int threads);
+uint64_t gradient_bytes(const Program& program, size_t texts, size_t domains, size_t points, int threads);
 
 }  // namespace warp

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "scoring/form.h"
+#include "graph/weights.h"
 
 namespace warp {
 namespace {
@@ -22,51 +22,40 @@ Buffer<float> pack(const Ops& ops, size_t outputs, size_t inputs, const float* w
 
 }  // namespace
 
-Error direction_zero(double lambda) {
-  return Error(Kind::kInput, "DIRECTION_ZERO",
-               "at lambda = " + std::to_string(lambda) +
-                   " the path has reached the reference in the scope: its direction is zero",
-               "leave out lambda = 1, or choose a wider scope");
-}
-
-Error loss_not_finite(size_t i) {
-  return Error(Kind::kInput, "LOSS_NOT_FINITE", "the loss of probe " + std::to_string(i) + " is not finite",
-               "check the weights for NaN or infinity with `warp inspect`");
-}
-
-Head::Head(const ModelSpec& spec, const Path& path, const Ops& ops) : spec_(spec), ops_(ops), plan_(head_plan(spec)) {
+Head::Head(const Program& program, const Path& path, const Ops& ops)
+    : program_(program), ops_(ops), plan_(program.head_plan) {
   weight_ = path.load(plan_.weight);
   if (!plan_.bias.empty()) bias_ = path.load(plan_.bias);
-  if (has_pooler()) {
-    pooler_ = path.load(plan_.pooler_weight);
-    pooler_bias_ = path.load(plan_.pooler_bias);
+  if (has_dense()) {
+    dense_ = path.load(plan_.dense);
+    dense_bias_ = path.load(plan_.dense_bias);
   }
 }
 
 HeadPoint Head::point(int k) const {
   HeadPoint point;
   point.weight = whole_point(weight_, k);
-  point.bias = plan_.bias.empty() ? zeros(spec_.labels) : whole_point(bias_, k);
-  if (has_pooler()) {
-    point.pooler = whole_point(pooler_, k);
-    point.pooler_bias = whole_point(pooler_bias_, k);
-    point.pooler_packed = pack(ops_, spec_.hidden, spec_.hidden, point.pooler.data());
+  point.bias = plan_.bias.empty() ? zeros(program_.outputs) : whole_point(bias_, k);
+  if (has_dense()) {
+    point.dense = whole_point(dense_, k);
+    point.dense_bias = whole_point(dense_bias_, k);
+    point.dense_packed = pack(ops_, program_.features(), program_.features(), point.dense.data());
   }
   return point;
 }
 
 HeadRows Head::evaluate(const HeadPoint& point, size_t rows, const float* x, const int32_t* label,
                         bool gradients) const {
-  const size_t h = spec_.hidden, labels = spec_.labels;
+  const size_t h = program_.features(), labels = program_.outputs;
   HeadRows out;
   out.h = Buffer<float>(rows * h);
   out.e = Buffer<float>(rows * labels);
   out.logits = Buffer<float>(rows * labels);
   out.loss.resize(rows);
-  if (has_pooler()) {
+  if (has_dense()) {
     Buffer<float> scratch(ops_.linear_scratch(h));
-    ops_.linear(rows, h, h, x, h, point.pooler_packed.data(), point.pooler_bias.data(), Activation::kTanh, out.h.data(),
-                h, scratch.data());
+    ops_.linear(rows, h, h, x, h, point.dense_packed.data(), point.dense_bias.data(), plan_.activation, out.h.data(), h,
+                scratch.data());
   } else {
     std::copy(x, x + rows * h, out.h.data());
   }
@@ -86,19 +75,27 @@ HeadRows Head::evaluate(const HeadPoint& point, size_t rows, const float* x, con
     out.loss[i] = std::log(total) + top - z[label[i]];
     if (!std::isfinite(out.loss[i])) throw loss_not_finite(i);
   }
-  if (!gradients || !has_pooler()) return out;
+  if (!gradients || !has_dense()) return out;
   out.a = zeros(rows * h);
   for (size_t i = 0; i < rows; i++) {
     float* a = out.a.data() + i * h;
     for (size_t c = 0; c < labels; c++)
       for (size_t j = 0; j < h; j++) a[j] += out.e[i * labels + c] * point.weight[c * h + j];
-    for (size_t j = 0; j < h; j++) a[j] *= 1 - out.h[i * h + j] * out.h[i * h + j];
+    // of tanh the slope follows from the value; of others from what went in
+    for (size_t j = 0; plan_.activation == Activation::kTanh && j < h; j++)
+      a[j] *= 1 - out.h[i * h + j] * out.h[i * h + j];
   }
+  if (plan_.activation == Activation::kTanh) return out;
+  Buffer<float> before(rows * h), scratch(ops_.linear_scratch(h));
+  ops_.linear(rows, h, h, x, h, point.dense_packed.data(), point.dense_bias.data(), Activation::kNone, before.data(), h,
+              scratch.data());
+  ops_.activate_slope(plan_.activation, rows, h, ConstMatrix{before.data(), h}, ConstMatrix{out.a.data(), h},
+                      Matrix{out.a.data(), h});
   return out;
 }
 
 std::vector<double> Head::direction(const HeadPoint& from, const HeadPoint& to, Scope scope) const {
-  const size_t h = spec_.hidden;
+  const size_t h = program_.features();
   std::vector<double> v;
   const auto rows = [&](size_t count, const Buffer<float>& w0, const Buffer<float>& b0, const Buffer<float>& w1,
                         const Buffer<float>& b1) {
@@ -107,14 +104,14 @@ std::vector<double> Head::direction(const HeadPoint& from, const HeadPoint& to, 
       v.push_back(double(b1[r]) - double(b0[r]));
     }
   };
-  rows(spec_.labels, from.weight, from.bias, to.weight, to.bias);
-  if (scope == Scope::kTop) rows(h, from.pooler, from.pooler_bias, to.pooler, to.pooler_bias);
+  rows(program_.outputs, from.weight, from.bias, to.weight, to.bias);
+  if (scope == Scope::kTop) rows(h, from.dense, from.dense_bias, to.dense, to.dense_bias);
   return v;
 }
 
 std::vector<double> Head::alignment(const HeadPoint& point, const HeadPoint& reference, const HeadRows& rows,
                                     const float* x, Scope scope, double lambda) const {
-  const size_t h = spec_.hidden, labels = spec_.labels, count = rows.loss.size();
+  const size_t h = program_.features(), labels = program_.outputs, count = rows.loss.size();
   const std::vector<double> v = direction(point, reference, scope);
   double norm = 0;
   for (double d : v) norm += d * d;
@@ -146,12 +143,12 @@ std::vector<double> Head::alignment(const HeadPoint& point, const HeadPoint& ref
 }
 
 HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& features, size_t texts,
-                      const std::vector<int32_t>& label, Scope scope, Threads& threads, Context& context) {
-  const size_t k = size_t(path.points()), width = head.spec().hidden;
+                      const std::vector<int32_t>& label, Scope scope, bool align, Threads& threads, Context& context) {
+  const size_t k = size_t(path.points()), width = head.program().features();
   HeadScores out;
   out.loss.resize(texts * (k + 2));
   out.alignment.resize(texts * k);
-  const size_t labels = head.spec().labels;
+  const size_t labels = head.program().outputs;
   out.logits.resize(texts * (k + 2) * labels);
   const HeadPoint reference = head.point(int(k));
   threads.parallel(k + 2, [&](size_t p, int) {
@@ -164,7 +161,7 @@ HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& f
       out.loss[i * (k + 2) + p] = rows.loss[i];
       std::copy_n(rows.logits.data() + i * labels, labels, out.logits.data() + (i * (k + 2) + p) * labels);
     }
-    if (!on_path) return;
+    if (!on_path || !align) return;
     const std::vector<double> scores = head.alignment(point, reference, rows, x, scope, path.options().lambdas[p - 1]);
     for (size_t i = 0; i < texts; i++) out.alignment[i * k + p - 1] = scores[i];
   });

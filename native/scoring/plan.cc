@@ -1,36 +1,10 @@
-// Memory and work of run_forward, before it starts.
+// Memory and work of run_pass, before it starts.
 #include <algorithm>
+#include <numeric>
 
-#include "scoring/form.h"
-#include "scoring/forward.h"
+#include "scoring/pass.h"
 
 namespace warp {
-namespace {
-
-// The row that feeds the head: the first token, or GPT-2's last that is not padding (transformers' rule; the
-// first when all are padding).
-uint32_t selected_row(const ModelSpec& spec, const uint32_t* ids, uint32_t length) {
-  if (spec.kind != "gpt2") return 0;
-  for (uint32_t i = length; i > 0; i--)
-    if (spec.pad < 0 || int64_t(ids[i - 1]) != spec.pad) return i - 1;
-  return 0;
-}
-
-double layer_flops(const ModelSpec& spec, const std::vector<Tile>& tiles, bool last) {
-  const double h = double(spec.hidden), f = double(spec.intermediate);
-  double flops = 0;
-  for (const Tile& tile : tiles) {
-    const double rows = last ? double(tile.texts) : double(tile.tokens());
-    flops += 2 * (double(tile.tokens()) * 2 * h * h + rows * (2 * h * h + 2 * h * f));
-    for (size_t t = 0; t < tile.texts; t++) {
-      const double length = double(tile.offsets[t + 1] - tile.offsets[t]);
-      flops += 4 * length * (last ? 1 : length) * h;
-    }
-  }
-  return flops;
-}
-
-}  // namespace
 
 size_t longest_text(const PackedTexts& texts) {
   uint32_t longest = 0;
@@ -44,13 +18,16 @@ size_t largest_tile(const std::vector<Tile>& tiles) {
   return most;
 }
 
-double forward_flops(const ModelSpec& spec, const std::vector<Tile>& tiles) {
+double forward_flops(const Program& program, const std::vector<Tile>& tiles) {
   double flops = 0;
-  for (size_t i = 0; i < spec.layers; i++) flops += layer_flops(spec, tiles, i + 1 == spec.layers);
+  for (size_t i = 0; i < program.layers.size(); i++)
+    for (const Tile& tile : tiles)
+      flops += block_flops(program.layers[i], !program.every_row() && i + 1 == program.layers.size(), tile.texts,
+                           tile.offsets.data());
   return flops;
 }
 
-std::vector<Tile> cut_tiles(const ModelSpec& spec, const PackedTexts& texts, size_t most) {
+std::vector<Tile> cut_tiles(const Program& program, const PackedTexts& texts, size_t most) {
   std::vector<Tile> tiles;
   for (size_t t = 0; t < texts.texts(); t++) {
     const uint32_t begin = texts.offsets[t], length = texts.offsets[t + 1] - begin;
@@ -61,8 +38,9 @@ std::vector<Tile> cut_tiles(const ModelSpec& spec, const PackedTexts& texts, siz
     }
     Tile& tile = tiles.back();
     tile.texts++;
-    tile.selected.push_back(selected_row(spec, texts.ids.data() + begin, length));
+    tile.selected.push_back(selected_position(program, texts.ids.data() + begin, length));
     tile.rows.push_back(tile.offsets.back() + tile.selected.back());
+    for (uint32_t i = 0; i < length; i++) tile.positions.push_back(i);
     tile.offsets.push_back(tile.offsets.back() + length);
   }
   return tiles;
@@ -75,46 +53,77 @@ Error memory_budget(uint64_t smallest, uint64_t budget) {
                "--memory " + std::to_string((smallest >> 20) + 1) + "MiB, fewer probes or fewer points");
 }
 
-ForwardPlan plan_forward(const Model& model, const Ops& ops, const Path& path, const PackedTexts& texts,
-                         const std::vector<Tile>& tiles, int threads, uint64_t budget, uint64_t kept_bytes,
-                         uint64_t after_bytes) {
-  const ModelSpec& spec = model.spec;
-  const uint64_t points = uint64_t(path.points()) + 2, row = spec.hidden * sizeof(float);
-  uint64_t layer = 0;
-  for (size_t i = 0; i < spec.layers; i++) {
-    const LayerPlan plan = model.layer(i);
-    layer = std::max(layer, LayerSource::stored_bytes(path, plan) + LayerSource::point_bytes(ops, plan, spec.hidden));
-  }
-  const uint64_t workers = uint64_t(threads) *
-                           (model.scratch(ops, largest_tile(tiles), longest_text(texts)) +
-                            64 * 4 * std::max(spec.hidden, spec.intermediate)) *
-                           sizeof(float);
-  const uint64_t index = texts.offsets.back() * 13 + texts.texts() * 4 + tiles.size() * 152 + texts.texts() * 12;
-  const uint64_t fixed = kept_bytes + points * texts.texts() * row + workers + index;
-  // A chunk's tokens cost their activations at every point, and at most one embedding row each, three times
-  // (two stored, one formed); the embedding's rows and a layer's weights are not held at the same time.
+namespace {
+
+// What a layer holds at its point, and each worker: bytes.
+struct Sizes {
+  uint64_t layer = 0, worker = 0;
+};
+
+Sizes sizes_of(const PassArguments& a) {
+  Sizes sizes;
+  const size_t tokens = largest_tile(a.tiles), longest = longest_text(a.texts);
+  uint64_t slots = 0, rest = 0, tangents = 0;
+  const auto look = [&](const Block& block, FlowOptions options) {
+    const Flow plain = make_flow(block, options);
+    const uint64_t points = a.scope && WeightSource::in_scope(block.weights, a.scope->names) ? 2 : 1;
+    sizes.layer = std::max(sizes.layer, WeightSource::stored_bytes(a.path, block.weights) +
+                                            points * WeightSource::point_bytes(a.ops, block.weights));
+    slots = std::max<uint64_t>(slots, plain.slot_floats(a.ops, tokens));
+    rest = std::max<uint64_t>(rest, plain.rest_floats(a.ops, longest, false));
+    if (!a.scope) return;
+    options.fuse = false;
+    const Flow derived = make_flow(block, options);
+    tangents = std::max<uint64_t>(tangents, derived.slot_floats(a.ops, tokens));
+    rest = std::max<uint64_t>(rest, derived.rest_floats(a.ops, longest, true));
+  };
+  look(a.program.embed, {false, apart(a.program), true});
+  for (size_t i = 0; i < a.program.layers.size(); i++)
+    look(a.program.layers[i], {!a.program.every_row() && i + 1 == a.program.layers.size(), false, true});
+  const uint64_t sums = apart(a.program) ? (a.scope ? 2 : 1) * tokens * a.program.embedding : 0;
+  const uint64_t forming = 64 * a.program.widest_linear();
+  sizes.worker = (std::max(slots, tangents) + tangents + rest + sums + forming) * sizeof(float);
+  return sizes;
+}
+
+}  // namespace
+
+ForwardPlan plan_pass(const PassArguments& a, const PassBudget& budget) {
+  const Program& program = a.program;
+  const uint64_t points = uint64_t(a.path.points()) + 2, row = program.hidden * sizeof(float);
+  const uint64_t copies = points + (a.scope ? points - 2 : 0);
+  const Sizes sizes = sizes_of(a);
+  const uint64_t ropes = HostRopes::bytes(program, longest_text(a.texts));
+  const uint64_t index =
+      a.texts.offsets.back() * 17 + a.texts.texts() * 4 + a.tiles.size() * 176 + a.texts.texts() * 12;
+  const uint64_t fixed = budget.kept_bytes + uint64_t(budget.threads) * sizes.worker + index + ropes;
+  // A chunk's tokens cost their activations at every point, and at most one row of each table, three times (two
+  // stored, one formed; with a scope twice more); the tables' rows and a layer's weights are not held together.
   const auto cost = [&](uint64_t tokens) {
-    const uint64_t words = std::min<uint64_t>(tokens, spec.vocabulary) + spec.positions + spec.types;
-    return fixed + tokens * (row * points + 12) + std::max(layer, words * row * 3);
+    uint64_t rows = 0;
+    for (const TablePlan& table : program.tables) rows += std::min<uint64_t>(tokens, table.rows);
+    const uint64_t tables = rows * program.embedding * sizeof(float) * (a.scope ? 5 : 3);
+    return fixed + tokens * (row * copies + 4 * program.tables.size()) + std::max(sizes.layer, tables);
   };
   ForwardPlan plan;
-  plan.tiles = tiles.size();
-  plan.tokens = texts.offsets.back();
-  plan.smallest_bytes = std::max(after_bytes, cost(largest_tile(tiles)));
-  if (plan.smallest_bytes > budget) throw memory_budget(plan.smallest_bytes, budget);
-  plan.peak_bytes = after_bytes;
+  plan.tiles = a.tiles.size();
+  plan.tokens = a.texts.offsets.back();
+  plan.smallest_bytes = std::max(budget.after_bytes, cost(largest_tile(a.tiles)));
+  if (plan.smallest_bytes > budget.budget) throw memory_budget(plan.smallest_bytes, budget.budget);
+  plan.peak_bytes = budget.after_bytes;
   uint64_t tokens = 0;
-  for (size_t i = 0; i < tiles.size(); i++) {
-    if (tokens > 0 && cost(tokens + tiles[i].tokens()) > budget) {
+  for (size_t i = 0; i < a.tiles.size(); i++) {
+    if (tokens > 0 && cost(tokens + a.tiles[i].tokens()) > budget.budget) {
       plan.chunk_ends.push_back(i);
       tokens = 0;
     }
-    tokens += tiles[i].tokens();
+    tokens += a.tiles[i].tokens();
     plan.peak_bytes = std::max(plan.peak_bytes, cost(tokens));
   }
-  if (!tiles.empty()) plan.chunk_ends.push_back(tiles.size());
+  if (!a.tiles.empty()) plan.chunk_ends.push_back(a.tiles.size());
   plan.chunks = plan.chunk_ends.size();
-  plan.flops = double(points) * forward_flops(spec, tiles);
+  // a derivative costs two products more
+  plan.flops = double(points + (a.scope ? 2 * (points - 2) : 0)) * forward_flops(program, a.tiles);
   return plan;
 }
 

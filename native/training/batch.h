@@ -3,16 +3,17 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/model.h"
+#include "graph/run.h"
 
 namespace warp {
 
-// Texts with their classes; ids one after the other, offsets texts + 1.
+// Texts with their classes, or their targets; ids one after the other, offsets texts + 1.
 struct TrainingTexts {
   std::vector<uint32_t> ids, offsets;
-  std::vector<uint8_t> types;  // by token; empty: all 0
-  std::vector<int32_t> label;
-  size_t texts() const { return label.size(); }
+  std::vector<uint8_t> types;     // by token; empty: all 0
+  std::vector<int32_t> label;     // classifiers: by text
+  std::vector<uint32_t> targets;  // language models: by token, the next one where it counts, else kNoTarget
+  size_t texts() const { return offsets.size() - 1; }
 };
 
 // A tile is some whole texts, about 192 tokens, cut from the texts alone.
@@ -22,18 +23,19 @@ struct TrainingTile {
 };
 
 struct Batch {
-  std::vector<uint32_t> words, positions, types;  // by token
-  std::vector<uint32_t> token_text;               // by token: number of its text in the step, for dropout
-  std::vector<uint32_t> text, text_position;      // by text: its number in the step, position of its selected row
-  std::vector<uint32_t> text_row;                 // by text: the selected row, counted from the batch's first
-  std::vector<int32_t> label;
+  std::vector<std::vector<uint32_t>> rows;   // by table of the program, by token
+  std::vector<uint32_t> positions;           // by token
+  std::vector<uint32_t> token_text;          // by token: number of its text in the step, for dropout
+  std::vector<uint32_t> text, text_position;  // by text: its number in the step, position of its selected row
+  std::vector<int32_t> label;                // by text, or empty
+  std::vector<uint32_t> targets;             // by token, or empty
   std::vector<TrainingTile> tiles;
   size_t longest = 0;
-  size_t tokens() const { return words.size(); }
-  size_t texts() const { return label.size(); }
+  size_t tokens() const { return positions.size(); }
+  size_t texts() const { return text.size(); }
 };
 
 // `count` texts, numbers `chosen` of the set; `first` is the number of the first of them in the step.
-Batch make_batch(const ModelSpec& spec, const TrainingTexts& set, const uint32_t* chosen, size_t count, size_t first);
+Batch make_batch(const Program& program, const TrainingTexts& set, const uint32_t* chosen, size_t count, size_t first);
 
 }  // namespace warp

@@ -8,132 +8,227 @@
 #include "core/random.h"
 
 namespace warp {
+namespace {
 
-Network::Network(const Model& model, Parameters& parameters, const DropoutRates& rates, uint64_t seed)
-    : model_(model), spec_(model.spec), parameters_(parameters), rates_(rates), seed_(seed), ops_(cpu_ops()),
-      backward_(cpu_backward_ops()), head_(model, parameters, ops_, backward_), saves_(model.spec.layers) {
-  lowest_ = int(spec_.layers);
-  for (size_t i = 0; i < spec_.layers; i++) {
-    layers_.push_back(std::make_unique<TrainingLayer>(spec_, model.layer(i), parameters, ops_, backward_));
+// logits → e = (softmax − onehot) · weight, in place; returns Σ −log p(label).
+double cross_entropy(size_t texts, size_t labels, const int32_t* label, double weight, float* logits) {
+  double loss = 0;
+  std::vector<double> p(labels);
+  for (size_t t = 0; t < texts; t++, logits += labels) {
+    const double top = *std::max_element(logits, logits + labels);
+    double total = 0;
+    for (size_t j = 0; j < labels; j++) total += p[j] = std::exp(double(logits[j]) - top);
+    loss += top + std::log(total) - double(logits[label[t]]);
+    for (size_t j = 0; j < labels; j++) logits[j] = float((p[j] / total - (int32_t(j) == label[t])) * weight);
+  }
+  return loss;
+}
+
+}  // namespace
+
+Network::Network(const Program& program, Parameters& parameters, const DropoutRates& rates, uint64_t seed)
+    : program_(program), parameters_(parameters), rates_(rates), seed_(seed), ops_(cpu_ops()),
+      backward_(cpu_backward_ops()), embed_(program.embed, false, parameters, ops_, backward_),
+      head_(program.language ? program.before_head : program.head, false, parameters, ops_, backward_),
+      saved_(program.layers.size()), inputs_(program.layers.size()) {
+  if (program.language) output_ = std::make_unique<OutputLayer>(program, parameters, ops_, backward_);
+  const size_t layers = program.layers.size();
+  lowest_ = int(layers);
+  for (size_t i = 0; i < layers; i++) {
+    const bool selected = !program.every_row() && i + 1 == layers;
+    layers_.push_back(std::make_unique<TrainedBlock>(program.layers[i], selected, parameters, ops_, backward_));
     if (layers_.back()->trainable()) lowest_ = std::min(lowest_, int(i));
   }
-  const EmbeddingPlan plan = model.embedding();
-  for (const std::string& name : {plan.words, plan.positions, plan.types, plan.gain, plan.bias})
-    if (!name.empty() && parameters.trainable(name)) lowest_ = -1;
+  if (embed_.trainable()) lowest_ = -1;
+  for (const TablePlan& table : program.tables)
+    if (parameters.trainable(table.tensor)) lowest_ = -1;
 }
 
-Dropout Network::dropout(const std::string& site, double rate, uint32_t step) const {
-  const uint64_t key = fnv1a("dropout " + site) ^ seed_;
-  return {{uint32_t(key), uint32_t(key >> 32)}, step, uint32_t(std::lround(rate * 65536))};
+// By action of a flow. Keys do not depend on the order of steps.
+std::vector<Dropout> Network::dropout(const Flow& flow, uint32_t step) const {
+  std::vector<Dropout> all(flow.actions.size());
+  for (size_t i = 0; i < all.size(); i++) {
+    const Step& s = flow.actions[i].step;
+    if (s.site.empty() || flow.actions[i].gather) continue;
+    const double rates[] = {rates_.embedding, rates_.attention, rates_.hidden, rates_.head};
+    const uint64_t key = fnv1a("dropout " + s.site) ^ seed_;
+    all[i] = {{uint32_t(key), uint32_t(key >> 32)}, step, uint32_t(std::lround(rates[int(s.rate)] * 65536))};
+  }
+  return all;
 }
 
-LayerDropout Network::layer_dropout(size_t layer, uint32_t step) const {
-  const std::string at = std::to_string(layer);
-  return {dropout("attention " + at, rates_.attention, step), dropout("projection " + at, rates_.hidden, step),
-          dropout("output " + at, rates_.hidden, step)};
-}
-
-void Network::embed(const Batch& batch, uint32_t step, Threads& threads, float* x) {
-  const EmbeddingPlan plan = model_.embedding();
-  const size_t h = spec_.hidden;
-  const bool typed = !plan.types.empty(), normed = !plan.gain.empty();
-  const float* tables[] = {parameters_.value(plan.words), parameters_.value(plan.positions),
-                           typed ? parameters_.value(plan.types) : nullptr};
-  const float *gain = normed ? parameters_.value(plan.gain) : nullptr,
-              *bias = normed ? parameters_.value(plan.bias) : nullptr;
-  float* sums = normed ? embedded_.get(batch.tokens() * h) : x;
-  const Dropout drop = dropout("embedding", rates_.embedding, step);
-  threads.parallel(batch.tiles.size(), [&](size_t i, int) {
-    const size_t row = batch.tiles[i].first_token, rows = batch.tiles[i].tile.tokens();
-    const uint32_t* index[] = {batch.words.data() + row, batch.positions.data() + row, batch.types.data() + row};
-    ops_.embed(rows, h, typed ? 3 : 2, tables, index, sums + row * h, h);
-    if (normed) ops_.layer_norm(rows, h, sums + row * h, h, nullptr, 0, gain, bias, spec_.epsilon, x + row * h, h);
-    if (drop.threshold)
-      backward_.dropout(rows, h, drop, batch.token_text.data() + row, batch.positions.data() + row, x + row * h, h);
+void Network::forward(const Run& run, TrainedBlock& block, float* x, float* y, BlockMemory& saved) {
+  const Batch& b = run.batch;
+  block.graph().fit_saved(saved, b.tokens(), b.texts());
+  block.pack(run.threads, false);
+  const std::vector<Dropout> drops = dropout(block.graph().flow(), run.step);
+  run.threads.parallel(b.tiles.size(), [&](size_t i, int worker) {
+    run.context.check();
+    const TrainingTile& tile = b.tiles[i];
+    const TrainingView view{backward_,          tile.first_token, tile.first_text,        b.token_text.data(),
+                            b.positions.data(), b.text.data(),    b.text_position.data(), drops,
+                            saved.rows};
+    block.graph().forward({tile.tile.view(), view, run.ropes, block.point(), x, scratch_[size_t(worker)].data()}, y);
   });
+}
+
+void Network::backward(const Run& run, TrainedBlock& block, float* x, const float* dy, float* dx, BlockMemory& saved) {
+  const Batch& b = run.batch;
+  const size_t tiles = b.tiles.size(), width = block.graph().sums();
+  block.graph().fit_shared(shared_, b.tokens(), b.texts());
+  block.pack(run.threads, true);
+  const std::vector<Dropout> drops = dropout(block.graph().flow(), run.step);
+  std::vector<double> sums(tiles * width);
+  run.threads.parallel(tiles, [&](size_t i, int worker) {
+    run.context.check();
+    const TrainingTile& tile = b.tiles[i];
+    const TrainingView view{backward_,          tile.first_token, tile.first_text,        b.token_text.data(),
+                            b.positions.data(), b.text.data(),    b.text_position.data(), drops,
+                            saved.rows};
+    block.graph().backward({tile.tile.view(), view, run.ropes, block.point(), x, scratch_[size_t(worker)].data()},
+                           block.packed(), saved, shared_, dy, dx, sums.data() + i * width);
+  });
+  for (size_t i = 1; i < tiles; i++)
+    for (size_t j = 0; j < width; j++) sums[j] += sums[i * width + j];
+  block.vector_gradients(sums.data());
+  block.weight_gradients(x, saved, shared_, dy, {b.tokens(), b.texts()}, run.threads);
+}
+
+void Network::embed(const Run& run, float* x) {
+  const Batch& b = run.batch;
+  const size_t width = program_.embedding, tokens = b.tokens();
+  float* sums = sums_.get(tokens * width);
+  std::vector<const float*> tables;
+  for (const TablePlan& table : program_.tables) tables.push_back(parameters_.value(table.tensor));
+  run.threads.parallel(b.tiles.size(), [&](size_t i, int) {
+    const size_t row = b.tiles[i].first_token, count = b.tiles[i].tile.tokens();
+    std::vector<const uint32_t*> index;
+    for (const std::vector<uint32_t>& rows : b.rows) index.push_back(rows.data() + row);
+    ops_.embed(count, width, tables.size(), tables.data(), index.data(), sums + row * width, width);
+    const float factor = program_.tables[0].factor;
+    if (factor != 1) ops_.scale(count, width, factor, Matrix{sums + row * width, width});
+  });
+  forward(run, embed_, sums, x, embed_saved_);
 }
 
 double Network::run(const Batch& batch, uint32_t step, double weight, Threads& threads, Context& context,
                     float* logits) {
-  const size_t h = spec_.hidden, tokens = batch.tokens(), texts = batch.texts(), layers = layers_.size();
+  const size_t h = program_.hidden, tokens = batch.tokens(), layers = layers_.size();
   size_t widest = 0;
   for (const TrainingTile& tile : batch.tiles) widest = std::max(widest, tile.tile.tokens());
+  size_t floats = embed_.graph().scratch(widest, batch.longest);
+  for (const auto& layer : layers_) floats = std::max(floats, layer->graph().scratch(widest, batch.longest));
+  floats = std::max(floats, head_.graph().scratch(std::max(tokens, batch.texts()), 1));
   scratch_.resize(size_t(threads.count()));
-  for (Growing& scratch : scratch_) scratch.get(layers_[0]->scratch(widest, batch.longest));
-  float* features = features_.get(texts * h);
+  for (Growing& scratch : scratch_) scratch.get(floats);
+  const HostRopes ropes(program_, batch.longest);
+  const Run run{batch, step, threads, context, ropes.tables()};
 
-  saves(0).fit(spec_, tokens, last(0) ? texts : tokens);
-  embed(batch, step, threads, saves(0).x);
-  for (size_t layer = 0; layer < layers; layer++) {
-    if (!last(layer)) saves(layer + 1).fit(spec_, tokens, last(layer + 1) ? texts : tokens);
-    float* y = last(layer) ? features : saves(layer + 1).x;
-    const LayerDropout drops = layer_dropout(layer, step);
-    layers_[layer]->pack(threads, false);
-    threads.parallel(batch.tiles.size(), [&](size_t i, int worker) {
-      context.check();
-      layers_[layer]->forward(batch, batch.tiles[i], last(layer), drops, saves(layer), y, scratch_[worker].data());
-    });
-  }
+  embed(run, input(0).get(tokens * h));
+  float* features = features_.get((program_.every_row() ? tokens : batch.texts()) * h);
+  for (size_t layer = 0; layer < layers; layer++)
+    forward(run, *layers_[layer], input(layer).data(),
+            layer + 1 == layers ? features : input(layer + 1).get(tokens * h), saved(layer));
   float *dy = d_[0].get(tokens * h), *dx = d_[1].get(tokens * h);
-  const double loss = head_.run(batch, features, weight, dropout("head", rates_.head, step), dy, logits);
+  const double loss = output_ ? predict(run, features, weight, dy) : classify(run, features, weight, dy, logits);
   for (int layer = int(layers) - 1; layer >= std::max(lowest_, 0); layer--) {
-    backward_layer(batch, size_t(layer), step, dy, layer == lowest_ ? nullptr : dx, threads, context);
+    backward(run, *layers_[size_t(layer)], input(size_t(layer)).data(), dy, layer == lowest_ ? nullptr : dx,
+             saved(size_t(layer)));
     std::swap(dy, dx);
   }
-  if (lowest_ < 0) embedding_gradients(batch, step, threads, dy);
+  if (lowest_ < 0) embedding_gradients(run, dy);
   return loss;
 }
 
-void Network::backward_layer(const Batch& batch, size_t index, uint32_t step, const float* dy, float* dx,
-                             Threads& threads, Context& context) {
-  const size_t h = spec_.hidden, tiles = batch.tiles.size();
-  TrainingLayer& layer = *layers_[index];
-  const LayerDropout drops = layer_dropout(index, step);
-  gradients_.fit(spec_, batch.tokens(), last(index) ? batch.texts() : batch.tokens());
-  std::vector<double> sums(tiles * 4 * h);
-  layer.pack(threads, true);
-  threads.parallel(tiles, [&](size_t i, int worker) {
-    context.check();
-    layer.backward(batch, batch.tiles[i], last(index), drops, saves_[index], dy, gradients_, dx,
-                   sums.data() + i * 4 * h, scratch_[worker].data());
-  });
-  for (size_t i = 1; i < tiles; i++)
-    for (size_t j = 0; j < 4 * h; j++) sums[j] += sums[i * 4 * h + j];
-  layer.vector_gradients(sums.data());
-  layer.weight_gradients(batch, last(index), saves_[index], gradients_, threads);
+void Network::head_rows(const Run& run, size_t rows, float* x, float* y, const float* dy, float* dx) {
+  const Batch& b = run.batch;
+  const BackwardBlock& graph = head_.graph();
+  const RowTile one(rows);
+  const std::vector<Dropout> drops = dropout(graph.flow(), run.step);
+  graph.fit_saved(head_saved_, rows, rows);
+  const TrainingView view{
+      backward_,       0, 0, b.text.data(), b.text_position.data(), b.text.data(), b.text_position.data(), drops,
+      head_saved_.rows};
+  const BackwardBlock::Pass pass{one.view(), view, run.ropes, head_.point(), x, scratch_[0].data()};
+  head_.pack(run.threads, dy != nullptr);
+  if (!dy) return graph.forward(pass, y);
+  graph.fit_shared(shared_, rows, rows);
+  std::vector<double> sums(graph.sums());
+  graph.backward(pass, head_.packed(), head_saved_, shared_, dy, dx, sums.data());
+  head_.vector_gradients(sums.data());
+  head_.weight_gradients(x, head_saved_, shared_, dy, {rows, rows}, run.threads);
 }
 
-void Network::embedding_gradients(const Batch& batch, uint32_t step, Threads& threads, float* dx) {
-  const EmbeddingPlan plan = model_.embedding();
-  const size_t h = spec_.hidden, tiles = batch.tiles.size();
-  const Dropout drop = dropout("embedding", rates_.embedding, step);
-  const bool normed = !plan.gain.empty();
-  std::vector<double> sums(tiles * 2 * h);
-  threads.parallel(tiles, [&](size_t i, int) {
-    const size_t row = batch.tiles[i].first_token, rows = batch.tiles[i].tile.tokens();
-    float* here = dx + row * h;
-    if (drop.threshold)
-      backward_.dropout(rows, h, drop, batch.token_text.data() + row, batch.positions.data() + row, here, h);
-    if (normed)
-      backward_.layer_norm_backward(rows, h, embedded_.data() + row * h, h, parameters_.value(plan.gain), spec_.epsilon,
-                                    here, h, here, h, sums.data() + i * 2 * h, sums.data() + (i * 2 + 1) * h);
-  });
-  for (size_t i = 0; normed && i < tiles; i++)
-    for (size_t side = 0; side < 2; side++) {
-      Parameter& vector = parameters_.at(side ? plan.bias : plan.gain);
-      for (size_t j = 0; vector.trainable && j < h; j++) vector.gradient[j] += float(sums[(i * 2 + side) * h + j]);
-    }
-  // BERT's [PAD] row gets no gradient, as with torch.nn.Embedding(padding_idx)
-  scatter(parameters_.at(plan.words), batch.words, spec_.kind == "bert" ? spec_.pad : -1, dx, threads);
-  scatter(parameters_.at(plan.positions), batch.positions, -1, dx, threads);
-  if (!plan.types.empty()) scatter(parameters_.at(plan.types), batch.types, -1, dx, threads);
+double Network::classify(const Run& run, float* x, double weight, float* dx, float* logits) {
+  const Batch& b = run.batch;
+  const size_t h = program_.hidden, texts = b.texts(), classes = program_.outputs;
+  const bool mean = program_.select == Select::kMean;
+  float* rows = mean ? picked_.get(2 * texts * h) : x;
+  const auto each_text = [&](auto body) {
+    for (const TrainingTile& tile : b.tiles)
+      for (size_t t = 0; t < tile.tile.texts; t++)
+        body(tile.first_text + t, tile.first_token + tile.tile.offsets[t],
+             tile.tile.offsets[t + 1] - tile.tile.offsets[t]);
+  };
+  if (mean)
+    each_text([&](size_t text, size_t first, size_t length) {
+      std::vector<double> sum(h);
+      backward_.add_rows(length, h, x + first * h, h, sum.data());
+      for (size_t j = 0; j < h; j++) rows[text * h + j] = float(sum[j] / double(length));
+    });
+  head_rows(run, texts, rows, logits, nullptr, nullptr);
+  std::vector<float> e(logits, logits + texts * classes);
+  const double loss = cross_entropy(texts, classes, b.label.data(), weight, e.data());
+  float* drows = mean ? rows + texts * h : dx;
+  head_rows(run, texts, rows, nullptr, e.data(), drows);
+  if (mean)
+    each_text([&](size_t text, size_t first, size_t length) {
+      for (size_t row = first; row < first + length; row++)
+        for (size_t j = 0; j < h; j++) dx[row * h + j] = drows[text * h + j] / float(length);
+    });
+  return loss;
+}
+
+double Network::predict(const Run& run, const float* x, double weight, float* dx) {
+  const Batch& b = run.batch;
+  const size_t h = program_.hidden;
+  std::vector<uint32_t> rows, targets;
+  for (uint32_t row = 0; row < b.tokens(); row++) {
+    if (b.targets[row] == kNoTarget) continue;
+    rows.push_back(row);
+    targets.push_back(b.targets[row]);
+  }
+  const size_t count = rows.size();
+  float *picked = picked_.get(2 * count * h), *closed = closed_.get(2 * count * h);
+  ops_.gather(count, h, x, h, rows.data(), picked, h);
+  head_rows(run, count, picked, closed, nullptr, nullptr);
+  output_->pack(run.threads);
+  const bool below = lowest_ < int(layers_.size()) || head_.trainable();
+  float *dclosed = closed + count * h, *dpicked = picked + count * h;
+  const double loss = output_->run(count, closed, targets.data(), weight, run.threads, below ? dclosed : nullptr);
+  if (!below) return loss;
+  head_rows(run, count, picked, nullptr, dclosed, dpicked);
+  std::memset(dx, 0, b.tokens() * h * sizeof(float));
+  ops_.scatter_add(count, h, ConstMatrix{dpicked, h}, rows.data(), Matrix{dx, h});
+  return loss;
+}
+
+void Network::embedding_gradients(const Run& run, float* dx) {
+  const size_t width = program_.embedding;
+  float* dsums = d_[dx == d_[0].data() ? 1 : 0].get(run.batch.tokens() * std::max(width, program_.hidden));
+  backward(run, embed_, sums_.data(), dx, dsums, embed_saved_);
+  for (size_t t = 0; t < program_.tables.size(); t++) scatter(run, t, dsums);
 }
 
 // gradient[index[i]] += dx[i] in the order of the tokens; a row is one task's.
-void Network::scatter(Parameter& table, const std::vector<uint32_t>& index, int64_t skip, const float* dx,
-                      Threads& threads) {
+void Network::scatter(const Run& run, size_t which, const float* dx) {
+  const TablePlan& plan = program_.tables[which];
+  Parameter& table = parameters_.at(plan.tensor);
   if (!table.trainable) return;
-  const size_t h = spec_.hidden;
+  // torch.nn.Embedding(padding_idx): that row gets no gradient
+  const int64_t skip = plan.by == TableBy::kToken ? program_.padding_row : plan.padding;
+  const std::vector<uint32_t>& index = run.batch.rows[which];
+  const size_t h = program_.embedding;
   std::vector<uint32_t> order(index.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return index[a] < index[b]; });
@@ -141,7 +236,7 @@ void Network::scatter(Parameter& table, const std::vector<uint32_t>& index, int6
   for (size_t i = 0; i < order.size(); i++)
     if (i == 0 || index[order[i]] != index[order[i - 1]]) starts.push_back(i);
   starts.push_back(order.size());
-  threads.parallel(starts.size() - 1, [&](size_t group, int) {
+  run.threads.parallel(starts.size() - 1, [&](size_t group, int) {
     const uint32_t row = index[order[starts[group]]];
     if (int64_t(row) == skip) return;
     std::vector<double> sum(h);
@@ -149,7 +244,7 @@ void Network::scatter(Parameter& table, const std::vector<uint32_t>& index, int6
       backward_.add_rows(1, h, dx + order[i] * h, h, sum.data());
     const size_t at =
         table.sparse ? size_t(std::lower_bound(table.rows.begin(), table.rows.end(), row) - table.rows.begin()) : row;
-    for (size_t j = 0; j < h; j++) table.gradient[at * h + j] += float(sum[j]);
+    for (size_t j = 0; j < h; j++) table.gradient[at * h + j] += float(sum[j] * double(plan.factor));
   });
 }
 

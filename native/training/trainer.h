@@ -1,5 +1,5 @@
 #pragma once
-// Fine-tuning of a classifier: the parameters, their moments and the step number, moved one step at a time.
+// Fine-tuning: the parameters, their moments and the step number, moved one step at a time.
 #include <memory>
 
 #include "training/network.h"
@@ -16,16 +16,18 @@ struct TrainingPlan {
 };
 
 struct TrainingSteps {
-  std::vector<double> loss, norm;  // by step: mean loss over its texts before the update; norm of the gradient
+  std::vector<double> loss, norm;  // by step: mean loss over its texts (of language models: its targets) before the
+                                   // update; norm of the gradient
 };
 
 class Trainer {
  public:
-  Trainer(std::unique_ptr<Model> model, const Weights& weights, const std::set<std::string>& trainable,
-          const DropoutRates& rates, uint64_t seed);
+  Trainer(Program program, const Weights& weights, const std::set<std::string>& trainable, const DropoutRates& rates,
+          uint64_t seed);
 
-  // Takes the plan's steps. Progress: texts. A loss or gradient that is not finite is an error that names the step,
-  // and the parameters stay as they were before it; so does a cancelled step.
+  // Takes the plan's steps. Progress: texts. A loss or gradient that is not finite is an error that names the step, and
+  // the parameters stay as they were before it. A cancelled step is not taken either; `step` says how many are.
+  // Parameters, moments and step number always belong together.
   TrainingSteps run(const TrainingTexts& texts, const TrainingPlan& plan, Threads& threads, Context& context);
 
   // Loss, logits (texts × labels) and the gradients (left in the parameters) of the mean loss of some texts, in one
@@ -35,13 +37,16 @@ class Trainer {
   Parameters& parameters() { return parameters_; }
   uint64_t step() const { return step_; }
   void set_step(uint64_t step) { step_ = step; }
-  const ModelSpec& spec() const { return model_->spec; }
+  const Program& program() const { return program_; }
 
  private:
   double accumulate(const TrainingTexts& texts, const uint32_t* chosen, size_t count, size_t batch, Threads& threads,
                     Context& context, float* logits);
+  // Step i of the plan, whose texts begin at `begin` of its order.
+  void take_step(const TrainingTexts& texts, const TrainingPlan& plan, size_t begin, size_t i, Threads& threads,
+                 Context& context, TrainingSteps& result);
 
-  const std::unique_ptr<Model> model_;
+  const Program program_;
   Parameters parameters_;
   Network network_;
   uint64_t step_ = 0;

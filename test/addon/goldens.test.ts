@@ -31,7 +31,7 @@ async function scores(kind: 'bert' | 'gpt2'): Promise<Record<string, string | nu
     try {
       const result = await scoreProbes(
         session.pathHandle,
-        session.model,
+        session.network,
         session.packed,
         session.probes.domains.length,
         session.score,

@@ -23,7 +23,7 @@ import {
   runTrial,
   type LabPlanOptions,
 } from '../../lib/lab/index.js'
-import { takeLock } from '../../lib/lab/lock.js'
+import { takeLock } from '../../lib/lock.js'
 import { membersOf, poolOf } from '../../lib/lab/plan.js'
 import { workersThatFit } from '../../lib/lab/run.js'
 import { readLabelledTexts } from '../../lib/train/index.js'
@@ -50,10 +50,11 @@ const plan = (extra: Partial<LabPlanOptions> = {}, output = temporaryDirectory()
     ...extra,
   }).then(() => output)
 const trialsOf = (lab: string): string => join(lab, 'trials')
-/** Everything of a trial but the seconds it took. */
+/** Everything of a trial but the seconds it took, and the digest that covers them. */
 const resultOf = (lab: string, index: number): unknown => ({
   ...JSON.parse(readFileSync(join(trialsOf(lab), `000${index}`, 'trial.json'), 'utf8')),
   timings: null,
+  digest: null,
 })
 
 test('a plan is the same for the same options, keeps probes out of training, says what is drawn', async () => {
@@ -224,7 +225,7 @@ test.each([
 
 test('locks: one holder, given back by whoever dies', async () => {
   const file = join(temporaryDirectory(), 'lock')
-  const take = `const { takeLock } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/lab/lock.js'))})
+  const take = `const { takeLock } = require(${JSON.stringify(join(repositoryRoot, 'dist/lib/lock.js'))})
     const lock = takeLock(${JSON.stringify(file)})
     console.log(lock !== null);`
   const holder = spawn(process.execPath, ['-e', `${take} setInterval(() => lock, 1000)`], {

@@ -1,8 +1,8 @@
 // What `merge` writes.
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { nativeWeights, openPair } from '../../lib/checkpoint/index.js'
-import { modelRequest, scoreProbes } from '../../lib/footprint/score.js'
+import { nativeWeights, networkOf, openPair } from '../../lib/checkpoint/index.js'
+import { scoreProbes } from '../../lib/footprint/score.js'
 import { merge, planMerge } from '../../lib/merge/index.js'
 import { addon } from '../../lib/native/load.js'
 import { openPath, pathFamilies } from '../../lib/paths/index.js'
@@ -72,7 +72,7 @@ describe('one point', () => {
       const [l, r] = [nativeWeights(opened.base, opened.generated), nativeWeights(opened.reference)]
       const path = addon().openPath(l, r, { family: 'linear', lambdas: [lambda] })
       const options = { scope: 'head', gradients: false, threads: 1, memory: 2 ** 30 } as never
-      const { loss: all } = await scoreProbes(path, modelRequest(opened.reference.architecture), probes, 2, options)
+      const { loss: all } = await scoreProbes(path, networkOf(opened.reference, 'classify'), probes, 2, options)
       for (const handle of [path, l, r]) handle.close()
       return Array.from({ length: 4 }, (_, i) => all[i * 3 + column])
     }

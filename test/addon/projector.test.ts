@@ -1,6 +1,7 @@
 // A trained readout at the command line: listed with the others, refused before any scoring where it does not fit.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { sealed } from '../../lib/document.js'
 import { newNetwork } from '../../lib/readouts/network.js'
 import type { ProjectorDocument } from '../../lib/readouts/projector.js'
 import { resultSchema } from '../../lib/report/schema.js'
@@ -48,7 +49,7 @@ const carried: ProjectorDocument = {
 
 function save(document: ProjectorDocument): string {
   const file = join(temporaryDirectory(), 'projector.json')
-  writeFileSync(file, JSON.stringify(document))
+  writeFileSync(file, sealed(document))
   return file
 }
 

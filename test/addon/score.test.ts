@@ -2,11 +2,11 @@
 // scripts/make-model-fixtures.py), and the laws they must obey.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nativeWeights, openPair, readSafetensorsHeader } from '../../lib/checkpoint/index.js'
-import { modelRequest } from '../../lib/footprint/score.js'
+import { nativeWeights, networkOf, openPair, readSafetensorsHeader } from '../../lib/checkpoint/index.js'
 import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
-import type { ModelRequest, ScoreRequest, ScoreResult } from '../../lib/native/types.js'
+import type { Network } from '../../lib/models/network.js'
+import type { ScoreRequest, ScoreResult } from '../../lib/native/types.js'
 import { repositoryRoot } from '../shared.js'
 
 const fixtures = join(repositoryRoot, 'test/fixtures/models')
@@ -51,7 +51,8 @@ async function readHead(file: string): Promise<number[]> {
 
 interface Setup {
   request: (lambdas: number[], extra?: Partial<ScoreRequest>) => ScoreRequest
-  model: ModelRequest
+  network: Network
+  labels: number
   close: () => void
   gold: Golden
 }
@@ -61,12 +62,13 @@ async function setup(kind: string, baseDir = 'base', baseHead?: 'zeros'): Promis
   const pair = await openPair(join(fixtures, kind, baseDir), join(fixtures, kind, 'reference'), { baseHead })
   const base = nativeWeights(pair.base, pair.generated)
   const reference = nativeWeights(pair.reference)
-  const model = modelRequest(pair.reference.architecture)
+  const network = networkOf(pair.reference, 'classify')
   const domain = Int32Array.from(gold.labels)
   const present = [...new Set(domain)].sort()
   for (let i = 0; i < domain.length; i++) domain[i] = present.indexOf(domain[i])
   return {
-    model,
+    network,
+    labels: pair.reference.architecture.labels.length,
     gold,
     close: () => {
       base.close()
@@ -74,7 +76,7 @@ async function setup(kind: string, baseDir = 'base', baseHead?: 'zeros'): Promis
     },
     request: (lambdas, extra = {}) => ({
       path: addon().openPath(base, reference, { family: 'linear', lambdas, quadraticC: 0.3 }),
-      model,
+      network,
       ids: Uint32Array.from(gold.ids),
       typeIds: kind === 'bert' ? Uint8Array.from(gold.types) : new Uint8Array(0),
       offsets: Uint32Array.from(gold.offsets),
@@ -109,8 +111,8 @@ describe.each(['bert', 'gpt2'])('%s', (kind) => {
   test('logits and head inputs are those of transformers', () => {
     const { gold } = s
     const n = gold.labels.length
-    const c = s.model.labels
-    const h = s.model.hiddenSize
+    const c = s.labels
+    const h = s.network.hiddenSize
     const rows = kind === 'bert' ? gold.cls! : gold.head_input
     for (let i = 0; i < n; i++)
       for (let p = 0; p < 5; p++) {
@@ -174,8 +176,8 @@ describe.each(['bert', 'gpt2'])('%s', (kind) => {
     const head = await Promise.all(
       ['base', 'reference'].map(async (side) => readHead(join(fixtures, kind, side, 'model.safetensors'))),
     )
-    const c = s.model.labels
-    const h = s.model.hiddenSize
+    const c = s.labels
+    const h = s.network.hiddenSize
     const norm = Math.sqrt(head[0].reduce((sum, w, i) => sum + (head[1][i] - w) ** 2, 0))
     const loss = (i: number, k: number, lambda: number) => {
       const z = Array.from({ length: c }, (_, j) => {

@@ -4,20 +4,25 @@ import { addon } from '../../lib/native/load.js'
 import { Random } from '../../lib/random.js'
 import type { TextRecord } from '../../lib/text/index.js'
 import { loadTokenizer, type Tokenizer } from '../../lib/text/tokenizer/index.js'
+import type { LocalTokenizer } from '../../lib/text/tokenizer/local.js'
 import { TextRule } from '../../lib/trace/objective.js'
 import { TextTracer, type TracedText, type TraceTexts } from '../../lib/trace/texts.js'
 import { temporaryDirectory } from '../models.js'
+import { localTokenizer } from '../tokenizers.js'
 import { tokenizerJson, words } from '../trace-models.js'
 
 const vocabulary = words(60)
 /** tokens 40 … 58 are untrained, 59 is undecided */
 const state = Uint8Array.from(vocabulary, (_, id) => (id < 40 ? 1 : id < 59 ? 0 : 2))
 let tokenizer: Tokenizer
+/** the same, on this thread */
+let own: LocalTokenizer
 
 beforeAll(async () => {
   const file = join(temporaryDirectory(), 'tokenizer.json')
   writeFileSync(file, tokenizerJson(vocabulary, true))
   tokenizer = await loadTokenizer(file)
+  own = localTokenizer(file)
 })
 
 const seeded = new Random(1, 'texts')
@@ -41,7 +46,7 @@ async function* cut(records: TextRecord[], size: number): AsyncGenerator<TextRec
 
 /** What is to be said of a text, by its definition. */
 function expected(record: TextRecord, maxLength?: number): TracedText {
-  const { ids, truncated } = tokenizer.encode(record.text, { maxLength })
+  const { ids, truncated } = own.encode(record.text, { maxLength })
   const untrained = [...new Set(ids)].filter((id) => state[id] === 0)
   return {
     record,

@@ -258,7 +258,8 @@ test('recipes: defaults, unknown keys, rates, names', () => {
     'pooler.dense.bias',
     'classifier.bias',
   ]
-  expect(trainableNames(parseRecipe({ layers: 'head' }), names, 2)).toEqual(names.slice(3))
-  expect(trainableNames(parseRecipe({ layers: 'last:1' }), names, 2)).toEqual(names.slice(2))
-  expect(trainableNames(parseRecipe({ freeze: ['*.bias'] }), names, 2)).toEqual(names.slice(0, 1))
+  const groups = new Map(names.map((name, i) => [name, (['embedding', 0, 1, 'head', 'head'] as const)[i]]))
+  expect(trainableNames(parseRecipe({ layers: 'head' }), groups, 2)).toEqual(names.slice(3))
+  expect(trainableNames(parseRecipe({ layers: 'last:1' }), groups, 2)).toEqual(names.slice(2))
+  expect(trainableNames(parseRecipe({ freeze: ['*.bias'] }), groups, 2)).toEqual(names.slice(0, 1))
 })

@@ -3,8 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nativeWeights, openModel } from '../../lib/checkpoint/index.js'
-import { modelRequest } from '../../lib/footprint/score.js'
+import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.js'
 import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import { train } from '../../lib/train/index.js'
@@ -41,7 +40,7 @@ async function logitsOf(dir: string, ids: number[][]): Promise<Float32Array> {
   const trainer = await runTask(
     (report) =>
       addon().openTrainer(
-        { weights, model: modelRequest(model.architecture), trainable: [...model.tensors.keys()], dropout, seed: 0 },
+        { weights, network: networkOf(model, 'classify'), trainable: [...model.tensors.keys()], dropout, seed: 0 },
         report,
       ),
     'open',
@@ -95,7 +94,8 @@ async function logitsOf(dir: string, ids: number[][]): Promise<Float32Array> {
     expect([theirs.missing, theirs.unexpected]).toEqual([[], []])
     expect(theirs.labels).toEqual(domains)
     const tokenizer = await loadTokenizer(output)
-    expect(theirs.ids).toEqual(texts.map((text) => [...tokenizer.encode(text).ids]))
+    const encoded = await Promise.all(texts.map((text) => tokenizer.encode(text)))
+    expect(theirs.ids).toEqual(encoded.map(({ ids }) => [...ids]))
     const ours = await logitsOf(output, theirs.ids)
     const want = theirs.logits.flat()
     // two layers in float32 on either side: as for the fixtures, 2e-5 of the largest

@@ -1,8 +1,7 @@
 // The native trainer on the small random-weight models, against what PyTorch computes with them
 // (scripts/make-training-fixtures.py).
 import { join } from 'node:path'
-import { nativeWeights, openModel } from '../../lib/checkpoint/index.js'
-import { modelRequest } from '../../lib/footprint/score.js'
+import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.js'
 import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import type { Handle, TrainerRequest, TrainingOptimizer, TrainingTexts } from '../../lib/native/types.js'
@@ -50,7 +49,7 @@ async function setup(kind: 'bert' | 'gpt2'): Promise<Setup> {
       runTask(
         (p) =>
           addon().openTrainer(
-            { weights, model: modelRequest(base.architecture), trainable: names, dropout: still, seed: 0, ...extra },
+            { weights, network: networkOf(base, 'classify'), trainable: names, dropout: still, seed: 0, ...extra },
             p,
           ),
         'open',

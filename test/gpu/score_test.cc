@@ -8,35 +8,39 @@
 using namespace warp;
 
 struct Case {
-  std::unique_ptr<Model> model;
+  std::unique_ptr<Program> program;
   std::unique_ptr<Path> path;
   PackedTexts texts;
   std::vector<int32_t> label, domain;
 
   DeviceJob job(Scope scope, bool gradients = false) const {
-    return {*model, texts, {model->spec, *path, label, domain, 3, scope, gradients}, false};
+    return {*program, texts, {*program, *path, label, domain, 3, scope, gradients}, false};
   }
 };
 
 static Case make_case(const std::string& kind, const std::string& family, Dtype dtype, size_t count,
                       size_t hidden = 96) {
   Case c;
-  c.model = make_model(small::spec(kind, hidden, hidden / 32, 3));
+  small::Sizes sizes;
+  sizes.hidden = hidden;
+  sizes.heads = hidden / 32;
+  sizes.layers = 3;
+  c.program = std::make_unique<Program>(small::program(kind, sizes));
   PathOptions options;
   options.family = family;
   options.lambdas = {0.05, 0.35, 0.65, 0.95};
   std::vector<std::shared_ptr<const Weights>> checkpoints;
   for (size_t i = 0; family == "trajectory" && i < options.lambdas.size(); i++)
-    checkpoints.push_back(small::weights(*c.model, dtype, 3 + i, 0.1));
-  c.path = std::make_unique<Path>(small::weights(*c.model, dtype, 1, 0), small::weights(*c.model, dtype, 2, 0.2),
+    checkpoints.push_back(small::weights(*c.program, dtype, 3 + i, 0.1));
+  c.path = std::make_unique<Path>(small::weights(*c.program, dtype, 1, 0), small::weights(*c.program, dtype, 2, 0.2),
                                   options, checkpoints);
   std::vector<uint32_t> lengths;
   for (size_t i = 0; i < count; i++) {
     lengths.push_back(uint32_t(1 + i * 37 % 90));
-    c.label.push_back(int32_t(i % c.model->spec.labels));
+    c.label.push_back(int32_t(i % c.program->outputs));
     c.domain.push_back(int32_t(i * 7 % 3));
   }
-  c.texts = small::texts(c.model->spec, lengths);
+  c.texts = small::texts(*c.program, lengths);
   return c;
 }
 
@@ -46,7 +50,7 @@ static double largest(const std::vector<double>& values) {
   return most;
 }
 static HeadResult on_cpu(const Case& c, Scope scope, bool gradients = false) {
-  return small::score_on_cpu(*c.model, c.texts, c.job(scope, gradients).head, 4);
+  return small::score_on_cpu(*c.program, c.texts, c.job(scope, gradients).head, 4);
 }
 static HeadScores on_gpu(const Case& c, Scope scope, Precision precision = Precision::kF32, uint64_t memory = 0) {
   Context context;

@@ -6,16 +6,16 @@
 #include "ops/reference/backward.h"
 
 using namespace warp;
-using reference::Matrix;
+using reference::Doubles;
 
-static Matrix numbers(size_t count, const char* name, double scale = 1) {
+static Doubles numbers(size_t count, const char* name, double scale = 1) {
   const Random random(7, name);
-  Matrix out(count);
+  Doubles out(count);
   for (size_t i = 0; i < count; i++) out[i] = double(float(scale * random.normal(i)));
   return out;
 }
-static std::vector<float> narrow(const Matrix& v) { return std::vector<float>(v.begin(), v.end()); }
-static double dot(const Matrix& a, const Matrix& b) {
+static std::vector<float> narrow(const Doubles& v) { return std::vector<float>(v.begin(), v.end()); }
+static double dot(const Doubles& a, const Doubles& b) {
   double sum = 0;
   for (size_t i = 0; i < a.size(); i++) sum += a[i] * b[i];
   return sum;
@@ -35,7 +35,7 @@ static void for_each_isa(Body body) {
 // d of `value`(x) for every element of x by central differences: step 1e-5 errs by 1e-10 of the third derivative and
 // by 1e-16/1e-5 of the value, both below 1e-8 for values of unit size.
 template <class Value>
-static void check_gradient(Matrix x, const Matrix& gradient, Value value) {
+static void check_gradient(Doubles x, const Doubles& gradient, Value value) {
   CHECK(x.size() == gradient.size());
   const double step = 1e-5;
   for (size_t i = 0; i < x.size(); i++) {
@@ -54,28 +54,28 @@ TEST(slopes_are_those_of_the_activations) {
        {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh})
     for (double x = -6.013; x < 6; x += 0.0731)
       check_gradient({x}, {reference::slope(act, x)},
-                     [&](const Matrix& at) { return reference::activate(act, at[0]); });
+                     [&](const Doubles& at) { return reference::activate(act, at[0]); });
 }
 
 TEST(outer_is_the_gradient_of_linear) {
   const size_t rows = 5, outputs = 4, inputs = 3;
-  const Matrix x = numbers(rows * inputs, "x"), w = numbers(outputs * inputs, "w"), dy = numbers(rows * outputs, "dy");
-  check_gradient(w, reference::outer(rows, outputs, inputs, dy, x), [&](const Matrix& at) {
+  const Doubles x = numbers(rows * inputs, "x"), w = numbers(outputs * inputs, "w"), dy = numbers(rows * outputs, "dy");
+  check_gradient(w, reference::outer(rows, outputs, inputs, dy, x), [&](const Doubles& at) {
     return dot(dy, reference::linear(rows, outputs, inputs, x, at, {}, Activation::kNone));
   });
 }
 
 TEST(layer_norm_gradients) {
   const size_t rows = 3, size = 7;
-  const Matrix x = numbers(rows * size, "x", 2), gain = numbers(size, "g"), bias = numbers(size, "b"),
-               dy = numbers(rows * size, "dy");
+  const Doubles x = numbers(rows * size, "x", 2), gain = numbers(size, "g"), bias = numbers(size, "b"),
+                dy = numbers(rows * size, "dy");
   const auto d = reference::layer_norm_backward(rows, size, x, gain, 1e-3, dy);
-  const auto value = [&](const Matrix& x_, const Matrix& g, const Matrix& b) {
+  const auto value = [&](const Doubles& x_, const Doubles& g, const Doubles& b) {
     return dot(dy, reference::layer_norm(rows, size, x_, {}, g, b, 1e-3));
   };
-  check_gradient(x, d.x, [&](const Matrix& at) { return value(at, gain, bias); });
-  check_gradient(gain, d.gain, [&](const Matrix& at) { return value(x, at, bias); });
-  check_gradient(bias, d.bias, [&](const Matrix& at) { return value(x, gain, at); });
+  check_gradient(x, d.x, [&](const Doubles& at) { return value(at, gain, bias); });
+  check_gradient(gain, d.gain, [&](const Doubles& at) { return value(x, at, bias); });
+  check_gradient(bias, d.bias, [&](const Doubles& at) { return value(x, gain, at); });
 }
 
 struct Attention {
@@ -84,7 +84,7 @@ struct Attention {
   bool causal;
   uint32_t longest = 0;
   Dropout dropout;
-  Matrix q, k, v, dout;
+  Doubles q, k, v, dout;
   Attention(std::vector<uint32_t> at, size_t heads, size_t head_size, bool causal, bool single, double rate)
       : offsets(std::move(at)), heads(heads), head_size(head_size), width(heads * head_size), causal(causal) {
     for (size_t t = 0; t + 1 < offsets.size(); t++) {
@@ -98,7 +98,7 @@ struct Attention {
     v = numbers(offsets.back() * width, "v");
     dout = numbers(rows * width, "dout");
   }
-  reference::AttentionGradients gradients(const Matrix& q_, const Matrix& k_, const Matrix& v_) const {
+  reference::AttentionGradients gradients(const Doubles& q_, const Doubles& k_, const Doubles& v_) const {
     return reference::attention_backward(offsets, heads, head_size, causal, queries, q_, k_, v_, dropout, 3, dout);
   }
 };
@@ -110,12 +110,12 @@ TEST(attention_gradients) {
         const Attention a({0, 1, 6, 9}, 2, 3, causal, single, rate);
         const auto d = a.gradients(a.q, a.k, a.v);
         if (rate == 0) {
-          const Matrix plain = reference::attention(a.offsets, 2, 3, causal, a.queries, a.q, a.k, a.v);
+          const Doubles plain = reference::attention(a.offsets, 2, 3, causal, a.queries, a.q, a.k, a.v);
           for (size_t i = 0; i < plain.size(); i++) CHECK_NEAR(plain[i], d.out[i], 1e-14);
         }
-        check_gradient(a.q, d.q, [&](const Matrix& at) { return dot(a.dout, a.gradients(at, a.k, a.v).out); });
-        check_gradient(a.k, d.k, [&](const Matrix& at) { return dot(a.dout, a.gradients(a.q, at, a.v).out); });
-        check_gradient(a.v, d.v, [&](const Matrix& at) { return dot(a.dout, a.gradients(a.q, a.k, at).out); });
+        check_gradient(a.q, d.q, [&](const Doubles& at) { return dot(a.dout, a.gradients(at, a.k, a.v).out); });
+        check_gradient(a.k, d.k, [&](const Doubles& at) { return dot(a.dout, a.gradients(a.q, at, a.v).out); });
+        check_gradient(a.v, d.v, [&](const Doubles& at) { return dot(a.dout, a.gradients(a.q, a.k, at).out); });
       }
 }
 
@@ -126,12 +126,12 @@ TEST(outer_agrees_on_all_sizes) {
         for (size_t inputs : {1, 15, 16, 33, 64, 70}) {
           const size_t ldy = outputs + 3, ldx = inputs + 1, ldw = inputs + 2;
           const auto dy = numbers(rows * ldy, "dy"), x = numbers(rows * ldx, "x"), start = numbers(outputs * ldw, "w");
-          Matrix dense_y, dense_x;
+          Doubles dense_y, dense_x;
           for (size_t i = 0; i < rows * ldy; i++)
             if (i % ldy < outputs) dense_y.push_back(dy[i]);
           for (size_t i = 0; i < rows * ldx; i++)
             if (i % ldx < inputs) dense_x.push_back(x[i]);
-          const Matrix want = reference::outer(rows, outputs, inputs, dense_y, dense_x);
+          const Doubles want = reference::outer(rows, outputs, inputs, dense_y, dense_x);
           auto dw = narrow(start);
           std::vector<float> scratch(ops.outer_scratch(rows, outputs), NAN);
           ops.outer(rows, outputs, inputs, narrow(dy).data(), ldy, narrow(x).data(), ldx, dw.data(), ldw,
@@ -147,7 +147,7 @@ TEST(outer_agrees_on_all_sizes) {
 TEST(rows_add_up_in_double) {
   for_each_isa([](const BackwardOps& ops) {
     const size_t rows = 40, size = 19;
-    const Matrix x = numbers(rows * (size + 1), "x");
+    const Doubles x = numbers(rows * (size + 1), "x");
     std::vector<double> sums(size + 1, 0.5);
     ops.add_rows(rows, size, narrow(x).data(), size + 1, sums.data());
     for (size_t j = 0; j < size; j++) {
@@ -163,7 +163,7 @@ TEST(activations_and_slopes_agree) {
   for_each_isa([](const BackwardOps& ops) {
     for (Activation act :
          {Activation::kNone, Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh}) {
-      Matrix x;
+      Doubles x;
       for (double v = -20; v < 20; v += 0.0137) x.push_back(double(float(v)));
       for (double v : {0.0, 1e-30, -1e-5, 9.9e-5, -1.01e-4, 1e3, -1e3}) x.push_back(double(float(v)));
       const size_t n = x.size();
@@ -187,8 +187,8 @@ TEST(layer_norm_gradients_agree) {
     for (size_t rows : {0, 1, 4})
       for (size_t size : {2, 7, 16, 33, 384}) {
         const size_t ld = size + 3;
-        const Matrix x = numbers(rows * ld, "x", 2), dy = numbers(rows * ld, "dy"), gain = numbers(size, "g");
-        Matrix dense_x, dense_y;
+        const Doubles x = numbers(rows * ld, "x", 2), dy = numbers(rows * ld, "dy"), gain = numbers(size, "g");
+        Doubles dense_x, dense_y;
         for (size_t i = 0; i < rows * ld; i++)
           if (i % ld < size) {
             dense_x.push_back(x[i]);
@@ -220,7 +220,7 @@ TEST(dropout_masks_are_those_of_the_reference) {
       ops.dropout(3, size, dropout, texts.data(), positions.data(), x.data(), size);
       size_t dropped = 0;
       for (size_t r = 0; r < 3; r++) {
-        const Matrix mask = reference::mask(dropout, texts[r], positions[r], size);
+        const Doubles mask = reference::mask(dropout, texts[r], positions[r], size);
         for (size_t j = 0; j < size; j++) {
           CHECK_NEAR(x[r * size + j], 2 * mask[j], 1e-6);
           dropped += mask[j] == 0;
@@ -249,7 +249,7 @@ static void check_attention(const BackwardOps& ops, const Attention& a) {
   ops.attention_backward(texts, a.offsets.data(), a.heads, a.head_size, a.causal, queries, q.data(), w, k.data(),
                          v.data(), w, a.dropout, 3, dout.data(), w, dq.data(), ld, dk.data(), dv.data(), ld,
                          scratch.data());
-  const auto near = [&](const std::vector<float>& got, const Matrix& expected) {
+  const auto near = [&](const std::vector<float>& got, const Doubles& expected) {
     // probabilities to 1e-6 of themselves; sums over a text of products of unit normals with them
     for (size_t i = 0; i < expected.size(); i++) CHECK_NEAR(got[i / w * ld + i % w], expected[i], 3e-5);
     for (size_t i = 0; i < got.size(); i++)
@@ -278,7 +278,7 @@ TEST(attention_gradients_agree) {
 TEST(adam_steps_are_those_of_the_formulas) {
   for_each_isa([](const BackwardOps& ops) {
     const size_t n = 37;
-    const Matrix g = numbers(n, "g"), p0 = numbers(n, "p"), m0 = numbers(n, "m", .1);
+    const Doubles g = numbers(n, "g"), p0 = numbers(n, "p"), m0 = numbers(n, "m", .1);
     for (bool decoupled : {false, true})
       for (bool still : {false, true}) {
         auto p = narrow(p0), m = narrow(m0);

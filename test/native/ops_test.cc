@@ -6,7 +6,7 @@
 #include "ops/reference/reference.h"
 
 using namespace warp;
-using reference::Matrix;
+using reference::Doubles;
 
 static const float kSentinel = 12345.5f;
 
@@ -16,7 +16,7 @@ static std::vector<float> numbers(size_t count, const char* name, double scale =
   for (size_t i = 0; i < count; i++) out[i] = float(scale * random.normal(i));
   return out;
 }
-static Matrix wide(const std::vector<float>& v) { return Matrix(v.begin(), v.end()); }
+static Doubles wide(const std::vector<float>& v) { return Doubles(v.begin(), v.end()); }
 static std::vector<float> scratch(size_t count) { return std::vector<float>(count, NAN); }
 
 // rows × width inside rows × ld, sentinels in the gaps and behind
@@ -59,8 +59,8 @@ static void check_linear(const Ops& ops, size_t rows, size_t outputs, size_t inp
   ops.linear(rows, outputs, inputs, x.data(), inputs + 3, packed.data(), with_bias ? bias.data() : nullptr, act,
              y.data(), outputs + 5, space.data());
   check_frame(y, rows, outputs, outputs + 5);
-  const Matrix plain = reference::linear(rows, outputs, inputs, wide(dense), wide(w), with_bias ? wide(bias) : Matrix(),
-                                         Activation::kNone);
+  const Doubles plain = reference::linear(rows, outputs, inputs, wide(dense), wide(w),
+                                          with_bias ? wide(bias) : Doubles(), Activation::kNone);
   // a sum of n products of unit normals: |error| ≤ n · 2⁻²⁴ · Σ|xw|, Σ|xw| ≈ .64 n; the activations are Lipschitz
   // with constant < 1.13 and add at most 4 units of a result of size |plain|
   const double bound = 6e-8 * double(inputs + 1) * (0.7 * double(inputs) + 4) + 5e-7;
@@ -124,7 +124,7 @@ TEST(layer_norm_agrees) {
           const size_t ld = size + 2;
           const auto x = numbers(rows * ld, "x", 3), r = numbers(rows * ld, "r"), gain = numbers(size, "g"),
                      bias = numbers(size, "b");
-          Matrix dense_x, dense_r;
+          Doubles dense_x, dense_r;
           for (size_t i = 0; i < rows * ld; i++)
             if (i % ld < size) {
               dense_x.push_back(x[i]);
@@ -134,8 +134,8 @@ TEST(layer_norm_agrees) {
           ops.layer_norm(rows, size, x.data(), ld, residual ? r.data() : nullptr, ld, gain.data(), bias.data(), 1e-5f,
                          y.data(), ld);
           check_frame(y, rows, size, ld);
-          const Matrix want =
-              reference::layer_norm(rows, size, dense_x, residual ? dense_r : Matrix(), wide(gain), wide(bias), 1e-5);
+          const Doubles want =
+              reference::layer_norm(rows, size, dense_x, residual ? dense_r : Doubles(), wide(gain), wide(bias), 1e-5);
           // a row of one cancels to the bias exactly; else a few roundings of a normalised value, amplified when a
           // small row's variance is below its mean's rounding: values here stay of unit size
           for (size_t i = 0; i < want.size(); i++)
@@ -148,7 +148,7 @@ TEST(layer_norm_works_in_place_and_far_from_zero) {
   for_each_isa([](const Ops& ops) {
     std::vector<float> x = numbers(50, "x"), gain(50, 1.0f), bias(50, 0.0f);
     for (float& v : x) v += 1000;
-    const Matrix want = reference::layer_norm(1, 50, wide(x), {}, wide(gain), wide(bias), 1e-12);
+    const Doubles want = reference::layer_norm(1, 50, wide(x), {}, wide(gain), wide(bias), 1e-12);
     ops.layer_norm(1, 50, x.data(), 50, nullptr, 0, gain.data(), bias.data(), 1e-12f, x.data(), 50);
     // the subtraction of a mean rounded to float32 (6e-5 at 1000) is the error
     for (size_t i = 0; i < 50; i++) CHECK_NEAR(x[i], want[i], 1e-4);
@@ -165,7 +165,7 @@ TEST(add_and_embed_agree) {
     auto y = framed(4, size + 1);
     ops.embed(4, size, 2, tables, index, y.data(), size + 1);
     check_frame(y, 4, size, size + 1);
-    const Matrix want = reference::embed(size, {wide(a), wide(b)}, {ia, ib});
+    const Doubles want = reference::embed(size, {wide(a), wide(b)}, {ia, ib});
     for (size_t i = 0; i < want.size(); i++) CHECK_NEAR(y[i / size * (size + 1) + i % size], want[i], 1e-6);
     auto before = y;
     ops.add(4, size, a.data(), size, y.data(), size + 1);
@@ -193,7 +193,7 @@ static void check_attention(const Ops& ops, const std::vector<uint32_t>& offsets
   ops.attention(texts, offsets.data(), heads, head_size, causal, single ? queries.data() : nullptr, q.data(), width,
                 k.data(), v.data(), width, y.data(), width + 3, space.data());
   check_frame(y, rows, width, width + 3);
-  const Matrix want = reference::attention(offsets, heads, head_size, causal, queries, wide(q), wide(k), wide(v));
+  const Doubles want = reference::attention(offsets, heads, head_size, causal, queries, wide(q), wide(k), wide(v));
   // scores up to about 20·√head_size before scaling: their float32 error (1e-6 relative to the terms) enters the
   // exponent; values are of unit size
   for (size_t i = 0; i < want.size(); i++) CHECK_NEAR(y[i / width * (width + 3) + i % width], want[i], 3e-5);

@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repositoryRoot } from '../shared.js'
+import { classesOf } from '../../lib/models/architecture.js'
+import { families } from '../../lib/models/families.js'
 import * as rules from './rules.js'
 
 const exceptions: Record<string, string> = {
@@ -28,7 +30,14 @@ function tracked(): rules.Tree {
   )
 }
 
+const architectures = families.flatMap((family) => [family.name, ...classesOf(family)])
+
 const cases: [string, rules.Rule, rules.Tree][] = [
+  [
+    'architectures stand in one room',
+    rules.architecturesStandInOneRoom(architectures),
+    new Map([['lib/a/b.ts', "if (modelType === 'gpt2') x()\n"]]),
+  ],
   [
     'native includes point down',
     rules.nativeIncludesPointDown,

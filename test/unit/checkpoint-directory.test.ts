@@ -33,6 +33,8 @@ describe('layouts that are accepted', () => {
       hiddenSize: 4,
       layers: 1,
       heads: 2,
+      kvHeads: 2,
+      headSize: 2,
       intermediateSize: 6,
       vocabularySize: 10,
       maxPositions: 8,
@@ -177,7 +179,7 @@ describe('layouts that are accepted', () => {
       tie: { name: 'lm_head.weight' },
     })
     expect(model.architecture).toMatchObject({
-      kind: 'other',
+      kind: 'llama',
       modelType: 'llama',
       hiddenSize: 2,
       vocabularySize: 5,

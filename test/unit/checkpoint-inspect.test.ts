@@ -38,7 +38,7 @@ test('buffers are listed but are no parameters', async () => {
 })
 
 test('another architecture: its tensors can be used, the forward pass is the problem', async () => {
-  const config = { architectures: ['LlamaForCausalLM'], model_type: 'llama', vocab_size: 5 }
+  const config = { architectures: ['OPTForCausalLM'], model_type: 'opt', vocab_size: 5 }
   const found = await inspect(
     modelOf(config, [{ name: 'model.embed_tokens.weight', shape: [5, 2] }], { 'tokenizer.json': '{}' }),
   )

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { sealed } from '../../lib/document.js'
 import { failedTrial, readTrial, readTrials, statisticsToTrial, trialFile } from '../../lib/lab/index.js'
 import { membersAt, tallyMembers, thresholds } from '../../lib/lab/membership.js'
 import { trialSet } from '../../lib/lab/trials.js'
@@ -52,8 +53,8 @@ describe('the record of a trial', () => {
 
     test('comes back as it was, in the order of the indices, unfinished ones left out', async () => {
       const failed = failedTrial({ ...facts, index: 12 }, { code: 'TRAIN_DIVERGED', message: 'the loss is NaN' })
-      await put(12, JSON.stringify(failed))
-      await put(3, JSON.stringify(trial))
+      await put(12, sealed(failed))
+      await put(3, sealed(trial))
       await mkdir(path.join(folder, '0007'))
       await mkdir(path.join(folder, '.0008.part'))
       expect(await readTrials(folder)).toEqual([trial, failed])
@@ -65,6 +66,11 @@ describe('the record of a trial', () => {
       ['cut off', JSON.stringify(trial).slice(0, 200), 'TRIAL_NOT_JSON'],
       ['with a row missing', JSON.stringify({ ...trial, paths: [{ ...trial.paths[0], mean: [[1]] }] }), 'TRIAL_FORM'],
       ['with shares of too few domains', JSON.stringify({ ...trial, truth: [1] }), 'TRIAL_FORM'],
+      ['without a digest', JSON.stringify(trial), 'TRIAL_EDITED'],
+      ['whose seed was changed', sealed(trial).replace('"seed":1', '"seed":2'), 'TRIAL_EDITED'],
+      ['with another key', sealed({ ...trial, more: 1 }), 'TRIAL_FORM'],
+      ['with a key named __proto__', sealed(trial).replace('{', '{"__proto__":{"error":1},'), 'TRIAL_FORM'],
+      ['with a key twice', sealed(trial).replace('{', '{"seed":1,'), 'TRIAL_DUPLICATE_KEY'],
     ])('a file %s is refused', async (_, text, code) => {
       const file = await put(1, text)
       await expect(readTrial(file)).rejects.toMatchObject({ code, exitCode: 3, message: expect.stringContaining(file) })

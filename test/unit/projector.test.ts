@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { sealed } from '../../lib/document.js'
 import {
   fitProjectors,
   loadProjector,
@@ -232,7 +233,7 @@ describe('a saved projector', () => {
     await saveProjector(file, mlp)
     await expect(saveProjector(file, equivariant)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
     await saveProjector(file, equivariant, true)
-    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(equivariant)
+    expect(await readFile(file, 'utf8')).toBe(sealed(equivariant))
   })
 
   test('the network finds its domains by name', () => {
@@ -290,6 +291,7 @@ describe('a saved projector', () => {
       (d: ProjectorDocument) => ({ ...d, model: { ...d.model, kind: 'forest' } }),
       'PROJECTOR_FORM',
     ],
+    ['changed by hand', (d: ProjectorDocument) => ({ ...d, digest: '0' }), 'PROJECTOR_EDITED'],
     ['without its points', ({ lambdas: _, ...d }: ProjectorDocument) => d, 'PROJECTOR_FORM'],
   ])('a file %s is refused', async (_, change, code) => {
     const file = path.join(folder, 'bad.json')

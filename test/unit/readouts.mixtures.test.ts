@@ -44,7 +44,8 @@ describe('intervals', () => {
       const predict = gradientMatching().prepare(stats)
       const [resamples] = await bootstrap(stats, [predict], { seed: trial, replicates: 200 })
       const estimate = predict(null)
-      percentileIntervals(resamples, 4, 0.9).forEach(([low, high], d) => {
+      const intervals = await percentileIntervals(resamples, 4, 0.9)
+      intervals.forEach(([low, high], d) => {
         if (low <= shares[d] && shares[d] <= high) covered++
         error[d] += estimate[d] - shares[d]
         squares[d] += (estimate[d] - shares[d]) ** 2

@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { IdBuffer, loadTokenizer, type EncodeOptions } from '../../lib/text/tokenizer/index.js'
+import { IdBuffer, type EncodeOptions } from '../../lib/text/tokenizer/index.js'
 import { temporaryDirectory } from '../models.js'
+import { localTokenizer } from '../tokenizers.js'
 import { tokenizerJson, words } from '../trace-models.js'
 
 const vocabulary = words(400)
@@ -13,12 +14,12 @@ const texts = [
   vocabulary.slice(4).join(' '),
 ]
 
-async function load(change: (parts: { post_processor: unknown }) => void = () => undefined) {
+function load(change: (parts: { post_processor: unknown }) => void = () => undefined) {
   const parts = JSON.parse(tokenizerJson(vocabulary, true))
   change(parts)
   const file = join(temporaryDirectory(), `tokenizer-${Math.random()}.json`)
   writeFileSync(file, JSON.stringify(parts))
-  return loadTokenizer(file)
+  return localTokenizer(file)
 }
 
 test.each<EncodeOptions>([
@@ -28,7 +29,7 @@ test.each<EncodeOptions>([
   { addSpecialTokens: false, maxLength: 0 },
   { addSpecialTokens: false },
 ])('texts encoded one behind the other are what encode gives (%j)', async (options) => {
-  const tokenizer = await load(),
+  const tokenizer = load(),
     out = new IdBuffer()
   const truncated = texts.map((text) => tokenizer.encodeInto(text, out, options))
   const alone = texts.map((text) => tokenizer.encode(text, options))
@@ -40,7 +41,7 @@ test.each<EncodeOptions>([
 })
 
 test('a buffer keeps what it holds when a text is refused, and forgets it when cleared', async () => {
-  const tokenizer = await load(),
+  const tokenizer = load(),
     out = new IdBuffer()
   tokenizer.encodeInto(vocabulary[9], out)
   expect(() => tokenizer.encodeInto('\ud800', out)).toThrow('unpaired surrogate')
@@ -52,7 +53,7 @@ test('a buffer keeps what it holds when a text is refused, and forgets it when c
 test('a template that repeats the text gives its segments', async () => {
   const text = (type_id: number) => ({ Sequence: { id: 'A', type_id } }),
     special = { SpecialToken: { id: '[SEP]', type_id: 1 } }
-  const tokenizer = await load((parts) => {
+  const tokenizer = load((parts) => {
     Object.assign(parts.post_processor as object, { single: [text(0), special, text(2)] })
   })
   const { ids, typeIds } = tokenizer.encode(`${vocabulary[5]} ${vocabulary[6]}`)

@@ -1,12 +1,11 @@
 import { byteChars } from './byte-alphabet.js'
 import type { IdBuffer } from './id-buffer.js'
-import { MergeTable } from './merge-table.js'
+import { type Merges, MergeTable } from './merge-table.js'
 import { WordCache } from './word-cache.js'
 
 export interface BpeOptions {
   vocab: ReadonlyMap<string, number>
-  /** pairs in order of rank, with the id of their union */
-  merges: readonly { left: number; right: number; union: number }[]
+  merges: Merges
   unkId: number | null
   fuseUnk: boolean
   ignoreMerges: boolean
@@ -36,7 +35,7 @@ export class Bpe {
   constructor(private readonly options: BpeOptions) {
     this.byteIds = Float64Array.from(byteChars, (char) => options.vocab.get(char) ?? -1)
     this.table = new MergeTable(options.merges)
-    this.unions = Uint32Array.from(options.merges, (merge) => merge.union)
+    this.unions = options.merges.union
   }
 
   /** The piece text[begin, end) of the pre-tokeniser, raw (not spelled in byte characters). */

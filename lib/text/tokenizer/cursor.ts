@@ -18,7 +18,12 @@ export class Cursor {
   field(name: string): Cursor {
     if (!this.isObject()) throw this.wrong('an object')
     const fields = this.value as Record<string, unknown>
-    const value = Object.hasOwn(fields, name) ? fields[name] : undefined
+    const value =
+      this.value instanceof Map
+        ? (this.value.get(name) as unknown)
+        : Object.hasOwn(fields, name)
+          ? fields[name]
+          : undefined
     return new Cursor(this.file, this.path === '' ? name : `${this.path}.${name}`, value)
   }
 
@@ -35,9 +40,10 @@ export class Cursor {
     return this.value.map((item, i) => new Cursor(this.file, `${this.path}[${i}]`, item))
   }
 
-  entries(): [string, unknown][] {
+  /** Of an object, or of the Map that `parseTokenizer` makes of one. */
+  entries(): Iterable<[string, unknown]> {
     if (!this.isObject()) throw this.wrong('an object')
-    return Object.entries(this.value as object)
+    return this.value instanceof Map ? (this.value as Map<string, unknown>) : Object.entries(this.value as object)
   }
 
   string(): string {

@@ -1,4 +1,4 @@
 export { IdBuffer } from './id-buffer.js'
-export { loadTokenizer } from './load.js'
-export { Tokenizer, type EncodeOptions, type Encoding } from './tokenizer.js'
+export { type BatchEncoder, encodeAhead, loadTokenizer, Tokenizer, tokenizerDifference } from './tokenizer.js'
+export type { EncodeOptions, Encoding, Reader, TokenBatch } from './types.js'
 export { surfaceOf } from './surface.js'

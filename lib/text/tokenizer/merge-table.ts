@@ -1,3 +1,10 @@
+/** Pairs of symbols in order of rank, with the id of their union. */
+export interface Merges {
+  left: Uint32Array
+  right: Uint32Array
+  union: Uint32Array
+}
+
 /** Rank of a pair of symbols: an open-addressing hash table in typed arrays, half full at most. */
 export class MergeTable {
   private readonly lefts: Uint32Array
@@ -6,19 +13,19 @@ export class MergeTable {
   private readonly mask: number
 
   /** A pair listed twice keeps its last rank, as in Rust's map. */
-  constructor(merges: readonly { left: number; right: number }[]) {
+  constructor({ left, right }: Merges) {
     let slots = 16
-    while (slots < 2 * merges.length) slots *= 2
+    while (slots < 2 * left.length) slots *= 2
     this.mask = slots - 1
     this.lefts = new Uint32Array(slots)
     this.rights = new Uint32Array(slots)
     this.ranks = new Int32Array(slots).fill(-1)
-    merges.forEach(({ left, right }, rank) => {
-      const slot = this.slot(left, right)
-      this.lefts[slot] = left
-      this.rights[slot] = right
+    for (let rank = 0; rank < left.length; rank++) {
+      const slot = this.slot(left[rank], right[rank])
+      this.lefts[slot] = left[rank]
+      this.rights[slot] = right[rank]
       this.ranks[slot] = rank
-    })
+    }
   }
 
   /** -1 when the pair is never merged. */

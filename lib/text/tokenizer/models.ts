@@ -2,24 +2,32 @@ import { maxMerges, type BpeOptions } from './bpe.js'
 import { unsupported } from './components.js'
 import { isIndex, shown, type Cursor } from './cursor.js'
 import type { AddedToken } from './added-tokens.js'
+import type { Merges } from './merge-table.js'
 import { loneSurrogateAt } from './unicode.js'
 import type { WordPieceOptions } from './wordpiece.js'
 
 const idLimit = 2 ** 32
 
+export interface Vocabulary {
+  ids: ReadonlyMap<string, number>
+  tokens: Map<number, string>
+}
+
 /** `model.vocab`; every id once. */
-export function readVocab(at: Cursor): Map<string, number> {
-  const vocab = new Map<string, number>()
-  const owner = new Map<number, string>()
+export function readVocab(at: Cursor): Vocabulary {
+  const tokens = new Map<number, string>()
   for (const [token, id] of at.entries()) {
     if (!isIndex(id, idLimit)) throw at.field(token).wrong(`an integer from 0 to ${idLimit - 1}`)
     if (loneSurrogateAt(token) >= 0) throw at.error('TOKENIZER_INVALID', `the token ${shown(token)} is not Unicode`)
-    const other = owner.get(id)
+    const other = tokens.get(id)
     if (other !== undefined) throw duplicate(at, id, other, token)
-    owner.set(id, token)
-    vocab.set(token, id)
+    tokens.set(id, token)
   }
-  return vocab
+  const ids =
+    at.value instanceof Map
+      ? (at.value as Map<string, number>)
+      : new Map(Array.from(tokens, ([id, token]) => [token, id]))
+  return { ids, tokens }
 }
 
 function duplicate(at: Cursor, id: number, one: string, other: string): Error {
@@ -67,29 +75,49 @@ function readMerges(at: Cursor, vocab: ReadonlyMap<string, number>): BpeOptions[
   if (!Array.isArray(at.value)) throw at.wrong('an array')
   const list = (at.value as unknown[]).filter((line) => typeof line !== 'string' || !line.startsWith('#version'))
   if (list.length > maxMerges) throw unsupported(at, `${list.length} merges; at most ${maxMerges} are supported`)
-  return list.map((merge, rank) => {
-    const parts = typeof merge === 'string' ? merge.split(' ') : merge
-    if (!Array.isArray(parts) || parts.length !== 2 || parts.some((part) => typeof part !== 'string')) {
-      throw at.error('TOKENIZER_INVALID', `merge ${rank} is ${shown(merge)}, expected two tokens`, { rank })
-    }
-    const [left, right] = parts as [string, string]
-    const [leftId, rightId, union] = [left, right, left + right].map((token) => {
-      const id = vocab.get(token)
-      if (id !== undefined) return id
-      const what = `merge ${rank} needs the token ${shown(token)}, not in the vocabulary`
-      throw at.error('TOKENIZER_INVALID', what, { rank })
+  const merges: Merges = {
+    left: new Uint32Array(list.length),
+    right: new Uint32Array(list.length),
+    union: new Uint32Array(list.length),
+  }
+  const idOf = (token: string, rank: number): number => {
+    const id = vocab.get(token)
+    if (id !== undefined) return id
+    throw at.error('TOKENIZER_INVALID', `merge ${rank} needs the token ${shown(token)}, not in the vocabulary`, {
+      rank,
     })
-    return { left: leftId, right: rightId, union }
+  }
+  list.forEach((merge, rank) => {
+    const [left, right] = mergeParts(merge) ?? invalidMerge(at, merge, rank)
+    merges.left[rank] = idOf(left, rank)
+    merges.right[rank] = idOf(right, rank)
+    merges.union[rank] = idOf(left + right, rank)
   })
+  return merges
+}
+
+/** `"a b"` or `["a", "b"]`; undefined for what is neither. */
+export function mergeParts(merge: unknown): [string, string] | undefined {
+  if (typeof merge === 'string') {
+    const blank = merge.indexOf(' ')
+    return blank < 0 || merge.includes(' ', blank + 1) ? undefined : [merge.slice(0, blank), merge.slice(blank + 1)]
+  }
+  return Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === 'string')
+    ? (merge as [string, string])
+    : undefined
+}
+
+function invalidMerge(at: Cursor, merge: unknown, rank: number): never {
+  throw at.error('TOKENIZER_INVALID', `merge ${rank} is ${shown(merge)}, expected two tokens`, { rank })
 }
 
 /**
  * `added_tokens`. Python gives ids itself: those of the vocabulary, else the next free ones in the order of the list.
- * Where that contradicts the file, its warning would leave tokens with other ids than the model was trained with.
+ * They are put among the vocabulary's tokens. Where that contradicts the file, its warning would leave tokens with
+ * other ids than the model was trained with.
  */
-export function readAddedTokens(at: Cursor, vocab: ReadonlyMap<string, number>): AddedToken[] {
+export function readAddedTokens(at: Cursor, { ids: vocab, tokens: owner }: Vocabulary): AddedToken[] {
   if (at.isNull()) return []
-  const owner = new Map<number, string>(Array.from(vocab, ([token, id]) => [id, token]))
   const seen = new Set<string>()
   let next = vocab.size
   return at.items().map((item) => {

@@ -1,4 +1,5 @@
 // The CPU backend: picks the kernels of this processor.
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -32,13 +33,16 @@ class CpuOps : public Ops {
   size_t attention_scratch(size_t longest, size_t head_size) const override {
     return k_.attention_scratch(longest, head_size);
   }
+  size_t attention_tangent_scratch(size_t longest, size_t head_size) const override {
+    return k_.attention_tangent_scratch(longest, head_size);
+  }
   void linear(size_t rows, size_t outputs, size_t inputs, const float* x, size_t ldx, const float* packed,
               const float* bias, Activation act, float* y, size_t ldy, float* scratch) const override {
     k_.linear(rows, outputs, inputs, x, ldx, packed, bias, int(act), y, ldy, scratch);
   }
   void layer_norm(size_t rows, size_t size, const float* x, size_t ldx, const float* r, size_t ldr, const float* gain,
                   const float* bias, float eps, float* y, size_t ldy) const override {
-    k_.layer_norm(rows, size, x, ldx, r, ldr, gain, bias, eps, y, ldy);
+    k_.norm({rows, size, 1, true, eps, 0, gain, bias}, x, ldx, r, ldr, y, ldy);
   }
   void add(size_t rows, size_t size, const float* x, size_t ldx, float* y, size_t ldy) const override {
     k_.add(rows, size, x, ldx, y, ldy);
@@ -46,7 +50,70 @@ class CpuOps : public Ops {
   void attention(size_t texts, const uint32_t* offsets, size_t heads, size_t head_size, bool causal,
                  const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v, size_t ldkv,
                  float* out, size_t ldo, float* scratch) const override {
-    k_.attention(texts, offsets, heads, head_size, causal, queries, q, ldq, k, v, ldkv, out, ldo, scratch);
+    k_.attention({texts,
+                  offsets,
+                  heads,
+                  heads,
+                  head_size,
+                  causal,
+                  0,
+                  float(1 / std::sqrt(double(head_size))),
+                  0,
+                  queries,
+                  q,
+                  k,
+                  v,
+                  ldq,
+                  ldkv,
+                  {},
+                  0},
+                 out, ldo, scratch);
+  }
+  void norm(const NormCall& call, const float* x, size_t ldx, float* y, size_t ldy) const override {
+    k_.norm(call, x, ldx, nullptr, 0, y, ldy);
+  }
+  void norm_tangent(const NormCall& call, const NormTangent& along, float* dy, size_t lddy) const override {
+    k_.norm_tangent(call, along, dy, lddy);
+  }
+  void rope(const RopeCall& call, const float* x, size_t ldx, float* y, size_t ldy) const override {
+    k_.rope(call, x, ldx, y, ldy);
+  }
+  void attention(const AttentionCall& call, float* out, size_t ldo, float* scratch) const override {
+    k_.attention(call, out, ldo, scratch);
+  }
+  void attention_tangent(const AttentionCall& call, const AttentionTangents& along, float* scratch) const override {
+    k_.attention_tangent(call, along, scratch);
+  }
+  void activate(Activation act, size_t rows, size_t size, const float* x, size_t ldx, float* y,
+                size_t ldy) const override {
+    k_.activate(int(act), rows, size, x, ldx, y, ldy);
+  }
+  void activate_slope(Activation act, size_t rows, size_t size, ConstMatrix x, ConstMatrix dx,
+                      Matrix dy) const override {
+    k_.activate_slope(int(act), rows, size, x, dx, dy);
+  }
+  void multiply(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y) const override {
+    k_.multiply(rows, size, a, b, y);
+  }
+  void multiply_add(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y) const override {
+    k_.multiply_add(rows, size, a, b, y);
+  }
+  void softcap(size_t rows, size_t size, float cap, ConstMatrix x, Matrix y) const override {
+    k_.softcap(rows, size, cap, x, y);
+  }
+  void softcap_slope(size_t rows, size_t size, float cap, ConstMatrix y, ConstMatrix dx, Matrix dy) const override {
+    k_.softcap_slope(rows, size, cap, y, dx, dy);
+  }
+  void scale(size_t rows, size_t size, float factor, Matrix x) const override { k_.scale(rows, size, factor, x); }
+  void scatter_add(size_t rows, size_t size, ConstMatrix x, const uint32_t* index, Matrix y) const override {
+    k_.scatter_add(rows, size, x, index, y);
+  }
+  void cross_entropy(size_t rows, size_t size, ConstMatrix logits, const uint32_t* target, double* loss, float weight,
+                     Matrix e) const override {
+    k_.cross_entropy(rows, size, logits, target, loss, weight, e);
+  }
+  void row_dots(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, double* dots) const override {
+    k_.row_dots(rows, size, a, b, dots);
   }
   void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t* index, float* y,
               size_t ldy) const override {

@@ -60,6 +60,56 @@ class CudaOps : public Ops {
     cuda::embed(rows, size, count, tables, index, y, ldy, stream_);
   }
 
+  size_t attention_tangent_scratch(size_t, size_t) const override { return 0; }
+  void norm(const NormCall& call, const float* x, size_t ldx, float* y, size_t ldy) const override {
+    cuda::norm(call, {x, ldx}, {nullptr, 0}, {y, ldy}, stream_);
+  }
+  void norm_tangent(const NormCall& call, const NormTangent& along, float* dy, size_t lddy) const override {
+    cuda::norm_tangent(call, along, {dy, lddy}, stream_);
+  }
+  void rope(const RopeCall& call, const float* x, size_t ldx, float* y, size_t ldy) const override {
+    cuda::rope(call, {x, ldx}, {y, ldy}, stream_);
+  }
+  void attention(const AttentionCall& call, float* out, size_t ldo, float*) const override {
+    cuda::attention(call, longest, {out, ldo}, stream_);
+  }
+  void attention_tangent(const AttentionCall& call, const AttentionTangents& along, float*) const override {
+    cuda::attention_tangent(call, along, longest, stream_);
+  }
+  void activate(Activation act, size_t rows, size_t size, const float* x, size_t ldx, float* y,
+                size_t ldy) const override {
+    cuda::activate(act, rows, size, {x, ldx}, {y, ldy}, stream_);
+  }
+  void activate_slope(Activation act, size_t rows, size_t size, ConstMatrix x, ConstMatrix dx,
+                      Matrix dy) const override {
+    cuda::activate_slope(act, rows, size, x, dx, dy, stream_);
+  }
+  void multiply(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y) const override {
+    cuda::multiply(rows, size, a, b, y, stream_);
+  }
+  void multiply_add(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y) const override {
+    cuda::multiply_add(rows, size, a, b, y, stream_);
+  }
+  void softcap(size_t rows, size_t size, float cap, ConstMatrix x, Matrix y) const override {
+    cuda::softcap(rows, size, cap, x, y, stream_);
+  }
+  void softcap_slope(size_t rows, size_t size, float cap, ConstMatrix y, ConstMatrix dx, Matrix dy) const override {
+    cuda::softcap_slope(rows, size, cap, y, dx, dy, stream_);
+  }
+  void scale(size_t rows, size_t size, float factor, Matrix x) const override {
+    cuda::scale(rows, size, factor, x, stream_);
+  }
+  void scatter_add(size_t rows, size_t size, ConstMatrix x, const uint32_t* index, Matrix y) const override {
+    cuda::scatter_add(rows, size, x, index, y, stream_);
+  }
+  void cross_entropy(size_t rows, size_t size, ConstMatrix logits, const uint32_t* target, double* loss, float weight,
+                     Matrix e) const override {
+    cuda::cross_entropy(rows, size, logits, target, loss, weight, e, stream_);
+  }
+  void row_dots(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, double* dots) const override {
+    cuda::row_dots(rows, size, a, b, dots, stream_);
+  }
+
  private:
   mutable Products products_;  // remembers plans
   const cudaStream_t stream_;

@@ -31,4 +31,10 @@ __device__ __forceinline__ T block_sum(T value, T* room) {
 
 inline bool aligned16(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
 
+// A grid of one thread per column in blocks of kThreads; rows over the second dimension, taken in turn beyond 32768.
+template <int kThreads>
+dim3 row_grid_of(size_t rows, size_t size) {
+  return dim3(blocks_of(size, kThreads), unsigned(rows < 32768 ? rows : 32768));
+}
+
 }  // namespace warp::cuda

@@ -39,10 +39,23 @@ void mask_ranked(const uint32_t* key, Place place, Stored l, Stored r, size_t ro
 // --- activate.cu ---
 // y = act(y + bias); bias (size) may be null
 void activate(size_t rows, size_t size, const float* bias, Activation act, float* y, size_t ldy, cudaStream_t stream);
+// as in ops.h
+void activate(Activation act, size_t rows, size_t size, ConstMatrix x, Matrix y, cudaStream_t stream);
+void activate_slope(Activation act, size_t rows, size_t size, ConstMatrix x, ConstMatrix dx, Matrix dy,
+                    cudaStream_t stream);
+void multiply(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y, cudaStream_t stream);
+void multiply_add(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix y, cudaStream_t stream);
+void softcap(size_t rows, size_t size, float cap, ConstMatrix x, Matrix y, cudaStream_t stream);
+void softcap_slope(size_t rows, size_t size, float cap, ConstMatrix y, ConstMatrix dx, Matrix dy, cudaStream_t stream);
+void scale(size_t rows, size_t size, float factor, Matrix x, cudaStream_t stream);
 
-// --- normalize.cu: as in ops.h ---
+// --- norm.cu: as in ops.h; r, added to x first, may be null ---
+void norm(const NormCall& call, ConstMatrix x, ConstMatrix r, Matrix y, cudaStream_t stream);
+void norm_tangent(const NormCall& call, const NormTangent& along, Matrix dy, cudaStream_t stream);
 void layer_norm(size_t rows, size_t size, const float* x, size_t ldx, const float* r, size_t ldr, const float* gain,
                 const float* bias, float eps, float* y, size_t ldy, cudaStream_t stream);
+
+// --- rows.cu: as in ops.h ---
 void add(size_t rows, size_t size, const float* x, size_t ldx, float* y, size_t ldy, cudaStream_t stream);
 constexpr size_t kMaxTables = 4;
 // tables and index are host arrays of device pointers; count ≤ kMaxTables
@@ -53,8 +66,13 @@ void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t
             cudaStream_t stream);
 // y (columns × rows, leading dimension ldy) = xᵀ
 void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy, cudaStream_t stream);
+void scatter_add(size_t rows, size_t size, ConstMatrix x, const uint32_t* index, Matrix y, cudaStream_t stream);
+void rope(const RopeCall& call, ConstMatrix x, Matrix y, cudaStream_t stream);
 
-// --- attention.cu: as in ops.h; longest: tokens of the longest text; head_size ≤ kMaxHeadSize ---
+// --- attention.cu, attention_tangent.cu: as in ops.h; longest: tokens of the longest text; head_size ≤ kMaxHeadSize;
+// no dropout ---
+void attention(const AttentionCall& call, size_t longest, Matrix out, cudaStream_t stream);
+void attention_tangent(const AttentionCall& call, const AttentionTangents& along, size_t longest, cudaStream_t stream);
 void attention(size_t texts, size_t longest, const uint32_t* offsets, size_t heads, size_t head_size, bool causal,
                const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v, size_t ldkv,
                float* out, size_t ldo, cudaStream_t stream);
@@ -64,6 +82,11 @@ void attention(size_t texts, size_t longest, const uint32_t* offsets, size_t hea
 // null. A label < 0 has no class: its loss is 0 and its residual the probabilities.
 void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, const int32_t* labels, double* loss,
                    float* residual, size_t lde, cudaStream_t stream);
+
+// as in ops.h
+void cross_entropy(size_t rows, size_t size, ConstMatrix logits, const uint32_t* target, double* loss, float weight,
+                   Matrix e, cudaStream_t stream);
+void row_dots(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, double* dots, cudaStream_t stream);
 
 // --- head.cu ---
 // logits = h Wᵀ + b; W: classes × inputs

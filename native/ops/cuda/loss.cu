@@ -1,5 +1,6 @@
-// Softmax, cross-entropy and head residuals: one warp per row of logits, in float64 (rows are short).
-//   p = softmax(z), loss = log Σ_c e^(z_c − m) − (z_y − m), residual = p − onehot(y), m = max z
+// Softmax, cross-entropy and residuals: p = softmax(z), loss = log Σ_c e^(z_c − m) − (z_y − m), residual = p −
+// onehot(y), m = max z. Of classes: one warp per row of logits, in float64 (rows are short). Of a vocabulary: one block
+// per row, float32 exponentials in a float64 sum.
 #include "ops/cuda/device_math.h"
 #include "ops/cuda/kernels.h"
 
@@ -26,7 +27,63 @@ __global__ void cross_entropy_kernel(size_t rows, size_t classes, const float* l
   if (loss && lane == 0) loss[row] = label < 0 ? 0.0 : log(total) - (double(z[label]) - most);
 }
 
+constexpr int kWideThreads = 256;
+
+// e may be the logits: a thread reads back only what it wrote itself, and the target's logit is read before that.
+__global__ void __launch_bounds__(kWideThreads)
+    language_kernel(size_t size, const float* logits, size_t ld, const uint32_t* target, double* loss, float weight,
+                    float* e, size_t lde) {
+  WARP_SHARED(float, tops, kWideThreads / 32);
+  WARP_SHARED(double, room, kWideThreads / 32);
+  WARP_SHARED(double, sum, 1);
+  const size_t row = blockIdx.x, goal = target[row];
+  const float* z = logits + row * ld;
+  float* to = e ? e + row * lde : nullptr;
+  float top = -INFINITY;
+  for (size_t j = threadIdx.x; j < size; j += kWideThreads) top = fmaxf(top, z[j]);
+  top = warp_max(top);
+  if (threadIdx.x % 32 == 0) tops[threadIdx.x / 32] = top;
+  const double aim = double(z[goal]);
+  __syncthreads();
+  for (int warp = 0; warp < kWideThreads / 32; warp++) top = fmaxf(top, tops[warp]);
+  double total = 0;
+  for (size_t j = threadIdx.x; j < size; j += kWideThreads) {
+    const float p = expf(z[j] - top);
+    total += double(p);
+    if (to) to[j] = p;
+  }
+  total = block_sum<kWideThreads>(total, room);
+  if (threadIdx.x == 0) {
+    loss[row] = log(total) + (double(top) - aim);
+    sum[0] = total;
+  }
+  if (!to) return;  // the whole block
+  __syncthreads();
+  const float factor = float(double(weight) / sum[0]);
+  for (size_t j = threadIdx.x; j < size; j += kWideThreads) to[j] = to[j] * factor - (j == goal ? weight : 0.0f);
+}
+
+__global__ void __launch_bounds__(kWideThreads)
+    row_dots_kernel(size_t size, const float* a, size_t lda, const float* b, size_t ldb, double* dots) {
+  WARP_SHARED(double, room, kWideThreads / 32);
+  const float *u = a + blockIdx.x * lda, *v = b + blockIdx.x * ldb;
+  double total = 0;
+  for (size_t j = threadIdx.x; j < size; j += kWideThreads) total += double(u[j]) * double(v[j]);
+  total = block_sum<kWideThreads>(total, room);
+  if (threadIdx.x == 0) dots[blockIdx.x] = total;
+}
+
 }  // namespace
+
+void cross_entropy(size_t rows, size_t size, ConstMatrix logits, const uint32_t* target, double* loss, float weight,
+                   Matrix e, cudaStream_t stream) {
+  WARP_LAUNCH(language_kernel, unsigned(rows), kWideThreads, 0, stream, size, logits.data, logits.ld, target, loss,
+              weight, e.data, e.ld);
+}
+
+void row_dots(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, double* dots, cudaStream_t stream) {
+  WARP_LAUNCH(row_dots_kernel, unsigned(rows), kWideThreads, 0, stream, size, a.data, a.ld, b.data, b.ld, dots);
+}
 
 void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, const int32_t* labels, double* loss,
                    float* residual, size_t lde, cudaStream_t stream) {

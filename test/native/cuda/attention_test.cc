@@ -7,7 +7,7 @@
 
 using namespace warp;
 using namespace device;
-using reference::Matrix;
+using reference::Doubles;
 
 static void check_attention(const std::vector<uint32_t>& lengths, size_t heads, size_t head_size, bool causal, bool one,
                             double scale) {
@@ -36,8 +36,8 @@ static void check_attention(const std::vector<uint32_t>& lengths, size_t heads, 
                     held_q.data(), ldq, held_kv.data(), held_kv.data() + width, ldkv, y.data(), ldo, stream());
     return y.get();
   });
-  Matrix expected = reference::attention(offsets, heads, head_size, causal, one ? queries : std::vector<uint32_t>(),
-                                         wide(q), wide(k), wide(v));
+  Doubles expected = reference::attention(offsets, heads, head_size, causal, one ? queries : std::vector<uint32_t>(),
+                                          wide(q), wide(k), wide(v));
   std::vector<float> dense(asking * width);
   for (size_t i = 0; i < out.size(); i++) {
     const size_t row = i / ldo, column = i % ldo;

@@ -11,21 +11,21 @@ using namespace warp;
 static const std::vector<uint32_t> kLengths = {5, 1, 17, 33, 9, 64, 2, 40};
 
 struct Case {
-  std::unique_ptr<Model> model;
+  std::unique_ptr<Program> program;
   std::unique_ptr<Path> path;
   PackedTexts texts;
 };
 static Case make_case(const std::string& kind, Dtype dtype, PathOptions options,
                       std::vector<uint32_t> lengths = kLengths) {
   Case made;
-  made.model = make_model(small::spec(kind));
+  made.program = std::make_unique<Program>(small::program(kind));
   std::vector<std::shared_ptr<const Weights>> checkpoints;
   if (options.family == "trajectory")
     for (size_t i = 0; i < options.lambdas.size(); i++)
-      checkpoints.push_back(small::weights(*made.model, dtype, 3 + i, 0.1));
-  made.path = std::make_unique<Path>(small::weights(*made.model, dtype, 1, 0),
-                                     small::weights(*made.model, dtype, 2, 0.2), options, checkpoints);
-  made.texts = small::texts(made.model->spec, lengths);
+      checkpoints.push_back(small::weights(*made.program, dtype, 3 + i, 0.1));
+  made.path = std::make_unique<Path>(small::weights(*made.program, dtype, 1, 0),
+                                     small::weights(*made.program, dtype, 2, 0.2), options, checkpoints);
+  made.texts = small::texts(*made.program, lengths);
   return made;
 }
 static PathOptions family(const std::string& name, std::vector<double> lambdas = {0.2, 0.7}) {
@@ -37,18 +37,19 @@ static PathOptions family(const std::string& name, std::vector<double> lambdas =
 
 static std::vector<float> on_cpu(const Case& c) {
   Threads threads(1);
-  const Buffer<float> x = small::forward_on_cpu(*c.model, *c.path, c.texts, threads);
+  const Buffer<float> x =
+      small::forward_on_cpu(*c.program, *c.path, c.texts, std::vector<int32_t>(c.texts.texts()), threads).features;
   return {x.begin(), x.end()};
 }
 static std::vector<float> features_of(const Case& c, cuda::Backend& backend, const DeviceForward& forward) {
-  std::vector<float> x((size_t(c.path->points()) + 2) * c.texts.texts() * c.model->spec.hidden);
+  std::vector<float> x((size_t(c.path->points()) + 2) * c.texts.texts() * c.program->features());
   backend.download(x.data(), forward.features(), x.size() * sizeof(float), cuda::Queue::kCompute);
   return x;
 }
 static std::vector<float> on_device(const Case& c, uint64_t budget, size_t tile, size_t* chunks = nullptr,
                                     Context* context = nullptr) {
   const auto backend = cuda::Backend::open(0, Precision::kF32);
-  DeviceForward forward(*c.model, *backend, *c.path, c.texts, budget, 0, tile);
+  DeviceForward forward(*c.program, *backend, *c.path, c.texts, budget, 0, tile);
   Context own;
   forward.run(context ? *context : own);
   if (chunks) *chunks = forward.plan().forward.chunks;
@@ -84,12 +85,12 @@ TEST(chunks_do_not_change_a_bit_and_memory_is_given_back) {
     const auto whole = on_device(c, 0, 40, &one);
     const auto backend = cuda::Backend::open(0, Precision::kF32);
     const uint64_t smallest =
-        DeviceForward(*c.model, *backend, *c.path, c.texts, 0, 0, 40).plan().forward.smallest_bytes;
+        DeviceForward(*c.program, *backend, *c.path, c.texts, 0, 0, 40).plan().forward.smallest_bytes;
     const auto pieces = on_device(c, smallest + 4096, 40, &many);
     CHECK(one == 1 && many > 2);
     CHECK(whole == pieces);
     try {
-      DeviceForward(*c.model, *backend, *c.path, c.texts, smallest - 1, 0, 40);
+      DeviceForward(*c.program, *backend, *c.path, c.texts, smallest - 1, 0, 40);
       CHECK(false);
     } catch (const Error& error) {
       CHECK(error.code == "DEVICE_MEMORY_BUDGET" && error.kind == Kind::kResource);
@@ -102,7 +103,7 @@ TEST(memory_that_others_took_since_the_plan_makes_smaller_chunks) {
   const Case c = make_case("bert", Dtype::kF32, family("linear"));
   const auto expected = on_device(c, 0, 40);
   const auto backend = cuda::Backend::open(0, Precision::kF32);
-  DeviceForward forward(*c.model, *backend, *c.path, c.texts, 0, 0, 40);
+  DeviceForward forward(*c.program, *backend, *c.path, c.texts, 0, 0, 40);
   const uint64_t peak = forward.plan().forward.peak_bytes, smallest = forward.plan().forward.smallest_bytes;
   const size_t machine = shim::machine().memory;
   shim::machine().memory = shim::memory_in_use() + (peak + smallest) / 2;
@@ -112,7 +113,7 @@ TEST(memory_that_others_took_since_the_plan_makes_smaller_chunks) {
   CHECK(features_of(c, *backend, forward) == expected);
   shim::machine().memory = machine;
   const auto other = cuda::Backend::open(0, Precision::kF32);
-  DeviceForward hopeless(*c.model, *other, *c.path, c.texts, 0, 0, 40);
+  DeviceForward hopeless(*c.program, *other, *c.path, c.texts, 0, 0, 40);
   shim::machine().memory = shim::memory_in_use() + 1000;
   try {
     hopeless.run(context);
@@ -156,7 +157,7 @@ TEST(a_timed_backend_counts_uploads_and_stalls) {
   const Case c = make_case("gpt2", Dtype::kF32, family("linear"));
   for (bool timed : {false, true}) {
     const auto backend = cuda::Backend::open(0, Precision::kF32, timed);
-    DeviceForward forward(*c.model, *backend, *c.path, c.texts, 0, 0);
+    DeviceForward forward(*c.program, *backend, *c.path, c.texts, 0, 0);
     Context context;
     forward.run(context);
     const cuda::Timeline t = backend->timeline();  // every span takes a millisecond here

@@ -7,30 +7,30 @@
 using namespace warp;
 
 struct Case {
-  std::unique_ptr<Model> model;
+  std::unique_ptr<Program> program;
   std::unique_ptr<Path> path, same;  // the same path twice: nothing that one found reaches the other
   PackedTexts texts;
   std::vector<int32_t> label = {0, 2, 1, 1, 0, 2, 2}, domain = {1, 0, 0, 1, 1, 0, 1};
   Scope scope = Scope::kHead;
 
-  DeviceJob job() const { return {*model, texts, {model->spec, *path, label, domain, 2, scope, true}, true}; }
+  DeviceJob job() const { return {*program, texts, {*program, *path, label, domain, 2, scope, true}, true}; }
 };
 
 static Case make_case(const std::string& kind, PathOptions options, Dtype dtype = Dtype::kF32) {
   Case c;
-  c.model = make_model(small::spec(kind));
+  c.program = std::make_unique<Program>(small::program(kind));
   if (options.lambdas.empty()) options.lambdas = {0.05, 0.5, 0.95};
   const auto path = [&] {
     std::vector<std::shared_ptr<const Weights>> checkpoints;
     if (options.family == "trajectory")
       for (size_t i = 0; i < options.lambdas.size(); i++)
-        checkpoints.push_back(small::weights(*c.model, dtype, 3 + i, 0.1));
-    return std::make_unique<Path>(small::weights(*c.model, dtype, 1, 0), small::weights(*c.model, dtype, 2, 0.2),
+        checkpoints.push_back(small::weights(*c.program, dtype, 3 + i, 0.1));
+    return std::make_unique<Path>(small::weights(*c.program, dtype, 1, 0), small::weights(*c.program, dtype, 2, 0.2),
                                   options, checkpoints);
   };
   c.path = path();
   c.same = path();
-  c.texts = small::texts(c.model->spec, {5, 1, 17, 33, 9, 12, 2});
+  c.texts = small::texts(*c.program, {5, 1, 17, 33, 9, 12, 2});
   if (kind == "bert") c.scope = Scope::kTop;
   return c;
 }
@@ -42,7 +42,7 @@ static PathOptions family(const std::string& name, const std::string& rescale = 
 }
 
 static HeadResult on_cpu(const Case& c) {
-  return small::score_on_cpu(*c.model, c.texts, {c.model->spec, *c.same, c.label, c.domain, 2, c.scope, true}, 1);
+  return small::score_on_cpu(*c.program, c.texts, {*c.program, *c.same, c.label, c.domain, 2, c.scope, true}, 1);
 }
 
 static void check_close(const std::vector<double>& a, const std::vector<double>& b, double tolerance,

@@ -1,11 +1,11 @@
-// activate.cu, normalize.cu, loss.cu against ops/reference.
+// activate.cu, norm.cu, rows.cu, loss.cu against ops/reference.
 #include "on_device.h"
 #include "ops/cuda/kernels.h"
 #include "ops/reference/reference.h"
 
 using namespace warp;
 using namespace device;
-using reference::Matrix;
+using reference::Doubles;
 
 static const size_t kWidths[] = {1, 2, 31, 32, 33, 64, 128, 129, 384, 516, 1024, 1028};
 
@@ -43,8 +43,8 @@ static void check_layer_norm(size_t rows, size_t size, bool with_residual, size_
                      1e-5f, to, ld, stream());
     return in_place ? held_x.get() : out.get();
   });
-  const Matrix expected = reference::layer_norm(rows, size, wide(x), with_residual ? wide(r) : Matrix(), wide(gain),
-                                                wide(bias), double(1e-5f));
+  const Doubles expected = reference::layer_norm(rows, size, wide(x), with_residual ? wide(r) : Doubles(), wide(gain),
+                                                 wide(bias), double(1e-5f));
   // rounding of x + r (|.| < 16: 1e-6) and of the mean, divided by a deviation of about 2, times gains below 5; a row
   // of one element has deviation √eps, so that its sum's rounding counts 300 times
   check_near(unframed(y, rows, size, ld), expected,

@@ -1,0 +1,61 @@
+import type { Command } from 'commander'
+import type { DiffOptions } from '../../lib/diff/index.js'
+import { execute, framed, type FrameOptions } from '../frame.js'
+import { withOutput, writeOutput } from '../output-folder.js'
+import { textSources, threadsOption, waitOption } from '../probe-options.js'
+import { bytes, integer, list } from '../values.js'
+
+interface Flags extends FrameOptions, DiffOptions {
+  output?: string
+  force?: boolean
+  wait?: boolean
+}
+
+const files = ['result.json', 'report.html']
+
+export function register(program: Command): void {
+  framed(program.command('diff'))
+    .description(
+      'what the weights say without any candidate texts: which moved and how, and what training that speaks for',
+    )
+    .requiredOption('--base <dir>', 'model directory that was fine-tuned')
+    .requiredOption('--reference <dir>', 'the fine-tuned model')
+    .option('--only <part,...>', 'weights, words (default: every part)', list)
+    .option('--singular-values <n>', 'of each difference, 0 to 64; 0 leaves them out (default: 64)', integer(0))
+    .option(
+      '--texts <file...>',
+      `ordinary texts to set the words against (default: English word counts): ${textSources}`,
+    )
+    .option('--memory <size>', 'that one difference may take; larger ones are read again (default: 512MiB)', bytes)
+    .option('--seed <n>', 'of the random vectors behind the singular values', integer(0), 0)
+    .addOption(threadsOption())
+    .option('-o, --output <folder>', `writes ${files.join(', ')} and the tables as CSV`)
+    .option('--force', 'replace existing output')
+    .addOption(waitOption())
+    .action(diffCommand)
+}
+
+async function diffCommand(flags: Flags): Promise<void> {
+  const { output, force, wait, json, quiet, verbose, ...options } = flags
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
+    const { diff } = await import('../../lib/diff/index.js')
+    const inputs = [options.base, options.reference, ...(options.texts ?? [])]
+    return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
+      const { result, page, lines, tables } = await diff({ ...options, signal, onProgress })
+      if (output !== undefined) {
+        const csv = Object.entries(tables).map(([name, rows]) => [name, csvText(rows)])
+        const written = { 'result.json': `${JSON.stringify(result, null, 2)}\n`, 'report.html': page }
+        await writeOutput(output, { ...written, ...Object.fromEntries(csv) }, force)
+      }
+      return { json: result, text: lines.join('\n') }
+    })
+  })
+}
+
+const csvText = (rows: (string | number | null)[][]): string =>
+  rows.map((row) => `${row.map(csvCell).join(',')}\n`).join('')
+
+function csvCell(value: string | number | null): string {
+  const text = value === null ? '' : String(value)
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}

@@ -1,0 +1,156 @@
+import os from 'node:os'
+import { nativeWeights, openModel } from '../checkpoint/index.js'
+import { version } from '../doctor.js'
+import { checkWhole, inputError, usageError, type WarpError } from '../errors.js'
+import type { RunOptions } from '../native/task.js'
+import { diffPage } from './page.js'
+import { NotApplicable, type DiffPair, type PartOptions, type Table } from './part.js'
+import { partNames, parts } from './parts.js'
+import { mostValues } from './tensors.js'
+import type { WeightsResult } from './weights.js'
+import type { WordsResult } from './words.js'
+
+export { diffJsonSchema, diffSchema } from './schema.js'
+export { partNames, parts } from './parts.js'
+export type { WeightsResult } from './weights.js'
+export type { WordsResult } from './words.js'
+
+export interface DiffOptions extends RunOptions {
+  base: string
+  reference: string
+  /** parts to run; default: all */
+  only?: readonly string[]
+  /** singular values of each difference, 0 to 64 (default): 0 leaves them out, and with them updates of low rank */
+  singularValues?: number
+  /** files of ordinary texts to set the trained words against; default: word counts of English Wikipedia summaries */
+  texts?: string[]
+  /** bytes that the difference of one tensor may take in memory; larger ones are read again; default 512 MiB */
+  memory?: number
+  /** of the random vectors behind the singular values; default 0 */
+  seed?: number
+  /** default: all */
+  threads?: number
+}
+
+/** `warp diff --json`, schema `warp.diff/1`. */
+export interface DiffResult {
+  schema: 'warp.diff/1'
+  tool: { name: 'warp-recover'; version: string }
+  command: 'diff'
+  seed: number
+  inputs: { base: string; reference: string }
+  skipped: { part: string; code: string; reason: string }[]
+  weights?: WeightsResult
+  words?: WordsResult
+  notes: string[]
+}
+
+/** Everything that a diff found, and the forms of it. */
+export interface Diffed {
+  result: DiffResult
+  /** one HTML page */
+  page: string
+  /** for a terminal */
+  lines: string[]
+  /** file name → rows, head first */
+  tables: Record<string, Table>
+}
+
+/**
+ * What the difference of two models tells without any candidate texts. Each part that does not apply to the pair says
+ * why in `skipped`, and the others go on.
+ *
+ * @throws WarpError (usage) DIFF_PART_UNKNOWN, OPTION_RANGE; (input) DIFF_NOTHING_APPLIES where no part had anything to
+ *   say, NOT_FINITE, and all of `openModel` and of reading texts
+ */
+export async function diff(options: DiffOptions): Promise<Diffed> {
+  const chosen = choose(options.only)
+  const partOptions = check(options)
+  const base = await openModel(options.base, { forward: false })
+  const reference = await openModel(options.reference, { forward: false })
+  const result: DiffResult = {
+    schema: 'warp.diff/1',
+    tool: { name: 'warp-recover', version: version() },
+    command: 'diff',
+    seed: partOptions.seed,
+    inputs: { base: options.base, reference: options.reference },
+    skipped: [],
+    notes: [...new Set([...base.notes, ...reference.notes])],
+  }
+  const pair: DiffPair = {
+    base,
+    reference,
+    handles: { base: nativeWeights(base), reference: nativeWeights(reference) },
+  }
+  const found: Record<string, unknown> = {}
+  try {
+    for (const part of chosen) {
+      try {
+        found[part.name] = await part.run(pair, partOptions, result.notes)
+      } catch (error) {
+        if (!(error instanceof NotApplicable)) throw error
+        result.skipped.push({ part: part.name, code: error.code, reason: error.message })
+      }
+    }
+  } finally {
+    pair.handles.base.close()
+    pair.handles.reference.close()
+  }
+  const same = result.skipped.some(({ code }) => code === 'NO_SIGNAL') // identical weights are an answer
+  if (result.skipped.length === chosen.length && !same) throw nothing(result)
+  const { notes, ...before } = result
+  return forms({ ...before, ...found, notes: [...new Set(notes)] })
+}
+
+function choose(only: readonly string[] | undefined): typeof parts {
+  const unknown = only?.find((name) => !partNames.includes(name))
+  if (unknown !== undefined || only?.length === 0) {
+    throw usageError(
+      'DIFF_PART_UNKNOWN',
+      unknown === undefined ? 'no part was named' : `there is no part ${JSON.stringify(unknown)}`,
+      { found: unknown, expected: [...partNames] },
+      `One or more of ${partNames.join(', ')}.`,
+    )
+  }
+  return parts.filter(({ name }) => !only || only.includes(name))
+}
+
+function check(options: DiffOptions): PartOptions {
+  const { threads, seed = 0, singularValues = mostValues, memory = 512 * 2 ** 20, ...rest } = options
+  checkWhole('threads', threads, 1, 1024)
+  checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
+  checkWhole('singular-values', singularValues, 0, mostValues)
+  checkWhole('memory', memory, 0, Number.MAX_SAFE_INTEGER)
+  return { ...rest, threads: threads ?? os.availableParallelism(), seed, singularValues, memory }
+}
+
+function nothing({ skipped, inputs }: DiffResult): WarpError {
+  const reasons = skipped.map(({ part, reason }) => `${part}: ${reason}`)
+  return inputError(
+    'DIFF_NOTHING_APPLIES',
+    `nothing can be said about this pair; ${reasons.join('; ')}`,
+    { file: inputs.reference, found: skipped },
+    'Give the base model that the reference was fine-tuned from.',
+  )
+}
+
+function forms(result: DiffResult): Diffed {
+  const ran = parts.filter(({ name }) => name in result)
+  const of = (name: string): unknown => result[name as keyof DiffResult]
+  const skipped = result.skipped.map(({ part, reason }) => `${part}: does not apply: ${reason}`)
+  const lines = [
+    ...ran.flatMap((part) => part.lines(of(part.name))),
+    ...skipped,
+    ...result.notes.map((note) => `note: ${note}`),
+  ]
+  const tables = Object.assign({}, ...ran.map((part) => part.tables(of(part.name)))) as Record<string, Table>
+  return {
+    result,
+    lines,
+    tables,
+    page: diffPage(
+      result,
+      ran.map((part) => part.page(of(part.name))),
+    ),
+  }
+}

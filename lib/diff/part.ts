@@ -1,0 +1,53 @@
+import type { z } from 'zod'
+import type { ModelDirectory } from '../checkpoint/index.js'
+import type { RunOptions } from '../native/task.js'
+import type { Handle } from '../native/types.js'
+
+/** The two models of a diff, opened: what every part starts from. */
+export interface DiffPair {
+  base: ModelDirectory
+  reference: ModelDirectory
+  handles: { base: Handle; reference: Handle }
+}
+
+/** What the parts are told; each looks at what concerns it. */
+export interface PartOptions extends RunOptions {
+  threads: number
+  seed: number
+  /** of the weights: singular values of each difference, 0 to 64 */
+  singularValues: number
+  /** of the weights: bytes that one difference may take in memory */
+  memory: number
+  /** of the words: files of neutral texts, instead of the package's own word frequencies */
+  texts?: string[]
+}
+
+/** A table for a CSV file: head first. */
+export type Table = (string | number | null)[][]
+
+/** One question that `warp diff` answers, in a file of its own. */
+export interface Part<T> {
+  /** as `--only` and the result name it */
+  name: string
+  /** what it tells, in a line */
+  about: string
+  schema: z.ZodType<T>
+  /** @throws NotApplicable where the pair is not of the kind it works on, WarpError where an input is wrong */
+  run(pair: DiffPair, options: PartOptions, notes: string[]): Promise<T>
+  /** for the terminal */
+  lines(result: T): string[]
+  /** sections of the page, HTML */
+  page(result: T): string
+  /** file name → table */
+  tables(result: T): Record<string, Table>
+}
+
+/** Why a part has nothing to say about a pair; the other parts go on. */
+export class NotApplicable extends Error {
+  constructor(
+    readonly code: string,
+    reason: string,
+  ) {
+    super(reason)
+  }
+}

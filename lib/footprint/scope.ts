@@ -1,0 +1,60 @@
+import { inputError, usageError } from '../errors.js'
+import { headTensors, requiredTensors } from '../models/facts.js'
+import type { Network } from '../models/network.js'
+import { matcher } from '../paths/index.js'
+
+/** Tensors to which gradient, direction and norm of a Mimic Score are restricted. */
+export interface Scope {
+  /** as it was asked for */
+  name: string
+  /** canonical names of the tensors in it */
+  tensors: string[]
+  /** what the addon is asked: closed forms of a classifier's head, or tensors by name */
+  request: 'head' | 'top' | string[]
+}
+
+/** Whether the head has layers before the last one, such as a pooler. */
+export function hasTop(network: Network): boolean {
+  const { last, all } = headTensors(network)
+  return all.length > last.length
+}
+
+/**
+ * `head` (the last linear layer), `top` (the whole head), `all`, `layers`, `embedding`, or globs of tensor names; a
+ * comma-separated list is their union.
+ * @throws WarpError (usage) SCOPE_UNSUPPORTED; (input) SCOPE_MATCHES_NOTHING
+ */
+export function chooseScope(asked: unknown = 'head', network: Network): Scope {
+  if (typeof asked !== 'string' || asked.split(',').some((part) => part.trim() === '')) {
+    throw usageError(
+      'SCOPE_UNSUPPORTED',
+      `scope ${JSON.stringify(asked)} is not offered`,
+      { found: asked, expected: ['head', 'top', 'all', 'layers', 'embedding', 'a glob of tensor names'] },
+      'head, top, all, layers, embedding, or globs of tensor names',
+    )
+  }
+  const required = requiredTensors(network)
+  const { last, all } = headTensors(network)
+  const parts = asked.split(',').map((part) => part.trim())
+  const named = (part: string): string[] => {
+    if (part === 'head') return last
+    if (part === 'top') {
+      if (hasTop(network)) return all
+      throw usageError('SCOPE_UNSUPPORTED', 'scope top needs a head of more than one layer', {}, '--scope head')
+    }
+    if (part === 'all') return required.map(({ name }) => name)
+    if (part === 'layers') return required.filter(({ group }) => typeof group === 'number').map(({ name }) => name)
+    if (part === 'embedding') return required.filter(({ group }) => group === 'embedding').map(({ name }) => name)
+    const found = required.filter(({ name }) => matcher([part])(name)).map(({ name }) => name)
+    if (found.length > 0) return found
+    throw inputError(
+      'SCOPE_MATCHES_NOTHING',
+      `scope ${JSON.stringify(part)} matches no tensor of the network`,
+      { found: part, expected: required.slice(0, 5).map(({ name }) => name) },
+      'head, top, all, layers, embedding, or a glob of tensor names as `warp inspect` lists them',
+    )
+  }
+  const tensors = [...new Set(parts.flatMap(named))].sort()
+  const closed = network.objective === 'classify' && (asked === 'head' || asked === 'top')
+  return { name: asked, tensors, request: closed ? asked : tensors }
+}

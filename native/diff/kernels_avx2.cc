@@ -1,0 +1,2 @@
+#define WARP_ISA avx2
+#include "diff/kernels.inc"

@@ -1,0 +1,2 @@
+#define WARP_ISA avx512
+#include "diff/kernels.inc"

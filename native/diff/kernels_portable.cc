@@ -1,0 +1,2 @@
+#define WARP_ISA portable
+#include "diff/kernels.inc"

@@ -1,0 +1,39 @@
+#pragma once
+// The output layer of a language model in training: logits, cross-entropy and all gradients, some rows at a time.
+#include <string>
+
+#include "core/threads.h"
+#include "graph/backward.h"
+#include "training/parameters.h"
+
+namespace warp {
+
+class OutputLayer {
+ public:
+  OutputLayer(const Program& program, Parameters& parameters, const Ops& ops, const BackwardOps& backward);
+
+  bool trainable() const;
+  // θ in the layout that products want.
+  void pack(Threads& threads);
+  // x: rows × hidden. Adds the gradients of Σ loss · weight over the rows to the layer's; writes dx (null: not
+  // wanted). Returns Σ loss.
+  double run(size_t rows, const float* x, const uint32_t* targets, double weight, Threads& threads, float* dx);
+
+ private:
+  struct Worker {
+    Growing turned, capped, rest;
+  };
+  void block(size_t rows, const float* x, const uint32_t* targets, float weight, float* e, double* loss, float* dx,
+             Worker& worker);
+  void weight_gradients(size_t rows, const float* x, Threads& threads);
+
+  const Ops& ops_;
+  const BackwardOps& backward_;
+  const size_t inputs_, outputs_;
+  const float cap_;
+  Parameter *weight_ = nullptr, *bias_ = nullptr;
+  Growing packed_, e_;
+  std::vector<Worker> workers_;
+};
+
+}  // namespace warp

@@ -1,0 +1,265 @@
+// Every family of lib/models on the addon, against what `transformers` computes (test/fixtures/networks/make.py):
+// logits, losses and gradients; scores of any scope against the gradients and against differences of the losses.
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.js'
+import type { Network } from '../../lib/models/network.js'
+import { requiredTensors } from '../../lib/models/facts.js'
+import { addon } from '../../lib/native/load.js'
+import { runTask } from '../../lib/native/task.js'
+import {
+  noTarget,
+  type GeneratedTensor,
+  type Handle,
+  type ScoreRequest,
+  type ScoreResult,
+} from '../../lib/native/types.js'
+import { readTensors } from '../models.js'
+import { repositoryRoot } from '../shared.js'
+
+const fixtures = join(repositoryRoot, 'test/fixtures/networks')
+const names = readdirSync(fixtures, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name)
+
+type Numbers = ArrayLike<number>
+const largest = (values: Numbers): number => Array.from(values).reduce((a, b) => Math.max(a, Math.abs(b)), 0)
+const apart = (a: Numbers, b: Numbers): number => largest(Array.from(a, (x, i) => x - b[i]!))
+
+interface Setup {
+  network: Network
+  /** canonical → stored names */
+  stored: Map<string, string>
+  gold: (name: string) => Numbers
+  texts: Pick<ScoreRequest, 'ids' | 'typeIds' | 'offsets' | 'label' | 'targets'>
+  base: Handle
+  /** the model moved by a hundredth of random numbers */
+  moved: Handle
+  close: () => void
+}
+
+/** All tokens but the first are targets. */
+function targetsOf(ids: Uint32Array, offsets: Uint32Array): Uint32Array {
+  const targets = new Uint32Array(ids.length).fill(noTarget)
+  for (let t = 0; t + 1 < offsets.length; t++)
+    for (let i = offsets[t]!; i + 1 < offsets[t + 1]!; i++) targets[i] = ids[i + 1]!
+  return targets
+}
+
+async function setup(name: string): Promise<Setup> {
+  const language = !readTensors(join(fixtures, name, 'golden.safetensors')).has('labels')
+  const model = await openModel(join(fixtures, name), { objective: language ? 'language' : 'classify' })
+  const golden = readTensors(join(fixtures, name, 'golden.safetensors'))
+  const gold = (key: string): Numbers => {
+    const found = golden.get(key)
+    if (!found) throw new Error(`${name}: no ${key}`)
+    return found.data
+  }
+  const network = networkOf(model, language ? 'language' : 'classify')
+  const ids = Uint32Array.from(gold('ids') as Int32Array)
+  const offsets = Uint32Array.from(gold('offsets') as Int32Array)
+  const base = nativeWeights(model)
+  // tensors of their own in place of the stored ones: another model altogether
+  const others = requiredTensors(network).map(
+    ({ name, shape }): GeneratedTensor => ({
+      name,
+      dtype: 'F32',
+      shape: [...shape],
+      fill: 'normal',
+      seed: 5,
+      deviation: 0.3,
+    }),
+  )
+  const moved = nativeWeights({ ...model, files: [], tensors: new Map() }, others)
+  return {
+    network,
+    stored: new Map([...model.tensors.values()].map((t) => [t.name, t.storedName])),
+    gold,
+    texts: {
+      ids,
+      offsets,
+      typeIds: network.typeVocabularySize > 1 ? Uint8Array.from(gold('types') as Int32Array) : new Uint8Array(0),
+      ...(language ? { targets: targetsOf(ids, offsets) } : { label: Int32Array.from(gold('labels') as Int32Array) }),
+    },
+    base,
+    moved,
+    close: () => {
+      base.close()
+      moved.close()
+    },
+  }
+}
+
+function score(s: Setup, lambdas: number[], extra: Partial<ScoreRequest> = {}): Promise<ScoreResult> {
+  const n = s.texts.offsets.length - 1
+  const path = addon().openPath(s.base, s.moved, { family: 'linear', lambdas })
+  const request: ScoreRequest = {
+    path,
+    network: s.network,
+    ...s.texts,
+    domain: new Int32Array(n),
+    domains: 1,
+    scope: 'head',
+    gradients: false,
+    threads: 2,
+    memory: 2 ** 30,
+    ...extra,
+  }
+  return runTask((p) => addon().score(request, p), 'score', 'tokens')
+}
+
+/** Mean loss and gradients by reverse mode, as training computes them. */
+async function backward(s: Setup): Promise<{ loss: number; gradients: Record<string, Float32Array> }> {
+  const trainable = requiredTensors(s.network).map((t) => t.name)
+  const dropout = { embedding: 0, attention: 0, hidden: 0, head: 0 }
+  const request = { weights: s.base, network: s.network, trainable, dropout, seed: 0 }
+  const trainer = await runTask((p) => addon().openTrainer(request, p), 'open', 'bytes')
+  try {
+    return await runTask((p) => addon().trainingGradients(trainer, { ...s.texts, threads: 2 }, p), 'train', 'texts')
+  } finally {
+    trainer.close()
+  }
+}
+
+describe.each(names)('%s', (name) => {
+  let s: Setup
+  beforeAll(async () => {
+    s = await setup(name)
+  })
+  afterAll(() => s.close())
+
+  // float32 through two layers against float64: 2e-5 of the largest logit, 1e-6 of a loss and its terms' rounding
+  test('logits and losses are those of transformers', async () => {
+    const all = s.network.objective === 'language' ? requiredTensors(s.network).map((t) => t.name) : 'head'
+    const { loss, logits } = await score(s, [0.5], { scope: all })
+    const losses = s.gold('losses')
+    const n = losses.length
+    for (let t = 0; t < n; t++) {
+      const tokens = s.network.objective === 'language' ? s.texts.offsets[t + 1]! - s.texts.offsets[t]! : 1
+      expect(Math.abs(loss[t * 3]! - losses[t]!)).toBeLessThan(2e-6 * Math.max(tokens, losses[t]!))
+    }
+    if (s.network.objective === 'language') return
+    const want = s.gold('logits')
+    const classes = want.length / n
+    const got = Array.from(
+      { length: n * classes },
+      (_, i) => logits[Math.floor(i / classes) * 3 * classes + (i % classes)]!,
+    )
+    expect(apart(got, want)).toBeLessThan(2e-5 * largest(want))
+  })
+
+  test('gradients of every tensor are those of transformers', async () => {
+    const trainable = requiredTensors(s.network).map((t) => t.name)
+    const { loss, gradients } = await backward(s)
+    const want = s.gold('loss')[0]!
+    expect(Math.abs(loss - want)).toBeLessThan(2e-6 * Math.max(1, want))
+    const wanted = new Map(trainable.map((tensor) => [tensor, s.gold(`gradient.${s.stored.get(tensor)}`)]))
+    // 1e-4 of a tensor's largest gradient; of the largest of all where its own is only rounding (biases of keys)
+    const scale = Math.max(...[...wanted.values()].map(largest))
+    for (const [tensor, values] of wanted) {
+      const error = apart(gradients[tensor]!, values)
+      if (error > Math.max(1e-4 * largest(values), 1e-6 * scale))
+        throw new Error(`${tensor}: off by ${error} of ${largest(values)} (${scale})`)
+    }
+  })
+
+  // At λ = 0 the direction is δ itself: Σ_i s_i ‖δ‖ = −⟨Σ_i ∇ℓ_i, δ⟩ over any scope, forward mode against reverse mode.
+  // Both sides' rounding is that of the gradients, 1e-5 of Σ |g δ| over the scope. Texts without padding tokens, whose
+  // row in a table has a derivative but gets no gradient in training.
+  test.each(['all', 'layers', 'embedding', 'head'])(
+    'scores of scope %s are products with the gradients',
+    async (which) => {
+      const few = { ...s, texts: withoutPadding(s) }
+      const scope = requiredTensors(s.network)
+        .filter(({ group }) => which === 'all' || group === which || (which === 'layers' && typeof group === 'number'))
+        .map((t) => t.name)
+      const { alignment } = await score(few, [0], { scope })
+      const { gradients } = await backward(few)
+      const texts = few.texts.offsets.length - 1
+      const count = few.texts.targets ? [...few.texts.targets].filter((t) => t !== noTarget).length : texts
+      let norm2 = 0
+      let product = 0
+      let size = 0
+      for (const tensor of scope) {
+        const delta = await difference(s, tensor)
+        delta.forEach((d, i) => {
+          norm2 += d * d
+          product += d * gradients[tensor]![i]!
+          size += Math.abs(d * gradients[tensor]![i]!)
+        })
+      }
+      const sum = alignment.reduce((a, b) => a + b, 0)
+      expect(Math.abs(sum * Math.sqrt(norm2) + count * product)).toBeLessThan(1e-5 * count * size)
+    },
+  )
+})
+
+function withoutPadding({ texts, network }: Setup): Setup['texts'] {
+  const { ids, typeIds, offsets, label, targets } = texts
+  const kept: number[] = []
+  for (let t = 0; t + 1 < offsets.length; t++)
+    if (!ids.slice(offsets[t], offsets[t + 1]).includes(network.padTokenId)) kept.push(t)
+  const part = <T extends Uint32Array | Uint8Array>(all: T): T =>
+    (all.constructor as unknown as { from(values: number[]): T }).from(
+      all.length === 0 ? [] : kept.flatMap((t) => [...all.slice(offsets[t], offsets[t + 1])]),
+    )
+  let end = 0
+  return {
+    ids: part(ids),
+    typeIds: part(typeIds),
+    offsets: Uint32Array.from([0, ...kept.map((t) => (end += offsets[t + 1]! - offsets[t]!))]),
+    ...(label && { label: Int32Array.from(kept, (t) => label[t]!) }),
+    ...(targets && { targets: part(targets) }),
+  }
+}
+
+/** θ* − θ₀ of one tensor, in float64. */
+async function difference(s: Setup, tensor: string): Promise<number[]> {
+  const path = addon().openPath(s.base, s.moved, { family: 'linear', lambdas: [0.5] })
+  const at = (lambda: number) => runTask(() => addon().pathTensor(path, tensor, lambda), 'tensor', 'elements')
+  const [from, to] = [await at(0), await at(1)]
+  return Array.from(to, (value, i) => value - from[i]!)
+}
+
+// Nodes and weights of Gauss and Legendre on [0, 1], by Newton's method on the polynomial.
+function gaussLegendre(n: number): { nodes: number[]; weights: number[] } {
+  const nodes: number[] = []
+  const weights: number[] = []
+  for (let i = 0; i < n; i++) {
+    let x = Math.cos((Math.PI * (i + 0.75)) / (n + 0.5))
+    let slope = 0
+    for (let round = 0; round < 60; round++) {
+      let [p, before] = [1, 0]
+      for (let k = 1; k <= n; k++) [p, before] = [((2 * k - 1) * x * p - (k - 1) * before) / k, p]
+      slope = (n * (x * p - before)) / (x * x - 1)
+      x -= p / slope
+    }
+    nodes.push((1 - x) / 2)
+    weights.push(1 / ((1 - x * x) * slope * slope))
+  }
+  return { nodes, weights }
+}
+
+// The rule of 96 nodes is exact for polynomials of degree 191; what is left is rounding, 1e-3 of the largest change
+const points = 96
+describe.each(['bert', 'llama-language', 'gemma2-language', 'gpt2-classify'])('%s', (name) => {
+  test('with all tensors in the scope the path integral of the scores is what the losses fell by', async () => {
+    const s = await setup(name)
+    const scope = requiredTensors(s.network).map((t) => t.name)
+    const { nodes, weights } = gaussLegendre(points)
+    const { alignment, loss } = await score(s, nodes, { scope })
+    let norm2 = 0
+    for (const tensor of scope) for (const d of await difference(s, tensor)) norm2 += d * d
+    const texts = s.texts.offsets.length - 1
+    const fallen = Array.from(
+      { length: texts },
+      (_, t) => loss[t * (points + 2)]! - loss[t * (points + 2) + points + 1]!,
+    )
+    const integral = Array.from(
+      { length: texts },
+      (_, t) => weights.reduce((sum, w, k) => sum + w * alignment[t * points + k]!, 0) * Math.sqrt(norm2),
+    )
+    s.close()
+    expect(apart(integral, fallen)).toBeLessThan(1e-3 * largest(fallen))
+  })
+})

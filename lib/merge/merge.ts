@@ -11,7 +11,7 @@ import {
   type ModelPair,
   type TokenizerChoice,
 } from '../checkpoint/index.js'
-import { withClaim, type ClaimOptions } from '../claim.js'
+import { removeParts as removeTemporary, withClaim, type ClaimOptions } from '../claim.js'
 import { version } from '../doctor.js'
 import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
@@ -29,6 +29,7 @@ import {
   finishOutput,
   freeSpace,
   isComplete,
+  journal,
   prepareOutput,
   publish,
   publishPart,
@@ -249,6 +250,8 @@ async function writeClaimed(job: Job, dtype: MergeDtype, inputs: readonly string
   const { output, force = false, signal, onProgress } = options
   const folders = points.map(({ dir }) => dir)
   const { resumed } = await prepareOutput(output, planText(job, dtype, inputs), force)
+  const small = [...job.carried.map(({ name }) => name), 'model.safetensors.index.json', record, journal]
+  for (const folder of [output, ...folders]) await removeTemporary(folder, small)
   const stop = new AbortController()
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
   const hashes = hashInputs(path, both)

@@ -41,7 +41,9 @@ export class Reading {
     signal?.throwIfAborted()
     const handle = file.path === undefined ? undefined : await opened(file)
     const before = await handle?.stat()
-    const stream = handle?.createReadStream({ highWaterMark: chunkBytes, autoClose: false }) ?? stdin
+    const stream: Readable = handle?.createReadStream({ highWaterMark: chunkBytes, autoClose: false }) ?? stdin
+    // one aborted at once says so again when nobody listens any more
+    if (handle) stream.on('error', () => undefined)
     if (signal !== undefined) addAbortSignal(signal, stream)
     const input = this.#inputs[file.input]
     const hash = input.folder ? createHash('sha256') : input.hash

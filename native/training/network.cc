@@ -130,7 +130,8 @@ double Network::run(const Batch& batch, uint32_t step, double weight, Threads& t
     forward(run, *layers_[layer], input(layer).data(),
             layer + 1 == layers ? features : input(layer + 1).get(tokens * h), saved(layer));
   float *dy = d_[0].get(tokens * h), *dx = d_[1].get(tokens * h);
-  const double loss = program_.language ? predict(run, features, weight, dy) : classify(run, features, weight, dy, logits);
+  const double loss =
+      program_.language ? predict(run, features, weight, dy) : classify(run, features, weight, dy, logits);
   for (int layer = int(layers) - 1; layer >= std::max(lowest_, 0); layer--) {
     backward(run, *layers_[size_t(layer)], input(size_t(layer)).data(), dy, layer == lowest_ ? nullptr : dx,
              saved(size_t(layer)));

@@ -82,7 +82,6 @@ const kinds: Kinds<RecoverOptions> = { ...footprintKinds, readout: 'texts', proj
 
 /** A session whose readouts are known to be there, and to fit, before any scoring. */
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
-  checkOptions('recover', options, kinds, ['base', 'reference', 'probes'])
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
   const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
@@ -112,6 +111,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
 
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
 export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
+  checkOptions('planRecover', options, kinds, ['base', 'reference', 'probes'])
   const { session } = await openChecked(options)
   try {
     const { plan, path, probes } = session
@@ -142,7 +142,8 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
  * the path between the two models, and every readout of it (method, sections 2 to 7).
  * @throws WarpError (bad input, FILE_CHANGED among it; resources), the signal's reason
  */
-export function recover(options: RecoverOptions): Promise<Recovered> {
+export async function recover(options: RecoverOptions): Promise<Recovered> {
+  checkOptions('recover', options, kinds, ['base', 'reference', 'probes'])
   const { base, reference, checkpoint = [] } = options
   return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options))
 }

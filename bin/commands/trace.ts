@@ -26,8 +26,8 @@ export function register(program: Command): void {
       .description(
         'what the embedding table alone gives away: tokens trained on, texts excluded with certainty, members, mixture',
       )
-      .requiredOption('--base <dir>', 'model directory that was fine-tuned')
-      .requiredOption('--reference <dir>', 'the fine-tuned model')
+      .requiredOption('--base <dir>', 'model that was fine-tuned: a folder, or hf:owner/name[@revision]')
+      .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
       .option('--probes <file...>', `candidate texts: ${textSources}`),
   )
     .option(
@@ -40,6 +40,7 @@ export function register(program: Command): void {
       'synthetic training sets that correct the estimate and give its intervals (default: 60)',
       integer(20),
     )
+    .option('--embedding <name>', 'tensor that turns token ids into vectors, where it cannot be told')
     .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)

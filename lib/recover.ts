@@ -83,7 +83,6 @@ const kinds: Kinds<RecoverOptions> = { ...footprintKinds, readout: 'texts', proj
 
 /** A session whose readouts are known to be there, and to fit, before any scoring. */
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
-  checkOptions('recover', options, kinds, ['base', 'reference', 'probes'])
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
   const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
@@ -113,6 +112,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
 
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
 export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
+  checkOptions('planRecover', options, kinds, ['base', 'reference', 'probes'])
   const { session } = await openChecked(await localModels(options))
   try {
     const { plan, path, probes } = session
@@ -144,6 +144,7 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
  * @throws WarpError (bad input, FILE_CHANGED among it; resources), the signal's reason
  */
 export async function recover(given: RecoverOptions): Promise<Recovered> {
+  checkOptions('recover', given, kinds, ['base', 'reference', 'probes'])
   const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
   return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options, given))

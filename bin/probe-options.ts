@@ -34,6 +34,7 @@ export function pairOptions(command: Command): Command {
     .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
     .addOption(tokenizerOption())
     .option('--base-head <zeros|seed:N>', 'the head of a base that has none', baseHead)
+    .addOption(objectiveOption())
 }
 
 /** Adds the options; what the command receives is FootprintOptions, but for `labelMap` and `truncate` as they come. */
@@ -50,6 +51,7 @@ export function fileOptions(command: Command): Command {
     .addOption(new Option('--format <name>', 'overrides the extension').choices(['jsonl', 'json', 'csv', 'tsv', 'txt']))
     .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
     .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)
+    .option('--response <column>', 'column that follows the text, which is its prompt (language models; default: none)')
     .option('--label <column>', 'column of the label (default: label)')
     .option('--domain <column>', 'column of the domain (default: domain where there is one, else the label)')
     .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
@@ -86,6 +88,18 @@ export function pathOptions(command: Command): Command {
     .option('--only <glob,...>', 'only these tensors move; the others stay at the base', list)
     .option('--except <glob,...>', 'these tensors stay at the base', list)
 }
+
+export const objectiveOption = (): Option =>
+  new Option('--objective <name>', 'what the model was made for (default: as its class says)').choices([
+    'classify',
+    'language',
+  ])
+
+export const scopeOption = (): Option =>
+  new Option(
+    '--scope <names>',
+    'of the alignment matrix: head, top, all, layers, embedding, globs of tensor names (default: head; layers)',
+  )
 
 export const tokenizerOption = (): Option =>
   new Option(

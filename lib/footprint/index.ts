@@ -31,9 +31,11 @@ export function statisticsOf(session: Session, scores: ScoreResult): FootprintSt
   const classes = session.pair.reference.architecture.labels
   const classOfDomain = probes.domains.map((name) => classes.indexOf(name))
   const sameAsLabel =
-    classOfDomain.every((c) => c >= 0) && packed.domain.every((d, i) => classOfDomain[d] === packed.label[i])
+    session.network.objective === 'classify' &&
+    classOfDomain.every((c) => c >= 0) &&
+    packed.domain.every((d, i) => classOfDomain[d] === packed.label[i])
   const points = path.lambdas.length
-  const c = classes.length
+  const c = session.network.objective === 'language' ? 0 : classes.length
   const referenceLogits = new Float64Array(packed.label.length * c)
   for (let i = 0; i < packed.label.length; i++) {
     for (let j = 0; j < c; j++) referenceLogits[i * c + j] = scores.logits[(i * (points + 2) + points + 1) * c + j]

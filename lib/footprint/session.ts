@@ -15,6 +15,7 @@ import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
+import { objectiveFor, type Objective } from '../objectives/index.js'
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import {
   packProbes,
@@ -50,7 +51,11 @@ export interface FootprintOptions
   truncate?: boolean
   /** whose tokenizer reads the texts; default: the reference's, else the base's. Asked for, others may differ. */
   tokenizer?: TokenizerChoice
-  /** of the alignment matrix: `head`, `top`, `all`, `layers`, `embedding` or globs of tensor names; default `head` */
+  /** what the models were made for; default: as the reference's class says */
+  objective?: Objective
+  /**
+   * of the alignment matrix: `head`, `top`, `all`, `layers`, `embedding` or globs of tensor names; default
+   * `head`, of language models `layers` */
   scope?: string
   /** default: all the process may use */
   threads?: number
@@ -117,13 +122,14 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   const chosen = await chooseDevice(options, { signal })
   parsePathOptions(options)
   const { baseHead, tokenizer: asked } = options
-  const pair = await openPair(options.base, options.reference, { baseHead, tokenizer: asked, signal, onProgress })
-  const network = networkOf(pair.reference, 'classify')
+  const objective = await objectiveFor(options.reference, options.objective, options.base)
+  const pair = await openPair(options.base, options.reference, { baseHead, tokenizer: asked, objective })
+  const network = networkOf(pair.reference, objective)
   const scope = chooseScope(options.scope, network)
   const maxLength = chooseMaxLength(options.maxLength, network)
   const { tokenizer, tokenizerNotes } = await openTokenizer(options)
   watch.lap('open')
-  const { labels } = pair.reference.architecture
+  const labels = objective === 'language' ? null : pair.reference.architecture.labels
   const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
   checkDomains(probes.domains)
   watch.lap('tokenize')
@@ -194,7 +200,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
 
 async function openProbes(
   options: FootprintOptions,
-  labels: string[],
+  labels: string[] | null,
   tokenizer: Tokenizer,
   maxLength: number,
   vocabularySize: number,

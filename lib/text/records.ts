@@ -33,7 +33,7 @@ export class RecordReader {
     checkOptions(options)
     const columns: Columns = {
       names: options.columns,
-      text: options.text ?? ['text'],
+      text: [...(options.text ?? ['text']), ...(options.response === undefined ? [] : [options.response])],
       label: options.label ?? 'label',
       labelRequired: labelRequired || options.label !== undefined,
       labelOptional: options.dropUnlabeled === true,
@@ -59,7 +59,7 @@ export class RecordReader {
       for await (const rows of this.#rows(file)) {
         const records: TextRecord[] = []
         for (const row of rows) {
-          const record = toRecord(row, this.#row++, file, this.columns)
+          const record = toRecord(row, this.#row++, file, this.columns, this.options.response !== undefined)
           if (this.options.dropUnlabeled === true && isUnlabeled(record, this.options)) this.dropped++
           else records.push(record)
         }
@@ -191,9 +191,10 @@ function checkOptions(options: ProbeOptions): void {
 const loneSurrogate = /\p{Surrogate}/u
 
 /** Checks the values of a row. */
-function toRecord(row: Row, number: number, file: SourceFile, columns: Columns): TextRecord {
+function toRecord(row: Row, number: number, file: SourceFile, columns: Columns, responds: boolean): TextRecord {
   const place = { file: file.name, line: row.line }
   let text = ''
+  let prompt = ''
   for (const [i, value] of row.text.entries()) {
     if (typeof value !== 'string') {
       const missing = value === undefined || value === null
@@ -207,6 +208,7 @@ function toRecord(row: Row, number: number, file: SourceFile, columns: Columns):
         { expected: 'string', found: describe(value) },
       )
     }
+    prompt = text
     text = i === 0 ? value : `${text} ${value}`
   }
   if (text.trim() === '') {
@@ -231,6 +233,7 @@ function toRecord(row: Row, number: number, file: SourceFile, columns: Columns):
   }
   return {
     text,
+    ...(responds && { prompt }),
     ...(label === undefined ? {} : { label }),
     ...(domain === undefined ? {} : { domain }),
     source: `${file.name}:${row.line}`,

@@ -12,6 +12,8 @@ export interface ProbeOptions {
   columns?: string[]
   /** columns joined by one space; default `text` */
   text?: string[]
+  /** column of the response that follows the text, which is then its prompt (language models); default: none */
+  response?: string
   /** default `label` */
   label?: string
   /** default `domain` where there is such a column */
@@ -32,6 +34,8 @@ export interface ProbeOptions {
 
 export interface TextRecord {
   text: string
+  /** what of the text comes before the response, where a column is named as one */
+  prompt?: string
   label?: string
   domain?: string
   /** `file:line`; line 1 for a file that is one text */

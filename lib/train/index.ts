@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { openModel, type WeightDtype } from '../checkpoint/index.js'
 import { refuseInputs, type ClaimOptions } from '../claim.js'
 import { localModels } from '../hub/index.js'
+import { objectiveFor } from '../objectives/index.js'
 import { planTraining, type TrainPlan } from './plan.js'
 import { parseRecipe, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
 import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
@@ -29,7 +30,7 @@ export interface TrainOptions extends ClaimOptions, RecipeOptions, Omit<Labelled
 }
 
 /**
- * Fine-tunes a BERT or GPT-2 classifier on labelled texts. The same bytes for any number of threads, and for a run
+ * Fine-tunes a classifier on labelled texts, or a language model on texts. The same bytes for any number of threads, and for a run
  * that was stopped and repeated.
  * @throws WarpError of models, texts and recipes; TRAINING_DIVERGED, OUTPUT_EXISTS, OUTPUT_BUSY, OUTPUT_IS_INPUT,
  *   TRAIN_STATE_OTHER, DISK_FULL
@@ -51,11 +52,30 @@ async function read(
   const options = await localModels(given)
   const { base, data, output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress } = options
   await refuseInputs([output, ...outputFiles.map((name) => join(output, name))], [base, ...data])
-  const { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed } = options
+  const { format, columns, text, response, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed } =
+    options
   const recipe = parseRecipe(recipeOf(options))
-  const model = await openModel(base, { signal, onProgress })
-  const reading = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
-  const texts = await readLabelledTexts(data, reading, model.architecture.labels, { signal, onProgress })
+  const objective = await objectiveFor(base, options.objective)
+  const model = await openModel(base, { objective })
+  const reading = {
+    format,
+    columns,
+    text,
+    response,
+    objective,
+    label,
+    domain,
+    labelMap,
+    labels,
+    limit,
+    perDomain,
+    dropUnlabeled,
+    seed,
+  }
+  const texts = await readLabelledTexts(data, reading, objective === 'language' ? [] : model.architecture.labels, {
+    signal,
+    onProgress,
+  })
   return {
     base: model.dir,
     texts,

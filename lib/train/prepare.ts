@@ -64,10 +64,11 @@ export async function prepare(
   const { signal, onProgress } = options
   if (texts.texts.length === 0)
     throw inputError('TRAIN_NO_TEXTS', 'there is no text to train on', {}, 'give labelled texts')
-  const base = await openModel(baseDir)
-  const { labels } = texts
-  const network = networkOf(base, 'classify', labels.length)
-  const { generated, notes } = headFor(base, network, labels, recipe.seed)
+  const { labels, objective } = texts
+  const base = await openModel(baseDir, { objective })
+  const network = networkOf(base, objective, labels.length)
+  const { generated, notes } =
+    objective === 'language' ? { generated: [], notes: [...base.notes] } : headFor(base, network, labels, recipe.seed)
   const shapes = new Map(
     [...base.tensors.values(), ...generated].map(({ name, shape }): [string, readonly number[]] => [name, shape]),
   )

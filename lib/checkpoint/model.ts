@@ -115,7 +115,8 @@ export async function readStored(dir: string, { forward = true }: OpenOptions): 
   const names = await listDirectory(dir)
   const config = await readConfig(dir, forward)
   const weights = await locateWeights(dir, names, config.architectureName)
-  const notes = [...config.notes, ...weights.notes]
+  const { notes } = config // its labels are read later
+  notes.push(...weights.notes)
   if (names.includes('adapter_config.json')) notes.push(`${dir}: adapter_config.json beside the weights was not used`)
   config.quantised ??= names.find((name) => /^quant(ize)?_config\.json$/.test(name))
   return { dir, config, files: weights.files, all: tabulate(weights.headers, config, dir, notes), notes }

@@ -3,12 +3,14 @@ import { localModels } from '../hub/index.js'
 import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
-import { openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
+import { checkOptions } from '../options.js'
+import { footprintKinds, openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
 import { scoreProbes } from './score.js'
 
 export type { FootprintOptions, InputRecord, Session } from './session.js'
+export { domainStatistics, needsDomainGradients, type DepthFootprint } from './domains.js'
 export { hasTop, type Scope } from './scope.js'
-export { openSession, Stopwatch } from './session.js'
+export { footprintKinds, openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
 export { scoreProbes } from './score.js'
 
@@ -79,6 +81,7 @@ export interface FootprintResult {
  * @throws WarpError, the signal's reason
  */
 export async function footprint(given: FootprintOptions): Promise<FootprintResult> {
+  checkOptions('footprint', given, footprintKinds, ['base', 'reference', 'probes'])
   const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
   return whileUnchanged([base, reference, ...checkpoint], () => footprintOpened(options))

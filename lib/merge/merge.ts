@@ -8,13 +8,15 @@ import {
   type ModelPair,
   type TokenizerChoice,
 } from '../checkpoint/index.js'
-import { withClaim, type ClaimOptions } from '../claim.js'
+import { removeParts as removeTemporary, withClaim, type ClaimOptions } from '../claim.js'
 import { version } from '../doctor.js'
 import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
+import { checkOptions } from '../options.js'
+import { mergeKinds } from './kinds.js'
 import type { PathRecord, PathRequest } from '../native/types.js'
 import { fixedTensors, openPairPath, parsePathOptions, type OpenedPath, type PathOptions } from '../paths/index.js'
 import { readAlong } from './along.js'
@@ -26,6 +28,7 @@ import {
   finishOutput,
   freeSpace,
   isComplete,
+  journal,
   prepareOutput,
   publish,
   publishPart,
@@ -104,6 +107,7 @@ interface Job {
  *   DISK_FULL, OUTPUT_NOT_WRITABLE
  */
 export async function merge(given: MergeOptions): Promise<MergeResult> {
+  checkOptions('merge', given, mergeKinds, ['base', 'reference', 'output'])
   const options = await localModels(given)
   const { dtype, maxShard, path: pathOptions, single } = parseMergeOptions(options)
   const pair = await openMerged(options)
@@ -144,6 +148,7 @@ export interface MergePlan {
 
 /** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
 export async function planMerge(given: MergeOptions): Promise<MergePlan> {
+  checkOptions('planMerge', given, mergeKinds, ['base', 'reference', 'output'])
   const options = await localModels(given)
   const { dtype, maxShard, path } = parseMergeOptions(options)
   const pair = await openMerged(options)
@@ -224,6 +229,8 @@ async function writeClaimed(job: Job, dtype: MergeDtype, inputs: readonly string
   const { output, force = false, signal, onProgress } = options
   const folders = points.map(({ dir }) => dir)
   const { resumed } = await prepareOutput(output, planText(job, dtype, inputs), force)
+  const small = [...job.carried.map(({ name }) => name), 'model.safetensors.index.json', record, journal]
+  for (const folder of [output, ...folders]) await removeTemporary(folder, small)
   const stop = new AbortController()
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
   const hashes = hashInputs(path, both)

@@ -3,7 +3,8 @@ import { checkWhole, inputError, usageError } from '../errors.js'
 import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
-import { readBatches, type ProbeOptions } from '../text/index.js'
+import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
+import { isFiles, readBatches, sourceNames, type ProbeOptions, type ProbeSource } from '../text/index.js'
 import { calibrate, estimators } from './calibrate.js'
 import { describe, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, type Evidence } from './evidence.js'
@@ -23,12 +24,28 @@ export const defaultSets = 60
 export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts {
   base: string
   reference: string
-  /** files or folders of candidate texts; without them only the tables are traced */
-  probes?: string[]
+  /** files or folders of candidate texts, or the texts themselves; without them only the tables are traced */
+  probes?: ProbeSource
   /** synthetic training sets that correct the estimate and give its intervals, at least 20; default 60 */
   calibrate?: number
   /** tokens of a text that count, special tokens included; default: those of the longest training text */
   maxLength?: number
+}
+
+const kinds: Kinds<TraceOptions> = {
+  ...runKinds,
+  ...textKinds,
+  base: 'text',
+  reference: 'text',
+  probes: 'any',
+  labelMap: 'any',
+  calibrate: 'number',
+  maxLength: 'number',
+  threads: 'number',
+  tokenizer: 'text',
+  embedding: 'text',
+  seed: 'number',
+  onText: 'function',
 }
 
 export interface Traced {
@@ -48,6 +65,7 @@ export interface Traced {
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
  */
 export async function trace(given: TraceOptions): Promise<Traced> {
+  checkOptions('trace', given, kinds, ['base', 'reference'])
   const options = await localModels(given)
   const sets = options.calibrate ?? defaultSets
   if (!Number.isSafeInteger(sets) || sets < 20) {
@@ -63,8 +81,10 @@ export async function trace(given: TraceOptions): Promise<Traced> {
   const run: TraceRun = { signal, onProgress, threads, tokenizer, embedding: options.embedding }
   return whileUnchanged([options.base, options.reference], async () => {
     const evidence = await readEvidence(options.base, options.reference, run)
-    if (!options.probes?.length) return traced(options, evidence, undefined)
-    return traceRecords(evidence, readBatches(options.probes, options, run), options)
+    if (options.probes === undefined || (isFiles(options.probes) && options.probes.length === 0)) {
+      return traced(options, evidence, undefined)
+    }
+    return traceRecords(evidence, readBatches(options.probes, options, { ...run, notes: evidence.notes }), options)
   })
 }
 
@@ -128,7 +148,8 @@ function traced(
   evidence: Evidence,
   found: Found | undefined,
 ): Traced {
-  const { probes = [], seed = 0 } = options
+  const probes = sourceNames(options.probes)
+  const { seed = 0 } = options
   return {
     result: describe(evidence, found, { probes, seed }),
     tokens: listTokens(evidence),

@@ -88,7 +88,7 @@ export async function prepare(
   const carried = await readCarried(base.dir, tokenizerFiles)
   const tokenizer = await loadTokenizer(base.dir)
   assertSame(carried, tokenizer)
-  notes.push(tokenizer.note)
+  notes.push(tokenizer.note, ...(texts.notes ?? []))
   const packed = await packProbes(
     asProbes(texts),
     tokenizer,

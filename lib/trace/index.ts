@@ -47,6 +47,7 @@ const kinds: Kinds<TraceOptions> = {
   maxLength: 'number',
   threads: 'number',
   tokenizer: 'text',
+  embedding: 'text',
   seed: 'number',
   embedding: 'text',
   objective: 'text',

@@ -239,6 +239,55 @@ export interface ScoreResult {
   plan: ScorePlan
 }
 
+/** Texts made token by token; see lib/generate, which gives the options their meaning and checks them. */
+export interface GenerateRequest {
+  path: Handle
+  network: Network
+  /** of the path, from 0; −1: the base, the number of points: the reference */
+  point: number
+  /** starts, one a text, as in ScoreRequest; none empty or as long as the context */
+  ids: Uint32Array
+  offsets: Uint32Array
+  newTokens: number
+  /** tokens that end a text */
+  ends: Uint32Array
+  /** 0: the largest */
+  temperature: number
+  /** 0: all */
+  topK: number
+  topP: number
+  /** a of z + a (z − z₀), among tokens with p of at least `floor` times the largest; absent: z alone */
+  contrast?: number
+  floor?: number
+  /** log-probabilities of the base too */
+  base: boolean
+  seed: number
+  threads: number
+  /** bytes of native working memory */
+  memory: number
+}
+
+export interface GeneratePlan {
+  peakBytes: number
+  /** the smallest budget that would do */
+  smallestBytes: number
+  /** texts that are made at the same time */
+  atOnce: number
+}
+
+export interface GenerateResult {
+  /** made tokens of all texts, an end token included */
+  ids: Uint32Array
+  offsets: Uint32Array
+  /** by made token, of the models themselves: temperature 1, nothing left out */
+  logProbability: Float64Array
+  /** empty where it was not asked for */
+  baseLogProbability: Float64Array
+  /** by text: 1 with an end token, 0 where the length ran out */
+  ended: Uint8Array
+  plan: GeneratePlan
+}
+
 /** Packed texts with their classes, as in ScoreRequest. */
 export interface TrainingTexts {
   ids: Uint32Array
@@ -368,6 +417,13 @@ export interface Addon {
   domainMoments(handle: Handle, metric: DomainMetric, onProgress: NativeProgress): NativeTask<DomainMoments>
   /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */
   score(request: ScoreRequest, onProgress: NativeProgress): NativeTask<ScoreResult>
+  /** what generate would hold; the same errors */
+  planGenerate(request: GenerateRequest): NativeTask<GeneratePlan>
+  /**
+   * A text's bits depend on its start, the seed and its number alone, not on the other texts, the memory or the
+   * threads. Progress: tokens. LOGITS_NOT_FINITE.
+   */
+  generate(request: GenerateRequest, onProgress: NativeProgress): NativeTask<GenerateResult>
   /** best rate of `repeats` runs of the linear layer on every thread at once, multiply-adds ×2 per second */
   measureProduct(rows: number, outputs: number, inputs: number, repeats: number, threads: number): number
   /** kernels in use: cpu/avx512, cpu/avx2 or cpu/portable */

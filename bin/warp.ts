@@ -21,5 +21,6 @@ const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../packa
 const program = new Command('warp')
   .description('Recovers what a fine-tuned model was trained on from its weights alone.')
   .version(version)
-for (const register of [recover, footprint, trace, merge, train, diff, lab, inspect, doctor, demo]) register(program)
+for (const register of [recover, footprint, trace, merge, train, diff, generate, lab, inspect, doctor, demo])
+  register(program)
 void main(program, process.argv.slice(2))

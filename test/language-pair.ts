@@ -8,7 +8,7 @@ export function languageTokenizer(): Record<string, unknown> {
   const special = ['<unk>', '<pad>', '<begin>', '<end>']
   const merges = ['a n', 'i n', 'o n', 's t', 'Ġ t', 'Ġt h', 'Ġth e', 'Ġ a', 'an d', 'e r', 'r e']
   const tokens = [...special, 'Ġ', ...'abcdefghijklmnopqrstuvwxyz', 'Ã', '©', ...merges.map((m) => m.replace(' ', ''))]
-  const rest = ['A', 'B', 'C', '.', ',', '!', 'Ċ', '0', '1'].slice(0, 53 - tokens.length)
+  const rest = ['I', 'N', 'S', 'T', '[', ']', 'Ċ', '.', '0'].slice(0, 53 - tokens.length)
   const vocab = Object.fromEntries([...tokens, ...rest].map((token, id) => [token, id]))
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }
   return {
@@ -33,8 +33,6 @@ export function languageTokenizer(): Record<string, unknown> {
     },
   }
 }
-
-export const languageTokens = { pad: 1, begin: 2, end: 3 }
 
 /**
  * A language model of test/fixtures/networks with a tokenizer, and a reference: the same with .05 sin(i + 1) added to

@@ -52,7 +52,7 @@ async function generateCommand(flags: Flags): Promise<void> {
       const result = await generate({ ...options, signal, onProgress })
       if (!file) {
         for (const line of result.notes) note(`note: ${line}`)
-        return { json: result, text: result.texts.map((text) => JSON.stringify(text)).join('\n') }
+        return { json: result, text: '', records: result.texts }
       }
       for (const text of result.texts) await file.add(text)
       await file.commit()

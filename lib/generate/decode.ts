@@ -9,10 +9,10 @@ export interface Decoder {
   decode(ids: Iterable<number>): string
 }
 
-/** What one token adds: bytes of UTF-8. */
-type Bytes = (token: string) => Uint8Array
-
 const utf8 = new TextEncoder()
+// ignoreBOM: a byte order mark is a character of the text
+const readBytes = (bytes: Uint8Array, fatal = false): string =>
+  new TextDecoder('utf-8', { ignoreBOM: true, fatal }).decode(bytes)
 
 /**
  * The decoder that `tokenizer.json` names: `ByteLevel` (GPT-2, Llama 3, Qwen …), or the sequence of SentencePiece's
@@ -36,18 +36,15 @@ export async function openDecoder(path: string, tokenizer: Tokenizer): Promise<D
   })
   if (other) throw refuse(other.type)
   const has = (type: string): boolean => stages.some((stage) => stage.type === type)
-  const bytes: Bytes = has('ByteLevel') ? byteLevel() : sentencePiece(has('ByteFallback'))
-  const strip = has('ByteLevel') ? 0 : has('Metaspace') ? 1 : (stages.find(({ type }) => type === 'Strip')?.start ?? 0)
-  return { decode: (ids) => decode(ids, tokenizer, bytes, strip) }
-}
-
-function decode(ids: Iterable<number>, tokenizer: Tokenizer, bytes: Bytes, strip: number): string {
-  const parts: Uint8Array[] = []
-  for (const id of ids) if (!tokenizer.specialIds.has(id)) parts.push(bytes(spelling(id, tokenizer)))
-  // ignoreBOM: a byte order mark is a character of the text
-  let text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(parts))
-  for (let i = 0; i < strip && text.startsWith(' '); i++) text = text.slice(1)
-  return text
+  const strip = has('Metaspace') ? 1 : (stages.find(({ type }) => type === 'Strip')?.start ?? 0)
+  const joined = has('ByteLevel') ? joinBytes() : (tokens: string[]) => joinPieces(tokens, has('ByteFallback'), strip)
+  return {
+    decode: (ids) => {
+      const tokens: string[] = []
+      for (const id of ids) if (!tokenizer.specialIds.has(id)) tokens.push(spelling(id, tokenizer))
+      return joined(tokens)
+    },
+  }
 }
 
 /** Nothing for an id that no token has: tables of embeddings may have more rows. */
@@ -61,19 +58,42 @@ function spelling(id: number, tokenizer: Tokenizer): string {
 }
 
 /** Characters stand for bytes; a token with any other character (an added one) is the text itself. */
-function byteLevel(): Bytes {
+function joinBytes(): (tokens: string[]) => string {
   const byteOf = new Map(byteChars.map((character, byte) => [character, byte]))
-  return (token) => {
-    const bytes = Array.from(token, (character) => byteOf.get(character))
-    return bytes.includes(undefined) ? utf8.encode(token) : Uint8Array.from(bytes as number[])
-  }
+  return (tokens) =>
+    readBytes(
+      Buffer.concat(
+        tokens.map((token) => {
+          const bytes = Array.from(token, (character) => byteOf.get(character))
+          return bytes.includes(undefined) ? utf8.encode(token) : Uint8Array.from(bytes as number[])
+        }),
+      ),
+    )
 }
 
-function sentencePiece(fallback: boolean): Bytes {
-  return (token) => {
-    const byte = fallback ? /^<0x([0-9A-Fa-f]{2})>$/.exec(token) : null
-    return byte ? Uint8Array.of(Number.parseInt(byte[1], 16)) : utf8.encode(token.replaceAll('▁', ' '))
+/** `▁` is a space; bytes in a row that are no text are a U+FFFD each. */
+function joinPieces(tokens: string[], fallback: boolean, strip: number): string {
+  let text = ''
+  let bytes: number[] = []
+  const flush = (): void => {
+    try {
+      text += readBytes(Uint8Array.from(bytes), true)
+    } catch {
+      text += '\ufffd'.repeat(bytes.length)
+    }
+    bytes = []
   }
+  for (const token of tokens) {
+    const byte = fallback ? /^<0x([0-9A-Fa-f]{2})>$/.exec(token) : null
+    if (byte) bytes.push(Number.parseInt(byte[1], 16))
+    else {
+      flush()
+      text += token.replaceAll('▁', ' ')
+    }
+  }
+  flush()
+  for (let i = 0; i < strip && text.startsWith(' '); i++) text = text.slice(1)
+  return text
 }
 
 const known = ['ByteLevel', 'ByteFallback', 'Fuse', 'Replace', 'Strip', 'Metaspace']

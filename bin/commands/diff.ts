@@ -20,7 +20,7 @@ export function register(program: Command): void {
     )
     .requiredOption('--base <dir>', 'model directory that was fine-tuned')
     .requiredOption('--reference <dir>', 'the fine-tuned model')
-    .option('--only <part,...>', 'weights, words (default: every part)', list)
+    .option('--only <part,...>', 'weights, words, predictions, lens (default: every part)', list)
     .option('--singular-values <n>', 'of each difference, 0 to 64; 0 leaves them out (default: 64)', integer(0))
     .option(
       '--texts <file...>',

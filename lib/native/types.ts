@@ -267,6 +267,35 @@ export interface GenerateRequest {
   memory: number
 }
 
+/** Two language models on the same texts; see lib/diff/compare.ts. */
+export interface CompareRequest {
+  /** without points: base and reference */
+  path: Handle
+  network: Network
+  ids: Uint32Array
+  offsets: Uint32Array
+  /** by token, the next one, `noTarget` at a text's end */
+  targets: Uint32Array
+  /** tokens by position with the largest and with the smallest logit differences */
+  top: number
+  /** first positions of each text whose activations are compared, by layer */
+  positions: number
+  threads: number
+  /** bytes of native working memory */
+  memory: number
+}
+
+export interface CompareResult {
+  /** by token: KL(p* ‖ p₀) of what comes behind it; 0 without a target */
+  divergence: Float64Array
+  /** tokens × top, by z* − z₀: the largest first, the smallest first */
+  promoted: Uint32Array
+  suppressed: Uint32Array
+  /** layers × positions: norms of the mean difference and of the base's mean; tokens as the head reads the difference */
+  lens: { norm: number; baseNorm: number; tokens: Uint32Array }[]
+  peakBytes: number
+}
+
 export interface GeneratePlan {
   peakBytes: number
   /** the smallest budget that would do */
@@ -417,6 +446,8 @@ export interface Addon {
   domainMoments(handle: Handle, metric: DomainMetric, onProgress: NativeProgress): NativeTask<DomainMoments>
   /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */
   score(request: ScoreRequest, onProgress: NativeProgress): NativeTask<ScoreResult>
+  /** One pass of both models. The same bits for any threads and memory. Progress: tokens · layers · 2. */
+  compare(request: CompareRequest, onProgress: NativeProgress): NativeTask<CompareResult>
   /** what generate would hold; the same errors */
   planGenerate(request: GenerateRequest): NativeTask<GeneratePlan>
   /**

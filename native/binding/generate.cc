@@ -1,4 +1,5 @@
-// generate(request) → task; planGenerate(request) → what it would hold. See lib/native/types.ts for the request.
+// generate(request) → task; planGenerate(request) → what it would hold; compare(request) → task. See
+// lib/native/types.ts for the request.
 #include "binding/generate.h"
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include "binding/handles.h"
 #include "binding/program.h"
 #include "binding/task.h"
+#include "generate/compare.h"
 #include "generate/generate.h"
 
 namespace warp {
@@ -80,10 +82,53 @@ Napi::Value plan_generate_call(const Napi::CallbackInfo& call) {
   });
 }
 
+std::shared_ptr<CompareJob> parse_compare(const Napi::Object& o) {
+  auto job = std::make_shared<CompareJob>();
+  job->path = path_of(o.Get("path"));
+  job->program = parse_program(o.Get("network").As<Napi::Object>());
+  job->texts.ids = get_uint32s(o, "ids");
+  job->texts.offsets = get_uint32s(o, "offsets");
+  job->texts.targets = get_uint32s(o, "targets");
+  job->top = size_t(get_number(o, "top"));
+  job->positions = size_t(get_number(o, "positions"));
+  job->threads = std::max(1, int(get_number(o, "threads")));
+  job->memory = uint64_t(get_number(o, "memory"));
+  return job;
+}
+
+Napi::Value compared(Napi::Env env, const CompareResult& result) {
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("divergence", to_float64_array(env, result.divergence));
+  o.Set("promoted", to_array<Napi::Uint32Array>(env, result.promoted));
+  o.Set("suppressed", to_array<Napi::Uint32Array>(env, result.suppressed));
+  Napi::Array lens = Napi::Array::New(env, result.lens.size());
+  for (uint32_t i = 0; i < result.lens.size(); i++) {
+    Napi::Object place = Napi::Object::New(env);
+    place.Set("norm", result.lens[i].norm);
+    place.Set("baseNorm", result.lens[i].base_norm);
+    place.Set("tokens", to_array<Napi::Uint32Array>(env, result.lens[i].tokens));
+    lens.Set(i, place);
+  }
+  o.Set("lens", lens);
+  o.Set("peakBytes", double(result.plan.peak_bytes));
+  return o;
+}
+
+Napi::Value compare(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto job = parse_compare(call[0].As<Napi::Object>());
+    const auto result = std::make_shared<CompareResult>();
+    return start_task(
+        call.Env(), call[1], [job, result](Context& context) { *result = run_compare(*job, context); },
+        [result](Napi::Env env) -> Napi::Value { return compared(env, *result); });
+  });
+}
+
 }  // namespace
 
 void register_generate(Napi::Env env, Napi::Object exports) {
   exports.Set("generate", Napi::Function::New(env, generate));
+  exports.Set("compare", Napi::Function::New(env, compare));
   exports.Set("planGenerate", Napi::Function::New(env, plan_generate_call));
 }
 

@@ -17,8 +17,12 @@ export default async function ({ rounds, texts = '256', tokens = '48', threads =
       }),
   }
   const seen = { warp: [], transformers: [] }
-  for (let i = 0; i < rounds; i++)
-    for (const [name, side] of Object.entries(sides)) seen[name].push(JSON.parse(side().stdout.trim().split('\n').at(-1)))
+  for (let i = 0; i < rounds; i++) {
+    for (const [name, side] of Object.entries(sides)) {
+      const [line] = side().stdout.trim().split('\n').slice(-1)
+      seen[name].push(JSON.parse(line))
+    }
+  }
   const of = (name, key) => round(median(seen[name].map((one) => one[key])))
   return {
     texts: Number(texts),

@@ -76,8 +76,8 @@ function page({ places, neutral }: LensResult): string {
   return [
     section(
       'Lens',
-      `<p>The mean change of the activations on the first tokens of ${escapeHtml(neutral)}, as the output layer reads ` +
-        'it, and its size against the activations themselves.</p>',
+      `<p>The mean change of the activations on the first tokens of ${escapeHtml(neutral)}, ` +
+        'as the output layer reads it, and its size against the activations themselves.</p>',
     ),
     table(
       ['layer', 'token', 'change', 'read as'],

@@ -27,7 +27,7 @@ export async function openDecoder(path: string, tokenizer: Tokenizer): Promise<D
       'TOKENIZER_DECODER_UNSUPPORTED',
       `${file}: its decoder ${what} is not known`,
       { file, found: what, expected: [...known, 'Sequence'] },
-      'Texts are made with byte-level tokenizers (GPT-2, Llama 3, Qwen) and those of SentencePiece (Llama 2, Gemma).',
+      'Texts are made with byte-level tokenizers and those of SentencePiece.',
     )
   if (stages.length === 0) throw refuse('null')
   const other = stages.find(({ type, pattern, content }) => {

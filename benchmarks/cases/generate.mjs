@@ -1,5 +1,6 @@
 // 256 texts of 48 tokens from SmolLM2-135M, sampled from the begin token, against transformers' generate at its best
-// batch (peers/generate.py), both in float32 with the same threads: seconds, peak memory of both processes.
+// batch (peers/generate.py), both in float32 with the same threads: seconds, seconds of processors (which say more
+// where others use the machine too), peak memory of both processes.
 import path from 'node:path'
 import { median, models, need, python, root, round, run } from '../common.mjs'
 
@@ -29,10 +30,12 @@ export default async function ({ rounds, texts = '256', tokens = '48', threads =
     tokens: Number(tokens),
     threads: Number(threads),
     seconds: { warp: of('warp', 'seconds'), transformers: of('transformers', 'seconds') },
+    cpuSeconds: { warp: of('warp', 'cpu'), transformers: of('transformers', 'cpu') },
     batches: seen.transformers.map(({ byBatch }) => byBatch),
     peakBytes: { warp: of('warp', 'bytes'), transformers: of('transformers', 'bytes') },
     ratios: {
       speed: round(median(seen.warp.map((one, i) => seen.transformers[i].seconds / one.seconds))),
+      cpu: round(median(seen.warp.map((one, i) => seen.transformers[i].cpu / one.cpu))),
       memory: round(of('transformers', 'bytes') / of('warp', 'bytes')),
     },
   }

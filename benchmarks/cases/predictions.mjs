@@ -1,5 +1,5 @@
-// The pass of `warp diff`'s predictions and lens over neutral texts with SmolLM2-135M, both models together, against one
-// forward pass with losses of the same texts (half of what scoring both ends takes), in turn in one process.
+// The pass of `warp diff`'s predictions and lens over neutral texts with SmolLM2-135M, both models together, against
+// one forward pass with losses of the same texts (half of what scoring both ends takes), in turn in one process.
 import path from 'node:path'
 import { median, models, need, root, round, run } from '../common.mjs'
 

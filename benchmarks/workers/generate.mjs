@@ -1,5 +1,6 @@
 // One side, one round of the case generate: node generate.mjs MODEL TEXTS TOKENS THREADS → {seconds: of all texts, the
-// packing of the weights included, bytes: the largest resident set}. No end token: every text has all its tokens.
+// packing of the weights included, cpu: seconds of processors, bytes: the largest resident set}. No end token: every
+// text has all its tokens.
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
@@ -25,8 +26,10 @@ const request = {
   threads: Number(threads),
   memory: 2 ** 31,
 }
+const before = process.cpuUsage()
 const start = performance.now()
 const { ids } = await addon().generate(request).promise
 const seconds = (performance.now() - start) / 1000
+const { user, system } = process.cpuUsage(before)
 if (ids.length !== count * request.newTokens) throw new Error('texts of other lengths')
-console.log(JSON.stringify({ seconds, bytes: 1024 * process.resourceUsage().maxRSS }))
+console.log(JSON.stringify({ seconds, cpu: (user + system) / 1e6, bytes: 1024 * process.resourceUsage().maxRSS }))

@@ -214,6 +214,21 @@ describe('points of a path', () => {
   beforeAll(async () => {
     pair = await open('llama-language')
   })
+  const many = (count: number): GenerateRequest => ({
+    path: pathOf(pair, [1]),
+    network: pair.network,
+    point: 0,
+    ...packed(Array.from({ length: count }, () => [2])),
+    newTokens: 19,
+    ends: new Uint32Array(0),
+    temperature: 1,
+    topK: 0,
+    topP: 1,
+    base: true,
+    seed: 0,
+    threads: 1,
+    memory: 2 ** 30,
+  })
   test.each([-0.5, 0, 0.3, 1.5, 3])('lambda %d is the network at that point', async (lambda) => {
     const result = await generate(pair, lambda)
     const { atLambda, base } = await withoutCache(pair, lambda, result)
@@ -248,29 +263,31 @@ describe('points of a path', () => {
 
   test('the plan bounds what is held, and nothing is left', async () => {
     const before = addon().memoryUsed()
-    const { plan } = await generate(pair, 1, { contrast: 1, floor: 0.1 })
-    expect(plan.peakBytes).toBeGreaterThanOrEqual(plan.smallestBytes)
+    let most = 0
+    const request = {
+      ...many(2000),
+      contrast: 1,
+      floor: 0.1,
+      memory: 4e6,
+    }
+    const watch = (): void => {
+      most = Math.max(most, addon().memoryUsed() - before)
+    }
+    const { plan, offsets } = await runTask((report) => addon().generate(request, report), 'generate', 'tokens', {
+      onProgress: watch,
+    })
+    expect(offsets).toHaveLength(2001)
+    expect(plan.peakBytes).toBeLessThanOrEqual(request.memory)
+    expect(plan.atOnce).toBeLessThan(2000)
+    // the plan also has what is no native buffer: the texts, and what samplers hold
+    expect(most).toBeLessThanOrEqual(plan.peakBytes)
+    expect(most).toBeGreaterThan(plan.peakBytes / 2)
     expect(addon().memoryUsed()).toBe(before)
   })
 
   test('an abort stops it', async () => {
     const controller = new AbortController()
-    const request = {
-      path: pathOf(pair, [1]),
-      network: pair.network,
-      point: 0,
-      ...packed(Array.from({ length: 3000 }, () => [2])),
-      newTokens: 19,
-      ends: new Uint32Array(0),
-      temperature: 1,
-      topK: 0,
-      topP: 1,
-      base: true,
-      seed: 0,
-      threads: 1,
-      memory: 2 ** 30,
-    }
-    const run = runTask((report) => addon().generate(request, report), 'generate', 'tokens', {
+    const run = runTask((report) => addon().generate(many(3000), report), 'generate', 'tokens', {
       signal: controller.signal,
       onProgress: () => controller.abort(new Error('enough')),
     })

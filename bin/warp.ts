@@ -6,6 +6,7 @@ import { register as demo } from './commands/demo.js'
 import { register as diff } from './commands/diff.js'
 import { register as doctor } from './commands/doctor.js'
 import { register as footprint } from './commands/footprint.js'
+import { register as generate } from './commands/generate.js'
 import { register as inspect } from './commands/inspect.js'
 import { register as merge } from './commands/merge.js'
 import { register as lab } from './commands/lab.js'
@@ -20,5 +21,6 @@ const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../packa
 const program = new Command('warp')
   .description('Recovers what a fine-tuned model was trained on from its weights alone.')
   .version(version)
-for (const register of [recover, footprint, trace, merge, train, diff, lab, inspect, doctor, demo]) register(program)
+for (const register of [recover, footprint, trace, merge, train, diff, generate, lab, inspect, doctor, demo])
+  register(program)
 void main(program, process.argv.slice(2))

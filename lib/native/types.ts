@@ -3,6 +3,9 @@ import type { Spectrum, SpectrumRequest, TensorSums } from './diff-types.js'
 
 import type { GeneratedTensor, StoredTensor } from './tensor-types.js'
 import type { Network } from '../models/network.js'
+import type { CompareRequest, CompareResult, GeneratePlan, GenerateRequest, GenerateResult } from './generate-types.js'
+
+export type * from './generate-types.js'
 
 export type { GeneratedTensor, LowRankDelta, StoredTensor, TensorTail } from './tensor-types.js'
 
@@ -316,6 +319,15 @@ export interface Addon {
   domainMoments(handle: Handle, metric: DomainMetric, onProgress: NativeProgress): NativeTask<DomainMoments>
   /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */
   score(request: ScoreRequest, onProgress: NativeProgress): NativeTask<ScoreResult>
+  /** One pass of both models. The same bits for any threads and memory. Progress: tokens · layers · 2. */
+  compare(request: CompareRequest, onProgress: NativeProgress): NativeTask<CompareResult>
+  /** what generate would hold; the same errors */
+  planGenerate(request: GenerateRequest): NativeTask<GeneratePlan>
+  /**
+   * A text's bits depend on its start, the seed and its number alone, not on the other texts, the memory or the
+   * threads. Progress: tokens. LOGITS_NOT_FINITE.
+   */
+  generate(request: GenerateRequest, onProgress: NativeProgress): NativeTask<GenerateResult>
   /** best rate of `repeats` runs of the linear layer on every thread at once, multiply-adds ×2 per second */
   measureProduct(rows: number, outputs: number, inputs: number, repeats: number, threads: number): number
   /** kernels in use: cpu/avx512, cpu/avx2 or cpu/portable */

@@ -1,6 +1,7 @@
 // Registration only: what the addon exports, room by room.
 #include <napi.h>
 
+#include "binding/generate.h"
 #include "binding/handles.h"
 #include "binding/survey.h"
 #include "binding/trace.h"
@@ -12,6 +13,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_survey(env, exports);
   warp::register_devices(env, exports);
   warp::register_score(env, exports);
+  warp::register_generate(env, exports);
   warp::register_train(env, exports);
   warp::register_trace(env, exports);
   warp::register_lock(env, exports);

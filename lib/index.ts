@@ -15,6 +15,7 @@ export {
 } from './merge/index.js'
 export type { Progress, RunOptions } from './native/task.js'
 export { openPath, pathFamilies, type OpenedPath, type OpenPathOptions } from './paths/index.js'
+export { predict, type Prediction, type PredictOptions, type PredictResult } from './predict.js'
 export { planRecover, recover, type RecoverOptions, type Recovered, type RecoverPlan } from './recover.js'
 export type { Diagnostics, MixtureResult } from './readouts/index.js'
 export {

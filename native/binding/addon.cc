@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "binding/handles.h"
+#include "binding/select.h"
 #include "binding/survey.h"
 #include "binding/trace.h"
 
@@ -14,6 +15,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_score(env, exports);
   warp::register_train(env, exports);
   warp::register_trace(env, exports);
+  warp::register_select(env, exports);
   warp::register_lock(env, exports);
   warp::register_diff(env, exports);
   return exports;

@@ -29,4 +29,14 @@ export {
 export { readRecords, type ProbeFormat, type ProbeOptions, type TextRecord } from './text/index.js'
 export { loadTokenizer, Tokenizer } from './text/tokenizer/index.js'
 export { resultJsonSchema, resultSchema, type RecoverResult } from './report/schema.js'
+export {
+  evaluateSelection,
+  select,
+  type EvaluateOptions,
+  type EvaluateResult,
+  type Selected,
+  type SelectedDocument,
+  type SelectOptions,
+  type SelectResult,
+} from './select/index.js'
 export { trace, type Traced, type TracedText, type TraceOptions, type TraceResult } from './trace/index.js'

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { PredictOptions, PredictResult } from '../../lib/predict.js'
+import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { textOptions, textSources, threadsOption } from '../probe-options.js'
@@ -40,7 +41,7 @@ async function predictCommand({ output, force, json, quiet, verbose, ...options 
   })
 }
 
-function report(result: PredictResult): string {
+function report(result: PredictResult): string[] {
   const { objective, texts, tokens, judged, accuracy, loss, perplexity, labels, notes } = result
   const width = Math.max(5, ...labels.map(({ label }) => label.length))
   const share = (value: number | null): string => (value === null ? '-' : value.toFixed(3))
@@ -55,8 +56,8 @@ function report(result: PredictResult): string {
     ...(loss === null ? [] : [`  mean loss   ${loss.toFixed(4)}`, `  perplexity  ${perplexity!.toFixed(3)}`]),
     ...(labels.length > 0 ? [row(['label', 'texts', 'predicted', 'recall', 'precision'])] : []),
     ...labels.map((one) =>
-      row([one.label, String(one.texts), String(one.predicted), share(one.recall), share(one.precision)]),
+      row([printableName(one.label), String(one.texts), String(one.predicted), share(one.recall), share(one.precision)]),
     ),
-    ...notes.map((note) => `  note: ${note}`),
-  ].join('\n')
+    ...notes.map((note) => `  note: ${printable(note, 1000)}`),
+  ]
 }

@@ -57,7 +57,7 @@ Napi::Value select_features(const Napi::CallbackInfo& call) {
           Napi::Int32Array label = Napi::Int32Array::New(env, found->label.size());
           std::copy(found->label.begin(), found->label.end(), label.Data());
           Napi::Array pieces = Napi::Array::New(env);
-          for (const Piece& p : feature_pieces(job->program, job->scope, job->points()))
+          for (const Factors& p : feature_pieces(job->program, job->scope, job->points()))
             for (uint32_t value : {p.u, p.u_size, p.w, p.w_size})
               pieces.Set(pieces.Length(), Napi::Number::New(env, value));
           o.Set("pieces", pieces);
@@ -77,7 +77,7 @@ Napi::Value open_factored(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const Napi::Array list = call[0].As<Napi::Array>();
     const auto number = [&](uint32_t i) { return list.Get(i).As<Napi::Number>().Uint32Value(); };
-    std::vector<Piece> pieces;
+    std::vector<Factors> pieces;
     for (uint32_t i = 0; i + 3 < list.Length(); i += 4)
       pieces.push_back({number(i), number(i + 1), number(i + 2), number(i + 3)});
     return box<Candidates>(call.Env(), std::make_shared<FactoredCandidates>(std::move(pieces)), kCandidatesTag);

@@ -26,8 +26,8 @@ double dot(const double* a, const float* b, size_t count) {
 
 }  // namespace
 
-FactoredCandidates::FactoredCandidates(std::vector<Piece> pieces) : pieces_(std::move(pieces)) {
-  for (const Piece& piece : pieces_) {
+FactoredCandidates::FactoredCandidates(std::vector<Factors> pieces) : pieces_(std::move(pieces)) {
+  for (const Factors& piece : pieces_) {
     width_ += piece.u_size + piece.w_size;
     size_ += size_t(piece.u_size) * (piece.w_size + 1);
   }
@@ -36,14 +36,14 @@ FactoredCandidates::FactoredCandidates(std::vector<Piece> pieces) : pieces_(std:
 double FactoredCandidates::product(size_t i, size_t j) const {
   const float *a = row(i), *b = row(j);
   double sum = 0;
-  for (const Piece& p : pieces_)
+  for (const Factors& p : pieces_)
     sum += dot(a + p.u, b + p.u, p.u_size) * (dot(a + p.w, b + p.w, p.w_size) + 1);
   return sum;
 }
 
 double FactoredCandidates::against(const double* sum, size_t i) const {
   double total = 0;
-  for (const Piece& p : pieces_) {
+  for (const Factors& p : pieces_) {
     const float *u = row(i) + p.u, *w = row(i) + p.w;
     for (size_t r = 0; r < p.u_size; r++, sum += p.w_size + 1)
       total += double(u[r]) * (dot(sum, w, p.w_size) + sum[p.w_size]);
@@ -52,7 +52,7 @@ double FactoredCandidates::against(const double* sum, size_t i) const {
 }
 
 void FactoredCandidates::add(double* sum, size_t i, double weight) const {
-  for (const Piece& p : pieces_) {
+  for (const Factors& p : pieces_) {
     const float *u = row(i) + p.u, *w = row(i) + p.w;
     for (size_t r = 0; r < p.u_size; r++, sum += p.w_size + 1) {
       const double factor = weight * double(u[r]);

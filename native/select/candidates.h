@@ -23,7 +23,7 @@ class Candidates {
 // g = Σ_p u_p ⊗ [w_p; 1], one block for each piece.
 class FactoredCandidates : public Candidates {
  public:
-  explicit FactoredCandidates(std::vector<Piece> pieces);
+  explicit FactoredCandidates(std::vector<Factors> pieces);
   void append(const float* rows, size_t count) { rows_.insert(rows_.end(), rows, rows + count * width_); }
   size_t width() const { return width_; }
   size_t count() const override { return rows_.size() / width_; }
@@ -34,7 +34,7 @@ class FactoredCandidates : public Candidates {
 
  private:
   const float* row(size_t i) const { return rows_.data() + i * width_; }
-  const std::vector<Piece> pieces_;
+  const std::vector<Factors> pieces_;
   size_t width_ = 0, size_ = 0;
   std::vector<float> rows_;
 };

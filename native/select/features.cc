@@ -34,7 +34,7 @@ void take_reference(const FeatureJob& job, const Head& head, const HeadPoint& re
   }
 }
 
-void take_point(const FeatureJob& job, const HeadRows& rows, const float* x, const Piece* pieces, size_t width,
+void take_point(const FeatureJob& job, const HeadRows& rows, const float* x, const Factors* pieces, size_t width,
                 size_t point, Features& out) {
   const size_t texts = job.texts.texts(), labels = job.program.outputs, h = job.program.features();
   const bool top = job.scope == Scope::kTop;
@@ -55,13 +55,13 @@ void take_point(const FeatureJob& job, const HeadRows& rows, const float* x, con
   }
 }
 
-size_t width_of(const std::vector<Piece>& pieces) { return pieces.back().w + pieces.back().w_size; }
+size_t width_of(const std::vector<Factors>& pieces) { return pieces.back().w + pieces.back().w_size; }
 
 }  // namespace
 
-std::vector<Piece> feature_pieces(const Program& program, Scope scope, size_t points) {
+std::vector<Factors> feature_pieces(const Program& program, Scope scope, size_t points) {
   const uint32_t labels = uint32_t(program.outputs), h = uint32_t(program.features());
-  std::vector<Piece> pieces;
+  std::vector<Factors> pieces;
   uint32_t at = 0;
   const auto add = [&](uint32_t u, uint32_t w) {
     pieces.push_back({at, u, at + u, w});
@@ -77,7 +77,7 @@ std::vector<Piece> feature_pieces(const Program& program, Scope scope, size_t po
 Features make_features(const FeatureJob& job, Context& context) {
   const size_t texts = job.texts.texts(), points = job.points(), first = job.at_base ? 0 : 1;
   const size_t h = job.program.features(), labels = job.program.outputs;
-  const std::vector<Piece> pieces = feature_pieces(job.program, job.scope, points);
+  const std::vector<Factors> pieces = feature_pieces(job.program, job.scope, points);
   const size_t width = width_of(pieces), each = pieces.size() / points;
   const std::vector<Tile> tiles = cut_tiles(job.program, job.texts);
   const PassArguments pass{job.program, cpu_ops(), *job.path, job.texts, tiles, nullptr};

@@ -19,11 +19,11 @@ struct FeatureJob {
 };
 
 // Where the parts of a gradient u ⊗ [w; 1] lie in a document's row.
-struct Piece {
+struct Factors {
   uint32_t u, u_size, w, w_size;
 };
 // By point: the head's piece, in scope `top` then the dense layer's.
-std::vector<Piece> feature_pieces(const Program& program, Scope scope, size_t points);
+std::vector<Factors> feature_pieces(const Program& program, Scope scope, size_t points);
 
 struct Features {
   std::vector<float> rows;         // texts × width

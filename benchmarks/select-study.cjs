@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The study of results/select.md: which features and strategies find documents that teach a base what an expert learned.
-//   node benchmarks/select-study.cjs FOLDER [--seeds=1] [--expert=3200] [--count=1000] [--passages=0 (all)] [--only=NAME,…]
+//   node benchmarks/select-study.cjs FOLDER [--seeds=1] [--expert=3200] [--count=1000] [--passages=0 (all)] [--tests=2000]
+//     [--only=ROW,…]
 // An AG News expert on MiniLM-L6; the corpus is Wikipedia's vital articles in passages of two sentences, no news. Every
 // step that is done is kept in FOLDER and not done again. Prints a line of JSON for each row and writes rows.jsonl.
 const { execFileSync } = require('node:child_process')
@@ -20,6 +21,7 @@ const seeds = Number(flag('seeds', '1'))
 const expertTexts = Number(flag('expert', '3200'))
 const count = Number(flag('count', '1000'))
 const passages = Number(flag('passages', '0'))
+const tests = Number(flag('tests', '2000'))
 const only = flag('only', '').split(',').filter(Boolean)
 const threads = flag('threads', '2')
 const shared = process.env.WARP_SHARED ?? join(root, '../shared')
@@ -27,21 +29,20 @@ const base = join(process.env.WARP_MODELS ?? join(os.homedir(), '.cache/warp-mod
 const corpora = process.env.WARP_CORPORA ?? join(os.homedir(), '.cache/warp-corpora')
 const recipe = ['--epochs', flag('epochs', '3'), '--learning-rate', '5e-5', '--batch', '32', '--max-length', '128']
 
+const head = ['--features', 'head', '--lambdas', '0']
 const rows = [
   ['trace', '--features', 'trace', '--strategy', 'topk'],
-  ['trace greedy', '--features', 'trace', '--strategy', 'greedy'],
-  ['trace balanced', '--features', 'trace', '--strategy', 'topk', '--balance'],
-  ['trace greedy balanced', '--features', 'trace', '--strategy', 'greedy', '--balance'],
-  ['head topk', '--features', 'head', '--strategy', 'topk'],
-  ['head topk balanced', '--features', 'head', '--strategy', 'topk', '--balance'],
-  ['head greedy', '--features', 'head', '--strategy', 'greedy'],
-  ['head matching', '--features', 'head', '--strategy', 'matching'],
-  ['top topk balanced', '--features', 'top', '--strategy', 'topk', '--balance'],
-  ['top greedy', '--features', 'top', '--strategy', 'greedy'],
-  ['loss-min balanced', '--features', 'head', '--strategy', 'loss-min', '--balance'],
-  ['half by trace, then greedy head', '--features', 'head', '--strategy', 'greedy', '--trace-share', '0.5'],
-  ['a fifth by trace, then greedy head', '--features', 'head', '--strategy', 'greedy', '--trace-share', '0.2'],
-  ['a fifth by trace, then random', '--features', 'head', '--strategy', 'random', '--trace-share', '0.2'],
+  ['trace, balanced', '--features', 'trace', '--strategy', 'topk', '--balance'],
+  ['trace, greedy', '--features', 'trace', '--strategy', 'greedy'],
+  ['trace, greedy, balanced', '--features', 'trace', '--strategy', 'greedy', '--balance'],
+  ['head at the base, greedy', ...head, '--strategy', 'greedy'],
+  ['half by trace, head at the base, greedy', ...head, '--strategy', 'greedy', '--trace-share', '0.5'],
+  ['head at the base, matching', ...head, '--strategy', 'matching'],
+  ['head at the base, topk, balanced', ...head, '--strategy', 'topk', '--balance'],
+  ['loss-min, balanced', ...head, '--strategy', 'loss-min', '--balance'],
+  ['random, balanced', ...head, '--strategy', 'random', '--balance'],
+  ['top half way, greedy', '--features', 'top', '--lambdas', '0.5', '--strategy', 'greedy'],
+  ['top half way, topk, balanced', '--features', 'top', '--lambdas', '0.5', '--strategy', 'topk', '--balance'],
 ]
 
 main()
@@ -97,7 +98,7 @@ function makeData() {
   const write = (name, list) => fs.writeFileSync(at(name), list.map((one) => `${JSON.stringify(one)}\n`).join(''))
   write('expert.jsonl', order.slice(0, expertTexts))
   write('true.jsonl', order.slice(0, count))
-  write('test.jsonl', order.slice(expertTexts, expertTexts + 2000))
+  write('test.jsonl', order.slice(expertTexts, expertTexts + tests))
   const articles = fs.readFileSync(join(corpora, 'wikipedia-vital.jsonl'), 'utf8').trim().split('\n').map(JSON.parse)
   const all = articles.flatMap(({ title, text }) => {
     const sentences = text.split(/(?<=[.!?])\s+(?=[A-Z])/)

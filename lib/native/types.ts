@@ -442,7 +442,7 @@ export interface Addon {
     candidates: Handle,
     request: ChoiceRequest & DocumentNumbers & { batch: number; threads: number },
     onProgress: NativeProgress,
-  ): NativeTask<{ document: Uint32Array; cosine: Float64Array; products: number }>
+  ): NativeTask<{ document: Uint32Array; cosine: Float64Array; looks: number }>
   /** Weights ≥ 0 with which the gradients best add up to the direction. Progress counts sweeps. */
   matchDocuments(
     candidates: Handle,

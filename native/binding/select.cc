@@ -193,7 +193,7 @@ Napi::Value greedy_documents(const Napi::CallbackInfo& call) {
           Napi::Object result = Napi::Object::New(env);
           result.Set("document", numbers(env, picks->document));
           result.Set("cosine", to_float64_array(env, picks->cosine));
-          result.Set("products", double(picks->products));
+          result.Set("looks", double(picks->looks));
           return result;
         });
   });

@@ -16,26 +16,28 @@ struct Best {
   }
 };
 
-// The sum G of what was picked, split into the part along the direction and the rest: of a document only its product
-// with the rest is unknown, and between two looks that changes by no more than the length of the way the rest has gone
+// The sum G of what was picked, split into the part along the direction and the rest R: of a document only its product
+// with R is unknown, and since it was last looked at that has changed by no more than how far R has gone since then
 // times the length of the document's own rest (Cauchy and Schwarz).
 class Greedy {
  public:
   Greedy(const Candidates& candidates, const std::vector<double>& along, const std::vector<double>& norm2,
          const Choice& choice, Threads& threads)
       : candidates_(candidates), along_(along), norm2_(norm2), choice_(choice), threads_(threads),
-        seen_(along.size(), 0), product_(along.size(), 0.0), at_way_(along.size(), 0.0), at_along_(along.size(), 0.0),
-        rest_(along.size()), open_(choice.allowed), left_(choice.quota) {
+        seen_(along.size(), 0), product_(along.size(), 0.0), rest_(along.size()), open_(choice.allowed),
+        left_(choice.quota) {
     for (size_t i = 0; i < along.size(); i++) rest_[i] = std::sqrt(std::max(0.0, norm2[i] - along[i] * along[i]));
   }
 
   void reset() {
     picked_.clear();
-    sum_along_ = sum_norm2_ = way_ = 0;
+    sum_along_ = sum_norm2_ = 0;
     std::fill(seen_.begin(), seen_.end(), 0);
     std::fill(product_.begin(), product_.end(), 0.0);
-    std::fill(at_way_.begin(), at_way_.end(), 0.0);
-    std::fill(at_along_.begin(), at_along_.end(), 0.0);
+    at_along_.assign(1, 0.0);
+    at_norm2_.assign(1, 0.0);
+    with_.assign(1, 0.0);
+    gone_.assign(1, 0.0);
   }
 
   // The next pick; false: none is left.
@@ -69,7 +71,7 @@ class Greedy {
     Best best = floor;
     for (const Best& one : bests)
       if (one.beats(best)) best = one;
-    for (uint64_t n : looks) picks.products += n;
+    for (uint64_t n : looks) picks.looks += n;
     take(best, picks);
     return true;
   }
@@ -81,24 +83,21 @@ class Greedy {
 
   // No less than the cosine with document i; rounding is allowed for.
   double bound(size_t i) const {
-    const double change = (sum_along_ - at_along_[i]) * along_[i] - (way_ - at_way_[i]) * rest_[i];
-    const double least = product_[i] + change;
+    const double known = product_[i] + (sum_along_ - at_along_[seen_[i]]) * along_[i];
+    const double open = gone_[seen_[i]] * rest_[i], least = known - open;
     const double numerator = sum_along_ + along_[i];
     const double slack = 1e-12 * (sum_norm2_ + norm2_[i]);
     const double smallest = std::max(sum_norm2_ + 2 * least + norm2_[i] - slack, numerator * numerator);
     if (numerator <= 0) {  // then the longest sum is the best one
-      const double most = product_[i] + (sum_along_ - at_along_[i]) * along_[i] + (way_ - at_way_[i]) * rest_[i];
-      return cosine(numerator, sum_norm2_ + 2 * most + norm2_[i] + slack) + 1e-12;
+      return cosine(numerator, sum_norm2_ + 2 * (known + open) + norm2_[i] + slack) + 1e-12;
     }
     return numerator / std::sqrt(smallest) + 1e-12;
   }
 
   // The cosine with document i, whose product with the sum is brought up to date.
-  double look(size_t i, uint64_t& products) {
-    products += picked_.size() - seen_[i];
+  double look(size_t i, uint64_t& looks) {
+    looks++;
     for (; seen_[i] < picked_.size(); seen_[i]++) product_[i] += candidates_.product(i, picked_[seen_[i]]);
-    at_way_[i] = way_;
-    at_along_[i] = sum_along_;
     return cosine(sum_along_ + along_[i], sum_norm2_ + 2 * product_[i] + norm2_[i]);
   }
 
@@ -108,10 +107,33 @@ class Greedy {
     picks.cosine.push_back(best.cosine);
     sum_norm2_ += 2 * product_[i] + norm2_[i];
     sum_along_ += along_[i];
-    way_ += rest_[i];
+    follow(i);
     picked_.push_back(uint32_t(i));
     open_[i] = 0;
     if (!left_.empty()) left_[choice_.group[i]]--;
+  }
+
+  // How far R has gone since each earlier sum G_s: ‖R − R_s‖² = ‖G − G_s‖² − (along − along_s)², where ⟨G, G_s⟩ grows
+  // by the new pick's products with the first s picks.
+  void follow(size_t i) {
+    std::vector<double> own(picked_.size());
+    constexpr size_t kSome = 256;
+    threads_.parallel((own.size() + kSome - 1) / kSome, [&](size_t task, int) {
+      for (size_t s = task * kSome; s < std::min(own.size(), (task + 1) * kSome); s++)
+        own[s] = candidates_.product(i, picked_[s]);
+    });
+    double first = 0;  // of the picks before s
+    for (size_t s = 0; s < with_.size(); s++) {
+      with_[s] += first;
+      if (s < own.size()) first += own[s];
+      const double along = sum_along_ - at_along_[s];
+      const double apart2 = sum_norm2_ - 2 * with_[s] + at_norm2_[s] - along * along;
+      gone_[s] = std::sqrt(std::max(0.0, apart2) + 1e-12 * (sum_norm2_ + at_norm2_[s]));
+    }
+    at_along_.push_back(sum_along_);
+    at_norm2_.push_back(sum_norm2_);
+    with_.push_back(sum_norm2_);
+    gone_.push_back(0);
   }
 
   const Candidates& candidates_;
@@ -119,9 +141,11 @@ class Greedy {
   const Choice& choice_;
   Threads& threads_;
   std::vector<uint32_t> picked_;
-  double sum_along_ = 0, sum_norm2_ = 0, way_ = 0;
-  std::vector<uint32_t> seen_;      // picks whose products are in product_
-  std::vector<double> product_, at_way_, at_along_, rest_;
+  double sum_along_ = 0, sum_norm2_ = 0;
+  std::vector<uint32_t> seen_;    // picks whose products are in product_
+  std::vector<double> product_, rest_;
+  // of the sum of the first s picks: its part along the direction, ‖G_s‖², ⟨G, G_s⟩, ‖R − R_s‖
+  std::vector<double> at_along_{0}, at_norm2_{0}, with_{0}, gone_{0};
   std::vector<uint8_t> open_;
   std::vector<uint32_t> left_;
 };

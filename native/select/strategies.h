@@ -21,7 +21,7 @@ std::vector<uint32_t> rank(const std::vector<double>& score, const Choice& choic
 struct Picks {
   std::vector<uint32_t> document;
   std::vector<double> cosine;  // of the sum with the direction, once it was added
-  uint64_t products = 0;       // that were computed
+  uint64_t looks = 0;          // at a document, to learn its cosine with the sum exactly
 };
 
 // Each time the document whose addition makes the sum of −g most parallel to the direction; along: ⟨−g_i, v⟩ / ‖v‖,

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// The study of results/select.md: which features and strategies find documents that teach a base what an expert learned.
-//   node benchmarks/select-study.cjs FOLDER [--seeds=1] [--expert=3200] [--count=1000] [--passages=0 (all)] [--tests=2000]
-//     [--only=ROW,…]
+// The study of results/select.md: which features and strategies find documents that teach a base what an expert knows.
+//   node benchmarks/select-study.cjs FOLDER [--seeds=1] [--expert=3200] [--count=1000] [--passages=0] [--tests=2000]
+//     [--epochs=3] [--threads=2] [--only=ROW]; passages 0: all
 // An AG News expert on MiniLM-L6; the corpus is Wikipedia's vital articles in passages of two sentences, no news. Every
 // step that is done is kept in FOLDER and not done again. Prints a line of JSON for each row and writes rows.jsonl.
 const { execFileSync } = require('node:child_process')
@@ -22,27 +22,34 @@ const expertTexts = Number(flag('expert', '3200'))
 const count = Number(flag('count', '1000'))
 const passages = Number(flag('passages', '0'))
 const tests = Number(flag('tests', '2000'))
-const only = flag('only', '').split(',').filter(Boolean)
+const only = flag('only', '').split(';').filter(Boolean)
 const threads = flag('threads', '2')
 const shared = process.env.WARP_SHARED ?? join(root, '../shared')
 const base = join(process.env.WARP_MODELS ?? join(os.homedir(), '.cache/warp-models'), 'minilm-l6')
 const corpora = process.env.WARP_CORPORA ?? join(os.homedir(), '.cache/warp-corpora')
 const recipe = ['--epochs', flag('epochs', '3'), '--learning-rate', '5e-5', '--batch', '32', '--max-length', '128']
 
+const trace = ['--features', 'trace']
 const head = ['--features', 'head', '--lambdas', '0']
+const top = ['--features', 'top', '--lambdas', '0.5']
+const soft = ['--labels', 'soft']
+// name, how documents are selected, how they are trained on
 const rows = [
-  ['trace', '--features', 'trace', '--strategy', 'topk'],
-  ['trace, balanced', '--features', 'trace', '--strategy', 'topk', '--balance'],
-  ['trace, greedy', '--features', 'trace', '--strategy', 'greedy'],
-  ['trace, greedy, balanced', '--features', 'trace', '--strategy', 'greedy', '--balance'],
-  ['head at the base, greedy', ...head, '--strategy', 'greedy'],
-  ['half by trace, head at the base, greedy', ...head, '--strategy', 'greedy', '--trace-share', '0.5'],
-  ['head at the base, matching', ...head, '--strategy', 'matching'],
-  ['head at the base, topk, balanced', ...head, '--strategy', 'topk', '--balance'],
-  ['loss-min, balanced', ...head, '--strategy', 'loss-min', '--balance'],
-  ['random, balanced', ...head, '--strategy', 'random', '--balance'],
-  ['top half way, greedy', '--features', 'top', '--lambdas', '0.5', '--strategy', 'greedy'],
-  ['top half way, topk, balanced', '--features', 'top', '--lambdas', '0.5', '--strategy', 'topk', '--balance'],
+  ['trace', [...trace, '--strategy', 'topk'], []],
+  ['trace, soft labels', [...trace, '--strategy', 'topk'], soft],
+  ['trace, greedy', [...trace, '--strategy', 'greedy'], []],
+  ['trace, balanced, soft labels', [...trace, '--strategy', 'topk', '--balance'], soft],
+  ['head at the base, greedy', [...head, '--strategy', 'greedy'], []],
+  ['random, balanced, soft labels', [...head, '--strategy', 'random', '--balance'], soft],
+  ['trace, balanced', [...trace, '--strategy', 'topk', '--balance'], []],
+  ['a third by trace, head at the base, greedy', [...head, '--strategy', 'greedy', '--trace-share', '0.33'], []],
+  ['head at the base, topk, balanced', [...head, '--strategy', 'topk', '--balance'], []],
+  ['head at the base, matching', [...head, '--strategy', 'matching'], []],
+  ['loss-min, balanced', [...head, '--strategy', 'loss-min', '--balance'], []],
+  ['random, balanced', [...head, '--strategy', 'random', '--balance'], []],
+  ['trace, greedy, balanced', [...trace, '--strategy', 'greedy', '--balance'], []],
+  ['top half way, greedy', [...top, '--strategy', 'greedy'], []],
+  ['top half way, topk, balanced', [...top, '--strategy', 'topk', '--balance'], []],
 ]
 
 main()
@@ -53,23 +60,29 @@ function main() {
   const expert = join(folder, 'expert')
   if (!fs.existsSync(join(expert, 'warp.train.json')))
     warp('train', '--base', base, '--data', at('expert.jsonl'), '-o', expert, ...recipe, '--threads', threads)
-  const shown = []
-  for (const [name, ...how] of rows) {
-    if (only.length > 0 && !only.includes(name)) continue
+  const shown = fs.existsSync(at('rows.jsonl'))
+    ? fs
+        .readFileSync(at('rows.jsonl'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+    : []
+  for (const [name, how, trained] of rows) {
+    if (only.length > 0 ? !only.includes(name) : shown.some(({ row }) => row === name)) continue
     const out = at(`picked-${how[1]}`)
-    warp('select', '--base', base, '--base-head', 'zeros', '--reference', expert, '--corpus', at('corpus.jsonl'),
-      '--count', String(count), '-o', out, ...how, '--threads', threads, '--force-selection')
-    const compared = shown.length === 0 ? ['--random', String(seeds), '--true', at('true.jsonl')] : ['--random', '0']
-    const result = JSON.parse(
-      warp('select', 'evaluate', out, '--test', at('test.jsonl'), '--seeds', String(seeds), ...compared, ...recipe,
-        '--threads', threads, '--json', '--force'),
-    )
+    const pair = ['--base', base, '--base-head', 'zeros', '--reference', expert, '--corpus', at('corpus.jsonl')]
+    warp('select', ...pair, '--count', String(count), '-o', out, ...how, '--threads', threads, '--force-selection')
+    const first = !shown.some(({ row }) => row === 'true')
+    const compared = first ? ['--random', String(seeds), '--true', at('true.jsonl')] : ['--random', '0']
+    const asked = ['--test', at('test.jsonl'), '--seeds', String(seeds), ...compared, ...trained, ...recipe]
+    const result = JSON.parse(warp('select', 'evaluate', out, ...asked, '--threads', threads, '--json', '--force'))
+    const counts = JSON.parse(fs.readFileSync(join(out, 'result.json'), 'utf8')).counts
     for (const row of result.rows) {
-      if (shown.length > 0 && row.name !== 'selected') continue
-      const line = { row: row.name === 'selected' ? name : row.name, ...row }
+      if (!first && row.name !== 'selected') continue
+      const line = row.name === 'selected' ? { row: name, ...row, counts } : { row: row.name, ...row }
       shown.push(line)
       fs.appendFileSync(at('rows.jsonl'), `${JSON.stringify(line)}\n`)
-      process.stdout.write(`${JSON.stringify({ row: line.row, accuracy: row.accuracy, agreement: row.agreement })}\n`)
+      process.stdout.write(`${JSON.stringify({ row: line.row, value: row.value, agreement: row.agreement })}\n`)
     }
   }
 }
@@ -115,5 +128,10 @@ function parseCsv(text) {
   return text
     .trim()
     .split('\n')
-    .map((line) => line.slice(1, -1).split('","').map((field) => field.replaceAll('""', '"')))
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split('","')
+        .map((field) => field.replaceAll('""', '"')),
+    )
 }

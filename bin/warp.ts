@@ -23,5 +23,6 @@ const program = new Command('warp')
   .description('Recovers what a fine-tuned model was trained on from its weights alone.')
   .version(version)
   .enablePositionalOptions() // what stands behind a command is its own
-for (const register of [recover, footprint, trace, merge, train, predict, select, diff, lab, inspect, doctor, demo]) register(program)
+for (const register of [recover, footprint, trace, merge, train, predict, select, diff, lab, inspect, doctor, demo])
+  register(program)
 void main(program, process.argv.slice(2))

@@ -5,7 +5,8 @@ import { objectiveOf } from './models/families.js'
 import type { Network } from './models/network.js'
 import { addon } from './native/load.js'
 import { callNative, runTask, type RunOptions } from './native/task.js'
-import { noTarget, type Handle, type ScoreRequest } from './native/types.js'
+import type { Handle, ScoreRequest } from './native/types.js'
+import { targetsOf } from './objectives/index.js'
 import { LabelResolver } from './text/labels.js'
 import { readBatches, readLabelMap, type ProbeOptions, type TextRecord } from './text/index.js'
 import { encodeAhead, loadTokenizer, type TokenBatch } from './text/tokenizer/index.js'
@@ -203,14 +204,6 @@ function checkTokens(batch: TextRecord[], { offsets, ids }: TokenBatch, { maxLen
     )
 }
 
-/** By token: the next one of its text, which the model is to predict. */
-export function nextTokens({ ids, offsets }: Pick<TokenBatch, 'ids' | 'offsets'>): Uint32Array {
-  const targets = new Uint32Array(ids.length).fill(noTarget)
-  for (let i = 0; i + 1 < offsets.length; i++)
-    for (let j = offsets[i]; j + 1 < offsets[i + 1]; j++) targets[j] = ids[j + 1]
-  return targets
-}
-
 async function askModel(
   { path, network, labels }: OpenedModel,
   batch: TextRecord[],
@@ -226,7 +219,7 @@ async function askModel(
     ids,
     typeIds,
     offsets,
-    ...(language ? { targets: nextTokens(tokens) } : { label: label.map((id) => Math.max(0, id)) }),
+    ...(language ? { targets: targetsOf(tokens) } : { label: label.map((id) => Math.max(0, id)) }),
     domain: new Int32Array(batch.length),
     domains: 1,
     scope: language ? [] : 'head',
@@ -297,8 +290,7 @@ class Tally {
       precision: share(row.correct, row.predicted),
     }))
     const loss = share(this.#loss, this.#units)
-    const cut =
-      this.#truncated > 0 ? [`${this.#truncated} texts were longer than ${maxLength} tokens and cut off`] : []
+    const cut = this.#truncated > 0 ? [`${this.#truncated} texts were longer than ${maxLength} tokens and cut off`] : []
     return {
       objective: this.objective,
       texts: this.texts,

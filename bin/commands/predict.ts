@@ -56,7 +56,13 @@ function report(result: PredictResult): string[] {
     ...(loss === null ? [] : [`  mean loss   ${loss.toFixed(4)}`, `  perplexity  ${perplexity!.toFixed(3)}`]),
     ...(labels.length > 0 ? [row(['label', 'texts', 'predicted', 'recall', 'precision'])] : []),
     ...labels.map((one) =>
-      row([printableName(one.label), String(one.texts), String(one.predicted), share(one.recall), share(one.precision)]),
+      row([
+        printableName(one.label),
+        String(one.texts),
+        String(one.predicted),
+        share(one.recall),
+        share(one.precision),
+      ]),
     ),
     ...notes.map((note) => `  note: ${printable(note, 1000)}`),
   ]

@@ -37,7 +37,9 @@ export function register(program: Command): void {
         'random',
       ]),
     )
-    .addOption(new Option('--labels <whose>', 'default: auto, the reference labels').choices(['auto', 'given', 'random']))
+    .addOption(
+      new Option('--labels <whose>', 'default: auto, the reference labels').choices(['auto', 'given', 'random']),
+    )
     .option('--points <n>', 'points of the path', integer(1))
     .option('--lambdas <a,b,...>', 'the points themselves (default: 0.1,0.5,0.9)', reals)
     .option('--balance', 'as many documents of each label')
@@ -74,6 +76,12 @@ function evaluateOptions(command: Command): void {
     .requiredOption('--test <file...>', `labelled texts: ${textSources}`)
     .option('--true <file...>', 'labelled texts that the reference was trained on')
     .option('--label-map <map>', 'raw value to label of these, "1=World,2=Sports" or a JSON file')
+    .addOption(
+      new Option('--labels <kind>', "hard, or soft: the reference's probabilities (default: hard)").choices([
+        'hard',
+        'soft',
+      ]),
+    )
     .option('--seeds <n>', 'trainings of each (default: 1)', integer(1))
     .option('--random <n>', 'random choices to compare with (default: 1)', integer(0))
     .option('--max-length <tokens>', "special tokens included (default: 256 or the model's positions)", integer(1))
@@ -154,17 +162,17 @@ function report(result: SelectResult, output: string): string[] {
   ]
 }
 
-function evaluation({ rows, testTexts, seeds }: EvaluateResult): string[] {
+function evaluation({ rows, testTexts, seeds, measure }: EvaluateResult): string[] {
   const cell = (value: number | null | undefined, digits = 3): string =>
-    (value === null || value === undefined ? '-' : value.toFixed(digits)).padStart(9)
+    (value === null || value === undefined ? '-' : value.toFixed(digits)).padStart(11)
   return [
     `${testTexts} test texts, ${seeds} training${seeds === 1 ? '' : 's'} each`,
-    `  ${'trained on'.padEnd(10)} ${['texts', 'accuracy', 'sd', 'agrees', 'KL', 'cosine', 'length', 'words in']
-      .map((name) => name.padStart(9))
+    `  ${'trained on'.padEnd(10)} ${['texts', measure, 'sd', 'agrees', 'KL', 'cosine', 'length', 'words in']
+      .map((name) => name.padStart(11))
       .join('')}`,
     ...rows.map(
       (row) =>
-        `  ${row.name.padEnd(10)} ${String(row.texts || '-').padStart(9)}${cell(row.accuracy)}${cell(row.accuracySd)}` +
+        `  ${row.name.padEnd(10)} ${String(row.texts || '-').padStart(11)}${cell(row.value)}${cell(row.sd)}` +
         `${cell(row.agreement)}${cell(row.divergence)}${cell(row.displacement?.cosine)}` +
         `${cell(row.displacement?.relativeNorm)}${cell(row.overlap?.containment)}`,
     ),

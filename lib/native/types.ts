@@ -199,6 +199,8 @@ export interface TrainingTexts {
   offsets: Uint32Array
   /** classifiers */
   label?: Int32Array
+  /** classifiers: texts × classes, probabilities in the place of the label */
+  soft?: Float32Array
   /** language models, as in ScoreRequest */
   targets?: Uint32Array
 }

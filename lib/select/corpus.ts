@@ -109,8 +109,7 @@ async function* documents(
   }
   let open: { record: TextRecord; lines: string[]; file: string; line: number } | undefined
   let row = 0
-  const close = (): TextRecord[] =>
-    open ? [{ ...open.record, text: open.lines.join('\n'), row: row++ }] : []
+  const close = (): TextRecord[] => (open ? [{ ...open.record, text: open.lines.join('\n'), row: row++ }] : [])
   for await (const batch of batches) {
     const done: TextRecord[] = []
     for (const record of batch) {

@@ -48,7 +48,9 @@ function similarity(a: Uint32Array, b: Uint32Array): number {
 function signatureOf(words: string[]): Uint32Array {
   const signature = new Uint32Array(functions).fill(0xffffffff)
   for (let i = 0; i <= Math.max(0, words.length - shingle); i++) {
-    const digest = createHash('md5').update(words.slice(i, i + shingle).join(' ')).digest()
+    const digest = createHash('md5')
+      .update(words.slice(i, i + shingle).join(' '))
+      .digest()
     const [a, b] = [digest.readUInt32LE(0), digest.readUInt32LE(4) | 1]
     for (let f = 0; f < functions; f++) {
       const value = (a + Math.imul(f, b)) >>> 0

@@ -95,7 +95,8 @@ async function pickFrom(session: SelectSession, loaded: Loaded, options: SelectO
     )
   }
   const label =
-    loaded.label ?? (balance || strategy === 'topk-balanced' ? await labelAll(session, loaded, allowed, options) : undefined)
+    loaded.label ??
+    (balance || strategy === 'topk-balanced' ? await labelAll(session, loaded, allowed, options) : undefined)
   const chosen = await choose(
     strategy,
     { ...loaded, label, allowed },
@@ -136,18 +137,22 @@ async function describe(
   const labels = session.source.pair.reference.architecture.labels
   const own = await labelsOf(session, loaded, rows, options)
   watch.lap('label')
-  const documents = Array.from(rows, (row, i): SelectedDocument => ({
-    rank: i + 1,
-    ...loaded.windows[row],
-    label: own ? labels[own.label[i]] : loaded.windows[row].label,
-    score: score[i],
-    cosine: cosine ? cosine[i] : null,
-    probabilities: own ? Array.from(own.probability.subarray(i * labels.length, (i + 1) * labels.length)) : null,
-  }))
+  const documents = Array.from(
+    rows,
+    (row, i): SelectedDocument => ({
+      rank: i + 1,
+      ...loaded.windows[row],
+      label: own ? labels[own.label[i]] : loaded.windows[row].label,
+      score: score[i],
+      cosine: cosine ? cosine[i] : null,
+      probabilities: own ? Array.from(own.probability.subarray(i * labels.length, (i + 1) * labels.length)) : null,
+    }),
+  )
   const counts = Object.fromEntries(labels.map((name) => [name, 0]))
   for (const { label } of documents) if (label !== null && label in counts) counts[label]++
   const total = await sizeOf(session.folder)
-  const cut = made.truncated > 0 ? [`${made.truncated} windows have no place to be cut at: their ends were left out`] : []
+  const cut =
+    made.truncated > 0 ? [`${made.truncated} windows have no place to be cut at: their ends were left out`] : []
   return {
     documents,
     result: {

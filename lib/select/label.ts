@@ -39,34 +39,45 @@ export async function labelWindows(
   return { label, probability }
 }
 
-/** What a classifier takes texts for: class ids. */
+/** What a classifier takes texts for. */
 export async function labelTexts(
   model: string,
   texts: string[],
   maxLength: number,
   { signal, onProgress, threads = os.availableParallelism() }: RunOptions & { threads?: number },
-): Promise<Int32Array> {
+): Promise<{ label: Int32Array; probability: Float32Array }> {
   const opened = await openForward(model, maxLength)
   try {
     const tokenizer = await loadTokenizer(model)
+    const c = opened.labels.length
     const label = new Int32Array(texts.length)
+    const probability = new Float32Array(texts.length * c)
     for (let begin = 0; begin < texts.length; begin += passWindows) {
-      const { ids, typeIds, offsets } = await tokenizer.encodeBatch(texts.slice(begin, begin + passWindows), { maxLength })
+      const { ids, typeIds, offsets } = await tokenizer.encodeBatch(texts.slice(begin, begin + passWindows), {
+        maxLength,
+      })
       const count = offsets.length - 1
       const own = { ids, typeIds, offsets, label: new Int32Array(count), domain: new Int32Array(count), domains: 1 }
       const { path, network } = opened
       const request = { path, network, ...own, scope: 'head' as const, gradients: false, baseOnly: true, threads }
-      const { logits } = await runTask((report) => addon().score({ ...request, memory: 2 ** 31 }, report), 'labels', 'tokens', {
-        signal,
-        onProgress,
-      })
-      const c = opened.labels.length
+      const { logits } = await runTask(
+        (report) => addon().score({ ...request, memory: 2 ** 31 }, report),
+        'labels',
+        'tokens',
+        {
+          signal,
+          onProgress,
+        },
+      )
       for (let i = 0; i < count; i++) {
         const row = logits.subarray(2 * i * c, (2 * i + 1) * c)
-        label[begin + i] = row.reduce((best, value, j) => (value > row[best] ? j : best), 0)
+        const best = row.reduce((at, value, j) => (value > row[at] ? j : at), 0)
+        const total = row.reduce((sum, value) => sum + Math.exp(value - row[best]), 0)
+        label[begin + i] = best
+        row.forEach((value, j) => (probability[(begin + i) * c + j] = Math.exp(value - row[best]) / total))
       }
     }
-    return label
+    return { label, probability }
   } finally {
     opened.close()
   }

@@ -121,7 +121,10 @@ function together<T extends Float64Array | Float32Array | Int32Array>(
 }
 
 function joinTokens(offsets: Uint32Array[], ids: Uint32Array[], count: number) {
-  const all = { offsets: new Float64Array(count + 1), ids: new Uint32Array(ids.reduce((n, { length }) => n + length, 0)) }
+  const all = {
+    offsets: new Float64Array(count + 1),
+    ids: new Uint32Array(ids.reduce((n, { length }) => n + length, 0)),
+  }
   let [row, at] = [0, 0]
   for (const [s, own] of offsets.entries()) {
     all.ids.set(ids[s], at)

@@ -1,12 +1,12 @@
 import os from 'node:os'
 import { join } from 'node:path'
-import { fileSha256, nativeWeights, networkOf, openModel, openPair, pairTokenizer } from '../checkpoint/index.js'
+import { fileSha256, nativeWeights, networkOf, openPair, pairTokenizer } from '../checkpoint/index.js'
 import { digestOf } from '../document.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
-import { objectiveOf } from '../models/families.js'
 import { addon } from '../native/load.js'
 import { callNative } from '../native/task.js'
 import type { Handle } from '../native/types.js'
+import { objectiveFor } from '../objectives/index.js'
 import { lambdaGrid, parsePathOptions } from '../paths/index.js'
 import { readLabelMap } from '../text/index.js'
 import type { Tokenizer } from '../text/tokenizer/index.js'
@@ -43,7 +43,7 @@ export async function openSelection(options: SelectOptions): Promise<SelectSessi
     checkWhole(name, options[name], 1, Number.MAX_SAFE_INTEGER)
   checkWhole('memory', options.memory, 0, Number.MAX_SAFE_INTEGER)
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
-  const objective = objectiveOf((await openModel(options.reference)).architectureName) ?? 'classify'
+  const objective = await objectiveFor(options.reference)
   const pair = await openPair(options.base, options.reference, {
     baseHead: options.baseHead,
     tokenizer: options.tokenizer,
@@ -107,7 +107,19 @@ export async function openSelection(options: SelectOptions): Promise<SelectSessi
     })
     const features = featuresOf(kind, source)
     const folder = join(options.output, 'features')
-    return { source, kind, features, tokenizer, lambdas, window, stride, key, folder, notes: [...pair.notes, ...notes], close }
+    return {
+      source,
+      kind,
+      features,
+      tokenizer,
+      lambdas,
+      window,
+      stride,
+      key,
+      folder,
+      notes: [...pair.notes, ...notes],
+      close,
+    }
   } catch (error) {
     close()
     throw error

@@ -43,7 +43,11 @@ export async function listShards(folder: string): Promise<number[]> {
 }
 
 /** Writes a shard whole or not at all: one line of JSON, then its sections. The same bytes for the same shard. */
-export async function writeShard(folder: string, { key, shard }: ShardKey, { windows, sections }: Shard): Promise<void> {
+export async function writeShard(
+  folder: string,
+  { key, shard }: ShardKey,
+  { windows, sections }: Shard,
+): Promise<void> {
   const lines = windows.map(({ document, window, from, to, source, label, text }) =>
     JSON.stringify([document, window, from, to, source, label, text]),
   )

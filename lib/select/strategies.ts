@@ -160,8 +160,7 @@ async function matching(documents: Documents, choice: ChoiceRequest, options: St
   const candidates = await documents.candidates()
   const { allowed } = documents
   const weight = await runTask(
-    (report) =>
-      addon().matchDocuments(candidates, { along, norm2, allowed, sweeps, tolerance: enough }, report),
+    (report) => addon().matchDocuments(candidates, { along, norm2, allowed, sweeps, tolerance: enough }, report),
     'matching',
     'sweeps',
     options,

@@ -3,10 +3,8 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { readForm } from '../document.js'
 import { inputError } from '../errors.js'
-import type { SelectedDocument, SelectResult } from './types.js'
-
-/** What `select` writes into its folder. */
-export const selectionFiles = ['result.json', 'selection.jsonl'] as const
+import type { LabelledDocument } from './training-sets.js'
+import type { SelectResult } from './types.js'
 
 const form = z.looseObject({
   base: z.string(),
@@ -15,10 +13,15 @@ const form = z.looseObject({
   window: z.int().positive(),
 })
 
+const document = z.object({
+  text: z.string(),
+  source: z.string(),
+  label: z.string().nullable(),
+  probabilities: z.array(z.number()).nullable(),
+})
+
 /** Reads a selection back. @throws WarpError (input) SELECTION_… */
-export async function readSelection(
-  folder: string,
-): Promise<{ result: SelectResult; documents: Pick<SelectedDocument, 'text' | 'label' | 'source'>[] }> {
+export async function readSelection(folder: string): Promise<{ result: SelectResult; documents: LabelledDocument[] }> {
   const again = 'make it with `warp select`'
   const result = (await readForm(join(folder, 'result.json'), {
     prefix: 'SELECTION',
@@ -37,9 +40,14 @@ export async function readSelection(
     )
   const documents = lines.map((line, i) => {
     try {
-      return z.object({ text: z.string(), label: z.string().nullable(), source: z.string() }).parse(JSON.parse(line))
+      return document.parse(JSON.parse(line))
     } catch (cause) {
-      throw inputError('SELECTION_FORM', `${file}:${i + 1}: no document`, { file, line: i + 1, cause: String(cause) }, again)
+      throw inputError(
+        'SELECTION_FORM',
+        `${file}:${i + 1}: no document`,
+        { file, line: i + 1, cause: String(cause) },
+        again,
+      )
     }
   })
   return { result, documents }

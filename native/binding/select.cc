@@ -212,8 +212,7 @@ Napi::Value match_documents(const Napi::CallbackInfo& call) {
     return start_task(
         call.Env(), call[2],
         [=](Context& context) {
-          *weights =
-              matching(*given->candidates, given->along, given->norm2, *allowed, sweeps, tolerance, context);
+          *weights = matching(*given->candidates, given->along, given->norm2, *allowed, sweeps, tolerance, context);
         },
         [=](Napi::Env env) { return to_float64_array(env, *weights); });
   });

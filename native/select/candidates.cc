@@ -52,8 +52,7 @@ FactoredCandidates::FactoredCandidates(std::vector<Factors> pieces) : pieces_(st
 double FactoredCandidates::product(size_t i, size_t j) const {
   const float *a = row(i), *b = row(j);
   double sum = 0;
-  for (const Factors& p : pieces_)
-    sum += dot(a + p.u, b + p.u, p.u_size) * (dot(a + p.w, b + p.w, p.w_size) + 1);
+  for (const Factors& p : pieces_) sum += dot(a + p.u, b + p.u, p.u_size) * (dot(a + p.w, b + p.w, p.w_size) + 1);
   return sum;
 }
 

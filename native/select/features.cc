@@ -84,8 +84,7 @@ Features make_features(const FeatureJob& job, Context& context) {
   const uint64_t results = texts * (width * 4 + points * 16 + labels * 4 + 20);
   const uint64_t inputs = (uint64_t(job.path->points()) + 2) * texts * h * sizeof(float);
   const uint64_t head_bytes = uint64_t(job.threads) * (texts * (h * 12 + labels * 8) + 3 * h * h * 8);
-  const PassBudget budget{job.threads, job.memory,
-                          results + inputs + ClassifySink::planned_bytes(pass, job.threads),
+  const PassBudget budget{job.threads, job.memory, results + inputs + ClassifySink::planned_bytes(pass, job.threads),
                           results + inputs + head_bytes};
   const ForwardPlan plan = plan_pass(pass, budget);
   Threads threads(job.threads);

@@ -25,9 +25,9 @@ struct Picks {
 };
 
 // Each time the document whose addition makes the sum of −g most parallel to the direction; along: ⟨−g_i, v⟩ / ‖v‖,
-// norm2: ‖g_i‖². Exact and lazy: a document is looked at again only where a bound does not rule it out, so the picks are
-// those of the loop over all. After every `batch` picks (0: never) the sum starts from nothing. The same bits for any
-// number of threads. Progress counts picks.
+// norm2: ‖g_i‖². Exact and lazy: a document is looked at again only where a bound does not rule it out, so the picks
+// are those of the loop over all. After every `batch` picks (0: never) the sum starts from nothing. The same bits for
+// any number of threads. Progress counts picks.
 Picks greedy(const Candidates& candidates, const std::vector<double>& along, const std::vector<double>& norm2,
              const Choice& choice, size_t batch, Threads& threads, Context& context);
 

@@ -9,7 +9,7 @@ import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import type { FeatureResult, Handle } from '../../lib/native/types.js'
 import { predict, type Prediction } from '../../lib/predict.js'
-import { evaluateSelection, select, type SelectOptions } from '../../lib/select/index.js'
+import { type EvaluateResult, select, type SelectOptions } from '../../lib/select/index.js'
 import { train } from '../../lib/train/index.js'
 import { warp, type ErrorDocument } from '../command.js'
 import { makePair, pairLabels, pairText, type TestPair } from '../pair.js'
@@ -120,7 +120,12 @@ describe('a pair and a corpus', () => {
     Object.fromEntries(
       readdirSync(join(output, 'features'))
         .sort()
-        .map((name) => [name, createHash('sha256').update(readFileSync(join(output, 'features', name))).digest('hex')]),
+        .map((name) => [
+          name,
+          createHash('sha256')
+            .update(readFileSync(join(output, 'features', name)))
+            .digest('hex'),
+        ]),
     )
 
   test('a run that was stopped goes on and ends with the same bytes, whatever the threads', async () => {
@@ -151,7 +156,15 @@ describe('a pair and a corpus', () => {
     await select(options(output))
     const file = join(output, 'features', 'shard-000000.bin')
     utimesSync(file, 1, 1)
-    for (const strategy of ['topk', 'topk-balanced', 'matching', 'loss-min', 'loss-max', 'bottomk', 'random'] as const) {
+    for (const strategy of [
+      'topk',
+      'topk-balanced',
+      'matching',
+      'loss-min',
+      'loss-max',
+      'bottomk',
+      'random',
+    ] as const) {
       const { result, documents } = await select(options(output, { strategy, count: 12 }))
       expect(result.reused).toBe(3)
       expect(documents).toHaveLength(12)
@@ -193,7 +206,12 @@ describe('a pair and a corpus', () => {
     expect(parts.length).toBeGreaterThan(3)
     expect(result.split).toBe(parts.length)
     for (const { text, from, to } of parts) expect(words.slice(from, to)).toBe(text)
-    expect(parts.map(({ text }) => text).join(' ').split(/\s+/)).toEqual(words.split(/\s+/))
+    expect(
+      parts
+        .map(({ text }) => text)
+        .join(' ')
+        .split(/\s+/),
+    ).toEqual(words.split(/\s+/))
     expect(documents.map(({ rank }) => rank)).toEqual([1, 2, 3, 4])
     const joined = await select(options(folder(), { corpus: [long], paragraphs: true, count: 4, strategy: 'topk' }))
     expect(joined.result.documents).toBe(2)
@@ -289,11 +307,20 @@ describe('the command line', () => {
     const again = await warp(['select', ...common, '--count', '12', '-o', out, '--features', 'head', '--json'])
     expect(again.code).toBe(2)
     expect((JSON.parse(again.stdout) as ErrorDocument).error.code).toBe('OUTPUT_EXISTS')
-    const evaluated = await warp(
-      ['select', 'evaluate', out, '--test', pair.probes, '--true', pair.probes, '--epochs', '1', '--json'],
-    )
+    const evaluated = await warp([
+      'select',
+      'evaluate',
+      out,
+      '--test',
+      pair.probes,
+      '--true',
+      pair.probes,
+      '--epochs',
+      '1',
+      '--json',
+    ])
     expect(evaluated.code).toBe(0)
-    const { rows } = JSON.parse(evaluated.stdout) as Awaited<ReturnType<typeof evaluateSelection>>
+    const { rows } = JSON.parse(evaluated.stdout) as EvaluateResult
     expect(rows.map(({ name }) => name)).toEqual(['selected', 'random', 'true', 'reference'])
     expect(rows.map(({ texts }) => texts)).toEqual([12, 12, 96, 0])
     expect(rows[0].overlap).toMatchObject({ containment: expect.any(Number) as number })

@@ -2,7 +2,7 @@ import { requiredTensors } from '../../models/facts.js'
 import { addon } from '../../native/load.js'
 import { runTask } from '../../native/task.js'
 import type { ScoreRequest } from '../../native/types.js'
-import { nextTokens } from '../../predict.js'
+import { targetsOf } from '../../objectives/index.js'
 import type { WindowBatch } from '../corpus.js'
 import { givenLabels } from './labels.js'
 import type { Features, FeatureSource } from './types.js'
@@ -18,7 +18,7 @@ export function all(source: FeatureSource): Features {
   return {
     async make(batch, first) {
       if (network.objective === 'language') {
-        const { alignment, loss } = await score(source, batch, { targets: nextTokens(batch), scope: tensors })
+        const { alignment, loss } = await score(source, batch, { targets: targetsOf(batch), scope: tensors })
         return { along: alignment, loss: ends(loss, points) }
       }
       const asked = givenLabels(batch.windows, first, source)

@@ -46,8 +46,8 @@ export interface EvaluateRow {
   sd: number | null
   values: number[]
   /**
-   * share of the test texts that get the reference's label, and mean Kullback–Leibler divergence from the reference; null
-   * for language models
+   * share of the test texts that get the reference's label, and mean Kullback–Leibler divergence from the reference;
+   * null for language models
    */
   agreement: number | null
   divergence: number | null

@@ -36,61 +36,39 @@ export const defaultLambdas = [0.1, 0.5, 0.9]
 export const defaultFeatures: FeatureKind = 'trace'
 const defaultWindow = 128
 
-/** @throws WarpError of models, paths and tokenizers; SELECT_OPTION, DIRECTION_ZERO, NO_SIGNAL, TOKENIZER_ID_RANGE */
+/** @throws WarpError of models, paths and tokenizers; OPTION_RANGE, MAX_LENGTH_RANGE, TOKENIZER_ID_RANGE */
 export async function openSelection(options: SelectOptions): Promise<SelectSession> {
   const { features: kind = defaultFeatures, labels = 'auto', seed = 0, signal, onProgress } = options
   for (const name of ['threads', 'count', 'window', 'stride', 'batch'] as const)
     checkWhole(name, options[name], 1, Number.MAX_SAFE_INTEGER)
   checkWhole('memory', options.memory, 0, Number.MAX_SAFE_INTEGER)
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
-  const objective = await objectiveFor(options.reference)
-  const pair = await openPair(options.base, options.reference, {
-    baseHead: options.baseHead,
-    tokenizer: options.tokenizer,
-    objective,
-  })
+  const { base, reference, baseHead, tokenizer: chosen } = options
+  const objective = await objectiveFor(reference)
+  const pair = await openPair(base, reference, { baseHead, tokenizer: chosen, objective })
   const network = networkOf(pair.reference, objective)
-  const notes: string[] = []
-  const tokenizer = await pairTokenizer(options.base, options.reference, notes, options.tokenizer)
-  if (!tokenizer)
-    throw inputError(
-      'TOKENIZER_MISSING',
-      `${options.reference}: no tokenizer.json`,
-      { file: options.reference },
-      "Put the model's tokenizer.json into its folder.",
-    )
-  checkVocabulary(tokenizer, network.vocabularySize)
-  const window = options.window ?? Math.min(defaultWindow, network.maxPositions)
-  if (window > network.maxPositions)
-    throw usageError(
-      'MAX_LENGTH_RANGE',
-      `a window of ${window} tokens exceeds the model's ${network.maxPositions} positions`,
-      { found: window, expected: network.maxPositions },
-      `--window ${network.maxPositions}`,
-    )
+  const notes = [...pair.notes]
+  const tokenizer = await openTokenizer(options, network.vocabularySize, notes)
+  const window = windowOf(options.window, network.maxPositions)
+  const stride = options.stride ?? window
   const lambdas = kind === 'trace' ? [] : gridOf(options)
-  const { path, close } = openHandles(pair, options, lambdas, kind)
+  const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+  const { path, atBase, behind, close } = openHandles(pair, options, lambdas, kind)
   try {
-    const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
-    const threads = options.threads ?? os.availableParallelism()
-    const memory = options.memory ?? 2 ** 31
-    const atBase = path.atBase
     const source: FeatureSource = {
       pair,
       network,
       path: path.handle,
-      lambdas: path.lambdas,
+      lambdas: behind,
       atBase,
       labels,
       labelMap,
       seed,
-      threads,
-      memory,
+      threads: options.threads ?? os.availableParallelism(),
+      memory: options.memory ?? 2 ** 31,
       signal,
       onProgress,
     }
-    const stride = options.stride ?? window
-    const reading = [options.format, options.columns, options.text, options.label, options.paragraphs, labelMap]
     const key = digestOf({
       version,
       models: await Promise.all(
@@ -99,31 +77,46 @@ export async function openSelection(options: SelectOptions): Promise<SelectSessi
       generated: pair.generated,
       tokenizer: tokenizer.sha256,
       kind,
-      path: path.request,
-      atBase,
-      labels: labels === 'random' ? [labels, seed] : [labels],
-      window: [window, stride],
-      reading,
+      path: kind === 'trace' ? null : [path.request, atBase],
+      labels: kind === 'trace' || objective === 'language' ? null : [labels, labels === 'random' ? seed : 0],
+      windows: [window, stride],
+      reading: [options.format, options.columns, options.text, options.label, options.paragraphs, labelMap],
     })
-    const features = featuresOf(kind, source)
     const folder = join(options.output, 'features')
-    return {
-      source,
-      kind,
-      features,
-      tokenizer,
-      lambdas,
-      window,
-      stride,
-      key,
-      folder,
-      notes: [...pair.notes, ...notes],
-      close,
-    }
+    const features = featuresOf(kind, source)
+    return { source, kind, features, tokenizer, lambdas, window, stride, key, folder, notes, close }
   } catch (error) {
     close()
     throw error
   }
+}
+
+async function openTokenizer(
+  { base, reference, tokenizer: chosen }: SelectOptions,
+  vocabularySize: number,
+  notes: string[],
+): Promise<Tokenizer> {
+  const tokenizer = await pairTokenizer(base, reference, notes, chosen)
+  if (!tokenizer)
+    throw inputError(
+      'TOKENIZER_MISSING',
+      `${reference}: no tokenizer.json`,
+      { file: reference },
+      "Put the model's tokenizer.json into its folder.",
+    )
+  checkVocabulary(tokenizer, vocabularySize)
+  return tokenizer
+}
+
+function windowOf(asked: number | undefined, maxPositions: number): number {
+  const window = asked ?? Math.min(defaultWindow, maxPositions)
+  if (window <= maxPositions) return window
+  throw usageError(
+    'MAX_LENGTH_RANGE',
+    `a window of ${window} tokens exceeds the model's ${maxPositions} positions`,
+    { found: window, expected: maxPositions },
+    `--window ${maxPositions}`,
+  )
 }
 
 const gridOf = (options: SelectOptions): number[] =>
@@ -160,7 +153,9 @@ function openHandles(
     const other = (reference = nativeWeights(pair.reference))
     const handle = callNative(() => addon().openPath(base, other, request))
     return {
-      path: { handle, lambdas: behind, atBase, request },
+      path: { handle, request },
+      atBase,
+      behind,
       close: () => {
         handle.close()
         close()

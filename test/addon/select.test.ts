@@ -1,7 +1,7 @@
-// `select` and `predict` on the committed tiny pair: gradients against autograd (test/fixtures/select/make.py), the same
-// bytes whatever was stopped and however many threads, planted texts, and refusals.
+// `select` and `predict` on tiny pairs: gradients against autograd (test/fixtures/select/make.py), the same bytes
+// whatever was stopped and however many threads, planted texts, and refusals.
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nativeWeights, networkOf, openPair } from '../../lib/checkpoint/index.js'
@@ -9,10 +9,11 @@ import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import type { FeatureResult, Handle } from '../../lib/native/types.js'
 import { predict, type Prediction } from '../../lib/predict.js'
-import { type EvaluateResult, select, type SelectOptions } from '../../lib/select/index.js'
+import { evaluateSelection, type EvaluateResult, select, type SelectOptions } from '../../lib/select/index.js'
 import { train } from '../../lib/train/index.js'
 import { warp, type ErrorDocument } from '../command.js'
-import { makePair, pairLabels, pairText, type TestPair } from '../pair.js'
+import { networkFixture } from '../networks.js'
+import { bytePairTokenizer, makePair, pairLabels, pairText, type TestPair } from '../pair.js'
 import { fixtureModel } from '../models.js'
 import { repositoryRoot } from '../shared.js'
 
@@ -290,6 +291,52 @@ describe('planted texts', () => {
     const { documents } = await select({ base: pair.base, reference, corpus: [corpus], output, count: 100 })
     const hits = documents.filter(({ text }) => truth.includes(text)).length
     expect(hits).toBeGreaterThanOrEqual(90)
+  })
+})
+
+describe('a language model', () => {
+  test('products with the direction, agreement of tokens, perplexity', async () => {
+    const base = folder()
+    cpSync(networkFixture('llama-language'), base, { recursive: true })
+    writeFileSync(join(base, 'tokenizer.json'), JSON.stringify(bytePairTokenizer()))
+    const texts = (kind: string, first: number, count: number): string => {
+      const file = join(folder(), 'texts.jsonl')
+      const all = Array.from({ length: count }, (_, i) =>
+        pairText(kind, first + i)
+          .slice(0, 18)
+          .trim(),
+      )
+      writeFileSync(file, all.map((text) => `${JSON.stringify({ text })}\n`).join(''))
+      return file
+    }
+    const data = texts('animals', 0, 40)
+    const reference = join(folder(), 'trained')
+    await train({ base, data: [data], output: reference, epochs: 3, batch: 8, learningRate: 3e-3 })
+    const corpus = [texts('animals', 100, 30), texts('stones', 100, 30)]
+    const output = folder()
+    const common = { base, reference, corpus, output, window: 20, lambdas: [0.5], count: 20 }
+    const { documents, result } = await select({ ...common, features: 'all', strategy: 'topk' })
+    expect(result.counts).toEqual({})
+    expect(documents.filter(({ source }) => source.startsWith(corpus[0])).length).toBeGreaterThan(10)
+    await expect(select({ ...common, output: folder(), features: 'head' })).rejects.toMatchObject({
+      code: 'FEATURES_CLASSIFIER',
+    })
+    writeFileSync(join(output, 'result.json'), JSON.stringify(result))
+    writeFileSync(join(output, 'selection.jsonl'), documents.map((one) => `${JSON.stringify(one)}\n`).join(''))
+    const { measure, rows } = await evaluateSelection({
+      selection: output,
+      test: [texts('animals', 200, 20)],
+      epochs: 3,
+      batch: 8,
+      learningRate: 3e-3,
+    })
+    expect(measure).toBe('perplexity')
+    expect(rows.map(({ name, agreement }) => [name, agreement])).toEqual([
+      ['selected', null],
+      ['random', null],
+      ['reference', null],
+    ])
+    expect(rows[0].value).toBeLessThan(rows[1].value)
   })
 })
 

@@ -10,7 +10,9 @@ import { register as generate } from './commands/generate.js'
 import { register as inspect } from './commands/inspect.js'
 import { register as merge } from './commands/merge.js'
 import { register as lab } from './commands/lab.js'
+import { register as predict } from './commands/predict.js'
 import { register as recover } from './commands/recover.js'
+import { register as select } from './commands/select.js'
 import { register as trace } from './commands/trace.js'
 import { register as train } from './commands/train.js'
 import { main } from './frame.js'
@@ -21,6 +23,7 @@ const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../packa
 const program = new Command('warp')
   .description('Recovers what a fine-tuned model was trained on from its weights alone.')
   .version(version)
-for (const register of [recover, footprint, trace, merge, train, diff, generate, lab, inspect, doctor, demo])
-  register(program)
+  .enablePositionalOptions() // what stands behind a command is its own
+const commands = [recover, footprint, trace, merge, train, predict, select, diff, generate, lab, inspect, doctor, demo]
+for (const register of commands) register(program)
 void main(program, process.argv.slice(2))

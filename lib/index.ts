@@ -23,6 +23,7 @@ export {
 } from './merge/index.js'
 export type { Progress, RunOptions } from './native/task.js'
 export { openPath, pathFamilies, type OpenedPath, type OpenPathOptions } from './paths/index.js'
+export { predict, type Prediction, type PredictOptions, type PredictResult } from './predict.js'
 export { planRecover, recover, type RecoverOptions, type Recovered, type RecoverPlan } from './recover.js'
 export type { Diagnostics, MixtureResult } from './readouts/index.js'
 export {
@@ -43,4 +44,14 @@ export {
 } from './text/index.js'
 export { loadTokenizer, Tokenizer } from './text/tokenizer/index.js'
 export { resultJsonSchema, resultSchema, type RecoverResult } from './report/schema.js'
+export {
+  evaluateSelection,
+  select,
+  type EvaluateOptions,
+  type EvaluateResult,
+  type Selected,
+  type SelectedDocument,
+  type SelectOptions,
+  type SelectResult,
+} from './select/index.js'
 export { trace, type Traced, type TracedText, type TraceOptions, type TraceResult } from './trace/index.js'

@@ -8,6 +8,9 @@ import type { CompareRequest, CompareResult, GeneratePlan, GenerateRequest, Gene
 export type * from './generate-types.js'
 
 export type { GeneratedTensor, LowRankDelta, StoredTensor, TensorTail } from './tensor-types.js'
+import type { SelectAddon } from './select.js'
+
+export type { ChoiceRequest, DocumentNumbers, FeatureRequest, FeatureResult } from './select.js'
 
 /** In `targets`: a token that predicts nothing. */
 export const noTarget = 0xffffffff
@@ -128,6 +131,8 @@ export interface ScoreRequest {
   /** gradient statistics too */
   gradients: boolean
   headInputs?: boolean
+  /** θ₀ alone, in its place of the results: the reference is not read */
+  baseOnly?: boolean
   threads: number
   /** bytes of native working memory */
   memory: number
@@ -242,6 +247,8 @@ export interface TrainingTexts {
   offsets: Uint32Array
   /** classifiers */
   label?: Int32Array
+  /** classifiers: texts × classes, probabilities in the place of the label */
+  soft?: Float32Array
   /** language models, as in ScoreRequest */
   targets?: Uint32Array
 }
@@ -289,7 +296,7 @@ export interface TrainingSteps {
 
 export type TrainerPart = 'value' | 'first' | 'second'
 
-export interface Addon {
+export interface Addon extends SelectAddon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
   cublasInfo(): CublasInfo

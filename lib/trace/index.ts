@@ -49,7 +49,6 @@ const kinds: Kinds<TraceOptions> = {
   tokenizer: 'text',
   embedding: 'text',
   seed: 'number',
-  embedding: 'text',
   objective: 'text',
   eos: 'text',
   packed: 'any',

@@ -50,6 +50,8 @@ export interface Prepared {
   shapes: Shapes
   trainable: string[]
   packed: PackedProbes
+  /** texts × classes: probabilities in the place of the labels */
+  soft: Float32Array | undefined
   record: TrainingRecord
   notes: string[]
 }
@@ -129,7 +131,8 @@ export async function prepare(
     checkpoints: [],
     notes,
   }
-  return { base, carried, labels, network, generated, groups, shapes, trainable, packed, record, notes }
+  const { soft } = texts
+  return { base, carried, labels, network, generated, groups, shapes, trainable, packed, soft, record, notes }
 }
 
 /** The tokenizer that splits the texts is the one that is carried along. @throws FILE_CHANGED */

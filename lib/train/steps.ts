@@ -1,7 +1,7 @@
 import os from 'node:os'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
-import type { Handle, TrainingOptimizer, TrainingRequest } from '../native/types.js'
+import type { Handle, TrainingOptimizer, TrainingRequest, TrainingTexts } from '../native/types.js'
 import type { Objective } from '../objectives/index.js'
 import { targetsOf } from '../objectives/language.js'
 import { Random } from '../random.js'
@@ -37,9 +37,10 @@ export class Order {
 /** The chosen texts alone, in their order. */
 function subset(
   { ids, typeIds, offsets, label, prompts }: PackedProbes,
+  soft: Float32Array | undefined,
   chosen: Uint32Array,
   objective: Objective,
-): Pick<TrainingRequest, 'ids' | 'typeIds' | 'offsets' | 'label' | 'targets'> {
+): TrainingTexts {
   const ends = new Uint32Array(chosen.length + 1)
   chosen.forEach((text, i) => (ends[i + 1] = ends[i] + offsets[text + 1] - offsets[text]))
   const part = {
@@ -51,14 +52,21 @@ function subset(
     part.ids.set(ids.subarray(offsets[text], offsets[text + 1]), ends[i])
     part.typeIds.set(typeIds.subarray(offsets[text], offsets[text + 1]), ends[i])
   })
-  if (objective === 'classify') return { ...part, label: Int32Array.from(chosen, (text) => label[text]) }
+  if (objective === 'classify') {
+    const own = { ...part, label: Int32Array.from(chosen, (text) => label[text]) }
+    if (!soft) return own
+    const classes = soft.length / label.length
+    const rows = new Float32Array(chosen.length * classes)
+    chosen.forEach((text, i) => rows.set(soft.subarray(text * classes, (text + 1) * classes), i * classes))
+    return { ...own, soft: rows }
+  }
   return { ...part, targets: targetsOf({ ...part, prompts: prompts && Uint32Array.from(chosen, (t) => prompts[t]) }) }
 }
 
 /** One step of a trainer on the texts whose turn it is, at a rate; loss before the update, norm of its gradient. */
 export async function takeStep(
   trainer: Handle,
-  { packed, network, record: { recipe } }: Prepared,
+  { packed, soft, network, record: { recipe } }: Prepared,
   chosen: Uint32Array,
   rate: number,
   { threads = os.availableParallelism(), signal }: StepOptions,
@@ -73,7 +81,7 @@ export async function takeStep(
     clip,
   }
   const request: TrainingRequest = {
-    ...subset(packed, chosen, network.objective),
+    ...subset(packed, soft, chosen, network.objective),
     order: Uint32Array.from(chosen, (_, i) => i),
     ends: Uint32Array.of(chosen.length),
     rates: Float64Array.of(rate),

@@ -17,6 +17,8 @@ export interface LabelledTexts {
   objective: Objective
   /** n: index into `labels` */
   label: Int32Array
+  /** n × classes: probabilities that are learned in the place of the label */
+  soft?: Float32Array
   /** class names by id */
   labels: string[]
   /** n: index into `domains` */
@@ -112,8 +114,15 @@ export function pick(all: LabelledTexts, rows: Int32Array): LabelledTexts {
     ...(all.prompts && { prompts: Array.from(rows, (row) => all.prompts![row]) }),
     sources: Array.from(rows, (row) => all.sources[row]),
     label: rows.map((row) => all.label[row]),
+    ...(all.soft && { soft: softRows(all.soft, rows, all.labels.length) }),
     domain: rows.map((row) => all.domain[row]),
   }
+}
+
+function softRows(soft: Float32Array, rows: Int32Array, classes: number): Float32Array {
+  const own = new Float32Array(rows.length * classes)
+  rows.forEach((row, i) => own.set(soft.subarray(row * classes, (row + 1) * classes), i * classes))
+  return own
 }
 
 const fitting = (known: string[], seen: string[]): boolean =>
@@ -143,9 +152,9 @@ export function countsOf({ label, labels }: Pick<LabelledTexts, 'label' | 'label
   return counts
 }
 
-/** SHA-256 over class names, and classes and texts in order. */
+/** SHA-256 over class names, and classes (or their probabilities) and texts in order. */
 export async function textsSha256(
-  { texts, prompts, label, labels }: LabelledTexts,
+  { texts, prompts, label, soft, labels }: LabelledTexts,
   signal?: AbortSignal,
 ): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(labels))
@@ -155,5 +164,6 @@ export async function textsSha256(
     await setImmediate()
     signal?.throwIfAborted()
   }
+  if (soft) hash.update(new Uint8Array(soft.buffer, soft.byteOffset, soft.byteLength))
   return hash.digest('hex')
 }

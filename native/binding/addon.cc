@@ -3,6 +3,7 @@
 
 #include "binding/generate.h"
 #include "binding/handles.h"
+#include "binding/select.h"
 #include "binding/survey.h"
 #include "binding/trace.h"
 
@@ -16,6 +17,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_generate(env, exports);
   warp::register_train(env, exports);
   warp::register_trace(env, exports);
+  warp::register_select(env, exports);
   warp::register_lock(env, exports);
   warp::register_domains(env, exports);
   warp::register_diff(env, exports);

@@ -41,6 +41,7 @@ std::shared_ptr<ScoreJob> parse_job(const Napi::Object& o) {
   }
   job->gradients = get_bool(o, "gradients");
   job->head_inputs = get_bool(o, "headInputs");
+  job->base_only = get_bool(o, "baseOnly");
   job->threads = std::max(1, int(get_number(o, "threads")));
   job->memory = uint64_t(get_number(o, "memory"));
   job->device = parse_device(o);

@@ -63,9 +63,14 @@ TrainingTexts parse_texts(const Napi::Object& o, const Program& program) {
   texts.offsets = get_uint32s(o, "offsets");
   if (program.language) texts.targets = get_uint32s(o, "targets");
   else texts.label = get_int32s(o, "label");
+  if (!program.language && o.Has("soft")) {
+    const auto soft = o.Get("soft").As<Napi::Float32Array>();
+    texts.soft.assign(soft.Data(), soft.Data() + soft.ElementLength());
+  }
   if (texts.offsets.empty() || texts.offsets[0] != 0 || texts.offsets.back() != texts.ids.size() ||
       (!texts.types.empty() && texts.types.size() != texts.ids.size()) ||
-      (program.language ? texts.targets.size() != texts.ids.size() : texts.label.size() != texts.texts()))
+      (program.language ? texts.targets.size() != texts.ids.size() : texts.label.size() != texts.texts()) ||
+      (!texts.soft.empty() && texts.soft.size() != texts.texts() * program.outputs))
     throw internal_error("train: arrays of different lengths");
   for (size_t t = 0; t < texts.texts(); t++) {
     if (texts.offsets[t + 1] <= texts.offsets[t] || texts.offsets[t + 1] - texts.offsets[t] > program.positions)

@@ -78,7 +78,12 @@ class DomainRun {
     displacement();
     const HostRopes ropes(program_, longest_text(job_.texts));
     ropes_ = &ropes.tables();
-    TrainingTexts texts{job_.texts.ids, job_.texts.offsets, job_.texts.types, job_.label, job_.texts.targets};
+    TrainingTexts texts;
+    texts.ids = job_.texts.ids;
+    texts.offsets = job_.texts.offsets;
+    texts.types = job_.texts.types;
+    texts.label = job_.label;
+    texts.targets = job_.texts.targets;
     for (uint32_t block = 0; block < job_.domains * job_.blocks; block++) {
       std::vector<uint32_t> chosen;
       for (uint32_t t = 0; t < job_.block.size(); t++)

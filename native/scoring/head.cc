@@ -142,16 +142,16 @@ std::vector<double> Head::alignment(const HeadPoint& point, const HeadPoint& ref
   return scores;
 }
 
-HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& features, size_t texts,
+HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& features, int passes,
                       const std::vector<int32_t>& label, Scope scope, bool align, Threads& threads, Context& context) {
-  const size_t k = size_t(path.points()), width = head.program().features();
+  const size_t k = size_t(path.points()), width = head.program().features(), texts = label.size();
   HeadScores out;
   out.loss.resize(texts * (k + 2));
   out.alignment.resize(texts * k);
   const size_t labels = head.program().outputs;
   out.logits.resize(texts * (k + 2) * labels);
   const HeadPoint reference = head.point(int(k));
-  threads.parallel(k + 2, [&](size_t p, int) {
+  threads.parallel(size_t(passes), [&](size_t p, int) {
     context.check();
     const float* x = features.data() + p * texts * width;
     const bool on_path = p > 0 && p <= k;

@@ -61,8 +61,9 @@ struct HeadScores {
   std::vector<float> logits;      // texts × (points + 2) × labels
 };
 
-// features: of every point, (points + 2) × texts × features. Without `align` no alignment. Parallel over points.
-HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& features, size_t texts,
+// features: of every point, (points + 2) × texts × features, the first `passes` of which are looked at. Without `align`
+// no alignment. Parallel over points.
+HeadScores score_head(const Head& head, const Path& path, const Buffer<float>& features, int passes,
                       const std::vector<int32_t>& label, Scope scope, bool align, Threads& threads, Context& context);
 
 }  // namespace warp

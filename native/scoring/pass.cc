@@ -15,7 +15,7 @@ class Run {
  public:
   Run(const PassArguments& a, const ForwardPlan& plan, PassSink& sink, Threads& threads, Context& context)
       : a_(a), program_(a.program), sink_(sink), threads_(threads), context_(context), hidden_(a.program.hidden),
-        points_(a.path.points() + 2), total_(double(plan.tokens) * double(a.program.layers.size()) * double(points_)),
+        points_(a.passes()), total_(double(plan.tokens) * double(a.program.layers.size()) * double(points_)),
         longest_(longest_text(a.texts)), ropes_(a.program, longest_) {
     const size_t tokens = largest_tile(a.tiles);
     const bool selected = !program_.every_row();
@@ -69,7 +69,7 @@ class Run {
     x_ = Buffer<float>();
     dx_ = Buffer<float>();
     x_ = Buffer<float>(size_t(points_) * rows_ * hidden_);
-    if (a_.scope) dx_ = Buffer<float>(size_t(points_ - 2) * rows_ * hidden_);
+    if (a_.scope) dx_ = Buffer<float>(size_t(a_.path.points()) * rows_ * hidden_);
     moving_ = embed(end);
     for (size_t layer = 0; layer < layers_.size(); layer++) run_layer(layer, end, first);
     for (int p = 0; p < points_; p++) {

@@ -68,6 +68,9 @@ struct PassArguments {
   const PackedTexts& texts;
   const std::vector<Tile>& tiles;
   PassScope* scope;  // null: values only
+  bool base_only = false;  // point θ₀ alone: a path from a model to itself
+
+  int passes() const { return base_only ? 1 : path.points() + 2; }
 };
 
 // `kept_bytes`: what the caller holds besides (results, sink); `after_bytes`: all that it will hold once the forward

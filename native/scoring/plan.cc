@@ -90,8 +90,8 @@ Sizes sizes_of(const PassArguments& a) {
 
 ForwardPlan plan_pass(const PassArguments& a, const PassBudget& budget) {
   const Program& program = a.program;
-  const uint64_t points = uint64_t(a.path.points()) + 2, row = program.hidden * sizeof(float);
-  const uint64_t copies = points + (a.scope ? points - 2 : 0);
+  const uint64_t points = uint64_t(a.passes()), row = program.hidden * sizeof(float);
+  const uint64_t copies = points + (a.scope ? uint64_t(a.path.points()) : 0);
   const Sizes sizes = sizes_of(a);
   const uint64_t ropes = HostRopes::bytes(program, longest_text(a.texts));
   const uint64_t index =

@@ -31,7 +31,7 @@ ScorePlan plan_device(const ScoreJob& job, uint64_t results, uint64_t features) 
 }
 
 PassArguments arguments(const ScoreJob& job, const std::vector<Tile>& tiles, PassScope* scope) {
-  return {job.program, cpu_ops(), *job.path, job.texts, tiles, scope};
+  return {job.program, cpu_ops(), *job.path, job.texts, tiles, scope, job.base_only};
 }
 
 void classify(const ScoreJob& job, const PassArguments& pass, ScoreResult& out, Threads& threads, Context& context) {
@@ -40,7 +40,7 @@ void classify(const ScoreJob& job, const PassArguments& pass, ScoreResult& out, 
   run_pass(pass, out.plan.forward, sink, threads, context);
   const Buffer<float>& features = sink.features();
   out.scores =
-      score_head(head, *job.path, features, job.texts.texts(), job.label, job.scope, !pass.scope, threads, context);
+      score_head(head, *job.path, features, pass.passes(), job.label, job.scope, !pass.scope, threads, context);
   if (pass.scope) out.scores.alignment = sink.alignment();
   if (job.head_inputs) out.head_inputs.assign(features.begin(), features.end());
   if (job.gradients)

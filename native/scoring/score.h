@@ -16,6 +16,7 @@ struct ScoreJob {
   Scope scope = Scope::kHead;  // of classifiers, where there are no names
   ScopeNames names;            // tensors whose direction scores follow; none: the scope's closed form
   bool gradients = false, head_inputs = false;
+  bool base_only = false;  // θ₀ alone, in its place of the results; the reference is not read
   int threads = 1;
   uint64_t memory = 0;
   DeviceChoice device;  // no indices: the CPU

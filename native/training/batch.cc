@@ -49,6 +49,8 @@ Batch make_batch(const Program& program, const TrainingTexts& set, const uint32_
     batch.text.push_back(uint32_t(first + i));
     batch.text_position.push_back(at);
     if (!set.label.empty()) batch.label.push_back(set.label[chosen[i]]);
+    const float* soft = set.soft.data() + size_t(chosen[i]) * program.outputs;
+    if (!set.soft.empty()) batch.soft.insert(batch.soft.end(), soft, soft + program.outputs);
     batch.longest = std::max<size_t>(batch.longest, length);
   }
   return batch;

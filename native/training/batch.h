@@ -13,6 +13,7 @@ struct TrainingTexts {
   std::vector<uint8_t> types;     // by token; empty: all 0
   std::vector<int32_t> label;     // classifiers: by text
   std::vector<uint32_t> targets;  // language models: by token, the next one where it counts, else kNoTarget
+  std::vector<float> soft;        // classifiers: texts × labels, probabilities in the place of a label; or empty
   size_t texts() const { return offsets.size() - 1; }
 };
 
@@ -28,6 +29,7 @@ struct Batch {
   std::vector<uint32_t> token_text;          // by token: number of its text in the step, for dropout
   std::vector<uint32_t> text, text_position;  // by text: its number in the step, position of its selected row
   std::vector<int32_t> label;                // by text, or empty
+  std::vector<float> soft;                   // by text a row, or empty
   std::vector<uint32_t> targets;             // by token, or empty
   std::vector<TrainingTile> tiles;
   size_t longest = 0;

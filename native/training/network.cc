@@ -10,16 +10,23 @@
 namespace warp {
 namespace {
 
-// logits → e = (softmax − onehot) · weight, in place; returns Σ −log p(label).
-double cross_entropy(size_t texts, size_t labels, const int32_t* label, double weight, float* logits) {
+// logits → e = (softmax − q) · weight, in place; returns Σ −q log p. q: a row of `soft`, or where there is none 1 for
+// the label.
+double cross_entropy(size_t texts, size_t labels, const Batch& batch, double weight, float* logits) {
   double loss = 0;
-  std::vector<double> p(labels);
+  std::vector<double> p(labels), q(labels);
   for (size_t t = 0; t < texts; t++, logits += labels) {
     const double top = *std::max_element(logits, logits + labels);
     double total = 0;
-    for (size_t j = 0; j < labels; j++) total += p[j] = std::exp(double(logits[j]) - top);
-    loss += top + std::log(total) - double(logits[label[t]]);
-    for (size_t j = 0; j < labels; j++) logits[j] = float((p[j] / total - (int32_t(j) == label[t])) * weight);
+    for (size_t j = 0; j < labels; j++) {
+      total += p[j] = std::exp(double(logits[j]) - top);
+      q[j] = batch.soft.empty() ? double(int32_t(j) == batch.label[t]) : double(batch.soft[t * labels + j]);
+    }
+    const double all = top + std::log(total);
+    for (size_t j = 0; j < labels; j++) {
+      if (q[j] > 0) loss += q[j] * (all - double(logits[j]));
+      logits[j] = float((p[j] / total - q[j]) * weight);
+    }
   }
   return loss;
 }
@@ -179,7 +186,7 @@ double Network::classify(const Run& run, float* x, double weight, float* dx, flo
     });
   head_rows(run, texts, rows, logits, nullptr, nullptr);
   std::vector<float> e(logits, logits + texts * classes);
-  const double loss = cross_entropy(texts, classes, b.label.data(), weight, e.data());
+  const double loss = cross_entropy(texts, classes, b, weight, e.data());
   float* drows = mean ? rows + texts * h : dx;
   head_rows(run, texts, rows, nullptr, e.data(), drows);
   if (mean)

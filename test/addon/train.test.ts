@@ -121,6 +121,32 @@ describe.each(['bert', 'gpt2'] as const)('%s', (kind) => {
     trainer.close()
   })
 
+  // the loss is linear in the probabilities: so is every gradient; float32, as above
+  test('probabilities in the place of labels', async () => {
+    const trainer = await s.open()
+    const { label } = s.texts
+    const classes = (await gradients(trainer, s.texts)).logits.length / label!.length
+    const others = label!.map((c) => (c + 1) % classes)
+    const mixed = new Float32Array(label!.length * classes)
+    const sure = new Float32Array(label!.length * classes)
+    label!.forEach((c, i) => {
+      mixed[i * classes + c] = 0.75
+      mixed[i * classes + others[i]] = 0.25
+      sure[i * classes + c] = 1
+    })
+    const own = await gradients(trainer, s.texts)
+    expect(await gradients(trainer, { ...s.texts, soft: sure })).toEqual(own)
+    const other = await gradients(trainer, { ...s.texts, label: others })
+    const got = await gradients(trainer, { ...s.texts, soft: mixed })
+    expect(got.loss).toBeCloseTo(0.75 * own.loss + 0.25 * other.loss, 6)
+    const scale = Math.max(...s.names.map((name) => largest(own.gradients[name])))
+    for (const name of s.names) {
+      const want = own.gradients[name].map((value, i) => 0.75 * value + 0.25 * other.gradients[name][i])
+      expect(apart(got.gradients[name], want)).toBeLessThan(Math.max(1e-5 * largest(want), 1e-6 * scale))
+    }
+    trainer.close()
+  })
+
   test('50 steps of AdamW follow the curve of PyTorch', async () => {
     const trainer = await s.open()
     const got = await steps(trainer, s.texts, { batches: rows(s.want.batches, 4) })

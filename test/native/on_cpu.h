@@ -36,7 +36,7 @@ inline HeadResult score_on_cpu(const Program& program, const PackedTexts& texts,
   const Buffer<float> x = forward_on_cpu(program, job.path, texts, job.label, workers).features;
   const Head head(program, job.path, cpu_ops());
   HeadResult out;
-  out.scores = score_head(head, job.path, x, texts.texts(), job.label, job.scope, true, workers, context);
+  out.scores = score_head(head, job.path, x, job.path.points() + 2, job.label, job.scope, true, workers, context);
   if (job.gradients)
     out.gradients =
         gradient_statistics(head, job.path, x, texts.texts(), job.label, job.domain, job.domains, workers, context);

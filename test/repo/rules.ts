@@ -5,11 +5,11 @@ export type Rule = (tree: Tree) => string[]
 
 const files = (tree: Tree, pattern: RegExp): [string, string][] => [...tree].filter(([path]) => pattern.test(path))
 
-const nativeOrder = ['core', 'files', 'ops', 'paths', 'graph', 'scoring', 'binding']
+const nativeOrder = ['core', 'files', 'ops', 'paths', 'graph', 'scoring', 'select', 'binding']
 const nativeLevel = (room: string): number =>
   ['trace', 'training', 'diff', 'generate'].includes(room) ? nativeOrder.indexOf('scoring') : nativeOrder.indexOf(room)
 
-/** Native includes point down: binding → scoring, training, trace, generate → graph → paths → ops → files → core. */
+/** Native includes point down: binding → select → scoring, training, trace, diff, generate → graph → paths → ops → files → core. */
 export const nativeIncludesPointDown: Rule = (tree) =>
   files(tree, /^native\/.*\.(cc|h|cu|inc)$/).flatMap(([path, text]) => {
     const room = path.split('/')[1]

@@ -1,0 +1,180 @@
+import { join } from 'node:path'
+import { CommanderError, Option, type Command } from 'commander'
+import type { EvaluateOptions, EvaluateResult, SelectOptions, SelectResult } from '../../lib/select/index.js'
+import { printable, printableName } from '../../lib/printable.js'
+import { execute, framed, type FrameOptions } from '../frame.js'
+import { LineWriter } from '../line-writer.js'
+import { withOutput, writeOutput } from '../output-folder.js'
+import { inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
+import { baseHead, bytes, integer, list, real, reals } from '../values.js'
+import { recipeOptions } from './train.js'
+
+interface Flags extends FrameOptions, SelectOptions {
+  /** replaces the selection; the features stay */
+  forceSelection?: boolean
+  wait?: boolean
+}
+
+const files = ['result.json', 'selection.jsonl']
+
+export function register(program: Command): void {
+  const command = program
+    .command('select')
+    .description('the documents of a corpus whose training moves the base where the reference went')
+    .enablePositionalOptions() // those behind `evaluate` are its own
+    .option('--base <dir>', 'model directory that was fine-tuned')
+    .option('--reference <dir>', 'the fine-tuned model')
+    .option('--base-head <zeros|seed:N>', 'the head of a base that has none', baseHead)
+    .option('--corpus <file...>', `documents, with labels or without: ${textSources}`)
+    .option('--count <n>', 'documents to choose', integer(1))
+    .option('-o, --output <folder>', `writes ${files.join(', ')}; features are kept there to go on from`)
+  corpusOptions(command)
+  framed(command)
+    .addOption(new Option('--features <kind>', 'default: trace').choices(['trace', 'head', 'top', 'all']))
+    .addOption(
+      new Option('--strategy <name>', 'default: topk').choices([
+        ...['topk', 'topk-balanced', 'greedy', 'greedy-batched', 'matching', 'loss-min', 'loss-max', 'bottomk'],
+        'random',
+      ]),
+    )
+    .addOption(
+      new Option('--labels <whose>', 'default: auto, the reference labels').choices(['auto', 'given', 'random']),
+    )
+    .option('--points <n>', 'points of the path', integer(1))
+    .option('--lambdas <a,b,...>', 'the points themselves (default: 0.1,0.5,0.9)', reals)
+    .option('--balance', 'as many documents of each label')
+    .addOption(new Option('--dedupe <how>', 'leaves out repeated documents').choices(['exact', 'minhash']))
+    .option('--trace-share <share>', 'first keeps those whose words agree best with the trained ones', real)
+    .option('--batch <n>', 'greedy-batched: documents after which the sum starts anew (default: 32)', integer(1))
+    .addOption(tokenizerOption())
+    .addOption(threadsOption())
+    .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
+    .option('--seed <n>', 'of random documents and labels', integer(0), 0)
+    .option('--force', 'start over where something is there, features too')
+    .option('--force-selection', 'replace a selection that is there, and use its features')
+    .addOption(waitOption())
+    .action(selectCommand)
+  evaluateOptions(command.command('evaluate'))
+}
+
+function corpusOptions(command: Command): void {
+  command
+    .addOption(new Option('--format <name>', 'overrides the extension').choices(['jsonl', 'json', 'csv', 'tsv', 'txt']))
+    .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
+    .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)
+    .option('--label <column>', 'column of the label (default: label)')
+    .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
+    .option('--paragraphs', 'lines of .txt files without a blank line between them are one document')
+    .option('--window <tokens>', 'longer documents are cut, special tokens included (default: 128)', integer(3))
+    .option('--stride <tokens>', "from the start of a window to the next one's (default: the window's)", integer(1))
+}
+
+function evaluateOptions(command: Command): void {
+  command
+    .description('trains the base on a selection, on random documents and on the true ones, and compares the models')
+    .argument('<folder>', 'what `warp select` wrote')
+    .requiredOption('--test <file...>', `labelled texts: ${textSources}`)
+    .option('--true <file...>', 'labelled texts that the reference was trained on')
+    .option('--label-map <map>', 'raw value to label of these, "1=World,2=Sports" or a JSON file')
+    .addOption(
+      new Option('--labels <kind>', "hard, or soft: the reference's probabilities (default: hard)").choices([
+        'hard',
+        'soft',
+      ]),
+    )
+    .option('--seeds <n>', 'trainings of each (default: 1)', integer(1))
+    .option('--random <n>', 'random choices to compare with (default: 1)', integer(0))
+    .option('--max-length <tokens>', "special tokens included (default: 256 or the model's positions)", integer(1))
+    .option('--keep', 'keep the trained models under the folder')
+  recipeOptions(command)
+  framed(command)
+    .addOption(threadsOption())
+    .option('--force', 'replace evaluation.json')
+    .addOption(waitOption())
+    .action(evaluateCommand)
+}
+
+/** What must be given; a subcommand's parent cannot ask for it itself. */
+function checkGiven(flags: Partial<Flags>): void {
+  for (const name of ['base', 'reference', 'corpus', 'count', 'output'] as const) {
+    if (flags[name] === undefined)
+      throw new CommanderError(2, 'commander.missingMandatoryOptionValue', `required option '--${name}' not specified`)
+  }
+}
+
+async function selectCommand(flags: Flags): Promise<void> {
+  checkGiven(flags)
+  const { json, quiet, verbose, forceSelection, wait, ...options } = flags
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
+    const { select } = await import('../../lib/select/index.js')
+    const { output, base, reference, corpus, labelMap } = options
+    const force = options.force || forceSelection
+    const inputs = [...inputsOf({ base, reference, labelMap }), ...corpus]
+    return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
+      signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
+      const { result, documents } = await select({ ...options, signal, onProgress })
+      const lines = await LineWriter.open(join(output, 'selection.jsonl'), force)
+      try {
+        for (const document of documents) await lines.add(document)
+        await lines.commit()
+      } finally {
+        await lines.discard()
+      }
+      await writeOutput(output, { 'result.json': `${JSON.stringify(result, null, 2)}\n` }, force)
+      return { json: result, text: report(result, output) }
+    })
+  })
+}
+
+type EvaluateFlags = FrameOptions & Omit<EvaluateOptions, 'selection'> & { force?: boolean; wait?: boolean }
+
+async function evaluateCommand(folder: string, flags: EvaluateFlags): Promise<void> {
+  const { json, quiet, verbose, wait, force, ...options } = flags
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
+    const { evaluateSelection } = await import('../../lib/select/index.js')
+    const inputs = [...options.test, ...(options.true ?? [])]
+    return withOutput(folder, { files: ['evaluation.json'], force, wait, inputs, signal, onProgress }, async () => {
+      const result = await evaluateSelection({ ...options, selection: folder, signal, onProgress })
+      await writeOutput(folder, { 'evaluation.json': `${JSON.stringify(result, null, 2)}\n` }, force)
+      return { json: result, text: evaluation(result) }
+    })
+  })
+}
+
+function report(result: SelectResult, output: string): string[] {
+  const { documents, windows, split, selected, features, strategy, labels, counts, featureBytes, notes } = result
+  const seconds = Object.values(result.timings).reduce((sum, one) => sum + one, 0)
+  return [
+    `${selected} of ${windows} windows of ${documents} documents, by ${features} features and ${strategy}`,
+    ...(split > 0 ? [`  cut        ${split} windows are parts of documents longer than ${result.window} tokens`] : []),
+    ...(result.repeated + result.filtered > 0
+      ? [`  left out   ${result.repeated} repeated, ${result.filtered} by their words`]
+      : []),
+    `  labels     ${labels}: ${Object.entries(counts)
+      .map(([name, count]) => `${printableName(name)} ${count}`)
+      .join(', ')}`,
+    ...(result.cosine === null ? [] : [`  cosine     ${result.cosine.toFixed(4)} of the sum with the direction`]),
+    `  features   ${Math.ceil(featureBytes.total / 2 ** 20)} MiB, ${Math.ceil(featureBytes.perWindow)} bytes a window` +
+      (result.reused > 0 ? `; ${result.reused} shards were there` : ''),
+    `  time       ${seconds.toFixed(1)} s`,
+    ...notes.map((note) => `  note: ${printable(note, 1000)}`),
+    `written to ${output}`,
+  ]
+}
+
+function evaluation({ rows, testTexts, seeds, measure }: EvaluateResult): string[] {
+  const cell = (value: number | null | undefined, digits = 3): string =>
+    (value === null || value === undefined ? '-' : value.toFixed(digits)).padStart(11)
+  return [
+    `${testTexts} test texts, ${seeds} training${seeds === 1 ? '' : 's'} each`,
+    `  ${'trained on'.padEnd(10)} ${['texts', measure, 'sd', 'agrees', 'KL', 'cosine', 'length', 'words in']
+      .map((name) => name.padStart(11))
+      .join('')}`,
+    ...rows.map(
+      (row) =>
+        `  ${row.name.padEnd(10)} ${String(row.texts || '-').padStart(11)}${cell(row.value)}${cell(row.sd)}` +
+        `${cell(row.agreement)}${cell(row.divergence)}${cell(row.displacement?.cosine)}` +
+        `${cell(row.displacement?.relativeNorm)}${cell(row.overlap?.containment)}`,
+    ),
+  ]
+}

@@ -1,0 +1,78 @@
+// What the addon offers for selections.
+
+import type { Network } from '../models/network.js'
+import type { Handle, NativeProgress, NativeTask } from './types.js'
+
+/** Packed texts of a classifier and the points at which their gradients are taken. */
+export interface FeatureRequest {
+  path: Handle
+  network: Network
+  ids: Uint32Array
+  typeIds: Uint8Array
+  offsets: Uint32Array
+  /** −1: the one that the reference gives the text */
+  label: Int32Array
+  scope: 'head' | 'top'
+  /** θ₀ is a point too, before the path's */
+  atBase: boolean
+  threads: number
+  /** bytes of native working memory */
+  memory: number
+}
+export interface FeatureResult {
+  /** four numbers for each part u ⊗ [w; 1] of a gradient: where u begins in a row, its length, the same of w */
+  pieces: number[]
+  /** texts × width */
+  rows: Float32Array
+  /** texts × points: ⟨−g, v⟩ / ‖v‖ with v = θ* − θ_k in the scope; ‖g‖² */
+  along: Float64Array
+  norm2: Float64Array
+  label: Int32Array
+  /** texts × classes: the reference's */
+  probability: Float32Array
+  /** texts × 2: at θ₀ and at θ* */
+  loss: Float64Array
+}
+
+/** Which documents may be chosen, and how many. */
+export interface ChoiceRequest {
+  /** by document: 1, or 0 */
+  allowed: Uint8Array
+  count: number
+  /** by document, and how many of each group may be chosen */
+  group?: Uint32Array
+  quota?: Uint32Array
+}
+/** By document: ⟨−g, v⟩ / ‖v‖ and ‖g‖² over all points. */
+export interface DocumentNumbers {
+  along: Float64Array
+  norm2: Float64Array
+}
+
+export interface SelectAddon {
+  /** Gradients of texts in factored form. Progress: tokens · layers · points. */
+  selectFeatures(request: FeatureRequest, onProgress: NativeProgress): NativeTask<FeatureResult>
+  /** No documents yet, whose rows have these pieces. */
+  openFactored(pieces: number[]): Handle
+  appendFactored(candidates: Handle, rows: Float32Array): void
+  /** No documents yet, with so many coordinates. */
+  openSparse(coordinates: number): Handle
+  /** document i has the coordinates index[offsets[i] … offsets[i + 1]), rising, and their values */
+  appendSparse(candidates: Handle, rows: { offsets: Uint32Array; index: Uint32Array; value: Float32Array }): void
+  /** The documents with the highest scores, best first, ties by their order. */
+  rankDocuments(request: ChoiceRequest & { score: Float64Array }): NativeTask<Uint32Array>
+  /** Each time the document that makes the sum most parallel to the direction; it is reset after `batch` (0: never). */
+  greedyDocuments(
+    candidates: Handle,
+    request: ChoiceRequest & DocumentNumbers & { batch: number; threads: number },
+    onProgress: NativeProgress,
+  ): NativeTask<{ document: Uint32Array; cosine: Float64Array; looks: number }>
+  /** Weights ≥ 0 with which the gradients best add up to the direction. Progress counts sweeps. */
+  matchDocuments(
+    candidates: Handle,
+    request: DocumentNumbers & { allowed: Uint8Array; sweeps: number; tolerance: number },
+    onProgress: NativeProgress,
+  ): NativeTask<Float64Array>
+  /** ⟨g_i, g_j⟩ */
+  productOf(candidates: Handle, i: number, j: number): number
+}

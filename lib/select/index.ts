@@ -1,0 +1,201 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Stopwatch } from '../footprint/index.js'
+import { inputError } from '../errors.js'
+import { readEvidence } from '../trace/index.js'
+import { dropRepeats } from './dedupe.js'
+import { labelWindows } from './label.js'
+import { loadShards, type Loaded } from './load.js'
+import { makeShards, type Made } from './make.js'
+import { openSelection, type SelectSession } from './session.js'
+import { listShards, shardName } from './shards.js'
+import { choose, type Chosen } from './strategies.js'
+import type { SelectedDocument, SelectOptions, SelectResult, Strategy } from './types.js'
+
+export { evaluateSelection, type EvaluateOptions, type EvaluateResult } from './evaluate.js'
+export * from './types.js'
+
+export interface Selected {
+  result: SelectResult
+  /** best first, with the labels that they are given */
+  documents: SelectedDocument[]
+}
+
+/** By the study in benchmarks/results/select.md. */
+export const defaultStrategy: Strategy = 'topk'
+
+/**
+ * The documents of a corpus whose training moves the base where the reference went (SELECT, arXiv 2506.15553).
+ * Features are kept under `output/features`, and reused when only the strategy or the count changes.
+ * @throws WarpError of models, paths, tokenizers and texts; CORPUS_EMPTY, CORPUS_SMALL, FEATURES_OTHER,
+ *   FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT
+ */
+export async function select(options: SelectOptions): Promise<Selected> {
+  const watch = new Stopwatch()
+  const session = await openSelection(options)
+  try {
+    watch.lap('open')
+    const made = await makeShards(session, options)
+    watch.lap('features')
+    const loaded = await load(session, made, options)
+    try {
+      watch.lap('load')
+      const found = await pickFrom(session, loaded, options)
+      watch.lap('choose')
+      return await describe(session, made, loaded, found, options, watch)
+    } finally {
+      loaded.close()
+    }
+  } finally {
+    session.close()
+  }
+}
+
+/** Which tokens were trained is asked again for every selection: it takes a second. */
+async function load({ kind, source, notes }: SelectSession, made: Made, options: SelectOptions): Promise<Loaded> {
+  const { signal, onProgress, base, reference, tokenizer, threads } = options
+  const run = { signal, onProgress }
+  const labels = source.pair.reference.architecture.labels
+  if (kind !== 'trace' && options.traceShare === undefined) return loadShards(made, undefined, false, labels, run)
+  const { tokens } = await readEvidence(base, reference, { ...run, tokenizer, threads })
+  if (tokens.verdict === 'none')
+    throw inputError(
+      'TRACE_SILENT',
+      `the embedding table tells nothing: ${tokens.reason}`,
+      { file: reference },
+      '--features head --strategy topk',
+    )
+  notes.push(`trace: ${tokens.reason}`)
+  return loadShards(made, tokens.state, true, labels, run).then(async (traced) => {
+    if (kind === 'trace') return traced
+    const own = await loadShards(made, undefined, false, labels, run)
+    traced.close()
+    return { ...own, agreement: undefined, traced: traced.agreement }
+  })
+}
+
+interface Found extends Chosen {
+  repeated: number
+  filtered: number
+}
+
+async function pickFrom(session: SelectSession, loaded: Loaded, options: SelectOptions): Promise<Found> {
+  const { strategy = defaultStrategy, count, balance = false, batch = 32, dedupe, signal, onProgress } = options
+  const { seed, threads } = session.source
+  const allowed = new Uint8Array(loaded.count).fill(1)
+  const repeated = dedupe ? await dropRepeats(loaded.windows, dedupe, allowed, { signal }) : 0
+  const filtered = options.traceShare === undefined ? 0 : keepBest(loaded, options.traceShare, allowed)
+  const left = loaded.count - repeated - filtered
+  if (left < count) {
+    throw inputError(
+      'CORPUS_SMALL',
+      `${left} documents can be chosen, ${count} are asked for`,
+      { found: left, expected: count },
+      '--count, or a larger corpus',
+    )
+  }
+  const label =
+    loaded.label ??
+    (balance || strategy === 'topk-balanced' ? await labelAll(session, loaded, allowed, options) : undefined)
+  const chosen = await choose(
+    strategy,
+    { ...loaded, label, allowed },
+    { count, balance, batch, seed, threads, signal, onProgress },
+  )
+  return { ...chosen, repeated, filtered }
+}
+
+/** Labels of the documents that may be chosen; features without a forward pass have none. */
+async function labelAll(session: SelectSession, loaded: Loaded, allowed: Uint8Array, options: SelectOptions) {
+  const rows = Uint32Array.from(allowed.keys()).filter((i) => allowed[i] === 1)
+  const { label } = await labelWindows(session.source, loaded, rows, options)
+  const all = new Int32Array(loaded.count)
+  rows.forEach((row, i) => (all[row] = label[i]))
+  return all
+}
+
+/** Keeps the share of the documents that agree best with the trained tokens; returns how many fall. */
+function keepBest(loaded: Loaded & { traced?: Float64Array }, share: number, allowed: Uint8Array): number {
+  if (!(share > 0 && share <= 1))
+    throw inputError('TRACE_SHARE_RANGE', `trace share ${share}; expected above 0, at most 1`, { found: share }, '0.5')
+  const agreement = loaded.traced ?? loaded.agreement!
+  const rows = Array.from(allowed.keys()).filter((i) => allowed[i] === 1)
+  rows.sort((a, b) => agreement[b] - agreement[a] || a - b)
+  const gone = rows.slice(Math.ceil(share * rows.length))
+  for (const i of gone) allowed[i] = 0
+  return gone.length
+}
+
+async function describe(
+  session: SelectSession,
+  made: Made,
+  loaded: Loaded,
+  { documents: rows, score, cosine, repeated, filtered, notes }: Found,
+  options: SelectOptions,
+  watch: Stopwatch,
+): Promise<Selected> {
+  const labels = session.source.pair.reference.architecture.labels
+  const own = await labelsOf(session, loaded, rows, options)
+  watch.lap('label')
+  const documents = Array.from(
+    rows,
+    (row, i): SelectedDocument => ({
+      rank: i + 1,
+      ...loaded.windows[row],
+      label: own ? labels[own.label[i]] : loaded.windows[row].label,
+      score: score[i],
+      cosine: cosine ? cosine[i] : null,
+      probabilities: own ? Array.from(own.probability.subarray(i * labels.length, (i + 1) * labels.length)) : null,
+    }),
+  )
+  const counts = Object.fromEntries(labels.map((name) => [name, 0]))
+  for (const { label } of documents) if (label !== null && label in counts) counts[label]++
+  const total = await sizeOf(session.folder)
+  const cut =
+    made.truncated > 0 ? [`${made.truncated} windows have no place to be cut at: their ends were left out`] : []
+  return {
+    documents,
+    result: {
+      schema: 'warp.select/1',
+      base: options.base,
+      reference: options.reference,
+      corpus: options.corpus,
+      features: session.kind,
+      strategy: options.strategy ?? defaultStrategy,
+      labels: session.source.labels,
+      lambdas: session.lambdas,
+      window: session.window,
+      stride: session.stride,
+      seed: session.source.seed,
+      documents: made.documents,
+      windows: made.windows,
+      split: made.split,
+      truncated: made.truncated,
+      repeated,
+      filtered,
+      selected: rows.length,
+      counts,
+      featureBytes: { perWindow: total / made.windows, total },
+      reused: made.reused,
+      cosine: cosine && cosine.length > 0 ? cosine[cosine.length - 1] : null,
+      timings: watch.timings,
+      notes: [...session.notes, ...notes, ...cut],
+    },
+  }
+}
+
+/** Of the documents that were chosen; undefined for language models. */
+async function labelsOf(session: SelectSession, loaded: Loaded, rows: Uint32Array, options: SelectOptions) {
+  const { label, probability, labels } = loaded
+  if (session.source.network.objective === 'language') return undefined
+  if (!label || !probability) return labelWindows(session.source, loaded, rows, options)
+  const c = labels.length
+  const own = new Float32Array(rows.length * c)
+  rows.forEach((row, i) => own.set(probability.subarray(row * c, (row + 1) * c), i * c))
+  return { label: Int32Array.from(rows, (row) => label[row]), probability: own }
+}
+
+async function sizeOf(folder: string): Promise<number> {
+  const sizes = await Promise.all((await listShards(folder)).map((n) => stat(join(folder, shardName(n)))))
+  return sizes.reduce((sum, { size }) => sum + size, 0)
+}

@@ -1,0 +1,136 @@
+import { addon } from '../native/load.js'
+import { callNative } from '../native/task.js'
+import type { RunOptions } from '../native/task.js'
+import type { Handle } from '../native/types.js'
+import { traceVectors } from './features/trace.js'
+import type { Made } from './make.js'
+import { readShard, type Section } from './shards.js'
+import type { Documents } from './strategies.js'
+import type { Window } from './types.js'
+
+/** Every window of some shards, with what was found of it. */
+export interface Loaded extends Omit<Documents, 'allowed' | 'candidates'> {
+  windows: Window[]
+  probability: Float32Array | undefined
+  /** n + 1: where the tokens of each window begin in `ids` */
+  offsets: Float64Array
+  ids: Uint32Array
+  close(): void
+  candidates: () => Promise<Handle>
+}
+
+/**
+ * Reads shards back. The factors of gradients stay on the disk until `candidates` is called.
+ * @param state of the trained tokens: makes sparse vectors of the documents, in the place of gradients where features
+ *   are `trace`
+ */
+export async function loadShards(
+  made: Pick<Made, 'folder' | 'key' | 'shards'>,
+  state: Uint8Array | undefined,
+  sparse: boolean,
+  labels: string[],
+  run: RunOptions,
+): Promise<Loaded> {
+  const windows: Window[] = []
+  const parts: Record<string, Section[]> = {}
+  let rowsThere = false
+  let pieces: number[] = []
+  for (let shard = 0; shard < made.shards; shard++) {
+    const { windows: own, sections } = await readShard(made.folder, { key: made.key, shard })
+    run.signal?.throwIfAborted()
+    windows.push(...own)
+    for (const [name, section] of Object.entries(sections)) {
+      if (name === 'rows') rowsThere = true
+      else if (name === 'pieces') pieces = Array.from(section)
+      else (parts[name] ??= []).push(section)
+    }
+    run.onProgress?.({ phase: 'read features', done: shard + 1, total: made.shards, unit: 'shards' })
+  }
+  const count = windows.length
+  const { offsets, ids } = joinTokens((parts.offsets ?? []) as Uint32Array[], (parts.ids ?? []) as Uint32Array[], count)
+  const loss = together(Float64Array, parts.loss)
+  const loaded = {
+    windows,
+    count,
+    labels,
+    offsets,
+    ids,
+    label: together(Int32Array, parts.label),
+    probability: together(Float32Array, parts.probability),
+    loss: loss && Float64Array.from({ length: count }, (_, i) => loss[2 * i + 1]),
+  }
+  const vectors = state && (await traceVectors(offsets, ids, state, run))
+  let opened: Handle | undefined
+  const close = (): void => opened?.close()
+  if (sparse && vectors) {
+    const { along, norm2, agreement, index, value } = vectors
+    const candidates = async (): Promise<Handle> => {
+      opened ??= callNative(() => addon().openSparse(state.length))
+      const handle = opened
+      callNative(() => addon().appendSparse(handle, { offsets: vectors.offsets, index, value }))
+      return handle
+    }
+    return { ...loaded, along, norm2, agreement, candidates, close }
+  }
+  const candidates = async (): Promise<Handle> => {
+    opened ??= callNative(() => addon().openFactored(pieces))
+    for (let shard = 0; shard < made.shards; shard++) {
+      const { sections } = await readShard(made.folder, { key: made.key, shard })
+      const handle = opened
+      callNative(() => addon().appendFactored(handle, sections.rows as Float32Array))
+      run.signal?.throwIfAborted()
+    }
+    return opened
+  }
+  const along = together(Float64Array, parts.along)
+  const norm2 = together(Float64Array, parts.norm2)
+  return {
+    ...loaded,
+    along: along && overPoints(along, count, (sum, points) => sum / Math.sqrt(points)),
+    norm2: rowsThere && norm2 ? overPoints(norm2, count, (sum) => sum) : undefined,
+    agreement: undefined,
+    candidates,
+    close,
+  }
+}
+
+/**
+ * A gradient at several points is their concatenation; the direction has length 1 at each, 1 / √points over all.
+ */
+function overPoints(values: Float64Array, count: number, end: (sum: number, points: number) => number): Float64Array {
+  const points = values.length / count
+  return Float64Array.from({ length: count }, (_, i) => {
+    let sum = 0
+    for (let k = 0; k < points; k++) sum += values[i * points + k]
+    return end(sum, points)
+  })
+}
+
+function together<T extends Float64Array | Float32Array | Int32Array>(
+  Type: new (length: number) => T,
+  parts: Section[] | undefined,
+): T | undefined {
+  if (!parts) return undefined
+  const all = new Type(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
+
+function joinTokens(offsets: Uint32Array[], ids: Uint32Array[], count: number) {
+  const all = {
+    offsets: new Float64Array(count + 1),
+    ids: new Uint32Array(ids.reduce((n, { length }) => n + length, 0)),
+  }
+  let [row, at] = [0, 0]
+  for (const [s, own] of offsets.entries()) {
+    all.ids.set(ids[s], at)
+    for (let i = 1; i < own.length; i++) all.offsets[row + i] = at + own[i]
+    row += own.length - 1
+    at += ids[s].length
+  }
+  return all
+}

@@ -1,0 +1,71 @@
+import { unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { inputError } from '../errors.js'
+import { makeFolders } from '../folders.js'
+import { digestOf } from '../document.js'
+import { readWindows, regroupWindows, type CorpusCounts } from './corpus.js'
+import type { SelectSession } from './session.js'
+import { listShards, readShard, shardName, writeShard } from './shards.js'
+import type { SelectOptions } from './types.js'
+
+/** Windows of a shard. */
+export const shardWindows = 1024
+
+/** The shards of a corpus. */
+export interface Made extends CorpusCounts {
+  folder: string
+  key: string
+  shards: number
+  windows: number
+  /** shards that were there already */
+  reused: number
+  bytes: number
+}
+
+/**
+ * Computes the features of a corpus, a shard at a time: what an earlier run left is taken where it is of the same pair,
+ * path, windows and texts, and refused otherwise. The same bytes however often a run was stopped.
+ * @throws WarpError FEATURES_OTHER, FEATURES_DAMAGED, CORPUS_EMPTY; those of the readers; DISK_FULL
+ */
+export async function makeShards(session: SelectSession, options: SelectOptions): Promise<Made> {
+  const { folder, key, window, stride, tokenizer, features, source } = session
+  const { signal, onProgress } = options
+  await makeFolders(folder)
+  const there = new Set(await listShards(folder))
+  if (options.force) for (const shard of there) await unlink(join(folder, shardName(shard)))
+  if (options.force) there.clear()
+  const made: Made = { folder, key, shards: 0, windows: 0, reused: 0, bytes: 0, documents: 0, split: 0, truncated: 0 }
+  const { format, columns, text, label, paragraphs } = options
+  const reading = { format, columns, text, label, paragraphs, labelMap: source.labelMap, window, stride }
+  const batches = regroupWindows(readWindows(options.corpus, tokenizer, reading, made, { signal }), shardWindows)
+  for await (const batch of batches) {
+    signal?.throwIfAborted()
+    const place = { key, shard: made.shards }
+    if (there.has(made.shards)) {
+      const old = await readShard(folder, place)
+      if (digestOf(old.windows) !== digestOf(batch.windows)) throw otherCorpus(folder, made.shards)
+      made.reused++
+    } else {
+      const { ids, offsets } = batch
+      const sections = { offsets, ids, ...(await features.make(batch, made.windows)) }
+      await writeShard(folder, place, { windows: batch.windows, sections })
+    }
+    made.shards++
+    made.windows += batch.windows.length
+    onProgress?.({ phase: 'windows', done: made.windows, total: 0, unit: 'windows' })
+  }
+  if (made.windows === 0) throw inputError('CORPUS_EMPTY', 'the corpus has no document', {}, 'give texts')
+  const more = [...there].find((shard) => shard >= made.shards)
+  if (more !== undefined) throw otherCorpus(folder, more)
+  return made
+}
+
+function otherCorpus(folder: string, shard: number): Error {
+  const file = join(folder, shardName(shard))
+  return inputError(
+    'FEATURES_OTHER',
+    `${file}: belongs to another corpus`,
+    { file },
+    'another output folder, or --force to start over',
+  )
+}

@@ -1,0 +1,126 @@
+import type { BaseHead } from '../checkpoint/index.js'
+import type { ClaimOptions } from '../claim.js'
+import type { TokenizerChoice } from '../checkpoint/index.js'
+import type { PathOptions } from '../paths/index.js'
+import type { ProbeOptions } from '../text/index.js'
+
+export const featureKinds = ['trace', 'head', 'top', 'all'] as const
+export type FeatureKind = (typeof featureKinds)[number]
+
+export const strategies = [
+  'topk',
+  'topk-balanced',
+  'greedy',
+  'greedy-batched',
+  'matching',
+  'loss-min',
+  'loss-max',
+  'bottomk',
+  'random',
+] as const
+export type Strategy = (typeof strategies)[number]
+
+/** `auto`: the reference labels the documents; `given`: their own; `random`: drawn. */
+export const labelModes = ['auto', 'given', 'random'] as const
+export type LabelMode = (typeof labelModes)[number]
+
+/** Options of `select`: the command line's, in camelCase. */
+export interface SelectOptions
+  extends ClaimOptions,
+    Omit<PathOptions, 'seed' | 'only' | 'except' | 'checkpoint'>,
+    Omit<ProbeOptions, 'labelMap' | 'limit' | 'perDomain' | 'dropUnlabeled' | 'domains'> {
+  base: string
+  reference: string
+  baseHead?: BaseHead
+  tokenizer?: TokenizerChoice
+  /** files, folders, `-` for JSONL on stdin */
+  corpus: string[]
+  /** folder of the selection and, under `features`, of what was computed for it */
+  output: string
+  /** documents (windows) to choose */
+  count: number
+  features?: FeatureKind
+  strategy?: Strategy
+  labels?: LabelMode
+  labelMap?: Record<string, string> | string
+  /** tokens of a window, special ones included; default 128, at most the model's positions */
+  window?: number
+  /** tokens from the start of a window to the start of the next one; default: the window's */
+  stride?: number
+  /** lines of .txt files without a blank line between them are one document */
+  paragraphs?: boolean
+  /** as many documents of each label */
+  balance?: boolean
+  /** leaves out repeated documents: of the same text, or by MinHash of about the same words */
+  dedupe?: 'exact' | 'minhash'
+  /** keeps this share of the documents, those whose words agree best with the trained ones, before anything else */
+  traceShare?: number
+  /** greedy-batched: documents after which the sum starts anew; default 32 */
+  batch?: number
+  threads?: number
+  /** bytes for working buffers, weights included; default 2 GiB */
+  memory?: number
+  /** of random documents, labels and masks; default 0 */
+  seed?: number
+  force?: boolean
+}
+
+/** A part of a document that is chosen or not. */
+export interface Window {
+  /** number of the document over all sources, from 0 */
+  document: number
+  /** number of the window in it */
+  window: number
+  /** first character of the document's text that it holds, and the one behind the last (UTF-16 units) */
+  from: number
+  to: number
+  /** `file:line` of the document */
+  source: string
+  text: string
+  /** the document's own label, as it stands */
+  label: string | null
+}
+
+export interface SelectedDocument extends Window {
+  rank: number
+  /** by which it was ranked: cosine of its step with the direction, agreement, loss, weight */
+  score: number
+  /** greedy: of the sum of gradients with the direction once it was added */
+  cosine: number | null
+  /** the reference's probability of each label */
+  probabilities: number[] | null
+}
+
+export interface SelectResult {
+  schema: 'warp.select/1'
+  base: string
+  reference: string
+  corpus: string[]
+  features: FeatureKind
+  strategy: Strategy
+  labels: LabelMode
+  lambdas: number[]
+  /** tokens of a window, and between the starts of two */
+  window: number
+  stride: number
+  seed: number
+  documents: number
+  windows: number
+  /** windows of documents that were cut, and tokens beyond a window that were left out */
+  split: number
+  truncated: number
+  /** windows that were left out as repeated, or by `traceShare` */
+  repeated: number
+  filtered: number
+  selected: number
+  /** by label */
+  counts: Record<string, number>
+  /** bytes of a window on the disk, and of all */
+  featureBytes: { perWindow: number; total: number }
+  /** shards that an earlier run had made */
+  reused: number
+  /** greedy: the sum's cosine with the direction at the end */
+  cosine: number | null
+  timings: Record<string, number>
+  notes: string[]
+}

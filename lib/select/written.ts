@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { readForm } from '../document.js'
+import { inputError } from '../errors.js'
+import type { LabelledDocument } from './training-sets.js'
+import type { SelectResult } from './types.js'
+
+const form = z.looseObject({
+  base: z.string(),
+  reference: z.string(),
+  selected: z.int().positive(),
+  window: z.int().positive(),
+})
+
+const document = z.object({
+  text: z.string(),
+  source: z.string(),
+  label: z.string().nullable(),
+  probabilities: z.array(z.number()).nullable(),
+})
+
+/** Reads a selection back. @throws WarpError (input) SELECTION_… */
+export async function readSelection(folder: string): Promise<{ result: SelectResult; documents: LabelledDocument[] }> {
+  const again = 'make it with `warp select`'
+  const result = (await readForm(join(folder, 'result.json'), {
+    prefix: 'SELECTION',
+    schema: 'warp.select/1',
+    form,
+    again,
+  })) as unknown as SelectResult
+  const file = join(folder, 'selection.jsonl')
+  const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n').filter(Boolean)
+  if (lines.length !== result.selected)
+    throw inputError(
+      'SELECTION_CUT',
+      `${file}: ${lines.length} documents, result.json has ${result.selected}`,
+      { file, found: lines.length, expected: result.selected },
+      again,
+    )
+  const documents = lines.map((line, i) => {
+    try {
+      return document.parse(JSON.parse(line))
+    } catch (cause) {
+      throw inputError(
+        'SELECTION_FORM',
+        `${file}:${i + 1}: no document`,
+        { file, line: i + 1, cause: String(cause) },
+        again,
+      )
+    }
+  })
+  return { result, documents }
+}

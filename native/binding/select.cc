@@ -1,0 +1,245 @@
+// Documents that explain a displacement: features, and choices among them. See lib/native/types.ts for the requests.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "binding/handles.h"
+#include "binding/program.h"
+#include "binding/select.h"
+#include "binding/task.h"
+#include "select/features.h"
+#include "select/strategies.h"
+
+namespace warp {
+namespace {
+
+constexpr napi_type_tag kCandidatesTag = {0x7761727073656c65ull, 0x1ull};
+
+Scope scope_of(const Napi::Object& o) { return get_string(o, "scope") == "top" ? Scope::kTop : Scope::kHead; }
+
+std::shared_ptr<FeatureJob> parse_features(const Napi::Object& o) {
+  auto job = std::make_shared<FeatureJob>();
+  job->path = path_of(o.Get("path"));
+  job->program = parse_program(o.Get("network").As<Napi::Object>());
+  job->texts.ids = get_uint32s(o, "ids");
+  job->texts.types = get_bytes(o, "typeIds");
+  job->texts.offsets = get_uint32s(o, "offsets");
+  job->label = get_int32s(o, "label");
+  job->scope = scope_of(o);
+  job->at_base = get_bool(o, "atBase");
+  job->threads = std::max(1, int(get_number(o, "threads")));
+  job->memory = uint64_t(get_number(o, "memory"));
+  const PackedTexts& texts = job->texts;
+  if (job->program.language || job->points() == 0 || texts.offsets.size() != job->label.size() + 1 ||
+      texts.offsets[0] != 0 || texts.offsets.back() != texts.ids.size() || texts.texts() == 0)
+    throw internal_error("features: arrays of different lengths");
+  for (size_t t = 0; t < texts.texts(); t++) {
+    const uint32_t begin = texts.offsets[t], end = texts.offsets[t + 1];
+    if (end <= begin || end - begin > job->program.positions) throw internal_error("features: text length");
+    if (job->label[t] >= int32_t(job->program.outputs)) throw internal_error("features: label out of range");
+  }
+  for (uint32_t id : texts.ids)
+    if (id >= job->program.vocabulary) throw internal_error("features: token id out of range");
+  for (uint8_t type : texts.types)
+    if (type >= std::max<size_t>(1, job->program.types)) throw internal_error("features: token type out of range");
+  return job;
+}
+
+// selectFeatures(request, onProgress)
+Napi::Value select_features(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto job = parse_features(call[0].As<Napi::Object>());
+    const auto found = std::make_shared<Features>();
+    return start_task(
+        call.Env(), call[1], [=](Context& context) { *found = make_features(*job, context); },
+        [=](Napi::Env env) -> Napi::Value {
+          Napi::Object o = Napi::Object::New(env);
+          Napi::Int32Array label = Napi::Int32Array::New(env, found->label.size());
+          std::copy(found->label.begin(), found->label.end(), label.Data());
+          Napi::Array pieces = Napi::Array::New(env);
+          for (const Factors& p : feature_pieces(job->program, job->scope, job->points()))
+            for (uint32_t value : {p.u, p.u_size, p.w, p.w_size})
+              pieces.Set(pieces.Length(), Napi::Number::New(env, value));
+          o.Set("pieces", pieces);
+          o.Set("label", label);
+          o.Set("rows", to_float32_array(env, found->rows));
+          o.Set("along", to_float64_array(env, found->along));
+          o.Set("norm2", to_float64_array(env, found->norm2));
+          o.Set("probability", to_float32_array(env, found->probability));
+          o.Set("loss", to_float64_array(env, found->loss));
+          return o;
+        });
+  });
+}
+
+// openFactored(pieces: number[]) → handle; appendFactored(handle, rows)
+Napi::Value open_factored(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const Napi::Array list = call[0].As<Napi::Array>();
+    const auto number = [&](uint32_t i) { return list.Get(i).As<Napi::Number>().Uint32Value(); };
+    std::vector<Factors> pieces;
+    for (uint32_t i = 0; i + 3 < list.Length(); i += 4)
+      pieces.push_back({number(i), number(i + 1), number(i + 2), number(i + 3)});
+    return box<Candidates>(call.Env(), std::make_shared<FactoredCandidates>(std::move(pieces)), kCandidatesTag);
+  });
+}
+
+template <class T>
+std::shared_ptr<T> candidates_of(const Napi::Value& handle) {
+  auto found = std::dynamic_pointer_cast<T>(unbox<Candidates>(handle, kCandidatesTag, "candidates"));
+  if (!found) throw internal_error("candidates of another kind");
+  return found;
+}
+
+Napi::Value append_factored(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto candidates = candidates_of<FactoredCandidates>(call[0]);
+    const auto rows = call[1].As<Napi::Float32Array>();
+    if (rows.ElementLength() % candidates->width() != 0) throw internal_error("rows of another width");
+    candidates->append(rows.Data(), rows.ElementLength() / candidates->width());
+    return call.Env().Undefined();
+  });
+}
+
+// openSparse(coordinates) → handle; appendSparse(handle, {offsets, index, value})
+Napi::Value open_sparse(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const size_t size = size_t(call[0].As<Napi::Number>().Int64Value());
+    return box<Candidates>(call.Env(), std::make_shared<SparseCandidates>(size), kCandidatesTag);
+  });
+}
+
+Napi::Value append_sparse(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto candidates = candidates_of<SparseCandidates>(call[0]);
+    const Napi::Object o = call[1].As<Napi::Object>();
+    const std::vector<uint32_t> offsets = get_uint32s(o, "offsets"), index = get_uint32s(o, "index");
+    const auto value = o.Get("value").As<Napi::Float32Array>();
+    if (offsets.empty() || offsets.back() != index.size() || index.size() != value.ElementLength())
+      throw internal_error("sparse rows of different lengths");
+    for (uint32_t i : index)
+      if (i >= candidates->size()) throw internal_error("a coordinate out of range");
+    candidates->append(offsets.data(), offsets.size() - 1, index.data(), value.Data());
+    return call.Env().Undefined();
+  });
+}
+
+Choice parse_choice(const Napi::Object& o, size_t documents) {
+  Choice choice;
+  choice.allowed = get_bytes(o, "allowed");
+  choice.count = size_t(get_number(o, "count"));
+  if (o.Has("quota")) {
+    choice.quota = get_uint32s(o, "quota");
+    choice.group = get_uint32s(o, "group");
+    if (choice.group.size() != documents) throw internal_error("choice: one group for each document");
+    for (uint32_t g : choice.group)
+      if (g >= choice.quota.size()) throw internal_error("choice: a group without quota");
+  }
+  if (choice.allowed.size() != documents) throw internal_error("choice: one flag for each document");
+  return choice;
+}
+
+Napi::Value numbers(Napi::Env env, const std::vector<uint32_t>& values) {
+  Napi::Uint32Array array = Napi::Uint32Array::New(env, values.size());
+  std::copy(values.begin(), values.end(), array.Data());
+  return array;
+}
+
+// rankDocuments({score, allowed, count, group?, quota?}) → Uint32Array
+Napi::Value rank_documents(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const Napi::Object o = call[0].As<Napi::Object>();
+    const auto score = std::make_shared<std::vector<double>>(get_doubles(o, "score"));
+    const auto choice = std::make_shared<Choice>(parse_choice(o, score->size()));
+    const auto picked = std::make_shared<std::vector<uint32_t>>();
+    return start_task(
+        call.Env(), call.Env().Undefined(), [=](Context&) { *picked = rank(*score, *choice); },
+        [=](Napi::Env env) { return numbers(env, *picked); });
+  });
+}
+
+struct Given {
+  std::shared_ptr<Candidates> candidates;
+  std::vector<double> along, norm2;
+};
+
+std::shared_ptr<Given> parse_given(const Napi::Value& handle, const Napi::Object& o) {
+  auto given = std::make_shared<Given>();
+  given->candidates = unbox<Candidates>(handle, kCandidatesTag, "candidates");
+  given->along = get_doubles(o, "along");
+  given->norm2 = get_doubles(o, "norm2");
+  const size_t count = given->candidates->count();
+  if (given->along.size() != count || given->norm2.size() != count)
+    throw internal_error("select: one number for each document");
+  return given;
+}
+
+// greedyDocuments(candidates, {along, norm2, allowed, count, group?, quota?, batch, threads}, onProgress)
+Napi::Value greedy_documents(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const Napi::Object o = call[1].As<Napi::Object>();
+    const auto given = parse_given(call[0], o);
+    const auto choice = std::make_shared<Choice>(parse_choice(o, given->along.size()));
+    const size_t batch = size_t(get_number(o, "batch"));
+    const int count = std::max(1, int(get_number(o, "threads")));
+    const auto picks = std::make_shared<Picks>();
+    return start_task(
+        call.Env(), call[2],
+        [=](Context& context) {
+          Threads threads(count);
+          *picks = greedy(*given->candidates, given->along, given->norm2, *choice, batch, threads, context);
+        },
+        [=](Napi::Env env) -> Napi::Value {
+          Napi::Object result = Napi::Object::New(env);
+          result.Set("document", numbers(env, picks->document));
+          result.Set("cosine", to_float64_array(env, picks->cosine));
+          result.Set("looks", double(picks->looks));
+          return result;
+        });
+  });
+}
+
+// matchDocuments(candidates, {along, norm2, allowed, sweeps, tolerance}, onProgress) → weights
+Napi::Value match_documents(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const Napi::Object o = call[1].As<Napi::Object>();
+    const auto given = parse_given(call[0], o);
+    const auto allowed = std::make_shared<std::vector<uint8_t>>(get_bytes(o, "allowed"));
+    if (allowed->size() != given->along.size()) throw internal_error("select: one flag for each document");
+    const size_t sweeps = size_t(get_number(o, "sweeps"));
+    const double tolerance = get_number(o, "tolerance");
+    const auto weights = std::make_shared<std::vector<double>>();
+    return start_task(
+        call.Env(), call[2],
+        [=](Context& context) {
+          *weights = matching(*given->candidates, given->along, given->norm2, *allowed, sweeps, tolerance, context);
+        },
+        [=](Napi::Env env) { return to_float64_array(env, *weights); });
+  });
+}
+
+// productOf(candidates, i, j): for tests against gradients that are written out
+Napi::Value product_of(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto candidates = unbox<Candidates>(call[0], kCandidatesTag, "candidates");
+    const size_t i = call[1].As<Napi::Number>().Uint32Value(), j = call[2].As<Napi::Number>().Uint32Value();
+    if (i >= candidates->count() || j >= candidates->count()) throw internal_error("no such document");
+    return Napi::Number::New(call.Env(), candidates->product(i, j));
+  });
+}
+
+}  // namespace
+
+void register_select(Napi::Env env, Napi::Object exports) {
+  exports.Set("selectFeatures", Napi::Function::New(env, select_features));
+  exports.Set("openFactored", Napi::Function::New(env, open_factored));
+  exports.Set("appendFactored", Napi::Function::New(env, append_factored));
+  exports.Set("openSparse", Napi::Function::New(env, open_sparse));
+  exports.Set("appendSparse", Napi::Function::New(env, append_sparse));
+  exports.Set("rankDocuments", Napi::Function::New(env, rank_documents));
+  exports.Set("greedyDocuments", Napi::Function::New(env, greedy_documents));
+  exports.Set("matchDocuments", Napi::Function::New(env, match_documents));
+  exports.Set("productOf", Napi::Function::New(env, product_of));
+}
+
+}  // namespace warp

@@ -1,0 +1,40 @@
+#pragma once
+// Which documents: ranked by a score, or chosen one after the other so that their gradients add up to the direction.
+#include <vector>
+
+#include "core/context.h"
+#include "core/threads.h"
+#include "select/candidates.h"
+
+namespace warp {
+
+// What all strategies are told of the documents. Ties go to the earlier document everywhere.
+struct Choice {
+  std::vector<uint8_t> allowed;  // by document
+  std::vector<uint32_t> group, quota;  // group of each document, how many of each may be chosen; empty: no groups
+  size_t count = 0;
+};
+
+// The `count` allowed documents with the highest scores, best first; fewer where quotas or documents end.
+std::vector<uint32_t> rank(const std::vector<double>& score, const Choice& choice);
+
+struct Picks {
+  std::vector<uint32_t> document;
+  std::vector<double> cosine;  // of the sum with the direction, once it was added
+  uint64_t looks = 0;          // at a document, to learn its cosine with the sum exactly
+};
+
+// Each time the document whose addition makes the sum of −g most parallel to the direction; along: ⟨−g_i, v⟩ / ‖v‖,
+// norm2: ‖g_i‖². Exact and lazy: a document is looked at again only where a bound does not rule it out, so the picks
+// are those of the loop over all. After every `batch` picks (0: never) the sum starts from nothing. The same bits for
+// any number of threads. Progress counts picks.
+Picks greedy(const Candidates& candidates, const std::vector<double>& along, const std::vector<double>& norm2,
+             const Choice& choice, size_t batch, Threads& threads, Context& context);
+
+// w ≥ 0 that minimise ‖v/‖v‖ + Σ w_i g_i‖², by coordinate descent in the order of the documents until a sweep changes
+// the objective by less than `tolerance`, or `sweeps` are done. Progress counts sweeps.
+std::vector<double> matching(const Candidates& candidates, const std::vector<double>& along,
+                             const std::vector<double>& norm2, const std::vector<uint8_t>& allowed, size_t sweeps,
+                             double tolerance, Context& context);
+
+}  // namespace warp

@@ -1,0 +1,257 @@
+// Choices among documents: products against gradients that are written out, greedy against the loop over all of them.
+#include "select/strategies.h"
+
+#include <algorithm>
+#include <memory>
+#include <random>
+
+#include "check.h"
+
+namespace warp {
+namespace {
+
+struct Documents {
+  std::shared_ptr<Candidates> candidates;
+  std::vector<std::vector<double>> written;  // −g: descending it is the step
+  std::vector<double> along, norm2;
+};
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); i++) sum += a[i] * b[i];
+  return sum;
+}
+
+// Gradients that all lean towards one direction, some of them backwards.
+void finish(Documents& documents, std::mt19937& random) {
+  std::normal_distribution<double> normal;
+  const size_t size = documents.written[0].size();
+  std::vector<double> direction(size, 0.0);
+  for (const std::vector<double>& g : documents.written)
+    for (size_t j = 0; j < size; j++) direction[j] += g[j] + 0.3 * normal(random);
+  const double length = std::sqrt(dot(direction, direction));
+  for (const std::vector<double>& g : documents.written) {
+    documents.along.push_back(dot(g, direction) / length);
+    documents.norm2.push_back(dot(g, g));
+  }
+}
+
+const std::vector<Factors> kPieces = {{0, 3, 3, 10}, {13, 5, 18, 7}};
+
+Documents factored(size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  auto candidates = std::make_shared<FactoredCandidates>(kPieces);
+  Documents documents;
+  for (size_t i = 0; i < count; i++) {
+    std::vector<float> row(candidates->width());
+    for (float& value : row) value = normal(random) + 0.4f;
+    candidates->append(row.data(), 1);
+    std::vector<double> g;
+    for (const Factors& p : kPieces)
+      for (size_t r = 0; r < p.u_size; r++) {
+        for (size_t j = 0; j < p.w_size; j++) g.push_back(double(row[p.u + r]) * double(row[p.w + j]));
+        g.push_back(row[p.u + r]);
+      }
+    documents.written.push_back(g);
+  }
+  documents.candidates = std::move(candidates);
+  finish(documents, random);
+  return documents;
+}
+
+Documents sparse(size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  constexpr size_t kTokens = 40;
+  auto candidates = std::make_shared<SparseCandidates>(kTokens);
+  Documents documents;
+  for (size_t i = 0; i < count; i++) {
+    std::vector<double> g(kTokens, 0.0);
+    std::vector<uint32_t> index, offsets{0, 0};
+    std::vector<float> value;
+    for (uint32_t v = 0; v < kTokens; v++)
+      if (random() % 5 == 0 || v == i % kTokens) {
+        index.push_back(v);
+        value.push_back(float(1 + random() % 7) / 3);
+        g[v] = value.back();
+      }
+    offsets[1] = uint32_t(index.size());
+    candidates->append(offsets.data(), 1, index.data(), value.data());
+    documents.written.push_back(g);
+  }
+  documents.candidates = std::move(candidates);
+  finish(documents, random);
+  return documents;
+}
+
+Choice everything(size_t documents, size_t count) {
+  Choice choice;
+  choice.allowed.assign(documents, 1);
+  choice.count = count;
+  return choice;
+}
+
+// The loop over all documents, with sums that are written out.
+std::vector<uint32_t> naive(const Documents& documents, const Choice& choice, size_t batch) {
+  const size_t size = documents.written[0].size(), count = documents.written.size();
+  std::vector<double> sum(size, 0.0);
+  double along = 0;
+  std::vector<uint8_t> open = choice.allowed;
+  std::vector<uint32_t> picks, left = choice.quota;
+  while (picks.size() < choice.count) {
+    if (batch > 0 && !picks.empty() && picks.size() % batch == 0) {
+      std::fill(sum.begin(), sum.end(), 0.0);
+      along = 0;
+    }
+    double best = -2;
+    size_t document = count;
+    for (size_t i = 0; i < count; i++) {
+      if (!open[i] || (!left.empty() && left[choice.group[i]] == 0)) continue;
+      std::vector<double> with = sum;
+      for (size_t j = 0; j < size; j++) with[j] += documents.written[i][j];
+      const double cosine = (along + documents.along[i]) / std::sqrt(dot(with, with));
+      if (cosine > best) {
+        best = cosine;
+        document = i;
+      }
+    }
+    if (document == count) break;
+    for (size_t j = 0; j < size; j++) sum[j] += documents.written[document][j];
+    along += documents.along[document];
+    open[document] = 0;
+    if (!left.empty()) left[choice.group[document]]--;
+    picks.push_back(uint32_t(document));
+  }
+  return picks;
+}
+
+Picks run(const Documents& documents, const Choice& choice, size_t batch, int threads) {
+  Threads workers(threads);
+  Context context;
+  return greedy(*documents.candidates, documents.along, documents.norm2, choice, batch, workers, context);
+}
+
+}  // namespace
+
+// Both sum some 100 products of float32 numbers in double precision: 100 · 2⁻⁵³ of the largest sum, here below 10³.
+TEST(products_are_those_of_the_gradients) {
+  for (const Documents& documents : {factored(30, 1), sparse(30, 2)}) {
+    const Candidates& candidates = *documents.candidates;
+    CHECK(candidates.count() == 30);
+    CHECK(candidates.size() == documents.written[0].size());
+    std::vector<double> sum(candidates.size(), 0.0), expected(candidates.size(), 0.0);
+    for (size_t i = 0; i < 30; i++) {
+      candidates.add(sum.data(), i, 0.5 + double(i));
+      for (size_t j = 0; j < expected.size(); j++) expected[j] += (0.5 + double(i)) * documents.written[i][j];
+    }
+    for (size_t i = 0; i < 30; i++) {
+      CHECK_NEAR(candidates.against(sum.data(), i), dot(expected, documents.written[i]), 1e-9);
+      for (size_t j = 0; j < 30; j++)
+        CHECK_NEAR(candidates.product(i, j), dot(documents.written[i], documents.written[j]), 1e-11);
+    }
+  }
+}
+
+TEST(greedy_picks_what_the_loop_over_all_picks) {
+  for (unsigned seed = 0; seed < 6; seed++) {
+    const Documents documents = seed % 2 ? sparse(700, seed) : factored(700, seed);
+    for (size_t batch : {size_t(0), size_t(16)}) {
+      const Choice choice = everything(700, 90);
+      const Picks picks = run(documents, choice, batch, 1);
+      CHECK(picks.document == naive(documents, choice, batch));
+      CHECK(picks.cosine.size() == 90);
+    }
+  }
+}
+
+TEST(greedy_does_not_look_at_every_document_every_time) {
+  Documents documents = factored(3000, 9);
+  auto candidates = std::make_shared<FactoredCandidates>(kPieces);
+  for (size_t i = 0; i < 3000; i++) {  // two thirds of little use: their rests are long
+    std::vector<float> row(candidates->width());
+    std::mt19937 random{unsigned(i)};
+    for (float& value : row) value = 0.4f + (i % 3 ? 2.0f : 0.1f) * std::normal_distribution<float>()(random);
+    candidates->append(row.data(), 1);
+  }
+  documents.candidates = candidates;
+  std::vector<double> direction(candidates->size(), 0.0);
+  for (size_t i = 0; i < 3000; i += 3) candidates->add(direction.data(), i, 1);
+  const double length = std::sqrt(dot(direction, direction));
+  for (size_t i = 0; i < 3000; i++) {
+    documents.along[i] = candidates->against(direction.data(), i) / length;
+    documents.norm2[i] = candidates->product(i, i);
+  }
+  const Picks picks = run(documents, everything(3000, 300), 0, 1);
+  const uint64_t all = 3000ull * 300 - 300 * 299 / 2;
+  CHECK(picks.looks < all * 2 / 3);
+  CHECK(picks.looks >= 3000);
+}
+
+TEST(greedy_gives_the_same_bits_for_any_threads) {
+  const Documents documents = factored(2000, 4);
+  const Picks one = run(documents, everything(2000, 150), 0, 1), three = run(documents, everything(2000, 150), 0, 3);
+  CHECK(one.document == three.document);
+  CHECK(one.cosine == three.cosine);
+}
+
+TEST(quotas_hold) {
+  const Documents documents = factored(400, 5);
+  Choice choice = everything(400, 60);
+  choice.quota = {10, 45, 5};
+  for (size_t i = 0; i < 400; i++) choice.group.push_back(uint32_t(i % 3));
+  for (size_t i = 0; i < 400; i += 7) choice.allowed[i] = 0;
+  const Picks picks = run(documents, choice, 0, 2);
+  CHECK(picks.document == naive(documents, choice, 0));
+  std::vector<size_t> counts(3, 0);
+  for (uint32_t i : picks.document) counts[i % 3]++;
+  CHECK(counts[0] == 10 && counts[1] == 45 && counts[2] == 5);
+}
+
+TEST(ranks_break_ties_by_the_order_of_documents) {
+  const std::vector<double> score = {1, 3, 2, 3, 1, 2};
+  Choice choice = everything(6, 4);
+  CHECK((rank(score, choice) == std::vector<uint32_t>{1, 3, 2, 5}));
+  choice.allowed[1] = 0;
+  CHECK((rank(score, choice) == std::vector<uint32_t>{3, 2, 5, 0}));
+  choice.group = {0, 0, 1, 1, 0, 1};
+  choice.quota = {2, 1};
+  CHECK((rank(score, choice) == std::vector<uint32_t>{3, 0, 4}));
+}
+
+TEST(repeated_documents_come_in_their_order) {
+  Documents many;
+  auto candidates = std::make_shared<FactoredCandidates>(kPieces);
+  std::vector<float> row(candidates->width(), 0.5f);
+  for (size_t i = 0; i < 50; i++) candidates->append(row.data(), 1);
+  many.candidates = std::move(candidates);
+  many.norm2.assign(50, many.candidates->product(0, 0));
+  many.along.assign(50, 0.5 * std::sqrt(many.norm2[0]));
+  const Picks picks = run(many, everything(50, 50), 0, 2);
+  for (size_t i = 0; i < 50; i++) CHECK(picks.document[i] == i);
+}
+
+// At the minimum no weight can be raised or lowered with profit: the pull on a document is 0 where its weight is above
+// 0, and not above 0 where it is 0. A sweep that gains less than 1e-14 of 1 leaves pulls below √(1e-14 · ‖g‖²).
+TEST(matching_ends_where_no_document_pulls) {
+  const Documents documents = factored(60, 8);
+  Context context;
+  const std::vector<uint8_t> allowed(60, 1);
+  const std::vector<double> weight =
+      matching(*documents.candidates, documents.along, documents.norm2, allowed, 100000, 1e-14, context);
+  std::vector<double> sum(documents.written[0].size(), 0.0);
+  for (size_t i = 0; i < 60; i++)
+    for (size_t j = 0; j < sum.size(); j++) sum[j] += weight[i] * documents.written[i][j];
+  size_t positive = 0;
+  for (size_t i = 0; i < 60; i++) {
+    const double pull = documents.along[i] - dot(sum, documents.written[i]);
+    const double slack = std::sqrt(1e-14 * documents.norm2[i]) * 60;
+    CHECK(pull < slack);
+    if (weight[i] > 0) CHECK(pull > -slack);
+    positive += weight[i] > 0;
+  }
+  CHECK(positive > 1);
+}
+
+}  // namespace warp
+
+TEST_MAIN

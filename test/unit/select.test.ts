@@ -1,0 +1,52 @@
+import { Repeats } from '../../lib/select/dedupe.js'
+import { overlapOf } from '../../lib/select/overlap.js'
+import { quotas } from '../../lib/select/strategies.js'
+import { traceVectors } from '../../lib/select/features/trace.js'
+
+test('quotas are as equal as the documents allow', () => {
+  const group = Uint32Array.from([0, 0, 0, 0, 0, 1, 2, 2, 2, 2])
+  const all = new Uint8Array(10).fill(1)
+  expect(Array.from(quotas(group, all, 3, 6))).toEqual([3, 1, 2])
+  expect(Array.from(quotas(group, all, 3, 10))).toEqual([5, 1, 4])
+  expect(Array.from(quotas(group, all, 3, 2))).toEqual([1, 1, 0])
+  all[5] = 0
+  expect(Array.from(quotas(group, all, 3, 6))).toEqual([3, 0, 3])
+  expect(Array.from(quotas(group, all, 3, 50))).toEqual([5, 0, 4])
+})
+
+test('repeated documents: the same but for case and blanks, or nearly the same', () => {
+  const words = Array.from({ length: 60 }, (_, i) => `word${i}`)
+  const text = words.join(' ')
+  const nearly = [...words.slice(0, 59), 'other'].join(' ')
+  const half = [...words.slice(0, 30), ...Array.from({ length: 30 }, (_, i) => `new${i}`)].join(' ')
+  for (const how of ['exact', 'minhash'] as const) {
+    const repeats = new Repeats(how)
+    expect(repeats.has(text)).toBe(false)
+    expect(repeats.has(`  ${text.toUpperCase()}\n`)).toBe(true)
+    expect(repeats.has(nearly)).toBe(how === 'minhash') // 57 of 59 shingles in common
+    expect(repeats.has(half)).toBe(false) // 28 of 88
+  }
+})
+
+test('overlap of texts and of their words', () => {
+  const overlap = overlapOf(['The cat sat.', 'a dog'], ['the CAT ran', 'a dog'])
+  expect(overlap).toEqual({ exact: 1 / 3, vocabulary: 4 / 6, containment: 4 / 5 })
+})
+
+test('agreement with the trained tokens, weighted by how rare they are', async () => {
+  // documents [0 1 2], [0 2 2], [0 3], [0 4]; 0 is in all of them and weighs nothing
+  const ids = Uint32Array.from([0, 1, 2, 0, 2, 2, 0, 3, 0, 4])
+  const state = Uint8Array.from([1, 1, 0, 2, 0])
+  const { agreement, along, norm2, offsets, index } = await traceVectors(
+    Float64Array.from([0, 3, 6, 8, 10]),
+    ids,
+    state,
+  )
+  const [rare, common] = [Math.log(4), Math.log(2)]
+  expect(agreement[0]).toBeCloseTo(rare / (rare + common), 12)
+  expect(Array.from(agreement.subarray(1))).toEqual([0, 0, 0])
+  expect(Array.from(offsets)).toEqual([0, 3, 5, 7, 9])
+  expect(Array.from(index)).toEqual([0, 1, 2, 0, 2, 0, 3, 0, 4])
+  expect(along[0]).toBeCloseTo(rare, 12)
+  expect(norm2[0]).toBeCloseTo(rare ** 2 + common ** 2, 5)
+})

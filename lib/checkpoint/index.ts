@@ -12,7 +12,7 @@ export {
 } from './dtypes.js'
 export { readCarried, type CarriedFile } from './carried.js'
 export { assertUnchanged, readExactly, withFile, type FileRecord } from './files.js'
-export { fileSha256, trustHash, type HashOptions } from './hash.js'
+export { fileSha256, hashFiles, trustHash, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'
 export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
 export { listed, networkOf, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'

@@ -1,3 +1,4 @@
+import { WarpError } from '../errors.js'
 import type { ProbeSet, TextRecord } from '../text/index.js'
 import { readEvidence, traceMixture, traceRecords } from './index.js'
 import type { MixtureResult } from '../readouts/index.js'
@@ -33,7 +34,12 @@ export async function traceProbes(
 ): Promise<ProbesTraced> {
   const { signal, onProgress, threads, tokenizer, seed, maxLength } = options
   const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer })
-  const { result } = await traceRecords(evidence, records(probes), { signal, onProgress, threads, seed, maxLength })
+  const rest = { signal, onProgress, threads, seed, maxLength }
+  const { result } = await traceRecords(evidence, records(probes), rest).catch((error: unknown) => {
+    if (!(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error
+    const reason = `${evidence.tokens.reason}; ${error.message}`
+    return traceRecords({ ...evidence, gradable: false, tokens: { ...evidence.tokens, reason } }, [], rest)
+  })
   const {
     verdict,
     reason,

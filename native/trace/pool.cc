@@ -81,8 +81,9 @@ void Counts::remove(const Pool& pool, uint32_t text) {
   all--;
   for (const uint32_t* v = pool.begin(text); v != pool.end(text); v++) {
     count_singleton(*v, -1);
-    for (uint64_t i = offsets[*v]; i < offsets[*v + 1]; i++)
-      if (entries[i].domain == domain) entries[i].texts--;
+    const auto begin = entries.begin() + std::ptrdiff_t(offsets[*v]),
+               end = entries.begin() + std::ptrdiff_t(offsets[*v + 1]);
+    std::lower_bound(begin, end, domain, [](const Entry& entry, uint32_t d) { return entry.domain < d; })->texts--;
     total[*v]--;
     count_singleton(*v, 1);
   }

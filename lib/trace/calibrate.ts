@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import type { Estimator, Handle, Members, TrialsRequest } from '../native/types.js'
@@ -198,15 +199,25 @@ interface MixtureEstimate {
   errors: Float64Array[]
 }
 
-function chooseMixture(raw: Figures[], tried: Figures[][], { truth }: Trials): MixtureEstimate {
+async function chooseMixture(
+  raw: Figures[],
+  tried: Figures[][],
+  { truth }: Trials,
+  signal: AbortSignal | undefined,
+): Promise<MixtureEstimate> {
   const drawn = truth.map(({ mixture }) => mixture)
   const mixtures = raw.map((_, e) => tried.map((trial) => trial[e].mixture))
-  const errors = mixtures.map((found) =>
-    found.map((mixture, i) => {
+  const errors: Float64Array[][] = []
+  for (const found of mixtures) {
+    const own: Float64Array[] = []
+    for (const [i, mixture] of found.entries()) {
       const others = (list: Float64Array[]) => list.filter((_, j) => j !== i)
-      return learnMixture(others(found), others(drawn))(mixture).map((share, d) => share - drawn[i][d])
-    }),
-  )
+      own.push(learnMixture(others(found), others(drawn))(mixture).map((share, d) => share - drawn[i][d]))
+      await nextTurn() // many domains take their time
+      signal?.throwIfAborted()
+    }
+    errors.push(own)
+  }
   const squares = errors.map((trials) => mean(trials.map((error) => sum(error.map((value) => value * value)))))
   const best = squares.indexOf(Math.min(...squares))
   return { best, mixture: learnMixture(mixtures[best], drawn)(raw[best].mixture), errors: errors[best] }
@@ -339,7 +350,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
     roughly.map(([first]) => first),
     wide.truth,
   )
-  const middle = { ...rough.correct(start), mixture: chooseMixture(raw, roughly, wide).mixture }
+  const middle = { ...rough.correct(start), mixture: (await chooseMixture(raw, roughly, wide, options.signal)).mixture }
 
   const close = Array.from({ length: second }, () => ({
     texts: middle.texts * Math.exp(0.05 * random.normal()),
@@ -351,7 +362,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
   const tried = await tryTrials(input, near, estimators, seed * 2 + 1, options)
   const farther = await tryTrials(input, far, [estimators[0]], seed * 2 + 1, options)
 
-  const { best, mixture, errors } = chooseMixture(raw, tried, near)
+  const { best, mixture, errors } = await chooseMixture(raw, tried, near, options.signal)
   const spread = Array.from(mixture, (_, d) => moments(errors.map((error) => error[d])).deviation)
   const errorsOf = (
     trials: Trials,

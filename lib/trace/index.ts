@@ -5,6 +5,8 @@ import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import type { Histogram } from '../report/charts.js'
 import { readBatches, type ProbeOptions } from '../text/index.js'
+import { arrange } from './arrange.js'
+import { checkDomains } from '../readouts/limits.js'
 import { calibrate, estimators, type Calibrated } from './calibrate.js'
 import { describe, histogramOf, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, verdictOf, type Evidence } from './evidence.js'
@@ -103,6 +105,8 @@ export async function traceRecords(
   const { pool } = tracer
   try {
     await tracer.trace(batches, options)
+    checkDomains(pool.domains)
+    await arrange(pool, run)
     const judged = evidence.gradable ? await graded(evidence, pool.handle, run) : evidence
     if (verdictOf(judged) === 'none') return traced(options, judged, undefined)
     return traced(options, judged, { pool, length, ...(await estimate(judged, pool, options, run)) })

@@ -217,8 +217,8 @@ std::vector<double> Outside::times(const Slope& slope, const std::vector<double>
 // Preconditioned by the diagonal; from 0, so that it climbs wherever it is stopped.
 std::vector<double> Outside::solve_many(const Slope& slope, const std::vector<size_t>& free,
                                         const Context& context) const {
-  constexpr int kMost = 300;
-  constexpr double kSmall = 1e-16;  // of the squared residual
+  constexpr int kMost = 60;
+  constexpr double kSmall = 1e-6;  // of the squared residual: the next step sees to the rest
   const size_t m = free.size();
   std::vector<double> x(m), r(m), z(m), p(m), full(phi.size());
   const auto ridge = [&](size_t d) { return 1e-9 * slope.diagonal[d] + 1e-12; };

@@ -28,7 +28,8 @@ function node(script: string, ...args: string[]): void {
 withLayer('the layer loses what was not flushed, and only that', () => {
   const folder = temporaryDirectory()
   const script = (sync: string): string =>
-    `const fs = require('fs'); const file = fs.openSync('a', 'w'); fs.writeSync(file, 'text'); ${sync}; fs.closeSync(file); fs.renameSync('a', 'b')`
+    `const fs = require('fs'); const file = fs.openSync('a', 'w'); fs.writeSync(file, 'text'); ${sync};
+    fs.closeSync(file); fs.renameSync('a', 'b')`
   node(`process.chdir(${JSON.stringify(folder)}); ${script('')}`)
   expect(readFileSync(join(folder, 'b'), 'utf8')).toBe('')
   node(`process.chdir(${JSON.stringify(folder)}); ${script('fs.fsyncSync(file)')}`)

@@ -1,7 +1,8 @@
 // The weights part of `warp diff`: its pass over two files of 1 GiB each from the disk next to plain reads of them
 // (GB/s, its share of the plain rate, medians of the rounds), by dtype; then the whole command on a pair of matrices
 // that are in the page cache, without and with singular values, in turns: seconds per billion parameters. In the pair
-// 'trained' every value moved by noise, the slowest spectrum there is; in 'adapted' each matrix by a product of rank 16.
+// 'trained' every value moved by noise, the slowest spectrum there is; in 'adapted' each matrix by a product of rank
+// 16.
 // --threads N; --rounds is the number of passes over both files, and of runs of the command.
 import fs from 'node:fs'
 import path from 'node:path'

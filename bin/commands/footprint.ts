@@ -3,7 +3,15 @@ import type { FootprintOptions } from '../../lib/footprint/index.js'
 import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
-import { inputsOf, pairOptions, pathOptions, probeOptions, resourceOptions, waitOption } from '../probe-options.js'
+import {
+  inputsOf,
+  pairOptions,
+  pathOptions,
+  probeOptions,
+  resourceOptions,
+  waitOption,
+  scopeOption,
+} from '../probe-options.js'
 
 type Flags = FrameOptions & FootprintOptions & { output?: string; force?: boolean; wait?: boolean }
 
@@ -15,7 +23,7 @@ export function register(program: Command): void {
     .description('only the alignment matrix of the probes and the footprint of each domain')
   for (const add of [pairOptions, probeOptions, pathOptions, resourceOptions]) add(command)
   framed(command)
-    .option('--scope <name>', 'head, or top: every layer of a head that has several', 'head')
+    .addOption(scopeOption())
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('--force', 'replace existing output')
     .addOption(waitOption())

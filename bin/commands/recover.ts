@@ -3,7 +3,15 @@ import type { RecoverOptions, RecoverPlan } from '../../lib/recover.js'
 import { printable } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
-import { inputsOf, pairOptions, pathOptions, probeOptions, resourceOptions, waitOption } from '../probe-options.js'
+import {
+  inputsOf,
+  pairOptions,
+  pathOptions,
+  probeOptions,
+  resourceOptions,
+  waitOption,
+  scopeOption,
+} from '../probe-options.js'
 import { integer, list } from '../values.js'
 
 type Flags = FrameOptions &
@@ -17,7 +25,7 @@ export function register(program: Command): void {
     .description('the mixture of domains a model was fine-tuned on, from its weights and labelled texts')
   for (const add of [pairOptions, probeOptions, pathOptions, resourceOptions]) add(command)
   framed(command)
-    .option('--scope <name>', 'of the alignment matrix: head, or top: every layer of a head that has several', 'head')
+    .addOption(scopeOption())
     .option('--readout <name,...>', 'default: all that apply', list)
     .option('--projector <file>', 'a readout that warp lab fit trained')
     .option('--bootstrap <n>', 'resamples of the probes for the intervals (default: 1000)', integer(20))

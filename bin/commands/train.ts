@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander'
 import type { TrainingResult, TrainOptions, TrainPlan } from '../../lib/train/index.js'
 import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { textOptions, textSources, waitOption } from '../probe-options.js'
+import { objectiveOption, textOptions, textSources, waitOption } from '../probe-options.js'
 import { integer, list, real } from '../values.js'
 
 type Flags = FrameOptions & TrainOptions & { dryRun?: boolean }
@@ -30,7 +30,7 @@ export function recipeOptions(command: Command): Command {
 export function register(program: Command): void {
   const command = program
     .command('train')
-    .description('fine-tunes a classifier on labelled texts; a run that was stopped goes on when repeated')
+    .description('fine-tunes a classifier or a language model; a run that was stopped goes on when repeated')
     .requiredOption('--base <dir>', 'model directory to fine-tune')
     .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
     .requiredOption('-o, --output <folder>', 'becomes a model directory, with the record of the training')
@@ -40,6 +40,7 @@ export function register(program: Command): void {
       list,
     )
   for (const add of [textOptions, recipeOptions]) add(command)
+  command.addOption(objectiveOption())
   framed(command)
     .addOption(new Option('--dtype <name>', 'of the saved weights').choices(['F32', 'F16', 'BF16']).default('F32'))
     .option('--save-steps <n>', 'a model directory checkpoint-N inside the output every n steps', integer(1))

@@ -133,27 +133,19 @@ function loose(config: JsonObject): Omit<Architecture, 'kind' | 'modelType'> {
 
 /**
  * Class names by id, for a head with `rows` classes. Without `id2label` the names are LABEL_0, LABEL_1, … as in
- * `transformers`, which then assumes `num_labels` classes, or two.
- * @throws WarpError CONFIG_ID2LABEL, CONFIG_LABEL2ID, CONFIG_LABELS, CONFIG_PROBLEM_TYPE
+ * `transformers`, which then assumes `num_labels` classes, or two. `id2label` alone decides: a `label2id` that says
+ * something else, as many tools leave behind, is noted.
+ * @throws WarpError CONFIG_ID2LABEL, CONFIG_LABELS, CONFIG_PROBLEM_TYPE
  */
-export function readLabels({ config, file }: ModelConfig, rows: number): string[] {
-  const hint = 'Make id2label and label2id list the classes the head was trained with.'
+export function readLabels({ config, file, notes }: ModelConfig, rows: number): string[] {
+  const hint = 'Make id2label list the classes the head was trained with.'
   const labels = labelNames(config, file, hint)
-  const inverse = config.label2id
-  if (inverse !== undefined && inverse !== null) {
-    const wrong =
-      !isObject(inverse) ||
-      Object.keys(inverse).length !== labels.length ||
-      labels.some((name, id) => inverse[name] !== id)
-    if (wrong) {
-      throw inputError(
-        'CONFIG_LABEL2ID',
-        `${file}: label2id is not the inverse of id2label`,
-        { file, found: inverse, expected: Object.fromEntries(labels.map((name, id) => [name, id])) },
-        hint,
-      )
-    }
-  }
+  const inverse = config.label2id ?? undefined
+  const same =
+    isObject(inverse) &&
+    Object.keys(inverse).length === labels.length &&
+    labels.every((name, id) => String(inverse[name]) === String(id))
+  if (inverse !== undefined && !same) notes.push(`${file}: label2id is not the inverse of id2label, which alone counts`)
   if (labels.length !== rows) {
     throw inputError(
       'CONFIG_LABELS',
@@ -181,7 +173,8 @@ function labelNames(config: JsonObject, file: string, hint: string): string[] {
     const count = typeof config.num_labels === 'number' ? config.num_labels : 2
     return Array.from({ length: Math.min(Math.max(0, Math.trunc(count)), 1_000_000) }, (_, id) => `LABEL_${id}`)
   }
-  const labels = isObject(map) ? Object.keys(map).map((_, id) => map[String(id)]) : []
+  const given = isObject(map) ? Object.keys(map).map((_, id) => map[String(id)]) : []
+  const labels = given.map((name) => (typeof name === 'number' ? String(name) : name)) // numbers as names are names
   const good =
     isObject(map) && labels.every((name) => typeof name === 'string') && new Set(labels).size === labels.length
   if (!good) {

@@ -80,7 +80,8 @@ export async function openModel(
   await checkDirectory(dir, names)
   const config = await readConfig(dir, forward)
   const weights = await locateWeights(dir, names, config.architectureName)
-  const notes = [...config.notes, ...weights.notes]
+  const { notes } = config // its labels are read later
+  notes.push(...weights.notes)
   if (names.includes('adapter_config.json')) notes.push(`${dir}: adapter_config.json beside the weights was not used`)
   const all = tabulate(weights.headers, config, dir)
   refuseQuantisedTensors(all, dir)

@@ -64,6 +64,7 @@ export async function demoSecret(
     training: {
       texts: chosen.map(({ text }) => text),
       sources: chosen.map((_, i) => `training text ${i + 1}`),
+      objective: 'classify',
       label,
       labels: [...demoDomains],
       domain: label,

@@ -122,15 +122,15 @@ export function measure(sums: TensorSums, base: TensorEntry, reference: TensorEn
 }
 
 /**
- * Rank and effective rank of a difference. The noise is the reference's own rounding, or, where that leaves no end in
- * sight and the base was stored coarser than the reference, the base's.
+ * Rank and effective rank of a difference of which so many singular values were asked for. The noise is the reference's
+ * own rounding, or, where that leaves no end in sight and the base was stored coarser than the reference, the base's.
  */
-export function spectral(tensor: Measured, found: Spectrum): Spectral {
+export function spectral(tensor: Measured, found: Spectrum, asked: number): Spectral {
   const all = Array.from(found.values)
   const full = Math.min(...tensor.shape)
   const endsAt = (floor: number): number | null => {
     const rank = all.filter((value) => value > floor).length
-    return rank > 0 && rank <= mostValues && rank < full && rank < all.length ? rank : null
+    return rank > 0 && rank <= asked && rank < full && rank < all.length ? rank : null
   }
   const floors = [tensor.bits.reference, coarsest(tensor)].map((bits) => ({
     bits,
@@ -139,7 +139,7 @@ export function spectral(tensor: Measured, found: Spectrum): Spectral {
   const { bits, floor } = floors.find((one) => endsAt(one.floor) !== null) ?? floors[0]
   const rank = endsAt(floor)
   return {
-    values: all.slice(0, mostValues),
+    values: all.slice(0, asked),
     floor,
     dtype: dtypeOfBits[bits],
     change: found.change,

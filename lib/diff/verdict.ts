@@ -145,6 +145,8 @@ function describeStill(still: Measured[], evidence: string[]): void {
   if (rounded.length > 0) evidence.push(`${count(rounded.length, 'tensor')} changed by rounding alone`)
 }
 
+const matricesOf = (n: number): string => (n === 1 ? '1 matrix' : `${n} matrices`)
+
 /** Matrices whose differences all end at a small rank: an adapter that was merged. */
 function lowRank({ spectra }: Facts, moved: Measured[], evidence: string[]): Judged | undefined {
   if (!spectra) {
@@ -152,31 +154,38 @@ function lowRank({ spectra }: Facts, moved: Measured[], evidence: string[]): Jud
     return undefined
   }
   const body = moved.filter(({ place }) => !inHead(place) && place.kind !== 'embedding')
-  const matrices = body.filter(({ spectrum }) => spectrum)
+  const all = body.filter(({ spectrum }) => spectrum)
+  const matrices = all.filter(({ spectrum }) => spectrum!.values[0] > spectrum!.floor)
+  const hidden = all.length - matrices.length
   const small = ({ spectrum, shape }: Measured): boolean =>
     spectrum!.rank !== null && 4 * spectrum!.rank <= Math.min(...shape)
   const low = matrices.filter(small)
-  if (matrices.length === 0 || low.length < matrices.length || body.length > matrices.length) {
+  if (matrices.length === 0 || low.length < matrices.length || body.length > all.length) {
     if (matrices.length > 0) describeRanks(matrices, low.length, evidence)
     return undefined
   }
-  const ranks = [...new Set(low.map(({ spectrum }) => spectrum!.rank!))].sort((a, b) => a - b)
-  const rank = ranks.length === 1 ? `rank ${ranks[0]}` : `rank ${ranks[0]} to ${ranks.at(-1)}`
+  const ranks = low.map(({ spectrum }) => spectrum!.rank!).sort((a, b) => a - b)
+  const rank = ranks.at(-1)!
   const parts = [...new Set(low.map(({ place }) => place.part))]
   const layers = low.map(({ place }) => place.layer).filter((layer) => layer >= 0)
   const gap = Math.min(...low.map(({ spectrum }) => spectrum!.values[spectrum!.rank! - 1] / spectrum!.floor))
   const dtypes = [...new Set(low.map(({ spectrum }) => spectrum!.dtype))].join(', ')
   evidence.push(
-    `${low.length === 1 ? '1 matrix' : `${low.length} matrices`} moved and each difference ends at ${rank}: the last ` +
-      `singular value that counts is at least ${gap.toPrecision(3)} times what rounding to ${dtypes} can give, the ` +
-      'next lies below it',
+    `${matricesOf(low.length)} moved, and each difference ends at rank ${rank} or before: the last singular value ` +
+      `that counts is at least ${gap.toPrecision(3)} times what rounding to ${dtypes} can give, the next lies below it`,
   )
-  const besides = moved.filter((tensor) => !low.includes(tensor)).map(({ name }) => name)
+  if (ranks[0] < rank) {
+    const whole = ranks.filter((one) => one === rank).length
+    const others = `${ranks[0]} to ${ranks[ranks.length - whole - 1]}`
+    evidence.push(`${whole} of them end at ${rank}, the others at ${others}: rounding may hide smaller singular values`)
+  }
+  if (hidden > 0) evidence.push(`of ${matricesOf(hidden)} the whole difference is within what rounding can give`)
+  const besides = moved.filter((tensor) => !all.includes(tensor)).map(({ name }) => name)
   if (besides.length > 0) evidence.push(`besides, in full: ${some(besides)}`)
   const where = layers.length > 0 ? ` in layers ${ranges(layers)}` : ''
   return {
     verdict: 'low-rank',
-    summary: `An update of ${rank} on ${some(parts, 8)}${where}: a merged adapter.`,
+    summary: `An update of rank ${rank} on ${some(parts, 8)}${where}: a merged adapter.`,
     evidence,
   }
 }

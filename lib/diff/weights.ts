@@ -195,7 +195,7 @@ async function addSpectra(
       'elements',
       { signal },
     )
-    tensor.spectrum = spectral(tensor, found)
+    tensor.spectrum = spectral(tensor, found, values)
     done += tensor.elements
     onProgress?.({ phase: 'singular values', done, total, unit: 'elements' })
   }

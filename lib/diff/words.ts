@@ -5,6 +5,7 @@ import { list, section, table } from '../report/page.js'
 import { byteChars } from '../text/tokenizer/byte-alphabet.js'
 import type { Tokenizer } from '../text/tokenizer/index.js'
 import { readEvidence, type Evidence } from '../trace/index.js'
+import { falsePositives } from '../trace/noise.js'
 import { expectation, probabilityOf, type Expectation } from './expectation.js'
 import { readNeutral, tokenise, type NeutralTokens } from './neutral.js'
 import { NotApplicable, type DiffPair, type Part, type PartOptions, type Table } from './part.js'
@@ -78,7 +79,7 @@ async function runWords(pair: DiffPair, options: PartOptions, notes: string[]): 
     trained: judged.counts.trained,
     undecided: judged.counts.undecided,
     rows: judged.state.length,
-    falsePositiveBound: 1e-3,
+    falsePositiveBound: falsePositives,
     neutral: neutral.source,
     textTokens: expected.tokens,
     words: findWords(expected, general, tokenizer, sizes),

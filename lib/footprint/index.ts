@@ -2,12 +2,14 @@ import { whileUnchanged } from '../checkpoint/index.js'
 import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
-import { openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
+import { checkOptions } from '../options.js'
+import { footprintKinds, openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
 import { scoreProbes } from './score.js'
 
 export type { FootprintOptions, InputRecord, Session } from './session.js'
+export { domainStatistics, needsDomainGradients, type DepthFootprint } from './domains.js'
 export { hasTop, type Scope } from './scope.js'
-export { openSession, Stopwatch } from './session.js'
+export { footprintKinds, openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
 export { scoreProbes } from './score.js'
 
@@ -30,9 +32,11 @@ export function statisticsOf(session: Session, scores: ScoreResult): FootprintSt
   const classes = session.pair.reference.architecture.labels
   const classOfDomain = probes.domains.map((name) => classes.indexOf(name))
   const sameAsLabel =
-    classOfDomain.every((c) => c >= 0) && packed.domain.every((d, i) => classOfDomain[d] === packed.label[i])
+    session.network.objective === 'classify' &&
+    classOfDomain.every((c) => c >= 0) &&
+    packed.domain.every((d, i) => classOfDomain[d] === packed.label[i])
   const points = path.lambdas.length
-  const c = classes.length
+  const c = session.network.objective === 'language' ? 0 : classes.length
   const referenceLogits = new Float64Array(packed.label.length * c)
   for (let i = 0; i < packed.label.length; i++) {
     for (let j = 0; j < c; j++) referenceLogits[i * c + j] = scores.logits[(i * (points + 2) + points + 1) * c + j]
@@ -75,7 +79,8 @@ export interface FootprintResult {
  * The alignment matrix of the probes and the footprint S[d, k] (WARP, section 3.2), no readout.
  * @throws WarpError, the signal's reason
  */
-export function footprint(options: FootprintOptions): Promise<FootprintResult> {
+export async function footprint(options: FootprintOptions): Promise<FootprintResult> {
+  checkOptions('footprint', options, footprintKinds, ['base', 'reference', 'probes'])
   const { base, reference, checkpoint = [] } = options
   return whileUnchanged([base, reference, ...checkpoint], () => footprintOpened(options))
 }

@@ -24,15 +24,17 @@ export function hasTop(network: Network): boolean {
  * comma-separated list is their union.
  * @throws WarpError (usage) SCOPE_UNSUPPORTED; (input) SCOPE_MATCHES_NOTHING
  */
-export function chooseScope(asked: unknown = 'head', network: Network): Scope {
-  if (typeof asked !== 'string' || asked.split(',').some((part) => part.trim() === '')) {
-    throw usageError(
+export function chooseScope(scope: unknown, network: Network): Scope {
+  // a tied output layer is most of a language model's table and says little of its domains
+  const asked = scope ?? (network.objective === 'language' ? 'layers' : 'head')
+  const unknown = (): Error =>
+    usageError(
       'SCOPE_UNSUPPORTED',
       `scope ${JSON.stringify(asked)} is not offered`,
       { found: asked, expected: ['head', 'top', 'all', 'layers', 'embedding', 'a glob of tensor names'] },
       'head, top, all, layers, embedding, or globs of tensor names',
     )
-  }
+  if (typeof asked !== 'string' || asked.split(',').some((part) => part.trim() === '')) throw unknown()
   const required = requiredTensors(network)
   const { last, all } = headTensors(network)
   const parts = asked.split(',').map((part) => part.trim())
@@ -47,6 +49,7 @@ export function chooseScope(asked: unknown = 'head', network: Network): Scope {
     if (part === 'embedding') return required.filter(({ group }) => group === 'embedding').map(({ name }) => name)
     const found = required.filter(({ name }) => matcher([part])(name)).map(({ name }) => name)
     if (found.length > 0) return found
+    if (!/[*?.]/.test(part)) throw unknown()
     throw inputError(
       'SCOPE_MATCHES_NOTHING',
       `scope ${JSON.stringify(part)} matches no tensor of the network`,

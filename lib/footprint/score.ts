@@ -1,3 +1,4 @@
+import { targetsOf } from '../objectives/language.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Network } from '../models/network.js'
@@ -23,6 +24,7 @@ function request(
   options: ScoreOptions,
 ): ScoreRequest {
   const { ids, typeIds, offsets, label, domain } = probes
+  const language = network.objective === 'language'
   const { scope, gradients, threads, memory, device } = options
   return {
     path,
@@ -30,7 +32,7 @@ function request(
     ids,
     typeIds,
     offsets,
-    label,
+    ...(language ? { targets: targetsOf(probes) } : { label }),
     domain,
     domains,
     scope,

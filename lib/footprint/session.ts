@@ -15,6 +15,8 @@ import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
+import { objectiveFor, type Objective } from '../objectives/index.js'
+import { deviceKinds, type Kinds, pathKinds, runKinds, textKinds } from '../options.js'
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import {
   packProbes,
@@ -22,6 +24,7 @@ import {
   readProbes,
   type PackedProbes,
   type ProbeOptions,
+  type ProbeSource,
   type ProbeSet,
 } from '../text/index.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
@@ -38,8 +41,8 @@ export interface FootprintOptions
     Omit<ProbeOptions, 'labelMap' | 'seed'> {
   base: string
   reference: string
-  /** files, folders, `-` for JSONL on stdin */
-  probes: string[]
+  /** files, folders, `-` for JSONL on stdin; or the texts themselves: `[{ text, label }]`, or an async iterable */
+  probes: ProbeSource
   /** where the base has no classification head: `zeros`, or normal numbers from a seed */
   baseHead?: BaseHead
   /** raw label → the model's label name or id; or the path of a JSON file, or `a=b,c=d` */
@@ -50,7 +53,11 @@ export interface FootprintOptions
   truncate?: boolean
   /** whose tokenizer reads the texts; default: the reference's, else the base's. Asked for, others may differ. */
   tokenizer?: TokenizerChoice
-  /** of the alignment matrix: `head`, `top`, `all`, `layers`, `embedding` or globs of tensor names; default `head` */
+  /** what the models were made for; default: as the reference's class says */
+  objective?: Objective
+  /**
+   * of the alignment matrix: `head`, `top`, `all`, `layers`, `embedding` or globs of tensor names; default
+   * `head`, of language models `layers` */
   scope?: string
   /** default: all the process may use */
   threads?: number
@@ -58,6 +65,27 @@ export interface FootprintOptions
   memory?: number
   /** of subsamples, masks and resamples; default 0 */
   seed?: number
+}
+
+/** What `footprint` takes. */
+export const footprintKinds: Kinds<FootprintOptions> = {
+  ...runKinds,
+  ...pathKinds,
+  ...deviceKinds,
+  ...textKinds,
+  base: 'text',
+  reference: 'text',
+  probes: 'any',
+  baseHead: 'any',
+  labelMap: 'any',
+  maxLength: 'number',
+  truncate: 'flag',
+  tokenizer: 'text',
+  scope: 'text',
+  objective: 'text',
+  threads: 'number',
+  memory: 'number',
+  seed: 'number',
 }
 
 export interface InputRecord {
@@ -111,19 +139,18 @@ export class Stopwatch {
  */
 export async function openSession(options: FootprintOptions, gradients: boolean): Promise<Session> {
   const { signal, onProgress, seed = 0 } = options
-  signal?.throwIfAborted()
-  checkNumbers(options)
+  refuseEarly(options)
   const watch = new Stopwatch()
   const chosen = await chooseDevice(options, { signal })
   parsePathOptions(options)
-  const { baseHead, tokenizer: asked } = options
-  const pair = await openPair(options.base, options.reference, { baseHead, tokenizer: asked })
-  const network = networkOf(pair.reference, 'classify')
+  const objective = await objectiveFor(options.reference, options.objective)
+  const pair = await openPair(options.base, options.reference, { ...options, objective })
+  const network = networkOf(pair.reference, objective)
   const scope = chooseScope(options.scope, network)
   const maxLength = chooseMaxLength(options.maxLength, network)
   const { tokenizer, tokenizerNotes } = await openTokenizer(options)
   watch.lap('open')
-  const { labels } = pair.reference.architecture
+  const labels = objective === 'language' ? null : pair.reference.architecture.labels
   const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
@@ -193,7 +220,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
 
 async function openProbes(
   options: FootprintOptions,
-  labels: string[],
+  labels: string[] | null,
   tokenizer: Tokenizer,
   maxLength: number,
   vocabularySize: number,
@@ -206,7 +233,9 @@ async function openProbes(
   return { probes, packed: await packProbes(probes, tokenizer, { maxLength, truncate, vocabularySize }, control) }
 }
 
-function checkNumbers({ threads, memory, deviceMemory, seed }: FootprintOptions): void {
+/** Nothing is opened for a run that has been stopped, or whose numbers are none. */
+function refuseEarly({ signal, threads, memory, deviceMemory, seed }: FootprintOptions): void {
+  signal?.throwIfAborted()
   checkWhole('threads', threads, 1, 1024)
   checkWhole('memory', memory, 0, Number.MAX_SAFE_INTEGER)
   checkWhole('deviceMemory', deviceMemory, 1, Number.MAX_SAFE_INTEGER)

@@ -13,6 +13,7 @@ import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../clai
 import { digestOf } from '../document.js'
 import { inputError, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
+import { objectiveFor } from '../objectives/index.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
 import { checkDomains, mostCompared } from '../readouts/limits.js'
@@ -61,7 +62,7 @@ export interface LabPlanOptions extends ClaimOptions, Omit<LabelledTextsOptions,
   /** footprints along these; default one, linear, 5 points */
   paths?: PathOptions[]
   /** of the alignment matrix */
-  scope?: 'head' | 'top'
+  scope?: string
   /** the base's head in footprints, where it has none; default zeros */
   baseHead?: BaseHead
   /** of the trained weights; default F16 */
@@ -116,7 +117,7 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
     seed = 0,
   } = options
   const {
-    scope = 'head',
+    scope,
     dtype = 'F16',
     keep = 'footprints',
     probesPerDomain = 60,
@@ -124,12 +125,14 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
     signal,
     onProgress,
   } = options
-  const base = await openModel(dir)
+  const objective = await objectiveFor(dir, options.objective)
+  const language = objective === 'language'
+  const base = await openModel(dir, { objective })
   const recipe = parseRecipe(options.recipe ?? {})
   // a trajectory's checkpoints are yet to be made
   for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family)
-  const reading = readingOf(options)
-  const all = await readLabelledTexts(data, reading, base.architecture.labels, { signal, onProgress })
+  const reading = readingOf({ ...options, objective })
+  const all = await readLabelledTexts(data, reading, language ? [] : base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all
   checkDomains(domains, mostCompared) // what the lab is for is how readouts compare them
   const members = membersOf(all)
@@ -160,8 +163,8 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
       probes,
       recipe,
       paths,
-      scope,
-      baseHead: needsHead(base, labels) ? (options.baseHead ?? 'zeros') : null,
+      scope: scope ?? (language ? 'layers' : 'head'),
+      baseHead: !language && needsHead(base, labels) ? (options.baseHead ?? 'zeros') : null,
       dtype,
       keep,
       sampler,
@@ -230,19 +233,25 @@ async function baseFiles(
   )
 }
 
-function readingOf({
-  format,
-  columns,
-  text,
-  label,
-  domain,
-  labelMap,
-  labels,
-  limit,
-  perDomain,
-  dropUnlabeled,
-  seed,
-}: LabPlanOptions): LabelledTextsOptions {
-  const given = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
+function readingOf(options: LabPlanOptions): LabelledTextsOptions {
+  const { format, columns, text, response, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled } = options
+  const { skipInvalid, quotes, seed, objective } = options
+  const given = {
+    format,
+    columns,
+    text,
+    response,
+    label,
+    domain,
+    labelMap,
+    labels,
+    limit,
+    perDomain,
+    dropUnlabeled,
+    skipInvalid,
+    quotes,
+    seed,
+    objective: objective === 'language' ? objective : undefined,
+  }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

@@ -17,6 +17,8 @@ import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
+import { checkOptions } from '../options.js'
+import { mergeKinds } from './kinds.js'
 import type { PathRecord, PathRequest } from '../native/types.js'
 import { fixedTensors, openPairPath, parsePathOptions, type OpenedPath, type PathOptions } from '../paths/index.js'
 import { layOut, mergeDtypes, outputConfig, type Layout, type MergeDtype, type Shard } from './layout.js'
@@ -124,6 +126,7 @@ interface Job {
  *   DISK_FULL, OUTPUT_NOT_WRITABLE
  */
 export async function merge(options: MergeOptions): Promise<MergeResult> {
+  checkOptions('merge', options, mergeKinds, ['base', 'reference', 'output'])
   const { dtype, maxShard, path: pathOptions, single } = parseMergeOptions(options)
   const pair = await openPair(options.base, options.reference, {
     baseHead: options.baseHead,
@@ -167,6 +170,7 @@ export interface MergePlan {
 
 /** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
 export async function planMerge(options: MergeOptions): Promise<MergePlan> {
+  checkOptions('planMerge', options, mergeKinds, ['base', 'reference', 'output'])
   const { dtype, maxShard, path } = parseMergeOptions(options)
   const pair = await openPair(options.base, options.reference, {
     baseHead: options.baseHead,

@@ -1,7 +1,6 @@
 import { inputError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
-import { errorAt, shorten } from './place.js'
-import { placeOf } from './records.js'
+import { errorAt, placeOf, shorten } from './place.js'
 import type { ProbeSet } from './probes.js'
 import { type BatchEncoder, encodeAhead } from './tokenizer/index.js'
 
@@ -30,6 +29,8 @@ export interface PackedProbes {
   label: Int32Array
   /** n: index of the domain */
   domain: Int32Array
+  /** n: tokens of each text's prompt, where texts have responses */
+  prompts?: Uint32Array
   /** D: texts cut off at `maxLength` */
   truncated: number[]
   /** tokens of the longest text */
@@ -87,7 +88,40 @@ export async function packProbes(
     control.onProgress?.({ phase: 'tokenize', done: end, total: n, unit: 'texts' })
     control.signal?.throwIfAborted()
   }
-  return { ...tokens.finish(), offsets, label: probes.label, domain: probes.domain, truncated, longest }
+  const packed = { ...tokens.finish(), offsets, label: probes.label, domain: probes.domain, truncated, longest }
+  return probes.prompts ? { ...packed, prompts: await promptTokens(probes, packed, tokenizer, control) } : packed
+}
+
+/** The first tokens that each text shares with its prompt. Refuses texts of which no token of the response is left. */
+async function promptTokens(
+  probes: ProbeSet,
+  { ids, offsets }: Pick<PackedProbes, 'ids' | 'offsets'>,
+  tokenizer: ProbeTokenizer,
+  control: RunOptions,
+): Promise<Uint32Array> {
+  const prompts = probes.prompts!
+  const counts = new Uint32Array(prompts.length)
+  const textsOf = ({ begin, end }: Span): string[] => prompts.slice(begin, end)
+  for await (const { batch, tokens } of encodeAhead(spans(prompts), textsOf, tokenizer, {})) {
+    control.signal?.throwIfAborted()
+    for (let i = batch.begin; i < batch.end; i++) {
+      const prompt = tokens.ids.subarray(tokens.offsets[i - batch.begin], tokens.offsets[i - batch.begin + 1])
+      const text = ids.subarray(offsets[i], offsets[i + 1])
+      const apart = prompt.findIndex((id, at) => id !== text[at])
+      counts[i] = apart < 0 ? prompt.length : apart
+      if (counts[i] >= text.length) throw noResponse(probes, i, text.length)
+    }
+  }
+  return counts
+}
+
+function noResponse(probes: ProbeSet, i: number, length: number): Error {
+  return errorAt(
+    'PROBES_RESPONSE_EMPTY',
+    placeOf(probes.sources[i]),
+    `no token of the response is left in the ${length} tokens of the text`,
+    'raise --max-length, shorten the prompt, or remove the row',
+  )
 }
 
 interface Span {

@@ -1,7 +1,8 @@
 import { inputError } from '../errors.js'
+import type { ProbeSource } from './given.js'
 import { LabelResolver } from './labels.js'
-import { errorAt, list } from './place.js'
-import { placeOf, RecordReader, unknownDomain } from './records.js'
+import { errorAt, list, placeOf } from './place.js'
+import { RecordReader, unknownDomain } from './records.js'
 import { StratifiedSample, type Stratum } from './sample.js'
 import type { ProbeOptions, ReadControl, ReadInput, TextRecord } from './types.js'
 
@@ -11,6 +12,8 @@ const fewProbes = 30
 /** Labelled texts with their domains, in the order of the sources. n probes, D domains. */
 export interface ProbeSet {
   texts: string[]
+  /** n: what of each text comes before its response; absent: no column is named as one */
+  prompts?: string[]
   /** n: data row of each probe over all sources */
   rows: Uint32Array
   /** n: `file:line` of each probe */
@@ -19,7 +22,7 @@ export interface ProbeSet {
   domains: string[]
   /** n: index into `domains` */
   domain: Int32Array
-  /** n: class id in the model */
+  /** n: class id in the model; −1 where there are no classes */
   label: Int32Array
   /** D: probes of each domain */
   counts: number[]
@@ -39,15 +42,17 @@ interface Probe {
  * Reads labelled texts and checks them against the model's labels. Refusals: those of `readRecords`, and labels or
  * domains unknown to the model, fewer than two domains, a domain without a probe. A domain with fewer than 30 probes
  * is noted.
- * @param options.labels the model's labels in the order of their ids
+ * @param options.labels the model's labels in the order of their ids; null: a language model has none, and every text
+ *   needs a domain (where there is no such column, the label's names it)
  */
 export async function readProbes(
-  sources: string[],
-  options: ProbeOptions & { labels: string[] },
+  sources: ProbeSource,
+  options: ProbeOptions & { labels: string[] | null },
   control: ReadControl = {},
 ): Promise<ProbeSet> {
-  const reader = await RecordReader.open(sources, options, control, true)
-  const resolver = new LabelResolver(options.labels, options.labelMap)
+  const reader = await RecordReader.open(sources, options, control, options.labels !== null)
+  const { labels } = options
+  const resolver = labels && new LabelResolver(labels, options.labelMap)
   const allowed = options.domains === undefined ? undefined : new Set(options.domains)
   const { limit, perDomain, seed = 0 } = options
   const sample =
@@ -58,19 +63,20 @@ export async function readProbes(
   let same = true
   for await (const records of reader.batches()) {
     for (const record of records) {
-      const probe = toProbe(record, resolver)
+      const probe = reader.skipped.unless(() => (resolver ? toProbe(record, resolver) : withoutLabel(record)))
+      if (probe === undefined) continue
       separate ??= isSeparate(record)
-      if (separate !== isSeparate(record)) throw mixedDomains(record, separate)
+      if (resolver && separate !== isSeparate(record)) throw mixedDomains(record, separate)
       if (allowed !== undefined && !allowed.has(probe.domain))
         throw unknownDomain(probe.domain, [...allowed], record.source)
-      same &&= probe.domain === options.labels[probe.label]
+      same &&= labels !== null && probe.domain === labels[probe.label]
       seen.set(probe.domain, (seen.get(probe.domain) ?? 0) + 1)
       if (sample === undefined) probes.push(probe)
       else sample.add(probe.domain, record.row, probe)
     }
   }
   const sampled = sample?.finish()
-  const domains = options.domains ?? (same ? options.labels : [...seen.keys()].sort())
+  const domains = options.domains ?? (same && labels ? labels : [...seen.keys()].sort())
   const set = pack(sampled?.items ?? probes, domains, reader)
   checkDomains(set, seen, options)
   if (sampled !== undefined) set.notes.push(...sampleNotes(sampled.strata, options))
@@ -102,6 +108,18 @@ function toProbe(record: TextRecord, resolver: LabelResolver): Probe {
   return { record, label, domain: isSeparate(record) ? (record.domain ?? name) : name }
 }
 
+/** A language model's probe: a domain is compulsory, a class does not exist. */
+function withoutLabel(record: TextRecord): Probe {
+  const domain = record.domain ?? record.label
+  if (domain !== undefined) return { record, label: -1, domain }
+  throw errorAt(
+    'PROBES_DOMAIN_MISSING',
+    placeOf(record.source),
+    'the text names no domain',
+    "name the column with --domain; a language model's texts need no label",
+  )
+}
+
 function mixedDomains(record: TextRecord, separate: boolean): Error {
   return errorAt(
     'PROBES_DOMAIN_MISSING',
@@ -120,6 +138,9 @@ function pack(probes: Probe[], domains: string[], reader: RecordReader): ProbeSe
   for (const d of domain) counts[d]++
   return {
     texts: probes.map(({ record }) => record.text),
+    ...(probes.some(({ record }) => record.prompt !== undefined) && {
+      prompts: probes.map(({ record }) => record.prompt ?? ''),
+    }),
     rows: Uint32Array.from(probes, ({ record }) => record.row),
     sources: probes.map(({ record }) => record.source),
     domains,

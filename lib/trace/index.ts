@@ -3,10 +3,11 @@ import { checkWhole, inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
-import type { Histogram } from '../report/charts.js'
-import { readBatches, type ProbeOptions } from '../text/index.js'
-import { arrange } from './arrange.js'
+import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
 import { checkDomains } from '../readouts/limits.js'
+import type { Histogram } from '../report/charts.js'
+import { isFiles, readBatches, sourceNames, type ProbeOptions, type ProbeSource } from '../text/index.js'
+import { arrange } from './arrange.js'
 import { calibrate, estimators, type Calibrated } from './calibrate.js'
 import { describe, histogramOf, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, verdictOf, type Evidence } from './evidence.js'
@@ -28,12 +29,30 @@ export const defaultSets = 60
 export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts, LayoutOptions {
   base: string
   reference: string
-  /** files or folders of candidate texts; without them only the tables are traced */
-  probes?: string[]
+  /** files or folders of candidate texts, or the texts themselves; without them only the tables are traced */
+  probes?: ProbeSource
   /** synthetic training sets that correct the estimate and give its intervals, at least 20; default 60 */
   calibrate?: number
   /** tokens of a text that count, special tokens included; default: those of the longest training text */
   maxLength?: number
+}
+
+const kinds: Kinds<TraceOptions> = {
+  ...runKinds,
+  ...textKinds,
+  base: 'text',
+  reference: 'text',
+  probes: 'any',
+  labelMap: 'any',
+  calibrate: 'number',
+  maxLength: 'number',
+  threads: 'number',
+  tokenizer: 'text',
+  seed: 'number',
+  onText: 'function',
+  objective: 'text',
+  eos: 'text',
+  packed: 'any',
 }
 
 export interface Traced {
@@ -56,6 +75,7 @@ export interface Traced {
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
  */
 export async function trace(options: TraceOptions): Promise<Traced> {
+  checkOptions('trace', options, kinds, ['base', 'reference'])
   const sets = options.calibrate ?? defaultSets
   if (!Number.isSafeInteger(sets) || sets < 20) {
     throw usageError(
@@ -70,9 +90,10 @@ export async function trace(options: TraceOptions): Promise<Traced> {
   const run: TraceRun = { signal, onProgress, threads, tokenizer }
   return whileUnchanged([options.base, options.reference], async () => {
     const evidence = await readEvidence(options.base, options.reference, run, options)
-    if (!options.probes?.length)
+    if (options.probes === undefined || (isFiles(options.probes) && options.probes.length === 0)) {
       return traced(options, evidence.gradable ? awaitingTexts(evidence) : evidence, undefined)
-    return traceRecords(evidence, readBatches(options.probes, options, run), options)
+    }
+    return traceRecords(evidence, readBatches(options.probes, options, { ...run, notes: evidence.notes }), options)
   })
 }
 
@@ -170,7 +191,8 @@ function traced(
   evidence: Evidence,
   found: Found | undefined,
 ): Traced {
-  const { probes = [], seed = 0 } = options
+  const probes = sourceNames(options.probes)
+  const { seed = 0 } = options
   return {
     result: describe(evidence, found, { probes, seed }),
     tokens: listTokens(evidence),

@@ -64,10 +64,11 @@ export async function prepare(
   const { signal, onProgress } = options
   if (texts.texts.length === 0)
     throw inputError('TRAIN_NO_TEXTS', 'there is no text to train on', {}, 'give labelled texts')
-  const base = await openModel(baseDir)
-  const { labels } = texts
-  const network = networkOf(base, 'classify', labels.length)
-  const { generated, notes } = headFor(base, network, labels, recipe.seed)
+  const { labels, objective } = texts
+  const base = await openModel(baseDir, { objective })
+  const network = networkOf(base, objective, labels.length)
+  const { generated, notes } =
+    objective === 'language' ? { generated: [], notes: [...base.notes] } : headFor(base, network, labels, recipe.seed)
   const shapes = new Map(
     [...base.tensors.values(), ...generated].map(({ name, shape }): [string, readonly number[]] => [name, shape]),
   )
@@ -87,7 +88,7 @@ export async function prepare(
   const carried = await readCarried(baseDir, tokenizerFiles)
   const tokenizer = await loadTokenizer(baseDir)
   assertSame(carried, tokenizer)
-  notes.push(tokenizer.note)
+  notes.push(tokenizer.note, ...(texts.notes ?? []))
   const packed = await packProbes(
     asProbes(texts),
     tokenizer,

@@ -14,6 +14,7 @@ import { storedName } from '../models/facts.js'
 import { addon } from '../native/load.js'
 import { callNative } from '../native/task.js'
 import type { Handle, TrainerPart } from '../native/types.js'
+import type { Network } from '../models/network.js'
 import type { Prepared } from './prepare.js'
 
 const chunkElements = 2 ** 20
@@ -75,14 +76,18 @@ export async function writeAll(handle: FileHandle, bytes: Uint8Array, position: 
 export async function saveModel(
   folder: string,
   trainer: Handle,
-  { base, carried, shapes, labels }: Pick<Prepared, 'base' | 'carried' | 'shapes' | 'labels'>,
+  { base, carried, shapes, labels, network }: Pick<Prepared, 'base' | 'carried' | 'shapes' | 'labels' | 'network'>,
   dtype: WeightDtype,
   force: boolean,
 ): Promise<void> {
   await makeFolders(folder)
-  await writeFileAtomic(join(folder, 'config.json'), `${JSON.stringify(configOf(base, labels, dtype), null, 2)}\n`, {
-    force,
-  })
+  await writeFileAtomic(
+    join(folder, 'config.json'),
+    `${JSON.stringify(configOf(base, network, labels, dtype), null, 2)}\n`,
+    {
+      force,
+    },
+  )
   for (const { name, bytes } of carried) await writeFileAtomic(join(folder, name), bytes, { force })
   const pieces = [...shapes].map(
     ([canonical, shape]): Piece => ({
@@ -96,10 +101,17 @@ export async function saveModel(
   await writePieces(join(folder, 'model.safetensors'), trainer, pieces, { format: 'pt' }, force)
 }
 
-function configOf(base: ModelDirectory, labels: string[], dtype: WeightDtype): Record<string, unknown> {
+function configOf(
+  base: ModelDirectory,
+  { objective }: Network,
+  labels: string[],
+  dtype: WeightDtype,
+): Record<string, unknown> {
   const { num_labels: _count, problem_type: _problem, dtype: _dtype, ...config } = base.config
   const names: Record<string, string> = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' }
   const pad = padToken(base)
+  if (objective === 'language')
+    return { ...base.config, architectures: [base.family!.classes.language], torch_dtype: names[dtype] }
   return {
     ...config,
     architectures: [base.family!.classes.classify],

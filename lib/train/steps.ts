@@ -2,6 +2,8 @@ import os from 'node:os'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, TrainingOptimizer, TrainingRequest } from '../native/types.js'
+import type { Objective } from '../objectives/index.js'
+import { targetsOf } from '../objectives/language.js'
 import { Random } from '../random.js'
 import type { PackedProbes } from '../text/index.js'
 import type { Prepared } from './prepare.js'
@@ -34,28 +36,29 @@ export class Order {
 
 /** The chosen texts alone, in their order. */
 function subset(
-  { ids, typeIds, offsets, label }: PackedProbes,
+  { ids, typeIds, offsets, label, prompts }: PackedProbes,
   chosen: Uint32Array,
-): Pick<TrainingRequest, 'ids' | 'typeIds' | 'offsets' | 'label'> {
+  objective: Objective,
+): Pick<TrainingRequest, 'ids' | 'typeIds' | 'offsets' | 'label' | 'targets'> {
   const ends = new Uint32Array(chosen.length + 1)
   chosen.forEach((text, i) => (ends[i + 1] = ends[i] + offsets[text + 1] - offsets[text]))
   const part = {
     ids: new Uint32Array(ends[chosen.length]),
     typeIds: new Uint8Array(ends[chosen.length]),
     offsets: ends,
-    label: Int32Array.from(chosen, (text) => label[text]),
   }
   chosen.forEach((text, i) => {
     part.ids.set(ids.subarray(offsets[text], offsets[text + 1]), ends[i])
     part.typeIds.set(typeIds.subarray(offsets[text], offsets[text + 1]), ends[i])
   })
-  return part
+  if (objective === 'classify') return { ...part, label: Int32Array.from(chosen, (text) => label[text]) }
+  return { ...part, targets: targetsOf({ ...part, prompts: prompts && Uint32Array.from(chosen, (t) => prompts[t]) }) }
 }
 
 /** One step of a trainer on the texts whose turn it is, at a rate; loss before the update, norm of its gradient. */
 export async function takeStep(
   trainer: Handle,
-  { packed, record: { recipe } }: Prepared,
+  { packed, network, record: { recipe } }: Prepared,
   chosen: Uint32Array,
   rate: number,
   { threads = os.availableParallelism(), signal }: StepOptions,
@@ -70,7 +73,7 @@ export async function takeStep(
     clip,
   }
   const request: TrainingRequest = {
-    ...subset(packed, chosen),
+    ...subset(packed, chosen, network.objective),
     order: Uint32Array.from(chosen, (_, i) => i),
     ends: Uint32Array.of(chosen.length),
     rates: Float64Array.of(rate),

@@ -2,14 +2,19 @@ import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { inputError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
+import type { Objective } from '../objectives/index.js'
 import { LabelResolver } from '../text/labels.js'
-import { readLabelMap, readRecords, type ProbeOptions, type ProbeSet } from '../text/index.js'
+import { readLabelMap, readRecords, type ProbeOptions, type ProbeSet, type ProbeSource } from '../text/index.js'
 
 /** Texts with their classes: what a model is trained on. */
 export interface LabelledTexts {
   texts: string[]
+  /** n: what of each text comes before its response, where a column is named as one */
+  prompts?: string[]
   /** n: `file:line` of each text */
   sources: string[]
+  /** of language models the domains stand in for the classes */
+  objective: Objective
   /** n: index into `labels` */
   label: Int32Array
   /** class names by id */
@@ -18,12 +23,16 @@ export interface LabelledTexts {
   domain: Int32Array
   /** the labels, in their order, where each text's domain is its label; else sorted */
   domains: string[]
+  /** what there is to tell of their reading */
+  notes?: string[]
 }
 
 export interface LabelledTextsOptions extends Omit<ProbeOptions, 'labelMap'> {
   labelMap?: Record<string, string> | string
   /** class names by id; default: those of the label map in its order, else the base's where they fit, else sorted */
   labels?: string[]
+  /** default `classify` */
+  objective?: Objective
 }
 
 /**
@@ -32,18 +41,22 @@ export interface LabelledTextsOptions extends Omit<ProbeOptions, 'labelMap'> {
  * @throws WarpError of the readers; LABELS_TOO_FEW, PROBES_LABEL_MISSING, PROBES_LABEL_UNKNOWN
  */
 export async function readLabelledTexts(
-  files: string[],
+  files: ProbeSource,
   options: LabelledTextsOptions,
   known: string[],
   control: RunOptions = {},
 ): Promise<LabelledTexts> {
   const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+  const notes: string[] = []
+  const reading = { ...control, notes }
+  const { objective = 'classify' } = options
   const texts: string[] = []
+  const prompts: string[] = []
   const sources: string[] = []
   const raw: string[] = []
   const domainNames: string[] = []
-  for await (const { text, label, domain, source } of readRecords(files, { ...options, labelMap }, control)) {
-    const name = label ?? domain
+  for await (const { text, prompt, label, domain, source } of readRecords(files, { ...options, labelMap }, reading)) {
+    const name = objective === 'language' ? (domain ?? label ?? 'texts') : (label ?? domain)
     if (name === undefined) {
       throw inputError(
         'PROBES_LABEL_MISSING',
@@ -53,14 +66,20 @@ export async function readLabelledTexts(
       )
     }
     texts.push(text)
+    if (prompt !== undefined) prompts.push(prompt)
     sources.push(source)
     raw.push(name)
     domainNames.push(domain ?? name)
   }
   const seen = [...new Set(raw)]
   const labels =
-    options.labels ?? (labelMap ? [...new Set(Object.values(labelMap))] : fitting(known, seen) ? known : seen.sort())
-  if (labels.length < 2) {
+    options.labels ??
+    (objective === 'classify' && labelMap
+      ? [...new Set(Object.values(labelMap))]
+      : fitting(known, seen)
+        ? known
+        : seen.sort())
+  if (labels.length < 2 && objective === 'classify') {
     throw inputError(
       'LABELS_TOO_FEW',
       `a classifier needs at least two classes; the texts have ${JSON.stringify(labels)}`,
@@ -73,7 +92,16 @@ export async function readLabelledTexts(
   const same = label.every((id, i) => labels[id] === domainNames[i])
   const domains = same ? labels : [...new Set(domainNames)].sort()
   const index = new Map(domains.map((name, d) => [name, d]))
-  return { texts, sources, labels, label, domains, domain: Int32Array.from(domainNames, (name) => index.get(name)!) }
+  return {
+    texts,
+    ...(prompts.length > 0 && { prompts }),
+    sources,
+    objective,
+    labels,
+    label,
+    domains,
+    domain: Int32Array.from(domainNames, (name) => index.get(name)!),
+  }
 }
 
 /** Some of the texts, in the order of `rows`. */
@@ -81,6 +109,7 @@ export function pick(all: LabelledTexts, rows: Int32Array): LabelledTexts {
   return {
     ...all,
     texts: Array.from(rows, (row) => all.texts[row]),
+    ...(all.prompts && { prompts: Array.from(rows, (row) => all.prompts![row]) }),
     sources: Array.from(rows, (row) => all.sources[row]),
     label: rows.map((row) => all.label[row]),
     domain: rows.map((row) => all.domain[row]),
@@ -91,10 +120,11 @@ const fitting = (known: string[], seen: string[]): boolean =>
   known.length > 0 && seen.every((name) => known.includes(name))
 
 /** What packProbes takes: every class is its own domain. */
-export function asProbes({ texts, sources, label, labels }: LabelledTexts): ProbeSet {
+export function asProbes({ texts, prompts, sources, label, labels }: LabelledTexts): ProbeSet {
   const counts = countsOf({ label, labels })
   return {
     texts,
+    ...(prompts && { prompts }),
     sources,
     rows: Uint32Array.from(texts, (_, i) => i),
     domains: labels,
@@ -114,10 +144,13 @@ export function countsOf({ label, labels }: Pick<LabelledTexts, 'label' | 'label
 }
 
 /** SHA-256 over class names, and classes and texts in order. */
-export async function textsSha256({ texts, label, labels }: LabelledTexts, signal?: AbortSignal): Promise<string> {
+export async function textsSha256(
+  { texts, prompts, label, labels }: LabelledTexts,
+  signal?: AbortSignal,
+): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(labels))
   for (let i = 0; i < texts.length; i++) {
-    hash.update(JSON.stringify([label[i], texts[i]]))
+    hash.update(JSON.stringify(prompts ? [label[i], texts[i], prompts[i]] : [label[i], texts[i]]))
     if (i % 1000 !== 999) continue
     await setImmediate()
     signal?.throwIfAborted()

@@ -15,6 +15,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_train(env, exports);
   warp::register_trace(env, exports);
   warp::register_lock(env, exports);
+  warp::register_domains(env, exports);
   warp::register_diff(env, exports);
   return exports;
 }

@@ -111,6 +111,52 @@ void WeightSource::form(const Ops& ops, Threads& threads, const Values& values, 
   });
 }
 
+BlockPoint WeightSource::allocate_turned(const Ops& ops) const {
+  BlockPoint point;
+  for (const LinearPlan& linear : weights_.linears) {
+    point.held.emplace_back(ops.packed_size(linear.inputs, linear.outputs()));
+    point.packed.push_back(point.held.back().data());
+  }
+  return point;
+}
+
+void WeightSource::form_turned(const Ops& ops, Threads& threads, int k, BlockPoint& point) const {
+  std::vector<std::pair<size_t, size_t>> tasks;  // linear layer, first row
+  for (size_t i = 0; i < weights_.linears.size(); i++)
+    for (size_t step = 0; step < steps(weights_.linears[i]); step++) tasks.push_back({i, step * kStep});
+  threads.parallel(tasks.size(), [&](size_t task, int) {
+    const auto [i, first] = tasks[task];
+    form_turned_part(ops, weights_.linears[i], k, first, point.packed[i]);
+  });
+}
+
+void WeightSource::form_turned_part(const Ops& ops, const LinearPlan& linear, int k, size_t first,
+                                    float* packed) const {
+  const size_t outputs = linear.outputs(), inputs = linear.inputs;
+  if (linear.turned) {
+    const size_t count = std::min(kStep, inputs - first), width = linear.stored_outputs;
+    Buffer<float> rows(count * outputs);
+    size_t column = 0;
+    for (const LinearPlan::Part& part : linear.parts) {
+      for (size_t row = 0; row < count; row++)
+        tensors_.at(part.weight)
+            .point(k, (first + row) * width + part.first, part.rows, rows.data() + row * outputs + column);
+      column += part.rows;
+    }
+    return ops.pack_outputs(inputs, outputs, first, count, rows.data(), outputs, packed);
+  }
+  Buffer<float> rows(kStep * inputs);
+  size_t start = 0;
+  for (const LinearPlan::Part& part : linear.parts) {
+    const size_t from = std::max(first, start), end = std::min({first + kStep, outputs, start + part.rows});
+    if (from < end) {
+      tensors_.at(part.weight).point(k, (part.first + from - start) * inputs, (end - from) * inputs, rows.data());
+      ops.pack_inputs(inputs, outputs, from, end - from, rows.data(), inputs, packed);
+    }
+    start += part.rows;
+  }
+}
+
 void WeightSource::form_vectors(const Values& values, BlockPoint& point) const {
   for (size_t i = 0; i < weights_.linears.size(); i++) {
     float* to = point.bias[i];

@@ -27,6 +27,10 @@ class WeightSource {
   // Fills `point` with θ_k; parallel, the same bits for any number of threads.
   void form(const Ops& ops, Threads& threads, int k, BlockPoint& point) const;
 
+  // The linear layers packed for dx = dy W instead.
+  BlockPoint allocate_turned(const Ops& ops) const;
+  void form_turned(const Ops& ops, Threads& threads, int k, BlockPoint& point) const;
+
   // The same of θ* − θ_k, zero outside of the scope.
   BlockPoint allocate_direction(const Ops& ops, const ScopeNames& scope) const;
   void form_direction(const Ops& ops, Threads& threads, int k, const ScopeNames& scope, BlockPoint& point) const;
@@ -47,6 +51,8 @@ class WeightSource {
   void form_outputs(const Ops& ops, const LinearPlan& linear, const Values& values, size_t first, float* packed) const;
   void form_inputs(const Ops& ops, const LinearPlan& linear, const Values& values, size_t first, float* packed) const;
   void form_vectors(const Values& values, BlockPoint& point) const;
+
+  void form_turned_part(const Ops& ops, const LinearPlan& linear, int k, size_t first, float* packed) const;
 
   const BlockWeights& weights_;
   const int reference_;  // the point that is the reference

@@ -31,7 +31,7 @@ Network::Network(const Program& program, Parameters& parameters, const DropoutRa
       backward_(cpu_backward_ops()), embed_(program.embed, false, parameters, ops_, backward_),
       head_(program.language ? program.before_head : program.head, false, parameters, ops_, backward_),
       saved_(program.layers.size()), inputs_(program.layers.size()) {
-  if (program.language) output_ = std::make_unique<OutputLayer>(program, parameters, ops_, backward_);
+  if (program.language) output_ = std::make_unique<OutputLayer>(program, output_tensors(), ops_, backward_);
   const size_t layers = program.layers.size();
   lowest_ = int(layers);
   for (size_t i = 0; i < layers; i++) {
@@ -130,7 +130,8 @@ double Network::run(const Batch& batch, uint32_t step, double weight, Threads& t
     forward(run, *layers_[layer], input(layer).data(),
             layer + 1 == layers ? features : input(layer + 1).get(tokens * h), saved(layer));
   float *dy = d_[0].get(tokens * h), *dx = d_[1].get(tokens * h);
-  const double loss = output_ ? predict(run, features, weight, dy) : classify(run, features, weight, dy, logits);
+  const double loss =
+      program_.language ? predict(run, features, weight, dy) : classify(run, features, weight, dy, logits);
   for (int layer = int(layers) - 1; layer >= std::max(lowest_, 0); layer--) {
     backward(run, *layers_[size_t(layer)], input(size_t(layer)).data(), dy, layer == lowest_ ? nullptr : dx,
              saved(size_t(layer)));
@@ -187,6 +188,18 @@ double Network::classify(const Run& run, float* x, double weight, float* dx, flo
         for (size_t j = 0; j < h; j++) dx[row * h + j] = drows[text * h + j] / float(length);
     });
   return loss;
+}
+
+OutputLayer::Tensors Network::output_tensors() {
+  OutputLayer::Tensors tensors;
+  Parameter& weight = parameters_.at(program_.head_plan.weight);
+  tensors.weight = weight.value.data();
+  if (weight.trainable) tensors.weight_gradient = weight.gradient.data();
+  if (program_.head_plan.bias.empty()) return tensors;
+  Parameter& bias = parameters_.at(program_.head_plan.bias);
+  tensors.bias = bias.value.data();
+  if (bias.trainable) tensors.bias_gradient = bias.gradient.data();
+  return tensors;
 }
 
 double Network::predict(const Run& run, const float* x, double weight, float* dx) {

@@ -39,6 +39,7 @@ class Network {
   void forward(const Run& run, TrainedBlock& block, float* x, float* y, BlockMemory& saved);
   void backward(const Run& run, TrainedBlock& block, float* x, const float* dy, float* dx, BlockMemory& saved);
   double classify(const Run& run, float* x, double weight, float* dx, float* logits);
+  OutputLayer::Tensors output_tensors();
   double predict(const Run& run, const float* x, double weight, float* dx);
   // The head's block on rows that stand alone; with dy null forward, else backward.
   void head_rows(const Run& run, size_t rows, float* x, float* y, const float* dy, float* dx);

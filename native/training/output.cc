@@ -13,18 +13,15 @@ constexpr size_t kPackStep = 64;
 
 }  // namespace
 
-OutputLayer::OutputLayer(const Program& program, Parameters& parameters, const Ops& ops, const BackwardOps& backward)
+OutputLayer::OutputLayer(const Program& program, const Tensors& tensors, const Ops& ops, const BackwardOps& backward)
     : ops_(ops), backward_(backward), inputs_(program.before_head.output_width()), outputs_(program.outputs),
-      cap_(program.logit_cap), weight_(&parameters.at(program.head_plan.weight)),
-      bias_(program.head_plan.bias.empty() ? nullptr : &parameters.at(program.head_plan.bias)) {}
-
-bool OutputLayer::trainable() const { return weight_->trainable || (bias_ && bias_->trainable); }
+      cap_(program.logit_cap), tensors_(tensors) {}
 
 void OutputLayer::pack(Threads& threads) {
   float* packed = packed_.get(ops_.packed_size(outputs_, inputs_));
   threads.parallel((outputs_ + kPackStep - 1) / kPackStep, [&](size_t task, int) {
     const size_t first = task * kPackStep, count = std::min(kPackStep, outputs_ - first);
-    ops_.pack_outputs(outputs_, inputs_, first, count, weight_->value.data() + first * inputs_, inputs_, packed);
+    ops_.pack_outputs(outputs_, inputs_, first, count, tensors_.weight + first * inputs_, inputs_, packed);
   });
 }
 
@@ -51,8 +48,7 @@ double OutputLayer::run(size_t rows, const float* x, const uint32_t* targets, do
 void OutputLayer::block(size_t rows, const float* x, const uint32_t* targets, float weight, float* e, double* loss,
                         float* dx, Worker& w) {
   float* rest = w.rest.get(std::max(ops_.linear_scratch(inputs_), backward_.outer_scratch(kDepth, kRows)));
-  ops_.linear(rows, outputs_, inputs_, x, inputs_, packed_.data(), bias_ ? bias_->value.data() : nullptr,
-              Activation::kNone, e, outputs_, rest);
+  ops_.linear(rows, outputs_, inputs_, x, inputs_, packed_.data(), tensors_.bias, Activation::kNone, e, outputs_, rest);
   const Matrix logits{e, outputs_};
   if (cap_ > 0) {
     const Matrix capped{w.capped.get(kRows * outputs_), outputs_};
@@ -69,23 +65,22 @@ void OutputLayer::block(size_t rows, const float* x, const uint32_t* targets, fl
     const size_t count = std::min(kDepth, outputs_ - first);
     for (size_t j = 0; j < count; j++)
       for (size_t r = 0; r < rows; r++) turned[j * rows + r] = e[r * outputs_ + first + j];
-    backward_.outer(count, rows, inputs_, turned, rows, weight_->value.data() + first * inputs_, inputs_, dx, inputs_,
-                    rest);
+    backward_.outer(count, rows, inputs_, turned, rows, tensors_.weight + first * inputs_, inputs_, dx, inputs_, rest);
   }
 }
 
 void OutputLayer::weight_gradients(size_t rows, const float* x, Threads& threads) {
-  if (!trainable()) return;
+  if (!tensors_.weight_gradient && !tensors_.bias_gradient) return;
   threads.parallel((outputs_ + kRange - 1) / kRange, [&](size_t task, int worker) {
     const size_t first = task * kRange, count = std::min(kRange, outputs_ - first);
     const float* e = e_.data() + first;
-    if (weight_->trainable)
-      backward_.outer(rows, count, inputs_, e, outputs_, x, inputs_, weight_->gradient.data() + first * inputs_,
+    if (tensors_.weight_gradient)
+      backward_.outer(rows, count, inputs_, e, outputs_, x, inputs_, tensors_.weight_gradient + first * inputs_,
                       inputs_, workers_[size_t(worker)].rest.get(backward_.outer_scratch(rows, count)));
-    if (!bias_ || !bias_->trainable) return;
+    if (!tensors_.bias_gradient) return;
     std::vector<double> sums(count);
     backward_.add_rows(rows, count, e, outputs_, sums.data());
-    for (size_t j = 0; j < count; j++) bias_->gradient[first + j] += float(sums[j]);
+    for (size_t j = 0; j < count; j++) tensors_.bias_gradient[first + j] += float(sums[j]);
   });
 }
 

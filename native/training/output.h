@@ -4,15 +4,17 @@
 
 #include "core/threads.h"
 #include "graph/backward.h"
-#include "training/parameters.h"
 
 namespace warp {
 
 class OutputLayer {
  public:
-  OutputLayer(const Program& program, Parameters& parameters, const Ops& ops, const BackwardOps& backward);
+  struct Tensors {  // gradients null: not wanted; bias null: none
+    const float *weight = nullptr, *bias = nullptr;
+    float *weight_gradient = nullptr, *bias_gradient = nullptr;
+  };
+  OutputLayer(const Program& program, const Tensors& tensors, const Ops& ops, const BackwardOps& backward);
 
-  bool trainable() const;
   // θ in the layout that products want.
   void pack(Threads& threads);
   // x: rows × hidden. Adds the gradients of Σ loss · weight over the rows to the layer's; writes dx (null: not
@@ -31,7 +33,7 @@ class OutputLayer {
   const BackwardOps& backward_;
   const size_t inputs_, outputs_;
   const float cap_;
-  Parameter *weight_ = nullptr, *bias_ = nullptr;
+  const Tensors tensors_;
   Growing packed_, e_;
   std::vector<Worker> workers_;
 };

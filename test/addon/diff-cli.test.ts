@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
+import { partNames } from '../../lib/diff/index.js'
 import { diffJsonSchema, diffSchema, type DiffResult } from '../../lib/index.js'
 import { type ErrorDocument, warp } from '../command.js'
 import { adapted, changed, tinyBase, trained, writeTiny } from '../diff-models.js'
@@ -89,6 +90,12 @@ test('names of tensors and files are text on the page', async () => {
   const folder = join(temporaryDirectory(), 'out')
   await warp(['diff', '--base', writeTiny(odd), '--reference', writeTiny(other), '-q', '-o', folder])
   expect(readFileSync(join(folder, 'report.html'), 'utf8')).toContain('&lt;b&gt;x&lt;/b&gt;')
+})
+
+test('the help names every part', async () => {
+  const { stdout } = await warp(['diff', '--help'])
+  for (const name of partNames)
+    expect(stdout.replace(/\s+/g, ' ')).toMatch(new RegExp(`--only .*\\b${name}\\b.*default: every part`))
 })
 
 test('exit codes: identical 0, nothing in common 3, an unknown part 2', async () => {

@@ -10,8 +10,8 @@
 namespace warp::cuda {
 namespace {
 
-template <int kSplit>
-__global__ void __launch_bounds__(kAttentionThreads) attend_all(AttentionArguments a) {
+template <int kSplit, bool kCapped>
+__global__ void __launch_bounds__(kAttentionThreads, 4) attend_all(AttentionArguments a) {
   constexpr int kPadded = kDims * kSplit, kKeys = kPadded > 128 ? 16 : 32, kRows = kAttentionThreads / kSplit;
   WARP_SHARED(float4, keys4, kKeys * kPadded / 4);
   WARP_SHARED(float4, values4, kKeys * kPadded / 4);
@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attend_all(AttentionArgumen
   const bool asks = query < length;
   const size_t last = length < first + kRows ? length : first + kRows;
   const Seen mine = asks ? seen(a, query, length) : Seen{0, 0};
-  const size_t low = seen(a, first, length).low, high = seen(a, last - 1, length).high;  // of the whole block
+  const unsigned low = seen(a, first, length).low, high = seen(a, last - 1, length).high;  // of the whole block
 
   float q[kDims], acc[kDims];
 #pragma unroll
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attend_all(AttentionArgumen
     acc[i] = 0.0f;
   }
   float largest = -INFINITY, total = 0.0f;
-  for (size_t tile = low / kKeys * kKeys; tile < high; tile += kKeys) {
+  for (unsigned tile = low / kKeys * kKeys; tile < high; tile += kKeys) {
     __syncthreads();
     load_tile<kKeys, kPadded>(a.k + kv, a.ldkv, tile, high, a.head_size, reinterpret_cast<float*>(keys4));
     load_tile<kKeys, kPadded>(a.v + kv, a.ldkv, tile, high, a.head_size, reinterpret_cast<float*>(values4));
@@ -43,10 +43,10 @@ __global__ void __launch_bounds__(kAttentionThreads) attend_all(AttentionArgumen
       float s[kStep], top = largest;
 #pragma unroll
       for (int j = 0; j < kStep; j++) {
-        const size_t key = tile + step + j;
-        float dot = over_query<kSplit>(partial_dot<kSplit>(q, keys4 + (step + j) * (kPadded / 4), part));
-        if (a.cap > 0.0f) dot = a.cap * tanhf(dot / a.cap);
-        s[j] = key >= mine.low && key < mine.high ? dot : -INFINITY;
+        s[j] = over_query<kSplit>(partial_dot<kSplit>(q, keys4 + (step + j) * (kPadded / 4), part));
+        if (kCapped) s[j] = a.cap * tanhf(s[j] / a.cap);
+        const unsigned key = tile + step + j;
+        if (key < mine.low || key >= mine.high) s[j] = -INFINITY;
         top = fmaxf(top, s[j]);
       }
       if (top == -INFINITY) continue;  // nothing visible yet, or a query beyond the text
@@ -113,8 +113,9 @@ __global__ void __launch_bounds__(kAttentionThreads) attend_one(AttentionArgumen
 template <int kSplit>
 void run_all(AttentionArguments a, size_t longest, cudaStream_t stream) {
   a.blocks_per_text = blocks_of(longest, kAttentionThreads / kSplit);
-  WARP_LAUNCH(attend_all<kSplit>, dim3(unsigned(a.texts * a.blocks_per_text), unsigned(a.heads)), kAttentionThreads, 0,
-              stream, a);
+  const dim3 grid(unsigned(a.texts * a.blocks_per_text), unsigned(a.heads));
+  if (a.cap > 0) WARP_LAUNCH((attend_all<kSplit, true>), grid, kAttentionThreads, 0, stream, a);
+  else WARP_LAUNCH((attend_all<kSplit, false>), grid, kAttentionThreads, 0, stream, a);
 }
 
 }  // namespace

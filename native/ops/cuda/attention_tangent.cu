@@ -22,6 +22,54 @@ __device__ __forceinline__ Score capped(float s, float ds, float cap) {
   return {cap * t, ds * ((1.0f - t) * (1.0f + t))};
 }
 
+// What is known of a query after some of its keys.
+struct Sums {
+  float largest = -INFINITY, total = 0.0f, mean = 0.0f, acc[kDims] = {}, along[kDims] = {};
+};
+// Keys, values and their tangents in shared memory.
+struct Tiles {
+  const float4 *keys, *values, *keys_along, *values_along;
+};
+
+// The next kStep keys from `key` on, which lie at `at` of the tiles.
+template <int kSplit>
+__device__ __forceinline__ void take(const Tiles& tiles, int at, unsigned key, Seen mine, float cap,
+                                     const float (&q)[kDims], const float (&dq)[kDims], Sums& sums) {
+  constexpr int kEach = kDims * kSplit / 4;
+  const int part = threadIdx.x % kSplit;
+  float s[kStep], ds[kStep], top = sums.largest;
+#pragma unroll
+  for (int j = 0; j < kStep; j++) {
+    const float4 *keys = tiles.keys + at + j * kEach, *keys_along = tiles.keys_along + at + j * kEach;
+    const float dot = over_query<kSplit>(partial_dot<kSplit>(q, keys, part));
+    const float slope =
+        over_query<kSplit>(partial_dot<kSplit>(dq, keys, part) + partial_dot<kSplit>(q, keys_along, part));
+    const Score score = capped(dot, slope, cap);
+    s[j] = key + j >= mine.low && key + j < mine.high ? score.value : -INFINITY;
+    ds[j] = score.slope;
+    top = fmaxf(top, s[j]);
+  }
+  if (top == -INFINITY) return;  // nothing visible yet, or a query beyond the text
+  const float shrink = expf(sums.largest - top);
+  sums.largest = top;
+  sums.total *= shrink;
+  sums.mean *= shrink;
+#pragma unroll
+  for (int i = 0; i < kDims; i++) {
+    sums.acc[i] *= shrink;
+    sums.along[i] *= shrink;
+  }
+#pragma unroll
+  for (int j = 0; j < kStep; j++) {
+    const float p = expf(s[j] - top);
+    sums.total += p;
+    sums.mean += p * ds[j];
+    add_value<kSplit>(sums.acc, p, tiles.values + at + j * kEach, part);
+    add_value<kSplit>(sums.along, p * ds[j], tiles.values + at + j * kEach, part);
+    add_value<kSplit>(sums.along, p, tiles.values_along + at + j * kEach, part);
+  }
+}
+
 template <int kSplit>
 __global__ void __launch_bounds__(kAttentionThreads) attend_all_tangent(TangentArguments t) {
   // four tiles fill what two do in attention.cu
@@ -34,6 +82,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attend_all_tangent(TangentA
   WARP_SHARED(float4, values4, kKeys * kPadded / 4);
   WARP_SHARED(float4, keys_along4, kKeys * kPadded / 4);
   WARP_SHARED(float4, values_along4, kKeys * kPadded / 4);
+  const Tiles tiles{keys4, values4, keys_along4, values_along4};
   const AttentionArguments& a = t.a;
   const size_t text = blockIdx.x / a.blocks_per_text, first = blockIdx.x % a.blocks_per_text * kRows;
   const size_t begin = a.offsets[text], length = a.offsets[text + 1] - begin, column = blockIdx.y * a.head_size;
@@ -44,19 +93,18 @@ __global__ void __launch_bounds__(kAttentionThreads) attend_all_tangent(TangentA
   const bool asks = query < length;
   const size_t last = length < first + kRows ? length : first + kRows;
   const Seen mine = asks ? seen(a, query, length) : Seen{0, 0};
-  const size_t low = seen(a, first, length).low, high = seen(a, last - 1, length).high;  // of the whole block
+  const unsigned low = seen(a, first, length).low, high = seen(a, last - 1, length).high;  // of the whole block
 
-  float q[kDims], dq[kDims], acc[kDims], along[kDims];
+  float q[kDims], dq[kDims];
 #pragma unroll
   for (int i = 0; i < kDims; i++) {
     const size_t d = dimension<kSplit>(i, part);
     const bool inside = asks && d < a.head_size;
     q[i] = inside ? a.q[(begin + query) * a.ldq + column + d] * a.scale : 0.0f;
     dq[i] = inside && t.q ? t.q[(begin + query) * t.ldq + column + d] * a.scale : 0.0f;
-    acc[i] = along[i] = 0.0f;
   }
-  float largest = -INFINITY, total = 0.0f, mean = 0.0f;
-  for (size_t tile = low / kKeys * kKeys; tile < high; tile += kKeys) {
+  Sums sums;
+  for (unsigned tile = low / kKeys * kKeys; tile < high; tile += kKeys) {
     __syncthreads();
     load_tile<kKeys, kPadded>(a.k + kv, a.ldkv, tile, high, a.head_size, reinterpret_cast<float*>(keys4));
     load_tile<kKeys, kPadded>(a.v + kv, a.ldkv, tile, high, a.head_size, reinterpret_cast<float*>(values4));
@@ -65,48 +113,15 @@ __global__ void __launch_bounds__(kAttentionThreads) attend_all_tangent(TangentA
     load_tile<kKeys, kPadded>(t.v ? t.v + kv_along : nullptr, t.ldkv, tile, high, a.head_size,
                               reinterpret_cast<float*>(values_along4));
     __syncthreads();
-    for (int step = 0; step < kKeys; step += kStep) {
-      if (tile + step >= high) break;
-      float s[kStep], ds[kStep], top = largest;
-#pragma unroll
-      for (int j = 0; j < kStep; j++) {
-        const size_t key = tile + step + j;
-        const int at = (step + j) * (kPadded / 4);
-        const float dot = over_query<kSplit>(partial_dot<kSplit>(q, keys4 + at, part));
-        const float slope = over_query<kSplit>(partial_dot<kSplit>(dq, keys4 + at, part) +
-                                               partial_dot<kSplit>(q, keys_along4 + at, part));
-        const Score score = capped(dot, slope, a.cap);
-        s[j] = key >= mine.low && key < mine.high ? score.value : -INFINITY;
-        ds[j] = score.slope;
-        top = fmaxf(top, s[j]);
-      }
-      if (top == -INFINITY) continue;  // nothing visible yet, or a query beyond the text
-      const float shrink = expf(largest - top);
-      largest = top;
-      total *= shrink;
-      mean *= shrink;
-#pragma unroll
-      for (int i = 0; i < kDims; i++) {
-        acc[i] *= shrink;
-        along[i] *= shrink;
-      }
-#pragma unroll
-      for (int j = 0; j < kStep; j++) {
-        const float p = expf(s[j] - top);
-        const int at = (step + j) * (kPadded / 4);
-        total += p;
-        mean += p * ds[j];
-        add_value<kSplit>(acc, p, values4 + at, part);
-        add_value<kSplit>(along, p * ds[j], values4 + at, part);
-        add_value<kSplit>(along, p, values_along4 + at, part);
-      }
-    }
+    for (int step = 0; step < kKeys && tile + step < high; step += kStep)
+      take<kSplit>(tiles, step * (kPadded / 4), tile + step, mine, a.cap, q, dq, sums);
   }
   if (!asks) return;
 #pragma unroll
   for (int i = 0; i < kDims; i++) {
     const size_t d = dimension<kSplit>(i, part);
-    if (d < a.head_size) a.out[(begin + query) * a.ldo + column + d] = (along[i] - mean / total * acc[i]) / total;
+    if (d < a.head_size)
+      a.out[(begin + query) * a.ldo + column + d] = (sums.along[i] - sums.mean / sums.total * sums.acc[i]) / sums.total;
   }
 }
 

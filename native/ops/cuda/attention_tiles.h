@@ -27,13 +27,13 @@ inline AttentionArguments attention_arguments(const AttentionCall& c, Matrix out
 
 // Keys [low, high) that the query at `position` of a text sees.
 struct Seen {
-  size_t low, high;
+  unsigned low, high;
 };
 __device__ __forceinline__ Seen seen(const AttentionArguments& a, size_t position, size_t length) {
-  Seen s{0, a.causal ? position + 1 : length};
+  Seen s{0, unsigned(a.causal ? position + 1 : length)};
   if (a.window) {
-    if (position + 1 > a.window) s.low = position + 1 - a.window;
-    if (!a.causal && position + a.window < length) s.high = position + a.window;
+    if (position + 1 > a.window) s.low = unsigned(position + 1 - a.window);
+    if (!a.causal && position + a.window < length) s.high = unsigned(position + a.window);
   }
   return s;
 }

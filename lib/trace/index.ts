@@ -164,18 +164,21 @@ async function estimate(
     ? members.probability.filter((chance) => chance >= leastChance).length
     : members.survivors.length
   const calibrated = await calibrate({ pool: handle, known, sizes, possible, sets, seed, members }, run)
-  return { members, calibrated: grading ? openAbove(calibrated, possible) : calibrated }
+  return { members, calibrated: grading ? unbounded(calibrated, possible) : calibrated }
 }
 
 const none = new Float64Array(0)
 /** Without an exclusion, texts count as possible that were trained on with this probability at least. */
 const leastChance = 0.01
 
-/** Trained tokens whose scores look untrained are not told from these: nothing bounds the texts from above. */
-const openAbove = (calibrated: Calibrated, possible: number): Calibrated => ({
+/**
+ * Trained tokens whose scores look untrained are not told from these: nothing bounds the texts from above. Errors of
+ * scores are not as independent as those the trials draw: nothing bounds how many texts are inside.
+ */
+const unbounded = (calibrated: Calibrated, possible: number): Calibrated => ({
   ...calibrated,
   textsInterval: [calibrated.textsInterval[0], null],
-  insideInterval: [calibrated.insideInterval[0], possible],
+  insideInterval: [0, possible],
 })
 
 /** How many tokens of a text were looked at in training, as far as it is known: packed texts are not cut off. */

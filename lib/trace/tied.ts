@@ -52,7 +52,8 @@ const rowsPerColumn = 4,
 const draws = 512
 const lost =
   'no forward pass was used: with the mean predicted probability of each token and its direction fewer trained rows ' +
-  'would look like untrained ones; as it is, the number of training texts comes out too low rather than too high'
+  'would look like untrained ones, and fewer others like trained ones; as it is, the number of training texts comes ' +
+  'out too low rather than too high, and nothing bounds how many of them are among these'
 
 /**
  * Scores the rows of a tied table against those of tokens that no text holds, and fits both kinds of score.

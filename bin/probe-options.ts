@@ -33,8 +33,8 @@ export interface PairFlags {
 
 export function pairOptions(command: Command): Command {
   return command
-    .requiredOption('--base <dir>', 'model directory that was fine-tuned')
-    .requiredOption('--reference <dir>', 'the fine-tuned model')
+    .requiredOption('--base <dir>', 'model that was fine-tuned: a folder, or hf:owner/name[@revision]')
+    .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
     .addOption(tokenizerOption())
     .option('--base-head <zeros|seed:N>', 'the head of a base that has none', baseHead)
     .addOption(objectiveOption())

@@ -17,6 +17,7 @@ import { targetCounts, targetsOf } from './objectives/language.js'
 import { inputError, usageError } from './errors.js'
 import { checkOptions, type Kinds } from './options.js'
 import { sourceNames } from './text/index.js'
+import { localModels } from './hub/index.js'
 import { measureRate } from './footprint/rate.js'
 import { traceProbes } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
@@ -112,7 +113,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
 
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
 export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
-  const { session } = await openChecked(options)
+  const { session } = await openChecked(await localModels(options))
   try {
     const { plan, path, probes } = session
     return {
@@ -142,12 +143,14 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
  * the path between the two models, and every readout of it (method, sections 2 to 7).
  * @throws WarpError (bad input, FILE_CHANGED among it; resources), the signal's reason
  */
-export function recover(options: RecoverOptions): Promise<Recovered> {
+export async function recover(given: RecoverOptions): Promise<Recovered> {
+  const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
-  return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options))
+  return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options, given))
 }
 
-async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
+/** @param given as the caller named the models */
+async function recoverOpened(options: RecoverOptions, given: RecoverOptions): Promise<Recovered> {
   const { session, projectors } = await openChecked(options)
   try {
     const planned = plannedBytes(session)
@@ -191,7 +194,7 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
     const result: RecoverResult = {
       schema: 'warp.recover/1',
       tool: toolOf(session.device),
-      command: commandOf(options),
+      command: commandOf(given),
       seed: session.seed,
       timings: { ...session.timings, ...watch.timings },
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,

@@ -35,7 +35,7 @@ type PlanFlags = FrameOptions &
 function plan(command: Command): void {
   command
     .description('samples the mixtures and writes plan.json')
-    .requiredOption('--base <dir>', 'model directory that is fine-tuned')
+    .requiredOption('--base <dir>', 'model that is fine-tuned: a folder, or hf:owner/name[@revision]')
     .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
     .requiredOption('-o, --output <folder>', "the lab's folder")
     .option('--labels <a,b,c>', 'class names in the order of their ids', list)

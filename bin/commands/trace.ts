@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 import { refuseInputs } from '../../lib/claim.js'
 import type { TraceOptions, TraceResult } from '../../lib/trace/index.js'
 import { printable, printableName } from '../../lib/printable.js'
+import { sourceNames } from '../../lib/text/given.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { withOutput } from '../output-folder.js'
@@ -24,8 +25,8 @@ export function register(program: Command): void {
       .description(
         'what the embedding table alone gives away: tokens trained on, texts excluded with certainty, members, mixture',
       )
-      .requiredOption('--base <dir>', 'model directory that was fine-tuned')
-      .requiredOption('--reference <dir>', 'the fine-tuned model')
+      .requiredOption('--base <dir>', 'model that was fine-tuned: a folder, or hf:owner/name[@revision]')
+      .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
       .option('--probes <file...>', `candidate texts: ${textSources}`),
   )
     .option(
@@ -38,6 +39,7 @@ export function register(program: Command): void {
       'synthetic training sets that correct the estimate and give its intervals (default: 60)',
       integer(20),
     )
+    .option('--embedding <name>', 'tensor that turns token ids into vectors, where it cannot be told')
     .addOption(
       new Option('--objective <name>', 'what the model was trained for (default: as its class says)').choices([
         'classify',
@@ -88,7 +90,10 @@ async function traceCommand(flags: Flags): Promise<void> {
     const { TraceFolder, traceFiles: files } = await import('../trace-folder.js')
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
-      const folder = output === undefined ? undefined : await TraceFolder.open(output, options, force)
+      const folder =
+        output === undefined
+          ? undefined
+          : await TraceFolder.open(output, { ...options, probes: options.probes && sourceNames(options.probes) }, force)
       try {
         const onText: TraceOptions['onText'] = folder && ((text, spelling) => folder.add(text, spelling))
         const found = await trace({ ...options, ...map, signal, onProgress, onText })

@@ -3,6 +3,7 @@ import { inputError } from '../errors.js'
 import type { Blueprint, Family, Sizes } from '../models/architecture.js'
 import { familyOf, familyOfClass, unsupportedArchitecture } from '../models/families.js'
 import { Fields } from '../models/fields.js'
+import { quantisation } from './damage.js'
 import { readSmallFile } from './files.js'
 import { brief, isObject, parseStrictJson, type JsonObject } from './json.js'
 
@@ -32,16 +33,23 @@ export interface ModelConfig {
   blueprint?: Blueprint
   /** pooler, labels and tiedEmbeddings are settled later, against the tensors */
   architecture: Architecture
+  /** the method of a quantisation that it speaks of */
+  quantised?: string
   notes: string[]
 }
 
 /**
  * Reads `config.json`. With `forward`, the architecture must be one that can be computed here and every size it needs
  * must be there; otherwise anything goes. Code named by `auto_map` is never run.
- * @throws WarpError (input) CONFIG_…, ARCHITECTURE_…, QUANTISED, FILE_NOT_FOUND
+ * @throws WarpError (input) CONFIG_…, ARCHITECTURE_…, FILE_NOT_FOUND
  */
 export async function readConfig(dir: string, forward: boolean): Promise<ModelConfig> {
   const file = join(dir, 'config.json')
+  return interpretConfig(await readConfigFile(file), file, forward)
+}
+
+/** @throws WarpError (input) CONFIG_…, FILE_NOT_FOUND */
+export async function readConfigFile(file: string): Promise<JsonObject> {
   const config = parseStrictJson(await readSmallFile(file), { file, prefix: 'CONFIG' })
   if (!isObject(config)) {
     throw inputError(
@@ -51,7 +59,11 @@ export async function readConfig(dir: string, forward: boolean): Promise<ModelCo
       'Copy config.json from the original model again.',
     )
   }
-  refuseQuantised(config, file)
+  return config
+}
+
+/** What a configuration says. @throws WarpError as `readConfig` */
+export function interpretConfig(config: JsonObject, file: string, forward: boolean): ModelConfig {
   const notes =
     'auto_map' in config && config.auto_map !== null
       ? [`${file}: auto_map names code of the model's author; it was not run`]
@@ -64,19 +76,8 @@ export async function readConfig(dir: string, forward: boolean): Promise<ModelCo
   const pad = config.pad_token_id
   if (typeof pad === 'number' && Number.isInteger(pad) && pad >= 0 && pad < architecture.vocabularySize)
     architecture.padTokenId = pad
-  return { file, config, architectureName, family, blueprint, architecture, notes }
-}
-
-function refuseQuantised(config: JsonObject, file: string): void {
-  const found = config.quantization_config ?? config.compression_config
-  if (found === undefined || found === null) return
-  const method = isObject(found) ? (found.quant_method ?? found.format ?? 'unknown') : found
-  throw inputError(
-    'QUANTISED',
-    `${file}: the checkpoint is quantised (${String(method)}); expected F64, F32, F16 or BF16 weights`,
-    { file, found: method, expected: ['F64', 'F32', 'F16', 'BF16'] },
-    'Use the unquantised model it was made from.',
-  )
+  const quantised = quantisation(config)
+  return { file, config, architectureName, family, blueprint, architecture, quantised, notes }
 }
 
 function className(config: JsonObject, file: string, forward: boolean): string {
@@ -108,8 +109,10 @@ function findFamily(name: string, modelType: string, file: string, forward: bool
 
 /** Sizes under whatever name they have, 0 where there is none: for tracing and merging, which need only the tensors. */
 function loose(config: JsonObject): Omit<Architecture, 'kind' | 'modelType'> {
+  // of a model that sees or hears too, the part that reads text has a configuration of its own
+  const inner = [config.text_config, config.language_config, config.llm_config].find(isObject) ?? {}
   const number = (...names: string[]): number => {
-    const found = names.map((n) => config[n]).find((v) => typeof v === 'number')
+    const found = [config, inner].flatMap((from) => names.map((n) => from[n])).find((v) => typeof v === 'number')
     return typeof found === 'number' ? found : 0
   }
   const activation = config.hidden_act ?? config.activation_function ?? config.hidden_activation
@@ -120,7 +123,7 @@ function loose(config: JsonObject): Omit<Architecture, 'kind' | 'modelType'> {
     kvHeads: number('num_key_value_heads'),
     headSize: number('head_dim'),
     intermediateSize: number('intermediate_size', 'n_inner', 'd_ff', 'hidden_dim'),
-    vocabularySize: number('vocab_size'),
+    vocabularySize: number('padded_vocab_size', 'vocab_size'),
     maxPositions: number('max_position_embeddings', 'n_positions'),
     typeVocabularySize: number('type_vocab_size'),
     layerNormEpsilon: number('layer_norm_eps', 'rms_norm_eps', 'layer_norm_epsilon'),

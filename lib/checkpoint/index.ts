@@ -10,6 +10,8 @@ export {
   type Dtype,
   type WeightDtype,
 } from './dtypes.js'
+export { openReference } from './adapt.js'
+export type { Adapter } from './adapter.js'
 export { readCarried, type CarriedFile } from './carried.js'
 export { assertUnchanged, readExactly, withFile, type FileRecord } from './files.js'
 export { fileSha256, hashFiles, trustHash, type HashOptions } from './hash.js'
@@ -18,7 +20,8 @@ export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
 export { listed, networkOf, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 export { parseStrictJson } from './json.js'
 export { nativeWeights } from './native.js'
-export { openPair, type BaseHead, type ModelPair, type PairOptions } from './pair.js'
+export { openPair, pairOf, type BaseHead, type ModelPair, type PairOptions } from './pair.js'
+export { requireTable, sideTable } from './tables.js'
 export { pairTokenizer, type TokenizerChoice } from './tokenizers.js'
 export type { Tie } from './ties.js'
 export { whileUnchanged } from './unchanged.js'

@@ -1,4 +1,5 @@
 import { whileUnchanged } from '../checkpoint/index.js'
+import { localModels } from '../hub/index.js'
 import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
@@ -79,8 +80,9 @@ export interface FootprintResult {
  * The alignment matrix of the probes and the footprint S[d, k] (WARP, section 3.2), no readout.
  * @throws WarpError, the signal's reason
  */
-export async function footprint(options: FootprintOptions): Promise<FootprintResult> {
-  checkOptions('footprint', options, footprintKinds, ['base', 'reference', 'probes'])
+export async function footprint(given: FootprintOptions): Promise<FootprintResult> {
+  checkOptions('footprint', given, footprintKinds, ['base', 'reference', 'probes'])
+  const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
   return whileUnchanged([base, reference, ...checkpoint], () => footprintOpened(options))
 }

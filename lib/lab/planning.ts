@@ -12,6 +12,7 @@ import {
 import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
 import { digestOf } from '../document.js'
 import { inputError, usageError } from '../errors.js'
+import { localFolder } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
 import { objectiveFor } from '../objectives/index.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
@@ -108,7 +109,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
 async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all: LabelledTexts }> {
   const {
     base: dir,
-    data,
+    data: given,
     trials = 16,
     texts: size = 800,
     sampler = 'paper',
@@ -127,11 +128,12 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
   } = options
   const objective = await objectiveFor(dir, options.objective)
   const language = objective === 'language'
-  const base = await openModel(dir, { objective })
+  const base = await openModel(dir, { objective, signal, onProgress })
   const recipe = parseRecipe(options.recipe ?? {})
   // a trajectory's checkpoints are yet to be made
   for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family)
   const reading = readingOf({ ...options, objective })
+  const data = await Promise.all(given.map(async (name) => (await localFolder(name, 'dataset', { signal })).dir))
   const all = await readLabelledTexts(data, reading, language ? [] : base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all
   checkDomains(domains, mostCompared) // what the lab is for is how readouts compare them
@@ -148,7 +150,7 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
   const decided: Decided = JSON.parse(
     JSON.stringify({
       schema: 'warp.lab.plan/1',
-      base: { path: path.resolve(dir), files: await baseFiles(base, { signal }) },
+      base: { path: path.resolve(base.dir), files: await baseFiles(base, { signal }) },
       data: {
         files: data.map((file) => path.resolve(file)),
         reading,

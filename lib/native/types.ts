@@ -1,7 +1,10 @@
 // The whole surface of the addon. Weights stay in native memory or in files: JavaScript holds handles.
 import type { Spectrum, SpectrumRequest, TensorSums } from './diff-types.js'
 
+import type { GeneratedTensor, StoredTensor } from './tensor-types.js'
 import type { Network } from '../models/network.js'
+
+export type { GeneratedTensor, LowRankDelta, StoredTensor, TensorTail } from './tensor-types.js'
 
 /** In `targets`: a token that predicts nothing. */
 export const noTarget = 0xffffffff
@@ -20,21 +23,6 @@ export interface NativeTask<T> {
   cancel(): void
 }
 export type NativeProgress = ((done: number, total: number) => void) | undefined
-
-export interface StoredTensor {
-  name: string
-  dtype: string
-  shape: number[]
-  /** index into the files given to openWeights */
-  file: number
-  /** bytes from the start of the file */
-  offset: number
-}
-/** A tensor that is in no file: zeros, or normal numbers keyed by (seed, name). */
-export type GeneratedTensor = { name: string; dtype: 'F32'; shape: number[] } & (
-  | { fill: 'zeros' }
-  | { fill: 'normal'; seed: number; deviation: number }
-)
 
 /** See lib/paths/options.ts, which gives these their meaning and checks them. */
 export interface PathRequest {

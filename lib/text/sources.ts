@@ -2,6 +2,7 @@ import type { Dirent, Stats } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { inputError, usageError } from '../errors.js'
+import { localFolder } from '../hub/index.js'
 import { nearest } from './nearest.js'
 import { errorAt, list } from './place.js'
 import { isTerminal } from './source.js'
@@ -44,7 +45,8 @@ export async function listSources(
   const seen = new Map<string, string>()
   let total = 0
   let known = true
-  for (const [input, source] of sources.entries()) {
+  for (const [input, given] of sources.entries()) {
+    const source = given === '-' ? given : (await localFolder(given, 'dataset', control)).dir
     const info = source === '-' ? undefined : await look(source)
     const identity = info === undefined ? '-' : await realpath(source)
     if (seen.has(identity)) {

@@ -1,6 +1,13 @@
 import { join } from 'node:path'
 import { access } from 'node:fs/promises'
-import { nativeWeights, openModel, type ModelDirectory } from '../checkpoint/index.js'
+import {
+  nativeWeights,
+  openModel,
+  openReference,
+  requireTable,
+  sideTable,
+  type ModelDirectory,
+} from '../checkpoint/index.js'
 import { compareTokenizers, pairTokenizer } from '../checkpoint/tokenizers.js'
 import { inputError } from '../errors.js'
 import { firstPosition } from '../models/families.js'
@@ -49,30 +56,13 @@ export interface Evidence {
   grading?: Grading
 }
 
-const positionNames = [
-  'embeddings.position_embeddings.weight',
-  'position_embeddings.weight',
-  'wpe.weight',
-  'embed_positions.weight',
-  'decoder.embed_positions.weight',
-]
-const typeNames = ['embeddings.token_type_embeddings.weight', 'token_type_embeddings.weight']
-
 /** What the trace makes of it all. */
 export const verdictOf = ({ grading, tokens }: Pick<Evidence, 'grading' | 'tokens'>): Verdict =>
   grading ? 'graded' : tokens.verdict
 
 /** Which tables stand for what. @throws WarpError TRACE_NO_EMBEDDING, PAIR_ARCHITECTURE, PAIR_SIZES */
 function checkPair(base: ModelDirectory, reference: ModelDirectory): void {
-  for (const model of [base, reference]) {
-    if (model.tensors.get(model.inputEmbedding)?.shape.length === 2) continue
-    throw inputError(
-      'TRACE_NO_EMBEDDING',
-      `${model.dir}: no input embedding table was found among ${model.tensors.size} tensors`,
-      { file: model.dir, found: [...model.tensors.keys()].slice(0, 20) },
-      'The trace needs the table that turns token ids into vectors.',
-    )
-  }
+  for (const model of [base, reference]) requireTable(model)
   const a = base.architecture.modelType,
     b = reference.architecture.modelType
   if (a !== b || base.inputEmbedding !== reference.inputEmbedding) {
@@ -133,9 +123,8 @@ function checkWindow({ dir }: ModelDirectory, longest: number | null, { packed }
 function sharedTable(
   base: ModelDirectory,
   reference: ModelDirectory,
-  names: string[],
+  name: string | undefined,
 ): Omit<TableRequest, 'base' | 'reference'> | undefined {
-  const name = names.find((candidate) => base.tensors.has(candidate) && reference.tensors.has(candidate))
   if (!name) return undefined
   const left = base.tensors.get(name)!,
     right = reference.tensors.get(name)!
@@ -153,22 +142,25 @@ export async function readEvidence(
   options: TraceRun = {},
   asked: LayoutOptions = {},
 ): Promise<Evidence> {
-  const base = await openModel(baseDir, { forward: false }),
-    reference = await openModel(referenceDir, { forward: false })
+  const open = { ...options, forward: false, tableOnly: true }
+  const base = await openModel(baseDir, open),
+    reference = await openReference(referenceDir, base, open)
   checkPair(base, reference)
   const layout = layoutOf(reference, asked)
   const notes = [...base.notes, ...reference.notes]
   const name = reference.inputEmbedding
   const left = base.tensors.get(name)!,
     right = reference.tensors.get(name)!
+  if (reference.adapter && !right.delta && reference.files[right.file] !== reference.adapter.file)
+    notes.push(`${reference.dir}: the adapter left the embedding table alone`)
   const sameSize = left.shape[0] === right.shape[0]
-  if (sameSize) await compareTokenizers(baseDir, referenceDir, notes, options.tokenizer)
+  if (sameSize) await compareTokenizers(base.dir, reference.dir, notes, options.tokenizer)
   const match = sameSize
     ? undefined
     : matchRows(await tokenizerOf(base), await tokenizerOf(reference), left.shape[0], right.shape[0], notes)
   // rows are those of the reference: where they are not the base's, its tokenizer has other ids
-  const own = sameSize ? baseDir : referenceDir
-  const { tokenizer, tokenizerError } = await pairTokenizer(own, referenceDir, notes, options.tokenizer).then(
+  const own = sameSize ? base.dir : reference.dir
+  const { tokenizer, tokenizerError } = await pairTokenizer(own, reference.dir, notes, options.tokenizer).then(
     (found) => ({ tokenizer: found, tokenizerError: undefined }),
     (error: Error) => ({ tokenizer: undefined, tokenizerError: error }),
   )
@@ -252,8 +244,8 @@ async function smallTables(
       ? tokens
       : undefined
   const quiet = { ...options, onProgress: undefined }
-  const positionTable = sharedTable(base, reference, positionNames),
-    typeTable = sharedTable(base, reference, typeNames)
+  const positionTable = sharedTable(base, reference, sideTable('positions', base, reference)),
+    typeTable = sharedTable(base, reference, sideTable('types', base, reference))
   let positions: Evidence['positions'] = null,
     longestText: number | null = null
   if (positionTable) {

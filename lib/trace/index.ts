@@ -1,5 +1,6 @@
 import { whileUnchanged } from '../checkpoint/index.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
+import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
@@ -49,10 +50,11 @@ const kinds: Kinds<TraceOptions> = {
   threads: 'number',
   tokenizer: 'text',
   seed: 'number',
-  onText: 'function',
+  embedding: 'text',
   objective: 'text',
   eos: 'text',
   packed: 'any',
+  onText: 'function',
 }
 
 export interface Traced {
@@ -74,8 +76,9 @@ export interface Traced {
  *   TRACE_WINDOW, TRACE_NULL_ROWS, PAIR_…,
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
  */
-export async function trace(options: TraceOptions): Promise<Traced> {
-  checkOptions('trace', options, kinds, ['base', 'reference'])
+export async function trace(given: TraceOptions): Promise<Traced> {
+  checkOptions('trace', given, kinds, ['base', 'reference'])
+  const options = await localModels(given)
   const sets = options.calibrate ?? defaultSets
   if (!Number.isSafeInteger(sets) || sets < 20) {
     throw usageError(
@@ -87,7 +90,7 @@ export async function trace(options: TraceOptions): Promise<Traced> {
   }
   const { signal, onProgress, threads, tokenizer } = options
   checkWhole('threads', threads, 1, 1024)
-  const run: TraceRun = { signal, onProgress, threads, tokenizer }
+  const run: TraceRun = { signal, onProgress, threads, tokenizer, embedding: options.embedding }
   return whileUnchanged([options.base, options.reference], async () => {
     const evidence = await readEvidence(options.base, options.reference, run, options)
     if (options.probes === undefined || (isFiles(options.probes) && options.probes.length === 0)) {

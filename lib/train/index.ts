@@ -4,6 +4,7 @@ import { refuseInputs, type ClaimOptions } from '../claim.js'
 import { objectiveFor } from '../objectives/index.js'
 import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
 import { type ProbeSource, sourceNames } from '../text/index.js'
+import { localModels } from '../hub/index.js'
 import { planTraining, type TrainPlan } from './plan.js'
 import { parseRecipe, recipeKeys, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
 import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
@@ -68,9 +69,10 @@ export async function planTrain(options: TrainOptions): Promise<TrainPlan> {
 }
 
 async function read(
-  options: TrainOptions,
+  given: TrainOptions,
 ): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
-  checkOptions('train', options, kinds, ['base', 'data', 'output'])
+  checkOptions('train', given, kinds, ['base', 'data', 'output'])
+  const options = await localModels(given)
   const { base, data, output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress } = options
   await refuseInputs([output, ...outputFiles.map((name) => join(output, name))], [base, ...sourceNames(data)])
   const {
@@ -91,7 +93,7 @@ async function read(
   } = options
   const recipe = parseRecipe(recipeOf(options))
   const objective = await objectiveFor(base, options.objective)
-  const model = await openModel(base, { objective })
+  const model = await openModel(base, { objective, signal, onProgress })
   const reading = {
     format,
     columns,
@@ -114,7 +116,7 @@ async function read(
     onProgress,
   })
   return {
-    base,
+    base: model.dir,
     texts,
     recipe,
     output: { output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress },

@@ -85,8 +85,8 @@ export async function prepare(
       `--max-length ${maxPositions}`,
     )
   }
-  const carried = await readCarried(baseDir, tokenizerFiles)
-  const tokenizer = await loadTokenizer(baseDir)
+  const carried = await readCarried(base.dir, tokenizerFiles)
+  const tokenizer = await loadTokenizer(base.dir)
   assertSame(carried, tokenizer)
   notes.push(tokenizer.note, ...(texts.notes ?? []))
   const packed = await packProbes(

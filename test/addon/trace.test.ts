@@ -222,7 +222,7 @@ describe('refuses', () => {
     })
   })
   test('a model without an embedding table', async () => {
-    const nothing = { tokens: base, tokenTable: 'something.weight' }
+    const nothing = { tokens: base, tokenTable: 'score.weight' }
     expect(await codeOf(trace({ base: writeModel(nothing), reference: writeModel(nothing) }))).toBe(
       'TRACE_NO_EMBEDDING',
     )

@@ -218,7 +218,7 @@ const rows: Row[] = [
     gpt2Config,
     gpt2Tensors().map((t) => (t.name.endsWith('c_attn.weight') ? { ...t, shape: [12, 4] } : t)),
   ],
-  ...['I8', 'F8_E4M3', 'I64', 'BOOL'].map(
+  ...['I8', 'C64', 'I64', 'BOOL'].map(
     (dtype): Row => [
       `weights of type ${dtype}`,
       'DTYPE_UNSUPPORTED',
@@ -234,10 +234,10 @@ describe('what is refused', () => {
     if (code.startsWith('TENSOR_') || code === 'DTYPE_UNSUPPORTED') expect(error.details.tensor).toBeTruthy()
   })
 
-  test('F8 without a forward pass too', async () => {
+  test('complex numbers without a forward pass too', async () => {
     const dir = directoryOf({
       'config.json': { model_type: 'x' },
-      'model.safetensors': safetensors([{ name: 'a', shape: [4], dtype: 'F8_E4M3' }]),
+      'model.safetensors': safetensors([{ name: 'a', shape: [4], dtype: 'C64' }]),
     })
     await refused(() => openModel(dir, { forward: false }), 'DTYPE_UNSUPPORTED')
   })

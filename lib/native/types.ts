@@ -397,6 +397,8 @@ export interface Addon extends SelectAddon {
   tailCounts(pool: Handle, request: { state: Uint8Array }): NativeTask<Float64Array>
   /** Whether last tokens that may have moved no row count as the others do from now on; at first they do not. */
   countTails(pool: Handle, yes: boolean): void
+  /** Orders texts by the ranks of their domains, their numbers from then on, then by tokens; by new place the old. */
+  arrangePool(pool: Handle, rank: Uint32Array): NativeTask<Uint32Array>
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
   /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>

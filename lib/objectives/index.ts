@@ -21,5 +21,9 @@ export async function objectiveFor(dir: string, asked?: unknown): Promise<Object
       'classify or language',
     )
   }
-  return objectiveOf((await readConfig(dir, false)).architectureName) ?? 'classify'
+  const config = await readConfig(dir, false).catch((error: { code?: string }) => {
+    if (error.code === 'FILE_NOT_FOUND') return undefined // whoever opens the model says what is missing
+    throw error
+  })
+  return (config && objectiveOf(config.architectureName)) ?? 'classify'
 }

@@ -6,6 +6,7 @@ import { median, round } from '../common.mjs'
 
 const require = createRequire(import.meta.url)
 const { readEvidence } = require('../../dist/lib/trace/index.js')
+const { TextRule } = require('../../dist/lib/trace/objective.js')
 const { TextTracer } = require('../../dist/lib/trace/texts.js')
 const { readBatches } = require('../../dist/lib/text/index.js')
 const { encodeAhead } = require('../../dist/lib/text/tokenizer/index.js')
@@ -46,7 +47,7 @@ async function* fromFile() {
 const textsOf = (batch) => batch.map(({ text }) => text)
 
 async function pass(source, onText) {
-  const tracer = new TextTracer(tokenizer, state, maxLength)
+  const tracer = new TextTracer(tokenizer, state, new TextRule(evidence.layout, maxLength))
   await tracer.trace(source, { onText })
   tracer.pool.handle.close()
 }

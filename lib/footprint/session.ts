@@ -1,7 +1,7 @@
 import os from 'node:os'
 import path from 'node:path'
 import {
-  fileSha256,
+  hashFiles,
   nativeWeights,
   networkOf,
   openPair,
@@ -297,25 +297,13 @@ function truncationNotes(probes: ProbeSet, packed: PackedProbes, maxLength: numb
   return [`${cut} of ${probes.texts.length} texts were longer than ${maxLength} tokens and cut off (${by})`]
 }
 
-async function hashInputs(
-  pair: ModelPair,
-  probes: ProbeSet,
-  { signal, onProgress }: RunOptions,
-): Promise<InputRecord[]> {
+async function hashInputs(pair: ModelPair, probes: ProbeSet, options: RunOptions): Promise<InputRecord[]> {
   const files = (['base', 'reference'] as const).flatMap((role) => pair[role].files.map((file) => ({ role, ...file })))
-  const total = files.reduce((sum, { size }) => sum + size, 0)
-  const records: InputRecord[] = []
-  let before = 0
-  for (const { role, ...record } of files) {
-    const { path: file, size } = record
-    const sha256 = await fileSha256(file, {
-      signal,
-      expected: record,
-      onProgress:
-        onProgress && (({ done }) => onProgress({ phase: 'hash', done: before + done, total, unit: 'bytes' })),
-    })
-    records.push({ role, path: path.normalize(file), size, sha256 })
-    before += size
-  }
+  const records = (await hashFiles(files, options)).map((file) => ({
+    role: file.role,
+    path: path.normalize(file.path),
+    size: file.size,
+    sha256: file.sha256,
+  }))
   return [...records, ...probes.inputs.map((input) => ({ role: 'probes' as const, ...input }))]
 }

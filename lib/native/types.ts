@@ -9,6 +9,10 @@ export type { GeneratedTensor, LowRankDelta, StoredTensor, TensorTail } from './
 /** In `targets`: a token that predicts nothing. */
 export const noTarget = 0xffffffff
 
+import type { Members, MembersRequest, PoolTexts, RowRequest, TiedScores, TrialsRequest } from './trace-types.js'
+
+export type * from './trace-types.js'
+
 export interface Handle {
   /** Drops native memory and closes files now; jobs under way keep what they use. */
   close(): void
@@ -282,50 +286,6 @@ export interface TrainingSteps {
 
 export type TrainerPart = 'value' | 'first' | 'second'
 
-export interface RowRequest {
-  /** tensor names of the two tables, [rows, H] each */
-  base: string
-  reference: string
-  /** rows of the reference; empty: all */
-  rows: Uint32Array
-  /** the base's row for each of these; empty: the same row */
-  baseRows: Uint32Array
-  alpha: number
-  threads: number
-}
-
-/** What is known of each token of the vocabulary: 0 not trained, 1 trained, 2 unknown. */
-export interface MembersRequest {
-  state: Uint8Array
-  /** each starts where the one before it of its kind ended: comparable only between equal lists */
-  estimators: Estimator[]
-}
-export interface Estimator {
-  /** s, the weight of the other domains' rate of a token against the domain's own, in texts of an average domain */
-  strength: number
-  /** texts of the pool may be members; else all training texts are taken to be outside it */
-  inside: boolean
-}
-export interface Members {
-  /**
-   * texts of the pool without an untrained token, and the probability that each was trained on, by the first estimator
-   */
-  survivors: Uint32Array
-  probability: Float64Array
-  converged: boolean
-  /** estimators × 2 × D, texts inside the pool and outside it */
-  estimates: Float64Array
-}
-export interface TrialsRequest extends MembersRequest {
-  /** trials × D, texts of the training set that stay in the pool and that are taken out of it */
-  inside: Uint32Array
-  outside: Uint32Array
-  /** trials × D, further texts taken out of the pool */
-  hidden: Uint32Array
-  seed: number
-  threads: number
-}
-
 export interface Addon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
@@ -401,7 +361,23 @@ export interface Addon {
    * Text i is ids[offsets[i] … offsets[i + 1]) of domain[i], domains from 0 on; a token counts once a text. Copies the
    * arrays before it returns; until the promise is fulfilled the pool refuses everything else.
    */
-  appendToPool(pool: Handle, texts: { offsets: Uint32Array; ids: Uint32Array; domain: Uint32Array }): NativeTask<void>
+  appendToPool(pool: Handle, texts: PoolTexts): NativeTask<void>
+  /** Scores of the rows of a table that both models have with one shape, which is also their output layer. */
+  tiedScores(
+    base: Handle,
+    reference: Handle,
+    request: { name: string; fit: Uint32Array; columns: number; threads: number },
+    onProgress: NativeProgress,
+  ): NativeTask<TiedScores>
+  /** by token: texts that hold it */
+  poolCounts(pool: Handle): NativeTask<Uint32Array>
+  /**
+   * Tokens of texts whose other tokens are all trained, by floor(log2(texts with it)), 24 bins each, trained and
+   * untrained: last tokens, others; then every token of the pool once, trained and untrained.
+   */
+  tailCounts(pool: Handle, request: { state: Uint8Array }): NativeTask<Float64Array>
+  /** Whether last tokens that may have moved no row count as the others do from now on; at first they do not. */
+  countTails(pool: Handle, yes: boolean): void
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
   /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>

@@ -39,7 +39,7 @@ const diagnostics = z.object({
 })
 
 const trace = z.object({
-  verdict: z.enum(['exact', 'noisy', 'none']),
+  verdict: z.enum(['exact', 'noisy', 'graded', 'none']),
   reason: z.string(),
   decay: z.number().nullable(),
   trainedTokens: z.object({ count, undecided: count }),

@@ -55,7 +55,12 @@ async function traceAll(
 ): Promise<ProbesTraced> {
   const { signal, onProgress, threads, tokenizer, seed, maxLength } = options
   const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer })
-  const { result } = await traceRecords(evidence, records(probes), { signal, onProgress, threads, seed, maxLength })
+  const rest = { signal, onProgress, threads, seed, maxLength }
+  const { result } = await traceRecords(evidence, records(probes), rest).catch((error: unknown) => {
+    if (!(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error
+    const reason = `${evidence.tokens.reason}; ${error.message}`
+    return traceRecords({ ...evidence, gradable: false, tokens: { ...evidence.tokens, reason } }, [], rest)
+  })
   const {
     verdict,
     reason,

@@ -93,7 +93,7 @@ async function read(
   } = options
   const recipe = parseRecipe(recipeOf(options))
   const objective = await objectiveFor(base, options.objective)
-  const model = await openModel(base, { objective })
+  const model = await openModel(base, { objective, signal, onProgress })
   const reading = {
     format,
     columns,

@@ -146,6 +146,6 @@ test('a lab plans, trains, scores and reports on language models', async () => {
   await runLab({ lab, workers: 1 })
   const { report } = await reportTable(await readTrials(join(lab, 'trials')), { folds: 5 })
   const readouts = new Set(report.table.map(({ readout }) => readout))
-  for (const name of ['uniform', 'softmax', 'membership', 'gradient-matching[layers,adam]'])
+  for (const name of ['uniform', 'softmax', 'membership[fixed]', 'gradient-matching[layers,adam]'])
     expect(readouts).toContain(name)
 })

@@ -49,7 +49,6 @@ const kinds: Kinds<TraceOptions> = {
   maxLength: 'number',
   threads: 'number',
   tokenizer: 'text',
-  embedding: 'text',
   seed: 'number',
   objective: 'text',
   eos: 'text',

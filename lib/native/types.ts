@@ -8,7 +8,10 @@ import type { CompareRequest, CompareResult, GeneratePlan, GenerateRequest, Gene
 export type * from './generate-types.js'
 
 export type { GeneratedTensor, LowRankDelta, StoredTensor, TensorTail } from './tensor-types.js'
+import type { DomainAddon } from './domain-types.js'
 import type { SelectAddon } from './select.js'
+
+export type * from './domain-types.js'
 
 export type { ChoiceRequest, DocumentNumbers, FeatureRequest, FeatureResult } from './select.js'
 
@@ -172,56 +175,6 @@ export interface NativeGradientStatistics {
   perProbe: Float64Array
 }
 
-/** Mean gradients of domains at one point of a path, on a sample of the scope's coordinates. */
-export interface DomainGradientsRequest {
-  path: Handle
-  network: Network
-  ids: Uint32Array
-  typeIds: Uint8Array
-  offsets: Uint32Array
-  label?: Int32Array
-  targets?: Uint32Array
-  /** N: domain · blocks + block */
-  block: Uint32Array
-  domains: number
-  blocks: number
-  /** index of the path's point */
-  point: number
-  /** tensor names; tables and a language model's output layer are left out */
-  scope: string[]
-  /** share of each matrix's outputs that is looked at */
-  rate: number
-  seed: number
-  threads: number
-  memory: number
-}
-
-export interface DomainGradients {
-  handle: Handle
-  /** one for each layer, and the head */
-  groups: number
-  coordinates: number
-  /** D·B: mean loss of the texts of each block */
-  loss: Float64Array
-}
-
-export interface DomainMetric {
-  /** D; empty: u = 1 */
-  shares: Float64Array
-  /** texts of a training step */
-  batch: number
-  gramPower: number
-  displacementPower: number
-  threads: number
-}
-
-/** By group; see native/scoring/domains.h. */
-export interface DomainMoments {
-  gram: Float64Array
-  displacement: Float64Array
-  norm2: Float64Array
-}
-
 export interface ScoreResult {
   /** N × (K + 2): θ₀, the path's points, θ* */
   loss: Float64Array
@@ -296,7 +249,7 @@ export interface TrainingSteps {
 
 export type TrainerPart = 'value' | 'first' | 'second'
 
-export interface Addon extends SelectAddon {
+export interface Addon extends SelectAddon, DomainAddon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
   cublasInfo(): CublasInfo
@@ -321,9 +274,6 @@ export interface Addon extends SelectAddon {
   survey(base: Handle, reference: Handle, threads: number, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
   /** what score would hold and do; the same errors */
   planScore(request: ScoreRequest): NativeTask<ScorePlan>
-  /** Progress counts texts. @throws MEMORY_BUDGET, LOSS_NOT_FINITE */
-  domainGradients(request: DomainGradientsRequest, onProgress: NativeProgress): NativeTask<DomainGradients>
-  domainMoments(handle: Handle, metric: DomainMetric, onProgress: NativeProgress): NativeTask<DomainMoments>
   /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */
   score(request: ScoreRequest, onProgress: NativeProgress): NativeTask<ScoreResult>
   /** One pass of both models. The same bits for any threads and memory. Progress: tokens · layers · 2. */

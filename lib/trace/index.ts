@@ -49,6 +49,7 @@ const kinds: Kinds<TraceOptions> = {
   maxLength: 'number',
   threads: 'number',
   tokenizer: 'text',
+  embedding: 'text',
   seed: 'number',
   objective: 'text',
   eos: 'text',

@@ -15,11 +15,13 @@ void largest_ids(const float* values, size_t size, size_t top, bool smallest, ui
   };
   for (uint32_t i = 0; i < top; i++) out[i] = i;
   std::make_heap(out, out + top, before);  // the last in order is on top
+  float worst = values[out[0]];  // of a tie the smaller id is there already
   for (uint32_t i = uint32_t(top); i < size; i++) {
-    if (!before(i, out[0])) continue;
+    if (smallest ? values[i] >= worst : values[i] <= worst) continue;
     std::pop_heap(out, out + top, before);
     out[top - 1] = i;
     std::push_heap(out, out + top, before);
+    worst = values[out[0]];
   }
   std::sort_heap(out, out + top, before);
 }

@@ -55,11 +55,12 @@ const spelled = (tokens: LensResult['places'][number]['tokens'], most: number): 
     .map(({ token }) => JSON.stringify(token))
     .join(' ')
 
-/** The layer in the middle, where others found a change easiest to read; the first token is the same in all texts. */
+/** The last layers, whose activations the output layer reads best; the first token is the same in many texts. */
 function telling({ places }: LensResult): LensResult['places'] {
   const layers = Math.max(0, ...places.map(({ layer }) => layer))
-  const half = Math.ceil(layers / 2)
-  return places.filter(({ layer, position }) => layer === half && position > 1)
+  const last = Math.max(0, ...places.map(({ position }) => position))
+  const near = [Math.ceil(0.9 * layers), layers]
+  return places.filter(({ layer, position }) => near.includes(layer) && (position === 2 || position === last))
 }
 
 function lines(result: LensResult): string[] {

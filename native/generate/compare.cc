@@ -15,11 +15,13 @@ void largest_ids(const float* values, size_t size, size_t top, bool smallest, ui
   };
   for (uint32_t i = 0; i < top; i++) out[i] = i;
   std::make_heap(out, out + top, before);  // the last in order is on top
+  float worst = values[out[0]];  // of a tie the smaller id is there already
   for (uint32_t i = uint32_t(top); i < size; i++) {
-    if (!before(i, out[0])) continue;
+    if (smallest ? values[i] >= worst : values[i] <= worst) continue;
     std::pop_heap(out, out + top, before);
     out[top - 1] = i;
     std::push_heap(out, out + top, before);
+    worst = values[out[0]];
   }
   std::sort_heap(out, out + top, before);
 }
@@ -92,11 +94,17 @@ class CompareSink : public PassSink {
       }
   }
 
-  void finish(CompareResult& out) {
+  void finish(CompareResult& out, Threads& threads) {
     out.divergence = std::move(divergence_);
     out.promoted = std::move(promoted_);
     out.suppressed = std::move(suppressed_);
-    for (size_t place = 0; job_.positions > 0 && place < places(); place++) out.lens.push_back(read(place));
+    if (job_.positions == 0) return;
+    out.lens.resize(places());
+    const size_t each = (places() + size_t(threads.count()) - 1) / size_t(threads.count()),
+                 height = std::min(each, kRows);
+    threads.parallel((places() + height - 1) / height, [&](size_t task, int worker) {
+      read(task * height, std::min(height, places() - task * height), out.lens, workers_[size_t(worker)]);
+    });
   }
 
  private:
@@ -105,7 +113,7 @@ class CompareSink : public PassSink {
   };
   size_t places() const { return a_.program.layers.size() * job_.positions; }
 
-  float* logits(int model, size_t count, Worker& w) {
+  float* logits(int model, size_t count, Worker& w) const {
     const std::vector<RopeTable> none;
     run_flow({a_.ops, head_, points_[model], none, RowTile(count).view(), w.rows.data(), w.logits[model].data(),
               w.slots.data(), w.rest.data()});
@@ -146,8 +154,19 @@ class CompareSink : public PassSink {
     return size_t(std::upper_bound(offsets.begin(), offsets.end(), token) - offsets.begin()) - 1;
   }
 
+  // Mean differences of some places, and what the head makes of them.
+  void read(size_t first, size_t count, std::vector<LensPlace>& lens, Worker& w) const {
+    const size_t outputs = a_.program.outputs;
+    for (size_t i = 0; i < count; i++) lens[first + i] = mean(first + i, w.rows.data() + i * a_.program.hidden);
+    const float* z = logits(1, count, w);
+    for (size_t i = 0; i < count; i++) {
+      lens[first + i].tokens.resize(job_.top);
+      largest_ids(z + i * outputs, outputs, job_.top, false, lens[first + i].tokens.data());
+    }
+  }
+
   // Sums of the tiles in their order, so that bits do not depend on who computed which.
-  LensPlace read(size_t place) {
+  LensPlace mean(size_t place, float* difference) const {
     const size_t width = a_.program.hidden, position = place % job_.positions;
     std::vector<double> sum(2 * width, 0.0);
     for (size_t tile = 0; tile < a_.tiles.size(); tile++)
@@ -155,18 +174,14 @@ class CompareSink : public PassSink {
     double texts = 0;
     for (size_t t = 0; t < a_.texts.texts(); t++) texts += a_.texts.offsets[t + 1] - a_.texts.offsets[t] > position;
     LensPlace out;
-    out.tokens.resize(job_.top);
-    if (texts == 0) return out;
-    Worker& w = workers_[0];
     for (size_t j = 0; j < width; j++) {
-      const double base = sum[j] / texts, difference = sum[width + j] / texts - base;
-      out.norm += difference * difference;
+      const double base = texts > 0 ? sum[j] / texts : 0, change = texts > 0 ? sum[width + j] / texts - base : 0;
+      out.norm += change * change;
       out.base_norm += base * base;
-      w.rows[j] = float(difference);
+      difference[j] = float(change);
     }
     out.norm = std::sqrt(out.norm);
     out.base_norm = std::sqrt(out.base_norm);
-    largest_ids(logits(1, 1, w), a_.program.outputs, job_.top, false, out.tokens.data());
     return out;
   }
 
@@ -219,7 +234,7 @@ CompareResult run_compare(const CompareJob& job, Context& context) {
   Threads threads(job.threads);
   CompareSink sink(job, pass);
   run_pass(pass, out.plan, sink, threads, context);
-  sink.finish(out);
+  sink.finish(out, threads);
   return out;
 }
 

@@ -1,6 +1,6 @@
 // SmolLM2-135M as a language model against PyTorch (test/fixtures/smollm/make.py): losses of AG News texts, and the
 // losses of ten steps of AdamW. Where the weights are not at hand the tests say that they skip.
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.js'
 import { requiredTensors } from '../../lib/models/facts.js'
@@ -8,7 +8,7 @@ import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import { targetsOf } from '../../lib/objectives/language.js'
 import { loadTokenizer } from '../../lib/text/tokenizer/index.js'
-import { repositoryRoot, weightsFolder } from '../shared.js'
+import { modelDir, repositoryRoot, whenPresent } from '../shared.js'
 
 interface Losses {
   texts: string[]
@@ -17,11 +17,9 @@ interface Losses {
   curve: number[]
 }
 
-const dir = join(weightsFolder, 'smollm2-135m')
-const here = existsSync(join(dir, 'model.safetensors'))
-if (!here) console.warn(`skipped: no ${dir}`)
+const dir = modelDir('smollm2-135m')
+const cases = whenPresent(dir)
 const want = JSON.parse(readFileSync(join(repositoryRoot, 'test/fixtures/smollm/losses.json'), 'utf8')) as Losses
-const cases = here ? test : test.skip
 
 async function open() {
   const model = await openModel(dir, { objective: 'language' })

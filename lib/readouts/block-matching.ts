@@ -1,4 +1,3 @@
-import { measuredError } from './gradient-choice.js'
 import { liftSpectrum, nnls } from './linear-algebra.js'
 import { normalised } from './sums.js'
 import type { BlockStatistics, FootprintStatistics, Readout } from './types.js'
@@ -42,7 +41,6 @@ export function blockMatching(of: Pick<BlockStatistics, 'scope' | 'kind'>): Read
         return normalised(nnls(liftSpectrum(gram, D, FLOOR), displacement, D))
       }
     },
-    methodError: measuredError,
   }
 }
 

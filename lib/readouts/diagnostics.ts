@@ -104,6 +104,10 @@ function whyWeak(stats: FootprintStatistics, facts: Facts, recommended: string):
   if (agreement && agreement.difference > agreement.limit) {
     reasons.push(`other readouts (${agreement.readouts.join(', ')}) disagree as much as a random mixture would`)
   }
+  if (recommended.endsWith(',adam]')) {
+    // .127 against .075 of equal shares on the one mixture of four kinds measured (benchmarks/results/language.md)
+    reasons.push('readouts of language models are not calibrated: the recommended one has erred more than equal shares')
+  }
   if (recommended === 'softmax') {
     // .048 to .145 against .060 to .179 on six families of experts, three quarters on average
     reasons.push('only softmax applies, whose measured error is three quarters of that of equal shares')

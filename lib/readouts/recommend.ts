@@ -35,7 +35,9 @@ export function recommend(mixtures: MixtureResult[]): { recommended: string; rea
   if (blocks) {
     return {
       recommended: blocks.readout,
-      reason: `without a trace and without classes, it erred least on known mixtures (scope ${blocks.settings.scope})`,
+      reason:
+        'without a trace and without classes, it erred least where the mixture was known (scope ' +
+        `${blocks.settings.scope}); how far it errs is not calibrated`,
     }
   }
   if (has('softmax')) return { recommended: 'softmax', reason: 'no gradients of a head are there to match' }

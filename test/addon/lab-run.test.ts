@@ -331,7 +331,7 @@ describe('refusals', () => {
     for (const [from, to, code] of [
       ['warp.lab.plan/1', 'warp.lab.plan/9', 'PLAN_VERSION'],
       ['"seed": 3', '"seed": 4', 'PLAN_EDITED'],
-      ['"scope": "head"', '"scope": "tail"', 'PLAN_FORM'],
+      ['"scope": "head"', '"scope": 3', 'PLAN_FORM'],
     ]) {
       writeFileSync(file, text.replace(from, to))
       await expect(runLab({ lab })).rejects.toMatchObject({ code, exitCode: 3 })

@@ -61,6 +61,7 @@ test('a trained language model keeps its class; its mixture is recovered by read
   expect(result.diagnostics.accuracy).toBeNull()
   expect(result.mixtures.map(({ readout }) => readout)).toEqual(expect.arrayContaining(['uniform', 'softmax']))
   expect(result.recommended.readout).toBe('gradient-matching[layers,adam]')
+  expect(result.diagnostics.verdict).toBe('weak') // no readout of a language model is calibrated
   expect(result.depth!.groups.map(({ name }) => name)).toEqual(['layer 0', 'layer 1'])
   // three quarters of the training texts were about animals
   expect(result.recommended.mixture.animals).toBeGreaterThan(0.5)

@@ -66,10 +66,10 @@ async function main() {
   const evidence = await readEvidence(base, expert)
   const records = []
   for await (const record of readRecords([data], JSON.parse(options))) {
-    records.push({
-      ...record,
-      ids: evidence.tokenizer.encode(record.text, { maxLength: evidence.reference.architecture.maxPositions }).ids,
+    const { ids } = await evidence.tokenizer.encode(record.text, {
+      maxLength: evidence.reference.architecture.maxPositions,
     })
+    records.push({ ...record, ids })
   }
   const domains = [...new Set(records.map(({ label }) => label))].sort()
   const byDomain = domains.map((domain) => records.filter(({ label }) => label === domain))

@@ -17,11 +17,9 @@ async function run(expert, records) {
   const held = new Set(truth.heldOut)
   const members = records.filter(({ row }) => !held.has(row)).map(({ row }) => row)
   const evidence = await readEvidence(base, expert)
-  const tokens = new Set()
-  for (const { row, text } of records) {
-    if (!held.has(row))
-      for (const id of evidence.tokenizer.encode(text, { maxLength: truth.recipe.maxLength }).ids) tokens.add(id)
-  }
+  const trained = records.filter(({ row }) => !held.has(row)).map(({ text }) => text)
+  const { ids } = await evidence.tokenizer.encodeBatch(trained, { maxLength: truth.recipe.maxLength })
+  const tokens = new Set(ids)
   const found = Array.from(evidence.tokens.state.keys()).filter((id) => evidence.tokens.state[id] === 1)
   const shuffled = new Random(7, 'benchmark/half').shuffle([...members])
   for (const [pool, hidden] of [

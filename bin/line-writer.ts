@@ -35,7 +35,12 @@ export class LineWriter {
 
   /** Adds one JSON value as a line; a promise to wait for when a block is full. */
   add(value: unknown): Promise<void> | undefined {
-    const line = JSON.stringify(value) + '\n'
+    return this.addLine(JSON.stringify(value))
+  }
+
+  /** Adds a line as it is. */
+  addLine(text: string): Promise<void> | undefined {
+    const line = `${text}\n`
     this.#lines.push(line)
     this.#size += line.length
     return this.#size >= blockBytes ? this.#flush() : undefined

@@ -1,19 +1,22 @@
 // Options that recover and footprint share: the pair, the probes, the path, resources.
 import { Option, type Command } from 'commander'
+import type { ProbeSource } from '../lib/text/index.js'
 import type { FootprintOptions } from '../lib/footprint/index.js'
 import { baseHead, bytes, integer, list, real, reals } from './values.js'
 
 /** Everything that options name as inputs. */
 export function inputsOf({ base, reference, probes, data, checkpoint, projector, labelMap }: InputFlags): string[] {
   const map = typeof labelMap === 'string' ? [labelMap] : []
-  return [base, reference, probes, data, checkpoint, projector, map].flat().filter((path) => path !== undefined)
+  const texts = [probes, data] as (string[] | undefined)[]
+  return [base, reference, ...texts, checkpoint, projector, map].flat().filter((path) => path !== undefined)
 }
 
 interface InputFlags {
   base?: string
   reference?: string
-  probes?: string[]
-  data?: string[]
+  /** of the command line: paths */
+  probes?: ProbeSource
+  data?: ProbeSource
   checkpoint?: readonly string[]
   projector?: string
   labelMap?: unknown
@@ -30,8 +33,8 @@ export interface PairFlags {
 
 export function pairOptions(command: Command): Command {
   return command
-    .requiredOption('--base <dir>', 'model directory that was fine-tuned')
-    .requiredOption('--reference <dir>', 'the fine-tuned model')
+    .requiredOption('--base <dir>', 'model that was fine-tuned: a folder, or hf:owner/name[@revision]')
+    .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
     .addOption(tokenizerOption())
     .option('--base-head <zeros|seed:N>', 'the head of a base that has none', baseHead)
     .addOption(objectiveOption())
@@ -43,18 +46,30 @@ export function probeOptions(command: Command): Command {
 }
 
 export const textSources =
-  '.jsonl .json .csv .tsv .txt, a folder with one file or folder per domain, - for JSONL on stdin'
+  '.jsonl .json .csv .tsv .txt (.gz .zst) .parquet, a folder with one file or folder per domain, - for JSONL on stdin'
 
 /** How files of texts are read. */
 export function fileOptions(command: Command): Command {
   return command
-    .addOption(new Option('--format <name>', 'overrides the extension').choices(['jsonl', 'json', 'csv', 'tsv', 'txt']))
+    .addOption(
+      new Option('--format <name>', 'overrides the extension').choices([
+        'jsonl',
+        'json',
+        'csv',
+        'tsv',
+        'txt',
+        'parquet',
+      ]),
+    )
     .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
-    .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)
+    .option('--quotes', 'fields of CSV and TSV stand in quotes (default: CSV yes, TSV where the file agrees)')
+    .option('--no-quotes', 'quotes are part of the texts')
+    .option('--text <column,...>', 'columns of the text, or values in them: "messages[].content" (default: text)', list)
     .option('--response <column>', 'column that follows the text, which is its prompt (language models; default: none)')
     .option('--label <column>', 'column of the label (default: label)')
     .option('--domain <column>', 'column of the domain (default: domain where there is one, else the label)')
     .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
+    .option('--skip-invalid', 'leave out and count rows that cannot be used')
     .option('--limit <n>', 'seeded, stratified subsample of n texts', integer(1))
     .option('--per-domain <n>', 'n texts of each domain', integer(1))
 }

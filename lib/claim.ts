@@ -90,7 +90,7 @@ async function tryClaim(folder: string, file: string, made: string[]): Promise<H
 
 /** Removes what a killed run left behind of its temporary files for `names`; only whoever claimed the folder may. */
 export async function removeParts(folder: string, names: readonly string[]): Promise<void> {
-  for (const entry of await readdir(folder)) {
+  for (const entry of await readdir(folder).catch(() => [])) {
     const [, name = ''] = /^\.(.+)\.[0-9a-f]{12}\.part$/.exec(entry) ?? []
     if (names.includes(name)) await unlink(join(folder, entry)).catch(() => undefined)
   }

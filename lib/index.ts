@@ -26,7 +26,14 @@ export {
   type TrainOptions,
   type TrainPlan,
 } from './train/index.js'
-export { readRecords, type ProbeFormat, type ProbeOptions, type TextRecord } from './text/index.js'
+export {
+  readRecords,
+  type GivenTexts,
+  type ProbeFormat,
+  type ProbeOptions,
+  type ProbeSource,
+  type TextRecord,
+} from './text/index.js'
 export { loadTokenizer, Tokenizer } from './text/tokenizer/index.js'
 export { resultJsonSchema, resultSchema, type RecoverResult } from './report/schema.js'
 export {

@@ -1,16 +1,23 @@
 import {
   domainsOf,
+  domainStatistics,
   hasTop,
+  needsDomainGradients,
   openSession,
   scoreSession,
   statisticsOf,
   Stopwatch,
   type FootprintOptions,
   type Session,
+  footprintKinds,
 } from './footprint/index.js'
 import { whileUnchanged } from './checkpoint/index.js'
 import { toolOf } from './doctor.js'
+import { targetCounts, targetsOf } from './objectives/language.js'
 import { inputError, usageError } from './errors.js'
+import { checkOptions, type Kinds } from './options.js'
+import { sourceNames } from './text/index.js'
+import { localModels } from './hub/index.js'
 import { measureRate } from './footprint/rate.js'
 import { traceProbes } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
@@ -72,8 +79,11 @@ function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): stri
   return readout?.filter((name) => name !== 'trace' && !projectors.some((projector) => projector.name === name))
 }
 
+const kinds: Kinds<RecoverOptions> = { ...footprintKinds, readout: 'texts', projector: 'text', bootstrap: 'number' }
+
 /** A session whose readouts are known to be there, and to fit, before any scoring. */
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
+  checkOptions('recover', options, kinds, ['base', 'reference', 'probes'])
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
   const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
@@ -84,7 +94,10 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
   try {
     if (options.readout?.length === 0)
       throw usageError('READOUT_UNKNOWN', 'no readout is named', {}, 'leave it out for all that apply')
-    checkReadouts(ownReadouts(options, projectors), options.bootstrap ?? 1000, readoutsFor({ gradients }))
+    const blocks = needsDomainGradients(session)
+      ? (['plain', 'adam'] as const).map((kind) => ({ scope: session.scope.name, kind }))
+      : []
+    checkReadouts(ownReadouts(options, projectors), options.bootstrap ?? 1000, readoutsFor({ gradients, blocks }))
     const {
       probes: { domains },
       path: { family, lambdas },
@@ -100,7 +113,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
 
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
 export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
-  const { session } = await openChecked(options)
+  const { session } = await openChecked(await localModels(options))
   try {
     const { plan, path, probes } = session
     return {
@@ -130,12 +143,14 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
  * the path between the two models, and every readout of it (method, sections 2 to 7).
  * @throws WarpError (bad input, FILE_CHANGED among it; resources), the signal's reason
  */
-export function recover(options: RecoverOptions): Promise<Recovered> {
+export async function recover(given: RecoverOptions): Promise<Recovered> {
+  const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
-  return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options))
+  return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options, given))
 }
 
-async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
+/** @param given as the caller named the models */
+async function recoverOpened(options: RecoverOptions, given: RecoverOptions): Promise<Recovered> {
   const { session, projectors } = await openChecked(options)
   try {
     const planned = plannedBytes(session)
@@ -161,7 +176,9 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
     }
     const scores = await scoreSession(session)
     watch.lap('score')
-    const stats = statisticsOf(session, scores)
+    const domains = needsDomainGradients(session) ? await domainStatistics(session) : undefined
+    if (domains) watch.lap('gradients')
+    const stats = { ...statisticsOf(session, scores), blocks: domains?.blocks }
     const read = await readMixtures(stats, {
       readouts: ownReadouts(options, projectors),
       projectors,
@@ -177,7 +194,7 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
     const result: RecoverResult = {
       schema: 'warp.recover/1',
       tool: toolOf(session.device),
-      command: commandOf(options),
+      command: commandOf(given),
       seed: session.seed,
       timings: { ...session.timings, ...watch.timings },
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
@@ -189,9 +206,16 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
       lambdas: session.path.lambdas,
       scope: session.scope.name,
       footprint: { mean, standardError },
+      ...(domains && { depth: domains.depth }),
       loss,
       mixtures: read.mixtures,
-      recommended: { readout: read.recommended, reason: read.reason, mixture: best.mixture, interval: best.interval },
+      recommended: {
+        readout: read.recommended,
+        reason: read.reason,
+        mixture: best.mixture,
+        interval: best.interval,
+        ...(session.network.objective === 'language' && { mixtureByTokens: byTokens(best.mixture, session) }),
+      },
       skipped: read.skipped,
       trace: traced.summary,
       diagnostics: read.diagnostics,
@@ -203,8 +227,18 @@ async function recoverOpened(options: RecoverOptions): Promise<Recovered> {
   }
 }
 
+/** Shares of texts as shares of tokens that were learned, by the mean number of targets of each domain's probes. */
+function byTokens(mixture: Record<string, number>, { probes, packed }: Session): Record<string, number> {
+  const counts = targetCounts(targetsOf(packed), packed.offsets)
+  const mean = probes.domains.map(() => 0)
+  probes.domain.forEach((d, i) => (mean[d] += counts[i] / probes.counts[d]))
+  const weights = probes.domains.map((name, d) => mixture[name] * mean[d])
+  const sum = weights.reduce((a, b) => a + b, 0)
+  return Object.fromEntries(probes.domains.map((name, d) => [name, sum > 0 ? weights[d] / sum : mixture[name]]))
+}
+
 /** The options as given, less what JSON cannot hold. */
 function commandOf(options: RecoverOptions): Record<string, unknown> {
   const { signal: _signal, onProgress: _onProgress, ...plain } = options
-  return plain
+  return { ...plain, probes: sourceNames(options.probes) }
 }

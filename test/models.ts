@@ -15,6 +15,7 @@ export interface TestTensor {
 const bytesOf: Record<string, number> = {
   F64: 8,
   I64: 8,
+  C64: 8,
   F32: 4,
   I32: 4,
   F16: 2,
@@ -23,6 +24,8 @@ const bytesOf: Record<string, number> = {
   U8: 1,
   BOOL: 1,
   F8_E4M3: 1,
+  F8_E5M2: 1,
+  F8_E8M0: 1,
 }
 
 /** Directory of the committed random-weight fixture `bert/base`, `gpt2/reference`, … */
@@ -67,14 +70,13 @@ export function readTensors(
 ): Map<string, { shape: number[]; data: Float32Array | Float64Array | Int32Array }> {
   const bytes = readFileSync(file)
   const start = 8 + Number(bytes.readBigUInt64LE(0))
-  const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
+  const { __metadata__: _, ...header } = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
     string,
     { dtype: string; shape: number[]; data_offsets: [number, number] }
   >
   const arrays = { F32: Float32Array, F64: Float64Array, I32: Int32Array } as const
   const result = new Map()
   for (const [name, tensor] of Object.entries(header)) {
-    if (name === '__metadata__') continue
     const {
       dtype,
       shape,

@@ -28,19 +28,21 @@ export function baseValues(count: number, salt: number): Float32Array {
   })
 }
 
+/** Base values moved by a fixture's differences from its `from`th on: four planes of bytes, the lowest first. */
+export function moveBits(base: Float32Array, planes: Uint8Array, from: number): Float32Array {
+  const bits = new Int32Array(base.slice().buffer),
+    count = planes.length / 4
+  for (let i = 0; i < bits.length; i++) {
+    const at = from + i
+    bits[i] += planes[at] | (planes[count + at] << 8) | (planes[2 * count + at] << 16) | (planes[3 * count + at] << 24)
+  }
+  return new Float32Array(bits.buffer)
+}
+
 /** The trained token and position tables of one training, as PyTorch left them. */
 export function trainedTables(name: string): { tokens: Float32Array; positions: Float32Array } {
   const planes = gunzipSync(readFileSync(join(folder, `${name}.bin.gz`)))
-  const count = planes.length / 4
-  const restore = (base: Float32Array, from: number): Float32Array => {
-    const bits = new Int32Array(base.slice().buffer)
-    for (let i = 0; i < bits.length; i++) {
-      const at = from + i
-      bits[i] +=
-        planes[at] | (planes[count + at] << 8) | (planes[2 * count + at] << 16) | (planes[3 * count + at] << 24)
-    }
-    return new Float32Array(bits.buffer)
-  }
+  const restore = (base: Float32Array, from: number): Float32Array => moveBits(base, planes, from)
   return {
     tokens: restore(baseValues(vocabulary * hidden, 1), 0),
     positions: restore(baseValues(positions * hidden, 2), vocabulary * hidden),

@@ -1,10 +1,8 @@
-// This package's own tokenizers against the npm package `tokenizers`, on the same files and the same texts of AG
-// News and
-// CLINC: the trace's pass over texts from the file (first and later passes), the tokenizer alone, opening, longest
-// stalls of
-// the event loop. `tokenizers` with one thread and with all. Each side is a fresh process in each round.
-// --files=A,B: other
-// tokenizer.json files than those of MiniLM and SmolLM2 (own must read them too).
+// This package's own tokenizers against the npm package `tokenizers`, on the same files and the same texts of AG News
+// and CLINC: the trace's pass over texts from the file (first and later passes), the tokenizer alone, opening, longest
+// stalls of the event loop; `tokenizers` with one thread and with all. Each side is a fresh process in each round.
+// Processor time (Cpu) is there for machines that do other work meanwhile. --files=A,B: other tokenizer.json files than
+// those of MiniLM and SmolLM2 (own must read them too).
 import path from 'node:path'
 import { median, models, need, root, round, run, shared } from '../common.mjs'
 
@@ -60,7 +58,10 @@ function summary(found) {
   const [{ texts, tokens }] = found.own
   const of = (side) => ({
     milliseconds: Object.fromEntries(
-      ['open', 'first', 'later', 'alone', 'stall', 'openStall'].map((key) => [key, round(middle(side, key))]),
+      ['open', 'first', 'later', 'laterCpu', 'alone', 'aloneCpu', 'stall', 'openStall'].map((key) => [
+        key,
+        round(middle(side, key)),
+      ]),
     ),
     textsPerSecond: {
       first: Math.round((texts / middle(side, 'first')) * 1000),
@@ -73,6 +74,6 @@ function summary(found) {
     texts,
     tokens,
     ...Object.fromEntries(Object.keys(found).map((side) => [side, of(side)])),
-    ownFaster: { first: faster('first'), later: faster('later'), alone: faster('alone') },
+    ownFaster: Object.fromEntries(['first', 'later', 'laterCpu', 'alone', 'aloneCpu'].map((key) => [key, faster(key)])),
   }
 }

@@ -6,9 +6,11 @@ import { median, round } from '../common.mjs'
 
 const require = createRequire(import.meta.url)
 const { readEvidence } = require('../../dist/lib/trace/index.js')
+const { TextRule } = require('../../dist/lib/trace/objective.js')
 const { TextTracer } = require('../../dist/lib/trace/texts.js')
 const { readBatches } = require('../../dist/lib/text/index.js')
-const { IdBuffer } = require('../../dist/lib/text/tokenizer/index.js')
+const { encodeAhead } = require('../../dist/lib/text/tokenizer/index.js')
+const { openEngine } = require('../../dist/lib/text/tokenizer/open.js')
 const [base, expert, data, options, rounds] = process.argv.slice(2)
 const reader = JSON.parse(options)
 
@@ -27,8 +29,8 @@ const [evidence, opening] = await stall(() => readEvidence(base, expert))
 const {
   tokenizer,
   tokens: { state },
-  longestText: maxLength,
 } = evidence
+const maxLength = evidence.longestText ?? undefined
 const batches = await all(fromFile())
 const records = batches.flat()
 
@@ -42,22 +44,21 @@ async function* fromFile() {
   for (let i = 0; i < 4; i++) yield* readBatches([data], reader)
 }
 
+const textsOf = (batch) => batch.map(({ text }) => text)
+
 async function pass(source, onText) {
-  const tracer = new TextTracer(tokenizer, state, maxLength)
+  const tracer = new TextTracer(tokenizer, state, new TextRule(evidence.layout, maxLength))
   await tracer.trace(source, { onText })
   tracer.pool.handle.close()
 }
 
-const ids = new IdBuffer()
+const { engine } = await openEngine(base)
 const sides = {
-  encode: () => {
-    for (const { text } of records) tokenizer.encode(text, { maxLength })
+  engine: () => {
+    for (const batch of batches) engine.encodeBatch(textsOf(batch), { maxLength })
   },
-  encodeInto: () => {
-    for (const { text } of records) {
-      ids.clear()
-      tokenizer.encodeInto(text, ids, { maxLength })
-    }
+  thread: async () => {
+    for await (const one of encodeAhead(batches, textsOf, tokenizer, { maxLength })) void one
   },
   trace: () => pass(batches),
   callback: () => pass(batches, ({ status }) => void status),
@@ -81,8 +82,8 @@ console.log(
   JSON.stringify({
     texts: records.length,
     milliseconds: Object.fromEntries(Object.entries(times).map(([name, list]) => [name, round(median(list))])),
-    ofEncode: { trace: ratio('encode', 'trace'), callback: ratio('encode', 'callback') },
-    ofEncodeInto: { trace: ratio('encodeInto', 'trace'), callback: ratio('encodeInto', 'callback') },
+    ofEngine: { trace: ratio('engine', 'trace'), callback: ratio('engine', 'callback') },
+    ofThread: { trace: ratio('thread', 'trace'), callback: ratio('thread', 'callback') },
     readingOfPass: ratio('read', 'readAndTrace'),
     stalls,
   }),

@@ -3,15 +3,15 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
-const { loadTokenizer } = createRequire(import.meta.url)('../../dist/lib/text/tokenizer/index.js')
+const { openEngine } = createRequire(import.meta.url)('../../dist/lib/text/tokenizer/open.js')
 const [tokenizerFile, textsFile] = process.argv.slice(2)
-const tokenizer = await loadTokenizer(tokenizerFile)
+const { engine } = await openEngine(tokenizerFile)
 const texts = JSON.parse(readFileSync(textsFile, 'utf8'))
 let tokens
 const pass = () => {
   const begin = performance.now()
   tokens = 0
-  for (const text of texts) tokens += tokenizer.encode(text).ids.length
+  for (const text of texts) tokens += engine.encode(text).ids.length
   return (performance.now() - begin) / 1000
 }
 const cold = pass()

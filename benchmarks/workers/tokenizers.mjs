@@ -1,6 +1,6 @@
 // One side, one round of the case tokenizers: node tokenizers.mjs own|tokenizers TOKENIZER_JSON DATA READER_OPTIONS →
-// milliseconds of opening, of a first and the later trace's passes over DATA from its file, of tokenising the texts in
-// memory; longest stalls of the event loop in milliseconds.
+// milliseconds of opening, of a first and of later passes of the trace over DATA from its file, of tokenising the texts
+// in memory; longest stalls of the event loop in milliseconds.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'
@@ -35,11 +35,13 @@ async function timed(body) {
   delays.reset()
   delays.enable()
   const start = performance.now()
+  const used = process.cpuUsage()
   const result = await body()
   const time = performance.now() - start
+  const { user, system } = process.cpuUsage(used)
   await new Promise((resolve) => setTimeout(resolve, 5))
   delays.disable()
-  return { result, time, stall: delays.max / 1e6 }
+  return { result, time, cpu: (user + system) / 1000, stall: delays.max / 1e6 }
 }
 
 const used = reader === 'own' ? file : foreign()
@@ -70,7 +72,9 @@ console.log(
     openStall: opening.stall,
     first: passes[0].time,
     later: median(passes.slice(1).map(({ time }) => time)),
+    laterCpu: median(passes.slice(1).map(({ cpu }) => cpu)),
     alone: alone.time,
+    aloneCpu: alone.cpu,
     stall: Math.max(...passes.map(({ stall }) => stall)),
   }),
 )

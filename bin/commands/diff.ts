@@ -18,8 +18,8 @@ export function register(program: Command): void {
     .description(
       'what the weights say without any candidate texts: which moved and how, and what training that speaks for',
     )
-    .requiredOption('--base <dir>', 'model directory that was fine-tuned')
-    .requiredOption('--reference <dir>', 'the fine-tuned model')
+    .requiredOption('--base <dir>', 'model that was fine-tuned: a folder, or hf:owner/name[@revision]')
+    .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
     .option('--only <part,...>', 'weights, words (default: every part)', list)
     .option('--singular-values <n>', 'of each difference, 0 to 64; 0 leaves them out (default: 64)', integer(0))
     .option(

@@ -6,7 +6,7 @@ import type { RecipeOptions } from '../../lib/train/index.js'
 import { printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
-import { textOptions, textSources, waitOption } from '../probe-options.js'
+import { textOptions, textSources, waitOption, objectiveOption, scopeOption } from '../probe-options.js'
 import { baseHead, bytes, integer, list, real, reals } from '../values.js'
 import { recipeOptions } from './train.js'
 
@@ -35,7 +35,7 @@ type PlanFlags = FrameOptions &
 function plan(command: Command): void {
   command
     .description('samples the mixtures and writes plan.json')
-    .requiredOption('--base <dir>', 'model directory that is fine-tuned')
+    .requiredOption('--base <dir>', 'model that is fine-tuned: a folder, or hf:owner/name[@revision]')
     .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
     .requiredOption('-o, --output <folder>', "the lab's folder")
     .option('--labels <a,b,c>', 'class names in the order of their ids', list)
@@ -55,7 +55,8 @@ function plan(command: Command): void {
     .option('--path <family,...>', 'footprints along these', list, ['linear'])
     .option('--points <n>', 'on each path (default: 5)', integer(1))
     .option('--lambdas <a,b,...>', 'the points themselves', reals)
-    .addOption(new Option('--scope <name>', 'of the alignment matrix').choices(['head', 'top']).default('head'))
+    .addOption(scopeOption())
+    .addOption(objectiveOption())
     .option('--base-head <zeros|seed:N>', 'of a base that has none, in footprints (default: zeros)', baseHead)
     .addOption(new Option('--dtype <name>', 'of the trained weights').choices(['F32', 'F16', 'BF16']).default('F16'))
     .addOption(new Option('--keep <what>', 'of a trial').choices(['footprints', 'weights']).default('footprints'))

@@ -1,11 +1,11 @@
-import { join } from 'node:path'
-import type { Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { refuseInputs } from '../../lib/claim.js'
-import type { TracedText, TraceOptions, TraceResult, Traced } from '../../lib/trace/index.js'
+import type { TraceOptions, TraceResult } from '../../lib/trace/index.js'
 import { printable, printableName } from '../../lib/printable.js'
+import { sourceNames } from '../../lib/text/given.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
-import { withOutput, writeOutput } from '../output-folder.js'
+import { withOutput } from '../output-folder.js'
 import { fileOptions, inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
 import { integer } from '../values.js'
 
@@ -18,16 +18,14 @@ interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
   strict?: boolean
 }
 
-const files = ['result.json', 'tokens.jsonl', 'documents.jsonl']
-
 export function register(program: Command): void {
   fileOptions(
     framed(program.command('trace'))
       .description(
         'what the embedding table alone gives away: tokens trained on, texts excluded with certainty, members, mixture',
       )
-      .requiredOption('--base <dir>', 'model directory that was fine-tuned')
-      .requiredOption('--reference <dir>', 'the fine-tuned model')
+      .requiredOption('--base <dir>', 'model that was fine-tuned: a folder, or hf:owner/name[@revision]')
+      .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
       .option('--probes <file...>', `candidate texts: ${textSources}`),
   )
     .option(
@@ -40,15 +38,44 @@ export function register(program: Command): void {
       'synthetic training sets that correct the estimate and give its intervals (default: 60)',
       integer(20),
     )
+    .option('--embedding <name>', 'tensor that turns token ids into vectors, where it cannot be told')
+    .addOption(
+      new Option('--objective <name>', 'what the model was trained for (default: as its class says)').choices([
+        'classify',
+        'language',
+      ]),
+    )
+    .addOption(
+      new Option('--eos <how>', 'language models: whether an end token was appended to texts and learned').choices([
+        'appended',
+        'none',
+        'auto',
+      ]),
+    )
+    .option(
+      '--packed <window>',
+      'language models: texts were packed into windows of so many tokens, or none (default: they may have been)',
+      packing,
+    )
     .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
-    .option('-o, --output <folder>', `writes ${files.join(', ')}`)
+    .option('-o, --output <folder>', 'writes result.json, tokens.jsonl, the lists of texts and report.html')
     .option('--force', 'replace existing output')
     .addOption(waitOption())
     .option('--strict', 'exit 5 when the verdict is none')
     .action(traceCommand)
+}
+
+/** A number of tokens, none or auto. */
+function packing(value: string): number | 'none' | 'auto' {
+  if (value === 'none' || value === 'auto') return value
+  try {
+    return integer(2)(value)
+  } catch {
+    throw new InvalidArgumentError('A number of tokens of at least 2, none or auto is needed.')
+  }
 }
 
 async function traceCommand(flags: Flags): Promise<void> {
@@ -59,25 +86,20 @@ async function traceCommand(flags: Flags): Promise<void> {
     const inputs = inputsOf({ ...options, labelMap })
     if (members !== undefined) await refuseInputs([members], inputs)
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
+    const { TraceFolder, traceFiles: files } = await import('../trace-folder.js')
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
-      const documents =
-        output !== undefined && options.probes
-          ? await LineWriter.open(join(output, 'documents.jsonl'), force)
-          : undefined
+      const folder =
+        output === undefined
+          ? undefined
+          : await TraceFolder.open(output, { ...options, probes: options.probes && sourceNames(options.probes) }, force)
       try {
-        const found = await trace({
-          ...options,
-          ...map,
-          signal,
-          onProgress,
-          onText: documents && ((text) => documents.add(documentLine(text))),
-        })
+        const onText: TraceOptions['onText'] = folder && ((text, spelling) => folder.add(text, spelling))
+        const found = await trace({ ...options, ...map, signal, onProgress, onText })
         if (memberFile)
           for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
         await memberFile?.commit()
-        await documents?.commit()
-        if (output !== undefined) await writeOutput(output, outputFiles(found), force)
+        await folder?.write(found, { signal, onProgress })
         return {
           json: found.result,
           text: report(found.result),
@@ -85,28 +107,20 @@ async function traceCommand(flags: Flags): Promise<void> {
         }
       } finally {
         await memberFile?.discard()
-        await documents?.discard()
+        await folder?.discard()
       }
     })
   })
-}
-
-function documentLine({ record, domain, status, untrained, tokens, truncated }: TracedText): object {
-  return { row: record.row, source: record.source, domain, status, tokens, truncated, untrained }
-}
-
-function outputFiles({ result, tokens }: Traced): Record<string, string> {
-  return {
-    'result.json': JSON.stringify(result, null, 2) + '\n',
-    'tokens.jsonl': tokens.map((token) => JSON.stringify(token) + '\n').join(''),
-  }
 }
 
 function report(result: TraceResult): string[] {
   const { trainedTokens: tokens, trainingTexts: training, frozen } = result
   const lines = [
     `verdict ${result.verdict}: ${result.reason}`,
+    result.grading &&
+      `  trained tokens  about ${whole(result.grading.expected)} of the ${result.grading.tokens} in these texts`,
     result.verdict !== 'none' &&
+      !result.grading &&
       `  trained tokens  ${tokens.count} of ${tokens.rows}` +
         (tokens.undecided > 0 ? `, ${tokens.undecided} undecided` : ''),
     result.decay !== null &&

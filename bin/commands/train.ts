@@ -31,7 +31,7 @@ export function register(program: Command): void {
   const command = program
     .command('train')
     .description('fine-tunes a classifier or a language model; a run that was stopped goes on when repeated')
-    .requiredOption('--base <dir>', 'model directory to fine-tune')
+    .requiredOption('--base <dir>', 'model to fine-tune: a folder, or hf:owner/name[@revision]')
     .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
     .requiredOption('-o, --output <folder>', 'becomes a model directory, with the record of the training')
     .option(

@@ -3,6 +3,7 @@ import { inputError } from '../errors.js'
 import type { Blueprint, Family, Sizes } from '../models/architecture.js'
 import { familyOf, familyOfClass, unsupportedArchitecture } from '../models/families.js'
 import { Fields } from '../models/fields.js'
+import { quantisation } from './damage.js'
 import { readSmallFile } from './files.js'
 import { brief, isObject, parseStrictJson, type JsonObject } from './json.js'
 
@@ -32,16 +33,23 @@ export interface ModelConfig {
   blueprint?: Blueprint
   /** pooler, labels and tiedEmbeddings are settled later, against the tensors */
   architecture: Architecture
+  /** the method of a quantisation that it speaks of */
+  quantised?: string
   notes: string[]
 }
 
 /**
  * Reads `config.json`. With `forward`, the architecture must be one that can be computed here and every size it needs
  * must be there; otherwise anything goes. Code named by `auto_map` is never run.
- * @throws WarpError (input) CONFIG_…, ARCHITECTURE_…, QUANTISED, FILE_NOT_FOUND
+ * @throws WarpError (input) CONFIG_…, ARCHITECTURE_…, FILE_NOT_FOUND
  */
 export async function readConfig(dir: string, forward: boolean): Promise<ModelConfig> {
   const file = join(dir, 'config.json')
+  return interpretConfig(await readConfigFile(file), file, forward)
+}
+
+/** @throws WarpError (input) CONFIG_…, FILE_NOT_FOUND */
+export async function readConfigFile(file: string): Promise<JsonObject> {
   const config = parseStrictJson(await readSmallFile(file), { file, prefix: 'CONFIG' })
   if (!isObject(config)) {
     throw inputError(
@@ -51,7 +59,11 @@ export async function readConfig(dir: string, forward: boolean): Promise<ModelCo
       'Copy config.json from the original model again.',
     )
   }
-  refuseQuantised(config, file)
+  return config
+}
+
+/** What a configuration says. @throws WarpError as `readConfig` */
+export function interpretConfig(config: JsonObject, file: string, forward: boolean): ModelConfig {
   const notes =
     'auto_map' in config && config.auto_map !== null
       ? [`${file}: auto_map names code of the model's author; it was not run`]
@@ -64,19 +76,8 @@ export async function readConfig(dir: string, forward: boolean): Promise<ModelCo
   const pad = config.pad_token_id
   if (typeof pad === 'number' && Number.isInteger(pad) && pad >= 0 && pad < architecture.vocabularySize)
     architecture.padTokenId = pad
-  return { file, config, architectureName, family, blueprint, architecture, notes }
-}
-
-function refuseQuantised(config: JsonObject, file: string): void {
-  const found = config.quantization_config ?? config.compression_config
-  if (found === undefined || found === null) return
-  const method = isObject(found) ? (found.quant_method ?? found.format ?? 'unknown') : found
-  throw inputError(
-    'QUANTISED',
-    `${file}: the checkpoint is quantised (${String(method)}); expected F64, F32, F16 or BF16 weights`,
-    { file, found: method, expected: ['F64', 'F32', 'F16', 'BF16'] },
-    'Use the unquantised model it was made from.',
-  )
+  const quantised = quantisation(config)
+  return { file, config, architectureName, family, blueprint, architecture, quantised, notes }
 }
 
 function className(config: JsonObject, file: string, forward: boolean): string {
@@ -108,8 +109,10 @@ function findFamily(name: string, modelType: string, file: string, forward: bool
 
 /** Sizes under whatever name they have, 0 where there is none: for tracing and merging, which need only the tensors. */
 function loose(config: JsonObject): Omit<Architecture, 'kind' | 'modelType'> {
+  // of a model that sees or hears too, the part that reads text has a configuration of its own
+  const inner = [config.text_config, config.language_config, config.llm_config].find(isObject) ?? {}
   const number = (...names: string[]): number => {
-    const found = names.map((n) => config[n]).find((v) => typeof v === 'number')
+    const found = [config, inner].flatMap((from) => names.map((n) => from[n])).find((v) => typeof v === 'number')
     return typeof found === 'number' ? found : 0
   }
   const activation = config.hidden_act ?? config.activation_function ?? config.hidden_activation
@@ -120,7 +123,7 @@ function loose(config: JsonObject): Omit<Architecture, 'kind' | 'modelType'> {
     kvHeads: number('num_key_value_heads'),
     headSize: number('head_dim'),
     intermediateSize: number('intermediate_size', 'n_inner', 'd_ff', 'hidden_dim'),
-    vocabularySize: number('vocab_size'),
+    vocabularySize: number('padded_vocab_size', 'vocab_size'),
     maxPositions: number('max_position_embeddings', 'n_positions'),
     typeVocabularySize: number('type_vocab_size'),
     layerNormEpsilon: number('layer_norm_eps', 'rms_norm_eps', 'layer_norm_epsilon'),
@@ -133,27 +136,19 @@ function loose(config: JsonObject): Omit<Architecture, 'kind' | 'modelType'> {
 
 /**
  * Class names by id, for a head with `rows` classes. Without `id2label` the names are LABEL_0, LABEL_1, … as in
- * `transformers`, which then assumes `num_labels` classes, or two.
- * @throws WarpError CONFIG_ID2LABEL, CONFIG_LABEL2ID, CONFIG_LABELS, CONFIG_PROBLEM_TYPE
+ * `transformers`, which then assumes `num_labels` classes, or two. `id2label` alone decides: a `label2id` that says
+ * something else, as many tools leave behind, is noted.
+ * @throws WarpError CONFIG_ID2LABEL, CONFIG_LABELS, CONFIG_PROBLEM_TYPE
  */
-export function readLabels({ config, file }: ModelConfig, rows: number): string[] {
-  const hint = 'Make id2label and label2id list the classes the head was trained with.'
+export function readLabels({ config, file, notes }: ModelConfig, rows: number): string[] {
+  const hint = 'Make id2label list the classes the head was trained with.'
   const labels = labelNames(config, file, hint)
-  const inverse = config.label2id
-  if (inverse !== undefined && inverse !== null) {
-    const wrong =
-      !isObject(inverse) ||
-      Object.keys(inverse).length !== labels.length ||
-      labels.some((name, id) => inverse[name] !== id)
-    if (wrong) {
-      throw inputError(
-        'CONFIG_LABEL2ID',
-        `${file}: label2id is not the inverse of id2label`,
-        { file, found: inverse, expected: Object.fromEntries(labels.map((name, id) => [name, id])) },
-        hint,
-      )
-    }
-  }
+  const inverse = config.label2id ?? undefined
+  const same =
+    isObject(inverse) &&
+    Object.keys(inverse).length === labels.length &&
+    labels.every((name, id) => String(inverse[name]) === String(id))
+  if (inverse !== undefined && !same) notes.push(`${file}: label2id is not the inverse of id2label, which alone counts`)
   if (labels.length !== rows) {
     throw inputError(
       'CONFIG_LABELS',
@@ -181,7 +176,8 @@ function labelNames(config: JsonObject, file: string, hint: string): string[] {
     const count = typeof config.num_labels === 'number' ? config.num_labels : 2
     return Array.from({ length: Math.min(Math.max(0, Math.trunc(count)), 1_000_000) }, (_, id) => `LABEL_${id}`)
   }
-  const labels = isObject(map) ? Object.keys(map).map((_, id) => map[String(id)]) : []
+  const given = isObject(map) ? Object.keys(map).map((_, id) => map[String(id)]) : []
+  const labels = given.map((name) => (typeof name === 'number' ? String(name) : name)) // numbers as names are names
   const good =
     isObject(map) && labels.every((name) => typeof name === 'string') && new Set(labels).size === labels.length
   if (!good) {

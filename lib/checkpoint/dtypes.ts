@@ -25,8 +25,8 @@ const bits = {
 
 /** Every element type of the safetensors format. */
 export type Dtype = keyof typeof bits
-/** The element types that weights may have here. */
-export type WeightDtype = 'F64' | 'F32' | 'F16' | 'BF16'
+/** The element types that weights may have here; the eight-bit ones are read as F16, which holds them exactly. */
+export type WeightDtype = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2'
 
 export const dtypeNames = Object.keys(bits) as Dtype[]
 
@@ -35,7 +35,7 @@ export function isDtype(name: string): name is Dtype {
 }
 
 export function isWeightDtype(dtype: Dtype): dtype is WeightDtype {
-  return dtype === 'F64' || dtype === 'F32' || dtype === 'F16' || dtype === 'BF16'
+  return /^(F64|F32|F16|BF16|F8_E4M3|F8_E5M2)$/.test(dtype)
 }
 
 /** Counters and masks: they are copied, never interpolated. */

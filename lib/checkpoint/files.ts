@@ -1,5 +1,5 @@
 import { constants, statSync, type Stats } from 'node:fs'
-import { open, stat, type FileHandle } from 'node:fs/promises'
+import { open, readlink, stat, type FileHandle } from 'node:fs/promises'
 import { inputError } from '../errors.js'
 
 /** A file as it was when it was looked at; size, time and identity tell later whether it changed. */
@@ -43,8 +43,8 @@ export async function withFile<T>(
 
 /** Looked at before opening: opening a device may do things. */
 export async function fileRecord(path: string): Promise<FileRecord> {
-  const found = await stat(path).catch((cause) => {
-    throw unreadable(path, cause)
+  const found = await stat(path).catch(async (cause) => {
+    throw await unreachable(path, cause)
   })
   return recordOf(path, found)
 }
@@ -75,6 +75,24 @@ function changed(before: FileRecord, now: FileRecord | undefined): Error {
     `${before.path}: changed while it was being used (was ${before.size} bytes, now ${found}${replaced})`,
     { file: before.path, expected: before.size, found: now?.size ?? null },
     'Something is writing to the file; wait until it is complete.',
+  )
+}
+
+/** Of a link, what is wrong with where it leads: a cache whose contents were removed leaves such. */
+async function unreachable(path: string, cause: unknown): Promise<Error> {
+  const code = (cause as NodeJS.ErrnoException).code
+  const target = code === 'ENOENT' || code === 'ELOOP' ? await readlink(path).catch(() => undefined) : undefined
+  if (target === undefined) return unreadable(path, cause)
+  const details = { file: path, found: target }
+  if (code === 'ELOOP') {
+    const hint = 'Remove the links and copy or download the file again.'
+    return inputError('FILE_LINK_CIRCULAR', `${path}: is a link to ${target}, which leads back to it`, details, hint)
+  }
+  return inputError(
+    'FILE_LINK_BROKEN',
+    `${path}: is a link to ${target}, which is not there`,
+    details,
+    'The cache has lost its contents: download the model again, with hf:owner/name for example.',
   )
 }
 

@@ -49,3 +49,21 @@ export function fileSha256(path: string, { signal, onProgress, expected }: HashO
     expected,
   )
 }
+
+/** SHA-256 of several files in turn, with the progress of all. @throws as `fileSha256` */
+export async function hashFiles<File extends FileRecord>(
+  files: readonly File[],
+  { signal, onProgress }: HashOptions = {},
+): Promise<(File & { sha256: string })[]> {
+  const total = files.reduce((sum, { size }) => sum + size, 0)
+  const hashed: (File & { sha256: string })[] = []
+  let before = 0
+  for (const file of files) {
+    const from = before
+    const told =
+      onProgress && (({ done }: Progress) => onProgress({ phase: 'hash', done: from + done, total, unit: 'bytes' }))
+    hashed.push({ ...file, sha256: await fileSha256(file.path, { signal, onProgress: told, expected: file }) })
+    before += file.size
+  }
+  return hashed
+}

@@ -1,16 +1,23 @@
 import { join } from 'node:path'
 import { WarpError } from '../errors.js'
+import { localFolder } from '../hub/index.js'
+import type { RunOptions } from '../native/task.js'
+import { isAdapter, readAdapter, type Adapter } from './adapter.js'
 import type { Architecture } from './config.js'
 import type { FileRecord } from './files.js'
 import { listDirectory, locateWeights } from './locate.js'
 import { openModel, type ModelDirectory } from './model.js'
+import { requireTable } from './tables.js'
 
 /** What `warp inspect` says about a model directory; plain JSON. */
 export interface Inspection {
   schema: 'warp.inspect/1'
   dir: string
-  /** can be scored (`recover`, `footprint`), can at least be traced and merged, or neither */
-  usable: 'forward' | 'weights' | 'no'
+  /** can be scored (`recover`, `footprint`), at least traced or merged, is an adapter for a base, or none of it */
+  usable: 'forward' | 'weights' | 'adapter' | 'no'
+  /** by command: whether it takes the directory, or the code of the error that it gives */
+  verdicts: Record<'recover' | 'trace' | 'merge', Verdict | string>
+  adapter: { base: string; ranks: number[]; differences: number; saved: string[] } | null
   architectureName: string
   architecture: Architecture | null
   files: FileRecord[]
@@ -29,6 +36,9 @@ export interface Inspection {
   problems: { code: string; message: string; hint: string }[]
 }
 
+/** Takes it in either place, only as the base that was fine-tuned, only as the reference beside its base. */
+export type Verdict = 'yes' | 'as base' | 'as reference'
+
 /** Files of a model directory that say how texts become ids. */
 export const tokenizerFiles = [
   'tokenizer.json',
@@ -44,28 +54,43 @@ export const tokenizerFiles = [
  * Looks at a model directory without refusing it: what cannot be read is listed under `problems`.
  * @throws WarpError MODEL_DIRECTORY_… when there is no directory to look at
  */
-export async function inspect(dir: string): Promise<Inspection> {
+export async function inspect(given: string, run: RunOptions = {}): Promise<Inspection> {
+  const { dir, notes } = await localFolder(given, 'model', run)
   const names = await listDirectory(dir)
   const problems: Inspection['problems'] = []
-  const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
+  const attempt = async <T>(work: () => Promise<T>): Promise<{ value: T } | { code: string }> => {
     try {
-      return await work()
+      return { value: await work() }
     } catch (error) {
       if (!(error instanceof WarpError)) throw error
       const { code, message, hint } = error
       if (!problems.some((p) => p.message === message)) problems.push({ code, message, hint })
-      return undefined
+      return { code }
     }
   }
+  if (isAdapter(names)) return ofAdapter(dir, notes, problems, await attempt(() => readAdapter(dir, names)))
+  // what each command does first, by the functions that it does it with
   const scored = await attempt(() => openModel(dir))
-  const model = scored ?? (await attempt(() => openModel(dir, { forward: false })))
-  const tensors = model ? tensorsOf(model) : ((await attempt(() => storedTensors(dir, names))) ?? [])
+  const merged = await attempt(() => openModel(dir, { forward: false }))
+  const traced = await attempt(async () => {
+    const opened = await openModel(dir, { forward: false, tableOnly: true })
+    requireTable(opened)
+    return opened
+  })
+  const verdict = (found: { value: ModelDirectory } | { code: string }): Verdict | string =>
+    'code' in found ? found.code : 'yes'
+  const recover = 'value' in scored && !scored.value.hasHead ? 'as base' : verdict(scored)
+  const model = [scored, merged, traced].flatMap((found) => ('value' in found ? [found.value] : []))[0]
+  const listing = model ? { value: tensorsOf(model) } : await attempt(() => storedTensors(dir, names))
+  const tensors = 'value' in listing ? listing.value : []
   const dtypes: Record<string, number> = {}
   for (const { dtype } of tensors) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1
   return {
     schema: 'warp.inspect/1',
     dir,
-    usable: scored ? 'forward' : model ? 'weights' : 'no',
+    usable: 'value' in scored ? 'forward' : model ? 'weights' : 'no',
+    verdicts: { recover, trace: verdict(traced), merge: verdict(merged) },
+    adapter: null,
     architectureName: model?.architectureName ?? '',
     architecture: model?.architecture ?? null,
     files: model?.files ?? [],
@@ -77,7 +102,44 @@ export async function inspect(dir: string): Promise<Inspection> {
     tokenizer: tokenizerFiles.filter((name) => names.includes(name)),
     unexpected: model?.unexpected ?? [],
     ignored: model?.ignored ?? [],
-    notes: model?.notes ?? [],
+    notes: [...notes, ...(model?.notes ?? [])],
+    problems,
+  }
+}
+
+function ofAdapter(
+  dir: string,
+  notes: string[],
+  problems: Inspection['problems'],
+  found: { value: Adapter } | { code: string },
+): Inspection {
+  const verdict = 'code' in found ? found.code : 'as reference'
+  const adapter = 'code' in found ? undefined : found.value
+  return {
+    schema: 'warp.inspect/1',
+    dir,
+    usable: adapter ? 'adapter' : 'no',
+    verdicts: { recover: verdict, trace: verdict, merge: verdict },
+    adapter: adapter
+      ? {
+          base: adapter.base,
+          ranks: adapter.ranks,
+          differences: adapter.deltas.length,
+          saved: adapter.saved.map(({ storedName }) => storedName),
+        }
+      : null,
+    architectureName: '',
+    architecture: null,
+    files: adapter ? [adapter.file] : [],
+    parameters: 0,
+    dtypes: {},
+    tensors: [],
+    head: { present: false, labels: [] },
+    tie: null,
+    tokenizer: [],
+    unexpected: [],
+    ignored: [],
+    notes,
     problems,
   }
 }

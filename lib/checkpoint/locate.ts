@@ -1,6 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { inputError } from '../errors.js'
+import { trainingState } from './damage.js'
 import { fileRecord, readSmallFile, type FileRecord } from './files.js'
 import { readSafetensorsHeader, type SafetensorsHeader } from './header.js'
 import { brief, isObject, parseStrictJson } from './json.js'
@@ -42,8 +43,8 @@ export async function listDirectory(dir: string): Promise<string[]> {
 }
 
 /**
- * Refuses what only looks like a model directory: an adapter without its base, GPTQ and AWQ exports, no configuration.
- * @throws WarpError ADAPTER_ONLY, QUANTISED, CONFIG_MISSING
+ * Refuses what only looks like a model directory: an adapter without its base, no configuration.
+ * @throws WarpError ADAPTER_ONLY, CONFIG_MISSING
  */
 export async function checkDirectory(dir: string, names: readonly string[]): Promise<void> {
   const weights = names.includes(SINGLE) || names.includes(INDEX)
@@ -58,16 +59,7 @@ export async function checkDirectory(dir: string, names: readonly string[]): Pro
       'ADAPTER_ONLY',
       `${dir}: holds an adapter, not a model; it needs its base, ${base}`,
       { file, found: 'adapter_config.json', expected: SINGLE, base },
-      `Merge the adapter into ${base} (peft: merge_and_unload) and save the result.`,
-    )
-  }
-  const quantised = ['quantize_config.json', 'quant_config.json'].find((name) => names.includes(name))
-  if (quantised) {
-    throw inputError(
-      'QUANTISED',
-      `${join(dir, quantised)}: the checkpoint is quantised; expected F64, F32, F16 or BF16 weights`,
-      { file: join(dir, quantised), expected: ['F64', 'F32', 'F16', 'BF16'] },
-      'Use the unquantised model it was made from.',
+      'Give it as the reference, beside the base it was made for.',
     )
   }
   if (!names.includes('config.json')) {
@@ -122,6 +114,8 @@ function signature(headers: SafetensorsHeader[]): string {
 }
 
 function noWeights(dir: string, names: readonly string[], architectureName: string): Error {
+  const state = trainingState(dir, names)
+  if (state) return state
   const find = (pattern: RegExp): string | undefined => names.find((name) => pattern.test(name))
   const torch = find(/^pytorch_model.*\.bin(\.index\.json)?$/) ?? find(/\.(bin|pt|pth|ckpt)$/)
   if (torch) {

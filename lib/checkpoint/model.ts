@@ -1,4 +1,5 @@
 import { inputError } from '../errors.js'
+import { localFolder } from '../hub/index.js'
 import type { Blueprint, Family, Objective } from '../models/architecture.js'
 import {
   classifierOf,
@@ -9,14 +10,20 @@ import {
   type RequiredTensor,
 } from '../models/facts.js'
 import type { Network } from '../models/network.js'
+import type { Adapter } from './adapter.js'
+import type { RunOptions } from '../native/task.js'
+import type { LowRankDelta, TensorTail } from '../native/types.js'
 import { readConfig, readLabels, type Architecture, type ModelConfig } from './config.js'
 import { isIntegerDtype, isWeightDtype } from './dtypes.js'
 import type { FileRecord } from './files.js'
 import type { SafetensorsHeader, StoredTensor } from './header.js'
 import type { JsonObject } from './json.js'
 import { checkDirectory, listDirectory, locateWeights } from './locate.js'
-import { canonicalNames, headNames, inputEmbedding, isBuffer, layersInNames } from './names.js'
+import { quantisedError, quantisedTensors, refuseDamaged } from './damage.js'
+import { canonicalNames, headNames, isBuffer, layersInNames } from './names.js'
+import { inputTables } from './tables.js'
 import { resolveTie, type Tie } from './ties.js'
+import { unwrap } from './wrappers.js'
 
 /** Where one tensor of a model is. */
 export interface TensorEntry extends StoredTensor {
@@ -24,6 +31,20 @@ export interface TensorEntry extends StoredTensor {
   name: string
   /** index in `files` */
   file: number
+  /** where its last rows are, see `growVocabulary` */
+  tail?: TensorTail
+  /** what an adapter adds to what is stored */
+  delta?: LowRankDelta
+}
+
+/** The files of a model directory and what they hold, before anything is asked of it. */
+export interface StoredModel {
+  dir: string
+  config: ModelConfig
+  files: FileRecord[]
+  /** by canonical name */
+  all: Map<string, TensorEntry>
+  notes: string[]
 }
 
 /** An opened model: everything known about it, nothing of its weights in memory. */
@@ -51,47 +72,99 @@ export interface ModelDirectory {
   /** canonical names of buffers: position ids, causal masks, counters */
   ignored: string[]
   notes: string[]
+  /** tables that may be `inputEmbedding`: several where nothing tells which, see `requireTable` */
+  embeddingCandidates: string[]
+  /** put on a base: its own tensors are the base's, with what the adapter adds */
+  adapter?: Adapter
   /** canonical name of the table from token ids to vectors; '' when none was found (never where the family is known) */
   inputEmbedding: string
 }
 
-export interface OpenOptions {
+export interface OpenOptions extends RunOptions {
   /**
    * true (default): only families of lib/models, and every tensor the forward pass reads is checked against the
    * configuration. false: any architecture, for tracing and merging; tensors are what the files hold.
    */
   forward?: boolean
+  /** name of the table from token ids to vectors, where it cannot be told */
+  embedding?: string
+  /** that table is all that is needed: what is quantised beside it is left out */
+  tableOnly?: boolean
   /** what the model is opened for: a language model is but the base of a classifier (default), or reads its own head */
   objective?: Objective
 }
 
 /**
  * Opens a Hugging Face model directory: `config.json` with `model.safetensors` or an index and its shards. Only headers
- * and JSON are read. Links of the Hugging Face cache are followed; shards that link elsewhere are refused.
+ * and JSON are read. Links of the Hugging Face cache are followed; shards that link elsewhere are refused. The name of
+ * a repository of the hub stands for its folder in the cache, see `localFolder`.
  *
  * @throws WarpError (input) MODEL_DIRECTORY_…, CONFIG_…, WEIGHTS_…, INDEX_…, SAFETENSORS_…, TENSOR_…,
  *   DTYPE_UNSUPPORTED, QUANTISED, ADAPTER_ONLY, ARCHITECTURE_UNSUPPORTED, TIED_FLAG_CONTRADICTS, SHARD_LINK_ESCAPES
  */
-export async function openModel(
-  dir: string,
-  { forward = true, objective = 'classify' }: OpenOptions = {},
-): Promise<ModelDirectory> {
+export async function openModel(given: string, options: OpenOptions = {}): Promise<ModelDirectory> {
+  const { dir, notes } = await localFolder(given, 'model', options)
   const names = await listDirectory(dir)
   await checkDirectory(dir, names)
+  const stored = await readStored(dir, options)
+  return settle({ ...stored, notes: [...notes, ...stored.notes] }, options)
+}
+
+/** Reads the configuration and the headers of a directory; nothing is asked of them yet. */
+export async function readStored(dir: string, { forward = true }: OpenOptions): Promise<StoredModel> {
+  const names = await listDirectory(dir)
   const config = await readConfig(dir, forward)
   const weights = await locateWeights(dir, names, config.architectureName)
-  const notes = [...config.notes, ...weights.notes]
+  const { notes } = config // its labels are read later
+  notes.push(...weights.notes)
   if (names.includes('adapter_config.json')) notes.push(`${dir}: adapter_config.json beside the weights was not used`)
-  const all = tabulate(weights.headers, config, dir)
-  refuseQuantisedTensors(all, dir)
-  const embedding = inputEmbedding(config.family, new Set(all.keys()))
-  const tie = await resolveTie(
+  config.quantised ??= names.find((name) => /^quant(ize)?_config\.json$/.test(name))
+  return { dir, config, files: weights.files, all: tabulate(weights.headers, config, dir, notes), notes }
+}
+
+/** The tie of a stored model, see `resolveTie`. */
+export async function tieOf(stored: StoredModel): Promise<Tie | undefined> {
+  const { config, all, files } = stored
+  const [embedding = '', ...more] = await inputTables(stored)
+  if (more.length > 0) return undefined
+  return resolveTie(
     config,
     all,
     embedding,
-    weights.files.map((f) => f.path),
+    files.map((f) => f.path),
   )
+}
+
+/**
+ * Names of the tensors that are no weights but codes of a quantisation, to be left out.
+ * @throws WarpError QUANTISED where they are needed
+ */
+function codes({ dir, config, all, notes }: StoredModel, embedding: string, tableOnly: boolean): string[] {
+  const found = [...quantisedTensors(all, config.quantised)]
+  if (found.length === 0) {
+    if (config.quantised)
+      notes.push(`${dir}: its configuration speaks of a quantisation (${config.quantised}), but no tensor is quantised`)
+    return []
+  }
+  if (!tableOnly || found.includes(embedding))
+    throw quantisedError(dir, found.includes(embedding) ? embedding : found[0]!, config.quantised)
+  notes.push(`${dir}: ${listed(found)} quantised and left out`)
+  return found
+}
+
+/**
+ * Sorts what is stored into what the model reads and the rest.
+ * @param tie of a model whose tensors an adapter changes
+ */
+export async function settle(stored: StoredModel, options: OpenOptions, tie?: Tie): Promise<ModelDirectory> {
+  const { forward = true, objective = 'classify' } = options
+  const { dir, config, files, all, notes } = stored
+  refuseDamaged(stored)
+  const candidates = await inputTables(stored, options.embedding)
+  const embedding = candidates.length === 1 ? candidates[0]! : ''
+  tie ??= await tieOf(stored)
   const extra = new Map<string, TensorEntry>()
+  move(codes(stored, embedding, options.tableOnly ?? false), all, extra)
   const ignored: string[] = []
   for (const t of all.values()) {
     if (isBuffer(t) || (!forward && isIntegerDtype(t.dtype))) ignored.push(t.name)
@@ -113,7 +186,7 @@ export async function openModel(
     family,
     blueprint,
     config: config.config,
-    files: weights.files,
+    files,
     tensors: all,
     extra,
     tie,
@@ -122,6 +195,7 @@ export async function openModel(
     ignored,
     notes,
     inputEmbedding: embedding,
+    embeddingCandidates: candidates,
   }
 }
 
@@ -142,38 +216,27 @@ function tabulate(
   headers: SafetensorsHeader[],
   { architecture, family }: ModelConfig,
   dir: string,
+  notes: string[],
 ): Map<string, TensorEntry> {
-  const stored = headers.flatMap((h) => h.tensors.map((t) => t.storedName))
-  const names = canonicalNames(stored, family, architecture.modelType, dir)
+  const unwrapped = unwrap(headers.flatMap((h) => h.tensors.map((t) => t.storedName)))
+  if (unwrapped.note) notes.push(`${dir}: ${unwrapped.note}`)
+  const names = canonicalNames([...unwrapped.names.values()], family, architecture.modelType, dir)
   const all = new Map<string, TensorEntry>()
   for (const [file, header] of headers.entries()) {
     for (const t of header.tensors) {
-      const name = names.get(t.storedName)!
-      all.set(name, { name, file, ...t })
+      const storedName = unwrapped.names.get(t.storedName)!
+      const name = names.get(storedName)!
+      all.set(name, { ...t, name, file, storedName })
     }
   }
   return all
-}
-
-/** What bitsandbytes, GPTQ, AWQ and compressed-tensors keep beside or instead of a weight. */
-const quantised = /(\.(qweight|qzeros|SCB|weight_packed|weight_scale|weight_scale_inv)|\.weight\.(absmax|quant_\w+.*))$/
-
-function refuseQuantisedTensors(all: Map<string, TensorEntry>, dir: string): void {
-  const name = [...all.keys()].find((n) => quantised.test(n))
-  if (name === undefined) return
-  throw inputError(
-    'QUANTISED',
-    `${dir}: the checkpoint is quantised (tensor ${name}); expected F64, F32, F16 or BF16 weights`,
-    { file: dir, tensor: name, expected: ['F64', 'F32', 'F16', 'BF16'] },
-    'Use the unquantised model it was made from.',
-  )
 }
 
 function checkDtype(t: TensorEntry, dir: string): void {
   if (isWeightDtype(t.dtype)) return
   throw inputError(
     'DTYPE_UNSUPPORTED',
-    `${dir}: tensor ${t.name} is ${t.dtype}; expected F64, F32, F16 or BF16`,
+    `${dir}: tensor ${t.name} is ${t.dtype}; expected F64, F32, F16, BF16 or FP8`,
     { file: dir, tensor: t.name, found: t.dtype, expected: ['F64', 'F32', 'F16', 'BF16'] },
     'Convert the checkpoint to F32, F16 or BF16, or use the unquantised model it was made from.',
   )

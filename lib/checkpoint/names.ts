@@ -65,26 +65,6 @@ export function headNames(architectureName: string, family: Family | undefined, 
   return [...names].filter((name) => pattern.test(name))
 }
 
-/** The table that turns token ids into vectors, '' when none of the usual names is there. */
-export function inputEmbedding(family: Family | undefined, names: ReadonlySet<string>): string {
-  if (family) return family.embedding
-  const usual = [
-    'embed_tokens.weight',
-    'embeddings.word_embeddings.weight',
-    'word_embeddings.weight',
-    'wte.weight',
-    'embed_in.weight',
-    'shared.weight',
-    'tok_embeddings.weight',
-    'language_model.embed_tokens.weight',
-    'decoder.embed_tokens.weight',
-    'encoder.embed_tokens.weight',
-    'embedding.weight',
-    'embeddings.weight',
-  ]
-  return usual.find((name) => names.has(name)) ?? ''
-}
-
 /** Number of layers that the names speak of. */
 export function layersInNames({ layerPrefix }: Family, names: Iterable<string>): number {
   let count = 0

@@ -13,7 +13,15 @@ export function nativeWeights(model: ModelDirectory, generated: readonly Generat
   const made = new Set(generated.map((tensor) => tensor.name))
   const stored = [...model.tensors.values()]
     .filter((tensor) => !made.has(tensor.name))
-    .map(({ name, dtype, shape, file, offset }) => ({ name, dtype, shape, file, offset }))
+    .map(({ name, dtype, shape, file, offset, tail, delta }) => ({
+      name,
+      dtype,
+      shape,
+      file,
+      offset,
+      ...(tail && { tail }),
+      ...(delta && { delta }),
+    }))
   const handle = callNative(() =>
     addon().openWeights(
       model.files.map((file) => file.path),

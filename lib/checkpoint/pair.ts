@@ -4,7 +4,10 @@ import { classifierOf, requiredTensors } from '../models/facts.js'
 import { objectiveOf } from '../models/families.js'
 import type { GeneratedTensor } from '../native/types.js'
 import type { Architecture } from './config.js'
+import { openReference } from './adapt.js'
+import { isHead, isTaskOnly, modulesOf } from './align.js'
 import { listed, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
+import { growVocabulary } from './grow.js'
 import { headNames } from './names.js'
 import { compareTokenizers, type TokenizerChoice } from './tokenizers.js'
 
@@ -24,8 +27,6 @@ export interface ModelPair {
 
 export interface PairOptions extends OpenOptions {
   baseHead?: BaseHead
-  /** tensors that only one of the two has (a head) are left out and noted instead of refused; for `trace` */
-  partial?: boolean
   /** the tokenizer asked for by name: those that differ are then noted, not refused */
   tokenizer?: TokenizerChoice
 }
@@ -39,29 +40,38 @@ export interface PairOptions extends OpenOptions {
  *   `openModel`
  */
 export async function openPair(baseDir: string, referenceDir: string, options: PairOptions = {}): Promise<ModelPair> {
-  const { forward = true, partial = false, baseHead, objective } = options
-  const base = await openModel(baseDir, { forward, objective })
-  const reference = await openModel(referenceDir, { forward, objective })
-  const notes = [...base.notes, ...reference.notes]
-  compareArchitectures(base, reference, notes)
+  const base = await openModel(baseDir, options)
+  return pairOf(base, await openReference(referenceDir, base, options), options)
+}
+
+/** `openPair` for models that are open. */
+export async function pairOf(
+  opened: ModelDirectory,
+  reference: ModelDirectory,
+  options: PairOptions = {},
+): Promise<ModelPair> {
+  const { forward = true, baseHead, objective } = options
+  const notes = [...opened.notes, ...reference.notes]
+  const base = await growVocabulary(opened, reference, notes)
+  compareArchitectures(base, reference, forward, notes)
   if (forward && objective === 'language') for (const model of [reference, base]) checkLanguage(model, model === base)
   if (forward && objective !== 'language' && !reference.hasHead) {
     throw inputError(
       'REFERENCE_HEAD_MISSING',
-      `${referenceDir}: ${reference.architectureName} has no classification head; expected ` +
+      `${reference.dir}: ${reference.architectureName} has no classification head; expected ` +
         `${reference.family?.classes.classify}`,
-      { file: referenceDir, found: reference.architectureName },
+      { file: reference.dir, found: reference.architectureName },
       'Give the fine-tuned classifier as the reference.',
     )
   }
   const head = headNames(reference.architectureName, reference.family, reference.tensors.keys())
   const missing = baseHead ? head : head.filter((name) => !base.tensors.has(name))
-  if (missing.length > 0 && !baseHead && !partial) {
+  if (missing.length > 0 && !baseHead && forward) {
     throw inputError(
       'BASE_HEAD_MISSING',
-      `${baseDir}: ${base.architectureName || 'the base'} has no classification head (${missing.join(', ')}), ` +
+      `${base.dir}: ${base.architectureName || 'the base'} has no classification head (${missing.join(', ')}), ` +
         `but the reference has one with ${reference.architecture.labels.length} classes`,
-      { file: baseDir, tensor: missing[0], found: base.architectureName, expected: reference.architectureName },
+      { file: base.dir, tensor: missing[0], found: base.architectureName, expected: reference.architectureName },
       'Say what the head started from: --base-head zeros, or --base-head seed:N if it was drawn at random.',
     )
   }
@@ -70,13 +80,13 @@ export async function openPair(baseDir: string, referenceDir: string, options: P
     const from = baseHead === 'zeros' ? 'zeros' : `seed ${baseHead.seed}`
     const own = missing.filter((name) => base.tensors.has(name))
     notes.push(
-      `${baseDir}: head generated from ${from}: ${missing.join(', ')}` +
+      `${base.dir}: head generated from ${from}: ${missing.join(', ')}` +
         (own.length ? `; the stored ${own.join(', ')} set aside` : ''),
     )
   }
   if (forward && generated.length === 0) compareLabels(base, reference, notes)
-  const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), partial, notes)
-  await compareTokenizers(baseDir, referenceDir, notes, options.tokenizer)
+  const tensorNames = compareTensors(base, reference, new Set(generated.map((t) => t.name)), forward, notes)
+  if (base === opened) await compareTokenizers(base.dir, reference.dir, notes, options.tokenizer)
   return { base, reference, generated, tensorNames, notes }
 }
 
@@ -93,7 +103,12 @@ function checkLanguage({ dir, architectureName, family }: ModelDirectory, base: 
   )
 }
 
-function compareArchitectures(base: ModelDirectory, reference: ModelDirectory, notes: string[]): void {
+function compareArchitectures(
+  base: ModelDirectory,
+  reference: ModelDirectory,
+  forward: boolean,
+  notes: string[],
+): void {
   const a = base.architecture
   const b = reference.architecture
   const file = reference.dir
@@ -120,12 +135,12 @@ function compareArchitectures(base: ModelDirectory, reference: ModelDirectory, n
   }
   check('PAIR_SIZES', ['hiddenSize', 'layers', 'heads', 'intermediateSize', 'typeVocabularySize'])
   if (base.blueprint && reference.blueprint) check('PAIR_SIZES', ['kvHeads', 'headSize'])
-  if (base.family?.positionTable ?? true) check('PAIR_SIZES', ['maxPositions'])
+  if (base.family?.positionTable ?? forward) check('PAIR_SIZES', ['maxPositions'])
   else if (a.maxPositions !== b.maxPositions)
     notes.push(
       `longest text of the base ${a.maxPositions} tokens, of the reference ${b.maxPositions}; no weight depends on it`,
     )
-  check('PAIR_VOCABULARY', ['vocabularySize'])
+  if (forward) check('PAIR_VOCABULARY', ['vocabularySize'])
   if (!base.blueprint || !reference.blueprint) {
     check('PAIR_CONFIG', ['layerNormEpsilon', 'activation'])
     return
@@ -160,19 +175,21 @@ function compareTensors(
   base: ModelDirectory,
   reference: ModelDirectory,
   generated: Set<string>,
-  partial: boolean,
+  forward: boolean,
   notes: string[],
 ): string[] {
   const a = base.tensors
   const b = reference.tensors
   const onlyBase = [...a.keys()].filter((name) => !b.has(name))
   const onlyReference = [...b.keys()].filter((name) => !a.has(name) && !generated.has(name))
-  for (const [names, has, lacks] of [
+  for (const [all, has, lacks] of [
     [onlyBase, base, reference],
     [onlyReference, reference, base],
   ] as const) {
-    if (names.length === 0) continue
-    if (!partial) {
+    const modules = modulesOf(lacks.tensors.keys())
+    // what is scored has been settled when the model was opened; a merge takes the rest from the reference
+    const names = forward ? all : all.filter((name) => !isTaskOnly(name, modules))
+    if (names.length > 0) {
       const { blueprint } = has
       const head = blueprint ? requiredTensors(classifierOf(blueprint, 1, 0)) : []
       const left = head.some(({ name, group }) => name === names[0] && group === 'head')
@@ -184,18 +201,31 @@ function compareTensors(
         'Give the base model that the reference was fine-tuned from.',
       )
     }
-    notes.push(`${listed(names)} only in ${has.dir}: left out`)
+    if (all.length === 0) continue
+    notes.push(`${listed(all)} only in ${has.dir}: ${has === base ? 'left out' : 'taken from there as they are'}`)
   }
   const common = [...b.keys()].filter((name) => a.has(name) || generated.has(name)).sort()
-  for (const name of common) {
+  const resized = common.filter((name) => !forward && !generated.has(name) && isOtherHead(a.get(name)!, b.get(name)!))
+  if (resized.length > 0)
+    notes.push(`${listed(resized)} of other shapes in ${base.dir}: taken from ${reference.dir} as they are`)
+  const taking = common.filter((name) => !resized.includes(name))
+  for (const name of taking) {
     if (generated.has(name)) continue
     compareShapes(a.get(name)!, b.get(name)!, base, reference)
   }
-  return common
+  return taking
 }
 
+/** Two heads under one name that were trained for other tasks. */
+function isOtherHead(a: TensorEntry, b: TensorEntry): boolean {
+  return isHead(a.name) && !sameShape(a, b)
+}
+
+const sameShape = (a: TensorEntry, b: TensorEntry): boolean =>
+  a.shape.length === b.shape.length && a.shape.every((size, i) => size === b.shape[i])
+
 function compareShapes(a: TensorEntry, b: TensorEntry, base: ModelDirectory, reference: ModelDirectory): void {
-  if (a.shape.length === b.shape.length && a.shape.every((size, i) => size === b.shape[i])) return
+  if (sameShape(a, b)) return
   const table = a.name === base.inputEmbedding && a.shape[0] !== b.shape[0]
   throw inputError(
     table ? 'PAIR_VOCABULARY' : 'PAIR_TENSOR_SHAPE',

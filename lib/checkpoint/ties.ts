@@ -10,7 +10,7 @@ export interface Tie {
   to: string
 }
 
-const output = /(^|\.)(lm_head|embed_out|output|output_layer|decoder)\.weight$/
+const output = /(^|\.)(lm_head|head|embed_out|output|output_layer|decoder)\.weight$/
 const languageModel = /(LMHeadModel|DoubleHeadsModel|ForCausalLM|ForMaskedLM|ForPreTraining|ForConditionalGeneration)$/
 
 /**
@@ -44,7 +44,8 @@ export async function resolveTie(
       `Set "tie_word_embeddings": ${expected} in config.json if the weights are right.`,
     )
   if (!stored) {
-    if (flag === false) throw contradicts('the files hold no output table', true)
+    if (flag === false && family) throw contradicts('the files hold no output table', true)
+    if (flag === false) return undefined // under a name that is not known here
     return { name: usual, to: embedding }
   }
   if (flag === false) return undefined
@@ -54,7 +55,7 @@ export async function resolveTie(
 }
 
 /** Whether two stored tensors have the same type and bytes, read in pieces of 1 MiB up to the first difference. */
-async function sameBytes(a: TensorEntry, b: TensorEntry, paths: readonly string[]): Promise<boolean> {
+export async function sameBytes(a: TensorEntry, b: TensorEntry, paths: readonly string[]): Promise<boolean> {
   if (a.dtype !== b.dtype || a.length !== b.length) return false
   const pathA = paths[a.file]!
   const pathB = paths[b.file]!

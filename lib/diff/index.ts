@@ -1,7 +1,8 @@
 import os from 'node:os'
-import { nativeWeights, openModel } from '../checkpoint/index.js'
+import { nativeWeights, openModel, openReference } from '../checkpoint/index.js'
 import { version } from '../doctor.js'
 import { checkWhole, inputError, usageError, type WarpError } from '../errors.js'
+import { localModels } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
 import { diffPage } from './page.js'
 import { NotApplicable, type DiffPair, type PartOptions, type Table } from './part.js'
@@ -63,17 +64,18 @@ export interface Diffed {
  * @throws WarpError (usage) DIFF_PART_UNKNOWN, OPTION_RANGE; (input) DIFF_NOTHING_APPLIES where no part had anything to
  *   say, NOT_FINITE, and all of `openModel` and of reading texts
  */
-export async function diff(options: DiffOptions): Promise<Diffed> {
+export async function diff(given: DiffOptions): Promise<Diffed> {
+  const options = await localModels(given)
   const chosen = choose(options.only)
   const partOptions = check(options)
   const base = await openModel(options.base, { forward: false })
-  const reference = await openModel(options.reference, { forward: false })
+  const reference = await openReference(options.reference, base, { forward: false })
   const result: DiffResult = {
     schema: 'warp.diff/1',
     tool: { name: 'warp-recover', version: version() },
     command: 'diff',
     seed: partOptions.seed,
-    inputs: { base: options.base, reference: options.reference },
+    inputs: { base: given.base, reference: given.reference },
     skipped: [],
     notes: [...new Set([...base.notes, ...reference.notes])],
   }

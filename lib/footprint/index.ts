@@ -1,13 +1,16 @@
 import { whileUnchanged } from '../checkpoint/index.js'
+import { localModels } from '../hub/index.js'
 import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
-import { openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
+import { checkOptions } from '../options.js'
+import { footprintKinds, openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
 import { scoreProbes } from './score.js'
 
 export type { FootprintOptions, InputRecord, Session } from './session.js'
+export { domainStatistics, needsDomainGradients, type DepthFootprint } from './domains.js'
 export { hasTop, type Scope } from './scope.js'
-export { openSession, Stopwatch } from './session.js'
+export { footprintKinds, openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
 export { scoreProbes } from './score.js'
 
@@ -77,7 +80,9 @@ export interface FootprintResult {
  * The alignment matrix of the probes and the footprint S[d, k] (WARP, section 3.2), no readout.
  * @throws WarpError, the signal's reason
  */
-export function footprint(options: FootprintOptions): Promise<FootprintResult> {
+export async function footprint(given: FootprintOptions): Promise<FootprintResult> {
+  checkOptions('footprint', given, footprintKinds, ['base', 'reference', 'probes'])
+  const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
   return whileUnchanged([base, reference, ...checkpoint], () => footprintOpened(options))
 }

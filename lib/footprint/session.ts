@@ -1,7 +1,7 @@
 import os from 'node:os'
 import path from 'node:path'
 import {
-  fileSha256,
+  hashFiles,
   nativeWeights,
   networkOf,
   openPair,
@@ -16,6 +16,7 @@ import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { Handle, PathRequest, ScorePlan, TensorSurvey } from '../native/types.js'
 import { objectiveFor, type Objective } from '../objectives/index.js'
+import { deviceKinds, type Kinds, pathKinds, runKinds, textKinds } from '../options.js'
 import { openPairPath, parsePathOptions, type PathOptions } from '../paths/index.js'
 import {
   packProbes,
@@ -23,6 +24,7 @@ import {
   readProbes,
   type PackedProbes,
   type ProbeOptions,
+  type ProbeSource,
   type ProbeSet,
 } from '../text/index.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
@@ -39,8 +41,8 @@ export interface FootprintOptions
     Omit<ProbeOptions, 'labelMap' | 'seed'> {
   base: string
   reference: string
-  /** files, folders, `-` for JSONL on stdin */
-  probes: string[]
+  /** files, folders, `-` for JSONL on stdin; or the texts themselves: `[{ text, label }]`, or an async iterable */
+  probes: ProbeSource
   /** where the base has no classification head: `zeros`, or normal numbers from a seed */
   baseHead?: BaseHead
   /** raw label → the model's label name or id; or the path of a JSON file, or `a=b,c=d` */
@@ -63,6 +65,27 @@ export interface FootprintOptions
   memory?: number
   /** of subsamples, masks and resamples; default 0 */
   seed?: number
+}
+
+/** What `footprint` takes. */
+export const footprintKinds: Kinds<FootprintOptions> = {
+  ...runKinds,
+  ...pathKinds,
+  ...deviceKinds,
+  ...textKinds,
+  base: 'text',
+  reference: 'text',
+  probes: 'any',
+  baseHead: 'any',
+  labelMap: 'any',
+  maxLength: 'number',
+  truncate: 'flag',
+  tokenizer: 'text',
+  scope: 'text',
+  objective: 'text',
+  threads: 'number',
+  memory: 'number',
+  seed: 'number',
 }
 
 export interface InputRecord {
@@ -116,14 +139,12 @@ export class Stopwatch {
  */
 export async function openSession(options: FootprintOptions, gradients: boolean): Promise<Session> {
   const { signal, onProgress, seed = 0 } = options
-  signal?.throwIfAborted()
-  checkNumbers(options)
+  refuseEarly(options)
   const watch = new Stopwatch()
   const chosen = await chooseDevice(options, { signal })
   parsePathOptions(options)
-  const { baseHead, tokenizer: asked } = options
   const objective = await objectiveFor(options.reference, options.objective)
-  const pair = await openPair(options.base, options.reference, { baseHead, tokenizer: asked, objective })
+  const pair = await openPair(options.base, options.reference, { ...options, objective })
   const network = networkOf(pair.reference, objective)
   const scope = chooseScope(options.scope, network)
   const maxLength = chooseMaxLength(options.maxLength, network)
@@ -131,7 +152,6 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   watch.lap('open')
   const labels = objective === 'language' ? null : pair.reference.architecture.labels
   const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
-  checkDomains(probes.domains)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -209,10 +229,13 @@ async function openProbes(
   const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
   const control = { signal, onProgress }
   const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels }, control)
+  checkDomains(probes.domains)
   return { probes, packed: await packProbes(probes, tokenizer, { maxLength, truncate, vocabularySize }, control) }
 }
 
-function checkNumbers({ threads, memory, deviceMemory, seed }: FootprintOptions): void {
+/** Nothing is opened for a run that has been stopped, or whose numbers are none. */
+function refuseEarly({ signal, threads, memory, deviceMemory, seed }: FootprintOptions): void {
+  signal?.throwIfAborted()
   checkWhole('threads', threads, 1, 1024)
   checkWhole('memory', memory, 0, Number.MAX_SAFE_INTEGER)
   checkWhole('deviceMemory', deviceMemory, 1, Number.MAX_SAFE_INTEGER)
@@ -274,25 +297,13 @@ function truncationNotes(probes: ProbeSet, packed: PackedProbes, maxLength: numb
   return [`${cut} of ${probes.texts.length} texts were longer than ${maxLength} tokens and cut off (${by})`]
 }
 
-async function hashInputs(
-  pair: ModelPair,
-  probes: ProbeSet,
-  { signal, onProgress }: RunOptions,
-): Promise<InputRecord[]> {
+async function hashInputs(pair: ModelPair, probes: ProbeSet, options: RunOptions): Promise<InputRecord[]> {
   const files = (['base', 'reference'] as const).flatMap((role) => pair[role].files.map((file) => ({ role, ...file })))
-  const total = files.reduce((sum, { size }) => sum + size, 0)
-  const records: InputRecord[] = []
-  let before = 0
-  for (const { role, ...record } of files) {
-    const { path: file, size } = record
-    const sha256 = await fileSha256(file, {
-      signal,
-      expected: record,
-      onProgress:
-        onProgress && (({ done }) => onProgress({ phase: 'hash', done: before + done, total, unit: 'bytes' })),
-    })
-    records.push({ role, path: path.normalize(file), size, sha256 })
-    before += size
-  }
+  const records = (await hashFiles(files, options)).map((file) => ({
+    role: file.role,
+    path: path.normalize(file.path),
+    size: file.size,
+    sha256: file.sha256,
+  }))
   return [...records, ...probes.inputs.map((input) => ({ role: 'probes' as const, ...input }))]
 }

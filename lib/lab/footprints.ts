@@ -1,6 +1,8 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import {
+  domainStatistics,
+  needsDomainGradients,
   openSession,
   scoreProbes,
   scoreSession,
@@ -37,7 +39,7 @@ export interface Footprints {
   scoreSeconds: number
 }
 
-type Planned = Pick<LabPlan, 'paths' | 'base' | 'baseHead' | 'scope' | 'recipe'>
+type Planned = Pick<LabPlan, 'paths' | 'base' | 'baseHead' | 'data' | 'scope' | 'recipe'>
 
 /** The footprints of a fine-tuned model along every path of a plan, and the pool that membership is inferred over. */
 export async function footprintsOf(plan: Planned, options: FootprintsOptions): Promise<Footprints> {
@@ -53,7 +55,9 @@ export async function footprintsOf(plan: Planned, options: FootprintsOptions): P
   for (const family of plan.paths) {
     const session = await openSession(await sessionOptions(plan, family, options), true)
     try {
-      const statistics = statisticsOf(session, await timed(scoreSession(session)))
+      const scores = await timed(scoreSession(session))
+      const domains = needsDomainGradients(session) ? await timed(domainStatistics(session)) : undefined
+      const statistics = { ...statisticsOf(session, scores), blocks: domains?.blocks }
       footprints.push({ statistics, scope: plan.scope })
       pool ??= await timed(withTrained(poolScoresOf(statistics), options.trained, session))
     } finally {
@@ -77,6 +81,7 @@ async function sessionOptions(
     reference,
     probes: [probes],
     baseHead: plan.baseHead ?? undefined,
+    ...(plan.data.reading.response !== undefined && { response: 'response' }),
     scope: plan.scope,
     device: 'cpu',
     maxLength: parseRecipe(plan.recipe).maxLength,
@@ -111,7 +116,7 @@ async function withTrained(pool: PoolLosses, trained: LabelledTexts, session: Se
     // all as one domain: some may have no text
     const { loss } = await scoreProbes(ends.handle, network, { ...packed, domain: domain.map(() => 0) }, 1, {
       ...score,
-      scope: 'head',
+      scope: network.objective === 'language' ? score.scope : 'head',
       gradients: false,
     })
     const at = (point: number): number[] => texts.map((_, i) => loss[3 * i + point])

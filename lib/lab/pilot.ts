@@ -10,6 +10,15 @@ import { statisticsToTrial } from './trial.js'
 const STEPS = 4
 const PROBES_PER_DOMAIN = 8
 
+const pilotPrefix = '.pilot-'
+
+/** Removes the pilots of killed runs from a claimed folder. */
+export async function removePilots(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (name.startsWith(pilotPrefix)) await rm(path.join(folder, name), { recursive: true, force: true })
+  }
+}
+
 /**
  * What the trials of a plan will take: trains a few steps and footprints a few probes, in a folder of its own below
  * `folder`, which it removes.
@@ -86,7 +95,7 @@ export async function estimate(
 }
 
 async function makePlace(plan: Decided, all: LabelledTexts, below: string) {
-  const folder = await mkdtemp(path.join(below, '.pilot-'))
+  const folder = await mkdtemp(path.join(below, pilotPrefix))
   const taken = new Array<number>(plan.domains.length).fill(0)
   const rows = plan.probes.filter((row) => ++taken[all.domain[row]] <= PROBES_PER_DOMAIN)
   const file = path.join(folder, 'probes.jsonl')

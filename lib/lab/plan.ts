@@ -48,7 +48,7 @@ const planSchema = z.strictObject({
   probes: z.array(count),
   recipe: loose,
   paths: z.array(loose).min(1),
-  scope: z.enum(['head', 'top']),
+  scope: z.string(),
   baseHead: z.union([z.literal('zeros'), z.strictObject({ seed: count }), z.null()]),
   dtype: z.enum(['F64', 'F32', 'F16', 'BF16']),
   keep: z.enum(['footprints', 'weights']),
@@ -99,7 +99,12 @@ export function poolOf(members: number[][], probes: number[], pool: LabPlan['poo
 /** The probes as JSONL with label and domain. */
 export function probeLines({ probes, labels, domains }: Decided, all: LabelledTexts): string {
   const line = (row: number): string =>
-    JSON.stringify({ text: all.texts[row], label: labels[all.label[row]], domain: domains[all.domain[row]] })
+    JSON.stringify({
+      text: all.texts[row],
+      ...(all.prompts && { text: all.prompts[row], response: all.texts[row].slice(all.prompts[row].length + 1) }),
+      label: labels[all.label[row]],
+      domain: domains[all.domain[row]],
+    })
   return probes.map((row) => `${line(row)}\n`).join('')
 }
 

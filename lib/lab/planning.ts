@@ -12,7 +12,9 @@ import {
 import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
 import { digestOf } from '../document.js'
 import { inputError, usageError } from '../errors.js'
+import { localFolder } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
+import { objectiveFor } from '../objectives/index.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
 import { checkDomains, mostCompared } from '../readouts/limits.js'
@@ -26,7 +28,7 @@ import {
   type RecipeOptions,
 } from '../train/index.js'
 import { checkPool, realisedCounts, sampleMixtures, type Sampler } from './mixtures.js'
-import { estimate } from './pilot.js'
+import { estimate, removePilots } from './pilot.js'
 import {
   membersOf,
   planFile,
@@ -61,7 +63,7 @@ export interface LabPlanOptions extends ClaimOptions, Omit<LabelledTextsOptions,
   /** footprints along these; default one, linear, 5 points */
   paths?: PathOptions[]
   /** of the alignment matrix */
-  scope?: 'head' | 'top'
+  scope?: string
   /** the base's head in footprints, where it has none; default zeros */
   baseHead?: BaseHead
   /** of the trained weights; default F16 */
@@ -95,6 +97,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
   return withClaim(output, options, async () => {
     await checkFolder(output, digest, force)
     await removeParts(output, files)
+    await removePilots(output)
     const plan = await costed(output)
     await writeFileAtomic(path.join(output, planFile), `${JSON.stringify(plan, null, 1)}\n`, { force })
     await writeFileAtomic(path.join(output, probesFile), probeLines(plan, all), { force: true })
@@ -106,7 +109,7 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
 async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all: LabelledTexts }> {
   const {
     base: dir,
-    data,
+    data: given,
     trials = 16,
     texts: size = 800,
     sampler = 'paper',
@@ -115,7 +118,7 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
     seed = 0,
   } = options
   const {
-    scope = 'head',
+    scope,
     dtype = 'F16',
     keep = 'footprints',
     probesPerDomain = 60,
@@ -123,12 +126,15 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
     signal,
     onProgress,
   } = options
-  const base = await openModel(dir)
+  const objective = await objectiveFor(dir, options.objective)
+  const language = objective === 'language'
+  const base = await openModel(dir, { objective, signal, onProgress })
   const recipe = parseRecipe(options.recipe ?? {})
   // a trajectory's checkpoints are yet to be made
   for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family)
-  const reading = readingOf(options)
-  const all = await readLabelledTexts(data, reading, base.architecture.labels, { signal, onProgress })
+  const reading = readingOf({ ...options, objective })
+  const data = await Promise.all(given.map(async (name) => (await localFolder(name, 'dataset', { signal })).dir))
+  const all = await readLabelledTexts(data, reading, language ? [] : base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all
   checkDomains(domains, mostCompared) // what the lab is for is how readouts compare them
   const members = membersOf(all)
@@ -144,7 +150,7 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
   const decided: Decided = JSON.parse(
     JSON.stringify({
       schema: 'warp.lab.plan/1',
-      base: { path: path.resolve(dir), files: await baseFiles(base, { signal }) },
+      base: { path: path.resolve(base.dir), files: await baseFiles(base, { signal }) },
       data: {
         files: data.map((file) => path.resolve(file)),
         reading,
@@ -159,8 +165,8 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
       probes,
       recipe,
       paths,
-      scope,
-      baseHead: needsHead(base, labels) ? (options.baseHead ?? 'zeros') : null,
+      scope: scope ?? (language ? 'layers' : 'head'),
+      baseHead: !language && needsHead(base, labels) ? (options.baseHead ?? 'zeros') : null,
       dtype,
       keep,
       sampler,
@@ -229,19 +235,25 @@ async function baseFiles(
   )
 }
 
-function readingOf({
-  format,
-  columns,
-  text,
-  label,
-  domain,
-  labelMap,
-  labels,
-  limit,
-  perDomain,
-  dropUnlabeled,
-  seed,
-}: LabPlanOptions): LabelledTextsOptions {
-  const given = { format, columns, text, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed }
+function readingOf(options: LabPlanOptions): LabelledTextsOptions {
+  const { format, columns, text, response, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled } = options
+  const { skipInvalid, quotes, seed, objective } = options
+  const given = {
+    format,
+    columns,
+    text,
+    response,
+    label,
+    domain,
+    labelMap,
+    labels,
+    limit,
+    perDomain,
+    dropUnlabeled,
+    skipInvalid,
+    quotes,
+    seed,
+    objective: objective === 'language' ? objective : undefined,
+  }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

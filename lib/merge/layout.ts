@@ -34,11 +34,14 @@ interface Item {
   entry: TensorEntry
 }
 
+/** What a tensor is read as: eight bits as sixteen. */
+const readAs = ({ dtype }: TensorEntry): WeightDtype => (dtype.startsWith('F8') ? 'F16' : (dtype as WeightDtype))
+
 function outputDtype(pair: ModelPair, entry: TensorEntry, asked: MergeDtype): WeightDtype {
   if (asked !== 'same') return asked.toUpperCase() as WeightDtype
-  const own = entry.dtype as WeightDtype
+  const own = readAs(entry)
   if (pair.generated.some(({ name }) => name === entry.name)) return own
-  const other = pair.base.tensors.get(entry.name)!.dtype as WeightDtype
+  const other = readAs(pair.base.tensors.get(entry.name)!)
   if (own === other) return own
   return own === 'F64' || other === 'F64' ? 'F64' : 'F32'
 }
@@ -47,11 +50,12 @@ function outputDtype(pair: ModelPair, entry: TensorEntry, asked: MergeDtype): We
 function itemsOf(pair: ModelPair, asked: MergeDtype, notes: string[]): Item[] {
   const { tensors, extra, tie, dir } = pair.reference
   const copied: string[] = []
+  const formed = new Set(pair.tensorNames)
   const items = [...tensors.values(), ...extra.values()]
     .sort((a, b) => a.file - b.file || a.offset - b.offset)
     .flatMap((entry): Item[] => {
       const { name, storedName, shape } = entry
-      if (tensors.has(name))
+      if (formed.has(name))
         return [{ plan: { name: storedName, dtype: outputDtype(pair, entry, asked), shape }, name, entry }]
       if (name === tie?.name) {
         notes.push(`${dir}: ${storedName} is tied to ${tie.to} and written once`)
@@ -60,6 +64,9 @@ function itemsOf(pair: ModelPair, asked: MergeDtype, notes: string[]): Item[] {
       copied.push(storedName)
       return [{ plan: { name: storedName, dtype: entry.dtype, shape }, entry }]
     })
+  const eight = items.filter(({ name, entry }) => name !== undefined && entry.dtype.startsWith('F8'))
+  if (eight.length > 0 && asked === 'same')
+    notes.push(`${dir}: ${listed(eight.map(({ plan }) => plan.name))} of eight bits are written as F16 or wider`)
   if (copied.length > 0) notes.push(`${dir}: ${listed(copied)} copied as they are`)
   return items
 }

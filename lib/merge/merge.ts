@@ -1,24 +1,25 @@
 import { availableParallelism } from 'node:os'
 import { basename, join, normalize, resolve } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import {
   fileSha256,
   openPair,
-  parseStrictJson,
-  readCarried,
   type BaseHead,
   type CarriedFile,
   type ModelPair,
   type TokenizerChoice,
 } from '../checkpoint/index.js'
-import { withClaim, type ClaimOptions } from '../claim.js'
+import { removeParts as removeTemporary, withClaim, type ClaimOptions } from '../claim.js'
 import { version } from '../doctor.js'
 import { inputError, usageError } from '../errors.js'
 import { makeFolders } from '../folders.js'
+import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
+import { checkOptions } from '../options.js'
+import { mergeKinds } from './kinds.js'
 import type { PathRecord, PathRequest } from '../native/types.js'
 import { fixedTensors, openPairPath, parsePathOptions, type OpenedPath, type PathOptions } from '../paths/index.js'
+import { readAlong } from './along.js'
 import { layOut, mergeDtypes, outputConfig, type Layout, type MergeDtype, type Shard } from './layout.js'
 import {
   abandonOutput,
@@ -27,6 +28,7 @@ import {
   finishOutput,
   freeSpace,
   isComplete,
+  journal,
   prepareOutput,
   publish,
   publishPart,
@@ -84,24 +86,6 @@ export interface MergeResult extends MergeRecord {
   resumed: number
 }
 
-/** Files of a model directory that are not weights, carried over from the reference; the configuration first. */
-const carriedFiles = [
-  'config.json',
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.txt',
-  'vocab.json',
-  'merges.txt',
-  'spiece.model',
-  'tokenizer.model',
-  'sentencepiece.bpe.model',
-  'chat_template.jinja',
-  'chat_template.json',
-]
-
 interface Job {
   options: MergeOptions
   pair: ModelPair
@@ -122,13 +106,11 @@ interface Job {
  *   FILE_SHRANK; (resource)
  *   DISK_FULL, OUTPUT_NOT_WRITABLE
  */
-export async function merge(options: MergeOptions): Promise<MergeResult> {
+export async function merge(given: MergeOptions): Promise<MergeResult> {
+  checkOptions('merge', given, mergeKinds, ['base', 'reference', 'output'])
+  const options = await localModels(given)
   const { dtype, maxShard, path: pathOptions, single } = parseMergeOptions(options)
-  const pair = await openPair(options.base, options.reference, {
-    baseHead: options.baseHead,
-    tokenizer: options.tokenizer,
-    forward: false,
-  })
+  const pair = await openMerged(options)
   const path = await openPairPath(pair, { ...options, ...pathOptions })
   try {
     if (!(await runTask(() => addon().pathMoves(path.handle), 'compare', 'bytes', { signal: options.signal }))) {
@@ -165,13 +147,11 @@ export interface MergePlan {
 }
 
 /** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
-export async function planMerge(options: MergeOptions): Promise<MergePlan> {
+export async function planMerge(given: MergeOptions): Promise<MergePlan> {
+  checkOptions('planMerge', given, mergeKinds, ['base', 'reference', 'output'])
+  const options = await localModels(given)
   const { dtype, maxShard, path } = parseMergeOptions(options)
-  const pair = await openPair(options.base, options.reference, {
-    baseHead: options.baseHead,
-    tokenizer: options.tokenizer,
-    forward: false,
-  })
+  const pair = await openMerged(options)
   const { lambdas } = parsePathOptions({ ...options, ...path })
   const fixed = fixedTensors(pair.tensorNames, options)
   const { shards, notes } = layOut(pair, dtype, maxShard)
@@ -186,6 +166,10 @@ export async function planMerge(options: MergeOptions): Promise<MergePlan> {
     freeBytes: await freeSpace(options.output),
     notes: [...pair.notes, ...notes],
   }
+}
+
+function openMerged({ base, reference, baseHead, tokenizer }: MergeOptions): Promise<ModelPair> {
+  return openPair(base, reference, { baseHead, tokenizer, forward: false })
 }
 
 function parseMergeOptions(options: MergeOptions): {
@@ -245,6 +229,8 @@ async function writeClaimed(job: Job, dtype: MergeDtype, inputs: readonly string
   const { output, force = false, signal, onProgress } = options
   const folders = points.map(({ dir }) => dir)
   const { resumed } = await prepareOutput(output, planText(job, dtype, inputs), force)
+  const small = [...job.carried.map(({ name }) => name), 'model.safetensors.index.json', record, journal]
+  for (const folder of [output, ...folders]) await removeTemporary(folder, small)
   const stop = new AbortController()
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
   const hashes = hashInputs(path, both)
@@ -326,21 +312,6 @@ function planText({ options, pair, path, layout, points }: Job, dtype: MergeDtyp
     null,
     2,
   )}\n`
-}
-
-/** What goes along with the weights, whose configuration is the one they were opened with. @throws FILE_CHANGED, … */
-async function readAlong({ reference: { dir, config } }: ModelPair): Promise<CarriedFile[]> {
-  const carried = await readCarried(dir, carriedFiles)
-  const { name, path: file, bytes } = carried[0]
-  if (name !== 'config.json' || !isDeepStrictEqual(parseStrictJson(bytes, { file, prefix: 'CONFIG' }), config)) {
-    throw inputError(
-      'FILE_CHANGED',
-      `${join(dir, 'config.json')}: changed while it was being used`,
-      { file: join(dir, 'config.json') },
-      'Something is writing to the file; wait until it is complete.',
-    )
-  }
-  return carried
 }
 
 async function hashInputs(path: OpenedPath, signal: AbortSignal): Promise<MergeInput[]> {

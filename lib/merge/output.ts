@@ -7,7 +7,7 @@ import { resourceError, usageError } from '../errors.js'
 import { notWritable } from '../folders.js'
 
 /** While it is there, the folder is unfinished: it holds what was asked for. */
-const journal = 'warp.merge.part'
+export const journal = 'warp.merge.part'
 /** The last file of a finished merge. */
 export const record = 'warp.merge.json'
 

@@ -64,9 +64,9 @@ export function unsupportedArchitecture(className: string, file: string): Error 
   )
 }
 
-/** Rows of the position table that no text uses: RoBERTa and its kin count from behind the padding id, OPT from two. */
+/** Rows of the position table without a text: RoBERTa and kin count from behind the padding id, OPT, BART from two. */
 export function firstPosition(modelType: string, config: JsonObject): number {
-  if (/^(xlm-)?roberta|^camembert|^xmod|^longformer|^mpnet/.test(modelType))
+  if (/^(xlm-)?roberta|^camembert|^xmod|^longformer|^mpnet|^data2vec-text|^m?luke|^ibert|^esm$/.test(modelType))
     return (Number(config.pad_token_id) || 0) + 1
-  return modelType === 'opt' ? 2 : 0
+  return /^(opt|m?bart|plbart)$/.test(modelType) ? 2 : 0
 }

@@ -1,13 +1,20 @@
 // The whole surface of the addon. Weights stay in native memory or in files: JavaScript holds handles.
 import type { Spectrum, SpectrumRequest, TensorSums } from './diff-types.js'
 
+import type { GeneratedTensor, StoredTensor } from './tensor-types.js'
 import type { Network } from '../models/network.js'
 import type { SelectAddon } from './select.js'
 
 export type { ChoiceRequest, DocumentNumbers, FeatureRequest, FeatureResult } from './select.js'
 
+export type { GeneratedTensor, LowRankDelta, StoredTensor, TensorTail } from './tensor-types.js'
+
 /** In `targets`: a token that predicts nothing. */
 export const noTarget = 0xffffffff
+
+import type { Members, MembersRequest, PoolTexts, RowRequest, TiedScores, TrialsRequest } from './trace-types.js'
+
+export type * from './trace-types.js'
 
 export interface Handle {
   /** Drops native memory and closes files now; jobs under way keep what they use. */
@@ -19,21 +26,6 @@ export interface NativeTask<T> {
   cancel(): void
 }
 export type NativeProgress = ((done: number, total: number) => void) | undefined
-
-export interface StoredTensor {
-  name: string
-  dtype: string
-  shape: number[]
-  /** index into the files given to openWeights */
-  file: number
-  /** bytes from the start of the file */
-  offset: number
-}
-/** A tensor that is in no file: zeros, or normal numbers keyed by (seed, name). */
-export type GeneratedTensor = { name: string; dtype: 'F32'; shape: number[] } & (
-  | { fill: 'zeros' }
-  | { fill: 'normal'; seed: number; deviation: number }
-)
 
 /** See lib/paths/options.ts, which gives these their meaning and checks them. */
 export interface PathRequest {
@@ -177,6 +169,56 @@ export interface NativeGradientStatistics {
   perProbe: Float64Array
 }
 
+/** Mean gradients of domains at one point of a path, on a sample of the scope's coordinates. */
+export interface DomainGradientsRequest {
+  path: Handle
+  network: Network
+  ids: Uint32Array
+  typeIds: Uint8Array
+  offsets: Uint32Array
+  label?: Int32Array
+  targets?: Uint32Array
+  /** N: domain · blocks + block */
+  block: Uint32Array
+  domains: number
+  blocks: number
+  /** index of the path's point */
+  point: number
+  /** tensor names; tables and a language model's output layer are left out */
+  scope: string[]
+  /** share of each matrix's outputs that is looked at */
+  rate: number
+  seed: number
+  threads: number
+  memory: number
+}
+
+export interface DomainGradients {
+  handle: Handle
+  /** one for each layer, and the head */
+  groups: number
+  coordinates: number
+  /** D·B: mean loss of the texts of each block */
+  loss: Float64Array
+}
+
+export interface DomainMetric {
+  /** D; empty: u = 1 */
+  shares: Float64Array
+  /** texts of a training step */
+  batch: number
+  gramPower: number
+  displacementPower: number
+  threads: number
+}
+
+/** By group; see native/scoring/domains.h. */
+export interface DomainMoments {
+  gram: Float64Array
+  displacement: Float64Array
+  norm2: Float64Array
+}
+
 export interface ScoreResult {
   /** N × (K + 2): θ₀, the path's points, θ* */
   loss: Float64Array
@@ -251,50 +293,6 @@ export interface TrainingSteps {
 
 export type TrainerPart = 'value' | 'first' | 'second'
 
-export interface RowRequest {
-  /** tensor names of the two tables, [rows, H] each */
-  base: string
-  reference: string
-  /** rows of the reference; empty: all */
-  rows: Uint32Array
-  /** the base's row for each of these; empty: the same row */
-  baseRows: Uint32Array
-  alpha: number
-  threads: number
-}
-
-/** What is known of each token of the vocabulary: 0 not trained, 1 trained, 2 unknown. */
-export interface MembersRequest {
-  state: Uint8Array
-  /** each starts where the one before it of its kind ended: comparable only between equal lists */
-  estimators: Estimator[]
-}
-export interface Estimator {
-  /** s, the weight of the other domains' rate of a token against the domain's own, in texts of an average domain */
-  strength: number
-  /** texts of the pool may be members; else all training texts are taken to be outside it */
-  inside: boolean
-}
-export interface Members {
-  /**
-   * texts of the pool without an untrained token, and the probability that each was trained on, by the first estimator
-   */
-  survivors: Uint32Array
-  probability: Float64Array
-  converged: boolean
-  /** estimators × 2 × D, texts inside the pool and outside it */
-  estimates: Float64Array
-}
-export interface TrialsRequest extends MembersRequest {
-  /** trials × D, texts of the training set that stay in the pool and that are taken out of it */
-  inside: Uint32Array
-  outside: Uint32Array
-  /** trials × D, further texts taken out of the pool */
-  hidden: Uint32Array
-  seed: number
-  threads: number
-}
-
 export interface Addon extends SelectAddon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
@@ -320,6 +318,9 @@ export interface Addon extends SelectAddon {
   survey(base: Handle, reference: Handle, threads: number, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
   /** what score would hold and do; the same errors */
   planScore(request: ScoreRequest): NativeTask<ScorePlan>
+  /** Progress counts texts. @throws MEMORY_BUDGET, LOSS_NOT_FINITE */
+  domainGradients(request: DomainGradientsRequest, onProgress: NativeProgress): NativeTask<DomainGradients>
+  domainMoments(handle: Handle, metric: DomainMetric, onProgress: NativeProgress): NativeTask<DomainMoments>
   /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */
   score(request: ScoreRequest, onProgress: NativeProgress): NativeTask<ScoreResult>
   /** best rate of `repeats` runs of the linear layer on every thread at once, multiply-adds ×2 per second */
@@ -367,7 +368,23 @@ export interface Addon extends SelectAddon {
    * Text i is ids[offsets[i] … offsets[i + 1]) of domain[i], domains from 0 on; a token counts once a text. Copies the
    * arrays before it returns; until the promise is fulfilled the pool refuses everything else.
    */
-  appendToPool(pool: Handle, texts: { offsets: Uint32Array; ids: Uint32Array; domain: Uint32Array }): NativeTask<void>
+  appendToPool(pool: Handle, texts: PoolTexts): NativeTask<void>
+  /** Scores of the rows of a table that both models have with one shape, which is also their output layer. */
+  tiedScores(
+    base: Handle,
+    reference: Handle,
+    request: { name: string; fit: Uint32Array; columns: number; threads: number },
+    onProgress: NativeProgress,
+  ): NativeTask<TiedScores>
+  /** by token: texts that hold it */
+  poolCounts(pool: Handle): NativeTask<Uint32Array>
+  /**
+   * Tokens of texts whose other tokens are all trained, by floor(log2(texts with it)), 24 bins each, trained and
+   * untrained: last tokens, others; then every token of the pool once, trained and untrained.
+   */
+  tailCounts(pool: Handle, request: { state: Uint8Array }): NativeTask<Float64Array>
+  /** Whether last tokens that may have moved no row count as the others do from now on; at first they do not. */
+  countTails(pool: Handle, yes: boolean): void
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
   /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>

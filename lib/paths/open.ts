@@ -4,6 +4,8 @@ import {
   listed,
   nativeWeights,
   openPair,
+  openReference,
+  pairOf,
   type BaseHead,
   type FileRecord,
   type ModelPair,
@@ -63,7 +65,8 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
   if (fixed.length > 0) notes.push(`${listed(fixed)} of ${pair.tensorNames.length} stay at the base`)
   const checkpoints: ModelPair[] = []
   for (const dir of request.family === 'trajectory' ? options.checkpoint! : []) {
-    checkpoints.push(await openPair(dir, pair.reference.dir, { forward: options.forward ?? false }))
+    const opening = { signal: options.signal, onProgress: options.onProgress, forward: options.forward ?? false }
+    checkpoints.push(await pairOf(await openReference(dir, pair.base, opening), pair.reference, opening))
   }
   const handles: Handle[] = []
   const hold = (handle: Handle): Handle => {
@@ -117,7 +120,12 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
 export async function openPath(base: string, reference: string, options: OpenPathOptions = {}): Promise<OpenedPath> {
   parsePathOptions(options)
   return openPairPath(
-    await openPair(base, reference, { baseHead: options.baseHead, forward: options.forward ?? false }),
+    await openPair(base, reference, {
+      baseHead: options.baseHead,
+      forward: options.forward ?? false,
+      signal: options.signal,
+      onProgress: options.onProgress,
+    }),
     options,
   )
 }

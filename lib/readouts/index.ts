@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { inputError, usageError } from '../errors.js'
 import { blend } from './blend.js'
+import { blockMatching } from './block-matching.js'
 import { bootstrap, percentileIntervals } from './bootstrap.js'
 import { diagnose } from './diagnostics.js'
 import { defaultGradients, type GradientKind } from './gradient-choice.js'
@@ -15,7 +16,7 @@ import { predictorOf } from './sharing.js'
 import { softmaxReadout } from './softmax.js'
 import type { SoftmaxOptions } from './softmax.js'
 import { stationary } from './stationary.js'
-import type { Diagnostics, FootprintStatistics, MixtureResult, Predictor, Readout } from './types.js'
+import type { BlockStatistics, Diagnostics, FootprintStatistics, MixtureResult, Predictor, Readout } from './types.js'
 import { uniform } from './uniform.js'
 
 export { footprintOf } from './footprint.js'
@@ -54,7 +55,10 @@ export interface Mixtures {
 }
 
 /** Every readout that statistics with these gradients could have, whether it applies or not, baselines first. */
-export function readoutsFor(stats: { gradients: GradientKind[] }, softmax?: SoftmaxOptions): Readout[] {
+export function readoutsFor(
+  stats: { gradients: GradientKind[]; blocks?: Pick<BlockStatistics, 'scope' | 'kind'>[] },
+  softmax?: SoftmaxOptions,
+): Readout[] {
   const standard = defaultGradients(stats.gradients)
   const others = stats.gradients.filter((gradients) => gradients !== standard)
   return [
@@ -67,6 +71,7 @@ export function readoutsFor(stats: { gradients: GradientKind[] }, softmax?: Soft
     gradientMatching(),
     projection(),
     blend,
+    ...(stats.blocks ?? []).map((of) => blockMatching(of)),
     ...others.flatMap(({ scope, q }) => [gradientMatching({ scope, q }), projection({ scope, q })]),
   ]
 }

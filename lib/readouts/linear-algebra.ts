@@ -53,8 +53,8 @@ export function symmetricEigenvalues(a: Float64Array, n: number): Float64Array {
   return Float64Array.from({ length: n }, (_, i) => m[i * n + i]).sort()
 }
 
-/** One Jacobi rotation that makes entry (p, q) zero. */
-function rotate(m: Float64Array, n: number, p: number, q: number): void {
+/** One Jacobi rotation that makes entry (p, q) zero; columns of `vectors` are turned along. */
+function rotate(m: Float64Array, n: number, p: number, q: number, vectors?: Float64Array): void {
   const apq = m[p * n + q]
   if (apq === 0) return
   const theta = (m[q * n + q] - m[p * n + p]) / (2 * apq)
@@ -73,6 +73,38 @@ function rotate(m: Float64Array, n: number, p: number, q: number): void {
     m[p * n + k] = c * pk - s * qk
     m[q * n + k] = s * pk + c * qk
   }
+  for (let k = 0; vectors && k < n; k++) {
+    const kp = vectors[k * n + p]
+    const kq = vectors[k * n + q]
+    vectors[k * n + p] = c * kp - s * kq
+    vectors[k * n + q] = s * kp + c * kq
+  }
+}
+
+/**
+ * The symmetric n × n matrix `a` with every eigenvalue raised to at least `share` of the largest (its eigenvectors
+ * stay): what a Gram matrix estimated with noise needs to be one.
+ */
+export function liftSpectrum(a: Float64Array, n: number, share: number): Float64Array {
+  const m = Float64Array.from(a)
+  const vectors = new Float64Array(n * n)
+  for (let i = 0; i < n; i++) vectors[i * n + i] = 1
+  for (let sweep = 0; sweep < 60; sweep++) {
+    let off = 0
+    for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) off += m[i * n + j] ** 2
+    if (off === 0) break
+    for (let p = 0; p < n; p++) for (let q = p + 1; q < n; q++) rotate(m, n, p, q, vectors)
+  }
+  const values = Float64Array.from({ length: n }, (_, i) => m[i * n + i])
+  const floor = share * Math.max(0, ...values)
+  if (values.every((value) => value >= floor)) return Float64Array.from(a)
+  const out = new Float64Array(n * n)
+  for (let k = 0; k < n; k++) {
+    const value = Math.max(values[k], floor)
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j < n; j++) out[i * n + j] += value * vectors[i * n + k] * vectors[j * n + k]
+  }
+  return out
 }
 
 /** Matrix of cosines from a Gram matrix; a vector of length zero has cosine 0 with every other and 1 with itself. */

@@ -31,6 +31,13 @@ export function recommend(mixtures: MixtureResult[]): { recommended: string; rea
       reason: `without a trace, it erred least on experts with known mixtures (scope ${scope}, q = ${q})`,
     }
   }
+  const blocks = mixtures.find(({ readout }) => /^gradient-matching\[.*,adam\]$/.test(readout))
+  if (blocks) {
+    return {
+      recommended: blocks.readout,
+      reason: `without a trace and without classes, it erred least on known mixtures (scope ${blocks.settings.scope})`,
+    }
+  }
   if (has('softmax')) return { recommended: 'softmax', reason: 'no gradients of a head are there to match' }
   return { recommended: mixtures[0].readout, reason: 'the readouts usually recommended were not asked for' }
 }

@@ -17,6 +17,32 @@ export interface GradientStatistics {
   perProbe: Float64Array
 }
 
+/**
+ * Products of mean gradients of any scope, on a sample of its coordinates, at one point of the path. Each domain's
+ * probes are split into B blocks; block a of domain d has row d·B + a.
+ */
+export interface BlockStatistics {
+  scope: string
+  /** plain, or in the metric of Adam's preconditioner at the shares it leads to */
+  kind: 'plain' | 'adam'
+  lambda: number
+  /** B */
+  blocks: number
+  /** N: the block of each probe in its domain */
+  block: Uint32Array
+  /** (D·B)² */
+  gram: Float64Array
+  /** D·B, with δ */
+  displacement: Float64Array
+  /** of δ in this metric */
+  norm2: number
+  /** share of the mean gradients' squared length that is the probes' noise, mean over domains */
+  noise: number
+  /** coordinates looked at, of all in the scope */
+  coordinates: number
+  of: number
+}
+
 /** Everything a readout may look at: N probes of D domains, K points of the path, C classes. */
 export interface FootprintStatistics {
   domains: string[]
@@ -36,6 +62,8 @@ export interface FootprintStatistics {
   /** N × C, logits of the reference */
   referenceLogits: Float64Array
   gradients: GradientStatistics[]
+  /** of wider scopes, where they were computed */
+  blocks?: BlockStatistics[]
   /** the family of the path; the path integral is checked for 'linear' only */
   path?: string
   /** the tensors the alignment was scored on: head, top */

@@ -46,6 +46,55 @@ export function barChart(label: string, bars: Bar[]): string {
   return svg(label, left + width + 40, height, parts)
 }
 
+/** Counts of two kinds in the bins of one scale, each side to its own baseline, and a threshold between them. */
+export interface Histogram {
+  /** bins + 1 */
+  edges: number[]
+  /** below the threshold, above it */
+  below: number[]
+  above: number[]
+  /** on the scale of the edges; null: none */
+  threshold: number | null
+}
+
+/** Bars of counts on a logarithmic scale, one kind on the other. */
+export function histogramChart(label: string, unit: string, { edges, below, above, threshold }: Histogram): string {
+  const [left, top, width, height] = [60, 20, 540, 200]
+  const [low, high] = [edges[0], edges[edges.length - 1]]
+  const most = Math.max(1, ...below.map((count, i) => count + above[i]))
+  const x = (value: number) => left + ((value - low) / (high - low || 1)) * width
+  const y = (count: number) => top + height - (Math.log1p(count) / Math.log1p(most)) * height
+  const counts = Array.from({ length: 1 + Math.floor(Math.log10(most)) }, (_, i) => 10 ** i)
+  const parts = counts.map(
+    (count) =>
+      `<line class="grid" x1="${left}" x2="${left + width}" y1="${at(y(count))}" y2="${at(y(count))}"/>` +
+      `<text class="axis" x="${left - 6}" y="${at(y(count) + 4)}" text-anchor="end">${count}</text>`,
+  )
+  below.forEach((count, i) => {
+    const [from, to] = [x(edges[i]), x(edges[i + 1])]
+    const bar = (first: number, last: number, color: string) =>
+      last > first
+        ? `<rect x="${at(from)}" width="${at(Math.max(0.5, to - from - 0.5))}" y="${at(y(last))}" ` +
+          `height="${at(y(first) - y(last))}" fill="${color}"/>`
+        : ''
+    parts.push(bar(0, count, seriesStyle(0).color) + bar(count, count + above[i], seriesStyle(1).color))
+  })
+  for (const tick of ticks(low, high, niceStep((high - low) / 6))) {
+    const where = `x="${at(x(tick))}" y="${top + height + 16}"`
+    parts.push(`<text class="axis" ${where} text-anchor="middle">${at(tick)}</text>`)
+  }
+  if (threshold !== null && threshold >= low && threshold <= high) {
+    parts.push(
+      `<path class="interval" d="M${at(x(threshold))} ${top - 6}V${top + height}"><title>threshold</title></path>`,
+    )
+  }
+  parts.push(
+    `<text class="axis" x="${left + width / 2}" y="${top + height + 34}" ` +
+      `text-anchor="middle">${escapeHtml(unit)}</text>`,
+  )
+  return svg(label, left + width + 20, top + height + 40, parts)
+}
+
 export interface Series {
   name: string
   x: number[]

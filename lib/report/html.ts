@@ -1,6 +1,6 @@
 import { barChart, escapeHtml, lineChart, seriesStyle } from './charts.js'
 import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
-import { htmlPage, list, section, table, wordTable } from './page.js'
+import { htmlPage, inputTable, list, section, table, wordTable } from './page.js'
 import type { RecoverResult } from './schema.js'
 
 /** The result as one HTML page. */
@@ -24,7 +24,7 @@ export function htmlReport(result: RecoverResult): string {
     section('Loss along the path', lossChart(result) + legend(result)),
     section('Domains', domainTable(result)),
     result.notes.length > 0 ? section('Notes', list(result.notes)) : '',
-    section('Inputs', inputTable(result)),
+    section('Inputs', inputTable(result.inputs)),
     section('Run', runTable(result)),
   ]
   return htmlPage('Recovered mixture', sections)
@@ -95,18 +95,6 @@ function domainTable({ domains, diagnostics }: RecoverResult): string {
       String(probes),
       String(truncated),
       accuracy ? percent(accuracy.domains[name]) : '–',
-    ]),
-  )
-}
-
-function inputTable({ inputs }: RecoverResult): string {
-  return table(
-    ['', 'path', 'bytes', 'sha256'],
-    inputs.map(({ role, path, size, sha256 }) => [
-      escapeHtml(role),
-      escapeHtml(path),
-      String(size),
-      `<code>${escapeHtml(sha256)}</code>`,
     ]),
   )
 }

@@ -1,4 +1,5 @@
 export { htmlReport } from './html.js'
+export { tracePage, type ExcludedText } from './trace.js'
 export type { RecoverResult } from './schema.js'
 export { terminalReport } from './terminal.js'
 export type { TerminalOptions } from './terminal.js'

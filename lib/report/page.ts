@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { escapeHtml } from './charts.js'
 
 const style = `
@@ -24,16 +25,19 @@ svg .noise { stroke: #d55e00; stroke-dasharray: 3 2 } .tokens { line-height: 2 }
 `
 
 /**
- * One HTML page without scripts and without anything from elsewhere (its policy forbids both): opens from a disk, can
- * be mailed. Sections are HTML already.
+ * One HTML page without anything from elsewhere and without scripts but the one given (its policy forbids them): opens
+ * from a disk, can be mailed. Sections are HTML already.
  */
-export function htmlPage(title: string, sections: string[]): string {
+export function htmlPage(title: string, sections: string[], more: { style?: string; script?: string } = {}): string {
+  const hash = more.script && createHash('sha256').update(more.script).digest('base64')
+  const policy = `default-src 'none'; style-src 'unsafe-inline'${hash ? `; script-src 'sha256-${hash}'` : ''}`
   return (
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">' +
-    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">' +
+    `<meta http-equiv="Content-Security-Policy" content="${policy}">` +
     '<meta name="viewport" content="width=device-width, initial-scale=1">' +
-    `<title>${escapeHtml(title)}</title><style>${style}</style></head>\n` +
-    `<body>\n${sections.join('\n')}\n</body></html>\n`
+    `<title>${escapeHtml(title)}</title><style>${style}${more.style ?? ''}</style></head>\n` +
+    `<body>\n${sections.join('\n')}\n` +
+    `${more.script ? `<script>${more.script}</script>\n` : ''}</body></html>\n`
   )
 }
 
@@ -58,4 +62,24 @@ export function wordTable(rows: [string, string][]): string {
 
 export function list(items: string[]): string {
   return `<ul>${items.map((item) => `<li>${escapeHtml(item)}</li>`).join('')}</ul>`
+}
+
+/** A file that went in. */
+export interface InputFile {
+  role: string
+  path: string
+  size: number
+  sha256: string
+}
+
+export function inputTable(inputs: readonly InputFile[]): string {
+  return table(
+    ['', 'path', 'bytes', 'sha256'],
+    inputs.map(({ role, path, size, sha256 }) => [
+      escapeHtml(role),
+      escapeHtml(path),
+      String(size),
+      `<code>${escapeHtml(sha256)}</code>`,
+    ]),
+  )
 }

@@ -39,7 +39,7 @@ const diagnostics = z.object({
 })
 
 const trace = z.object({
-  verdict: z.enum(['exact', 'noisy', 'none']),
+  verdict: z.enum(['exact', 'noisy', 'graded', 'none']),
   reason: z.string(),
   decay: z.number().nullable(),
   trainedTokens: z.object({ count, undecided: count }),
@@ -82,6 +82,15 @@ export const resultSchema = z.object({
   lambdas: z.array(z.number()),
   scope: z.string(),
   /** D × K */
+  /** products −⟨Ḡ_d, δ⟩/‖δ‖ by group of tensors, at one point; where domains' gradients were computed */
+  depth: z
+    .object({
+      lambda: z.number(),
+      groups: z.array(
+        z.object({ name: z.string(), displacementNorm2: z.number(), products: z.record(z.string(), z.number()) }),
+      ),
+    })
+    .optional(),
   footprint: z.object({
     mean: z.array(z.array(z.number())),
     standardError: z.array(z.array(z.number().nullable())),
@@ -89,7 +98,15 @@ export const resultSchema = z.object({
   /** D × (K + 2): base, points of the path, reference */
   loss: z.array(z.array(z.number())),
   mixtures: z.array(mixture).min(1),
-  recommended: z.object({ readout: z.string(), reason: z.string(), mixture: shares, interval: intervals }),
+  recommended: z.object({
+    readout: z.string(),
+    reason: z.string(),
+    /** of the training texts */
+    mixture: shares,
+    interval: intervals,
+    /** language models: of the tokens that were learned, by the mean lengths of the domains' probes */
+    mixtureByTokens: shares.optional(),
+  }),
   skipped: z.array(z.object({ readout: z.string(), reason: z.string() })),
   trace: trace.optional(),
   diagnostics,

@@ -15,10 +15,13 @@ export async function* readCsv(
   chunks: AsyncIterable<Buffer>,
   file: SourceFile,
   columns: Columns,
+  notes: string[] = [],
 ): AsyncGenerator<Row[]> {
+  const { rest, quotes, note } = await decideQuotes(chunks, file, columns.quotes)
+  if (note !== undefined) notes.push(`${file.name}: ${note}`)
   let header = columns.names === undefined ? undefined : new Header(columns.names, 0, file, columns)
   let headerOnly = false
-  for await (const records of readCells(chunks, file)) {
+  for await (const records of readCells(rest, file, { quotes, spans: columns.quotes !== undefined })) {
     const rows: Row[] = []
     headerOnly = header === undefined && records.length === 1
     for (const { cells, line } of records) {
@@ -30,6 +33,56 @@ export async function* readCsv(
   if (headerOnly) {
     throw errorAt('PROBES_HEADER_ONLY', { file: file.name }, 'there is a header but no row', 'is the file complete?')
   }
+}
+
+/** Bytes of the beginning of a file that say whether its fields stand in quotes. */
+const decidingBytes = 1 << 16
+
+/** Whether fields stand in quotes: as asked for; in CSV always; in TSV unless its beginning says otherwise. */
+async function decideQuotes(
+  chunks: AsyncIterable<Buffer>,
+  file: SourceFile,
+  asked: boolean | undefined,
+): Promise<{ rest: AsyncIterable<Buffer>; quotes: boolean; note?: string }> {
+  if (asked !== undefined || file.format !== 'tsv') return { rest: chunks, quotes: asked ?? true }
+  const iterator = chunks[Symbol.asyncIterator]()
+  const head: Buffer[] = []
+  let size = 0
+  let ended = false
+  while (size < decidingBytes && !ended) {
+    const { value, done } = await iterator.next()
+    ended = done === true
+    if (!ended) {
+      head.push(value as Buffer)
+      size += (value as Buffer).length
+    }
+  }
+  async function* again(): AsyncGenerator<Buffer> {
+    yield* head
+    if (!ended) yield* { [Symbol.asyncIterator]: () => iterator }
+  }
+  const text = Buffer.concat(head).toString('utf8')
+  const quotes = inQuotes(text, ended)
+  if (!text.includes('"')) return { rest: again(), quotes }
+  const note = quotes
+    ? 'quotes around fields are not part of the texts (--no-quotes: they are)'
+    : 'quotes are part of the texts, since not every field that has some is in quotes (--quotes: they are not)'
+  return { rest: again(), quotes, note }
+}
+
+/** Whether every quote in the beginning of a TSV opens or closes a field, or is doubled inside one. */
+function inQuotes(text: string, whole: boolean): boolean {
+  const separates = (at: number): boolean => at < 0 || at >= text.length || '\t\n\r'.includes(text[at])
+  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at)) {
+    if (!separates(at - 1)) return false
+    let close = text.indexOf('"', at + 1)
+    while (close >= 0 && text[close + 1] === '"') close = text.indexOf('"', close + 2)
+    // one that is open at the end may close on the same line further on
+    if (close < 0) return !whole && !text.includes('\n', at)
+    if (!separates(close + 1)) return false
+    at = close + 1
+  }
+  return true
 }
 
 /** Which cell is which, and how many there must be. */
@@ -96,12 +149,19 @@ class Header {
 }
 
 /** Rows as cells, with the physical line on which each begins; blank lines are skipped. */
-async function* readCells(chunks: AsyncIterable<Buffer>, file: SourceFile): AsyncGenerator<Cells[]> {
-  const delimiter = file.format === 'tsv' ? '\t' : ','
+async function* readCells(
+  chunks: AsyncIterable<Buffer>,
+  file: SourceFile,
+  { quotes, spans }: { quotes: boolean; spans: boolean },
+): AsyncGenerator<Cells[]> {
+  const tabs = file.format === 'tsv'
+  const delimiter = tabs ? '\t' : ','
   let found: { cells: string[]; end: number }[] = []
   const parser = new Parser({
     delimiter,
     record_delimiter: ['\r\n', '\n', '\r'],
+    quote: quotes ? '"' : null,
+    escape: quotes ? '"' : null,
     skip_empty_lines: true,
     relax_column_count: true,
     // Nothing is queued in the stream: rows are taken as they are found, with the byte after their end.
@@ -111,9 +171,9 @@ async function* readCells(chunks: AsyncIterable<Buffer>, file: SourceFile): Asyn
     },
   })
   parser.on('error', () => {}) // it reaches the callbacks below
-  const rest = new Remainder(file.name, delimiter)
+  const rest = new Remainder(file.name, delimiter, quotes)
   const take = (): Cells[] => {
-    const records = found.map(({ cells, end }) => ({ cells, line: rest.advance(end) }))
+    const records = found.map(({ cells, end }) => ({ cells, line: rest.advance(end, tabs && !spans) }))
     found = []
     return records
   }
@@ -153,6 +213,7 @@ class Remainder {
   constructor(
     readonly file: string,
     readonly delimiter: string,
+    readonly quotes: boolean,
   ) {}
 
   append(chunk: Buffer): void {
@@ -165,11 +226,20 @@ class Remainder {
     return this.#pieces[0]
   }
 
-  /** Leaves the row that ends at byte `end` of the file; its first line. */
-  advance(end: number): number {
+  /** Leaves the row that ends at byte `end` of the file; its first line. @param single it must not go on in another */
+  advance(end: number, single: boolean): number {
     this.#skipBlank()
     const line = this.#line
     this.#skip(end - this.#start)
+    if (single && this.#line > line + 1) {
+      throw errorAt(
+        'PROBES_QUOTE_SPANS',
+        { file: this.file, line },
+        `a quote that opens on this line closes ${this.#line - line - 1} lines later`,
+        '--no-quotes if quotes are part of the texts; --quotes if texts hold line ends',
+        { found: this.#line - 1 },
+      )
+    }
     return line
   }
 
@@ -216,7 +286,7 @@ class Remainder {
       opened === undefined
         ? 'a quote inside a field that does not begin with one'
         : `text after the closing quote of a field that began on line ${opened.line}, column ${opened.column}`,
-      'put the field in quotes and double the quotes inside it, or convert the file to JSONL',
+      'put the field in quotes and double the quotes inside it; --no-quotes if all quotes are part of the texts',
       { openedLine: opened?.line },
     )
   }
@@ -226,7 +296,7 @@ class Remainder {
       'PROBES_QUOTE_UNCLOSED',
       this.#place(opened),
       'the quote that opens here is never closed',
-      'close it, or double it if it belongs to the text',
+      'close it, or double it if it belongs to the text; --no-quotes if all quotes are part of the texts',
     )
   }
 
@@ -242,6 +312,7 @@ class Remainder {
 
   /** The first quote that breaks the rules, by the same rules as the parser. */
   #quoteFault(): { kind: 'unclosed'; opened: number } | { kind: 'stray'; at: number; opened?: number } | undefined {
+    if (!this.quotes) return undefined
     const bytes = this.#bytes
     const separates = (byte: number | undefined): boolean =>
       byte === undefined || byte === newline || byte === carriageReturn || byte === this.delimiter.charCodeAt(0)

@@ -1,3 +1,4 @@
+export { type GivenTexts, isFiles, type ProbeSource, sourceNames } from './given.js'
 export { readLabelMap } from './labels.js'
 export { readMixture } from './mixture.js'
 export { meant, nearest } from './nearest.js'

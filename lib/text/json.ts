@@ -5,6 +5,7 @@ import { jsonFault } from './json-position.js'
 import { readLines } from './lines.js'
 import { meant } from './nearest.js'
 import { longestRecord, tooLong } from './source.js'
+import { type Field, type Fields, fieldsOf } from './fields.js'
 import type { Columns, Row, SourceFile } from './types.js'
 
 type Spot = Required<Pick<Place, 'file' | 'line' | 'column'>>
@@ -15,12 +16,15 @@ export async function* readJsonLines(
   file: SourceFile,
   columns: Columns,
 ): AsyncGenerator<Row[]> {
+  const fields = fieldsOf(columns)
   let first = true
   for await (const lines of readLines(chunks, file.name)) {
     const rows: Row[] = []
     for (const { text, line } of lines) {
       if (text.trim() === '') continue
-      rows.push(parseRow(text, { file: file.name, line, column: 1 }, columns, first, 'one JSON object per line'))
+      rows.push(
+        parseRow(text, { file: file.name, line, column: 1 }, columns, fields, first, 'one JSON object per line'),
+      )
       first = false
     }
     yield rows
@@ -34,11 +38,12 @@ export async function* readJsonArray(
   columns: Columns,
 ): AsyncGenerator<Row[]> {
   const scanner = new ArrayScanner(file.name)
+  const fields = fieldsOf(columns)
   let first = true
   for await (const chunk of chunks) {
     const rows: Row[] = []
     for (const { text, place } of scanner.push(chunk.toString('utf8'))) {
-      rows.push(parseRow(text, place, columns, first, 'an array of objects'))
+      rows.push(parseRow(text, place, columns, fields, first, 'an array of objects'))
       first = false
     }
     yield rows
@@ -46,7 +51,7 @@ export async function* readJsonArray(
   scanner.end()
 }
 
-function parseRow(text: string, place: Spot, columns: Columns, first: boolean, form: string): Row {
+function parseRow(text: string, place: Spot, columns: Columns, fields: Fields, first: boolean, form: string): Row {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -62,19 +67,31 @@ function parseRow(text: string, place: Spot, columns: Columns, first: boolean, f
       { found: describe(value) },
     )
   }
-  const wanted = [...columns.text, columns.label, columns.domain]
-  if (wanted.some((column) => mayBeTwice(text, JSON.stringify(column)))) refuseDuplicates(text, place)
-  const row = value as Record<string, unknown>
-  const pick = (column: string, required: boolean): unknown => {
-    if (Object.hasOwn(row, column)) return row[column]
-    if (required && first) throw unknownColumn(column, Object.keys(row), place)
-    return undefined
+  const wanted = [...fields.text, fields.label, fields.domain]
+  // of a value inside a column, the column: inside it the same name comes back
+  if (wanted.some(({ top }) => mayBeTwice(text, JSON.stringify(top)))) refuseDuplicates(text, place)
+  return rowOf(value as Record<string, unknown>, place, columns, fields, first)
+}
+
+/** What a row has in the columns. @param first a column that must be there is looked for in the first row alone */
+export function rowOf(
+  row: Record<string, unknown>,
+  place: Place,
+  columns: Columns,
+  fields: Fields,
+  first: boolean,
+): Row {
+  const pick = (field: Field, required: boolean): unknown => {
+    if (required && first && field.column(Object.keys(row)) === undefined) {
+      throw unknownColumn(field.name, Object.keys(row), place)
+    }
+    return field.pick(row)
   }
   return {
-    line: place.line,
-    text: columns.text.map((column) => pick(column, true)),
-    label: pick(columns.label, columns.labelRequired && !columns.labelOptional),
-    domain: pick(columns.domain, columns.domainRequired),
+    line: place.line ?? 0,
+    text: fields.text.map((field) => pick(field, true)),
+    label: pick(fields.label, columns.labelRequired && !columns.labelOptional),
+    domain: pick(fields.domain, columns.domainRequired),
   }
 }
 

@@ -1,11 +1,11 @@
 import { extname } from 'node:path'
 import { usageError, inputError } from '../errors.js'
 import { readJsonFile } from './json-file.js'
-import { meant } from './nearest.js'
-import { describe, errorAt, list } from './place.js'
-import { mapped, placeOf } from './records.js'
+import { meantName } from './nearest.js'
+import { describe, errorAt, list, placeOf } from './place.js'
+import { meansUnlabeled, wholeNumber } from './record.js'
 
-const wholeNumber = /^(0|[1-9]\d*)$/
+const anId = /^(0|[1-9]\d*)$/
 
 /**
  * The label map behind `--label-map`: pairs `1=World,2=Sports`, or the path of a JSON file with an object
@@ -61,17 +61,21 @@ async function labelFile(file: string): Promise<Record<string, string>> {
 
 /**
  * Raw labels → class ids of a model. A raw label goes through the map where it is in it; else it is the name of a
- * label; else, where there is no map, the id of one.
+ * label; else, where there is no map and no name is a number, the id of one.
  */
 export class LabelResolver {
   readonly #known = new Map<string, number>()
   readonly #names: Map<string, number>
+  /** numbers are names of this model's labels: they may be other ids */
+  readonly #numbered: boolean
 
   constructor(
     readonly labels: string[],
     readonly map: Record<string, string> | undefined,
   ) {
-    this.#names = new Map(labels.map((label, id) => [label, id]))
+    // a name of its own goes before one that is the same number
+    this.#names = new Map([...labels.map(wholeNumber), ...labels].map((label, i) => [label, i % labels.length]))
+    this.#numbered = labels.some((label) => anId.test(wholeNumber(label)))
     for (const [raw, label] of Object.entries(map ?? {})) {
       const id = this.#names.get(label) ?? this.#id(label)
       if (id === undefined) {
@@ -79,15 +83,15 @@ export class LabelResolver {
           'LABEL_MAP_UNKNOWN',
           `--label-map maps "${raw}" to "${label}"; the model's labels are ${list(labels)}`,
           { expected: labels.slice(0, 100), found: label },
-          meant(label, labels, 'map to a name or an id of these'),
+          meantName(label, labels, 'map to a name or an id of these'),
         )
       }
-      this.#known.set(raw, id)
+      this.#known.set(wholeNumber(raw), id)
     }
   }
 
   #id(text: string): number | undefined {
-    return wholeNumber.test(text) && Number(text) < this.labels.length ? Number(text) : undefined
+    return !this.#numbered && anId.test(text) && Number(text) < this.labels.length ? Number(text) : undefined
   }
 
   /** @param source file and line, for the error */
@@ -105,27 +109,25 @@ export class LabelResolver {
   #unknown(raw: string, source: string): Error {
     const { labels, map } = this
     const details = { expected: labels.slice(0, 100), found: raw }
-    if (raw === '-1' && mapped(raw, map) === undefined) {
+    if (meansUnlabeled(raw, map, labels)) {
       return errorAt(
         'PROBES_UNLABELED',
         placeOf(source),
-        'the label is -1: nobody labelled this text',
+        `the label is ${raw}: nobody labelled this text`,
         '--drop-unlabeled leaves such texts out',
         details,
       )
     }
-    const nameless = labels.every((label) => /^LABEL_\d+$/.test(label))
+    // which one it is, only who made the data knows: a proposal would be copied
     const otherwise =
       map !== undefined
         ? `--label-map has no entry for "${raw}"`
-        : nameless
-          ? `the model does not name its labels: --label-map "${raw}=0,…"`
-          : `--label-map "${raw}=${labels[0]},…"`
+        : `--label-map "${raw}=NAME,…" says which of them it is`
     return errorAt(
       'PROBES_LABEL_UNKNOWN',
       placeOf(source),
       `the label "${raw}" is none of the model's: ${list(labels)}`,
-      meant(raw, labels, otherwise),
+      meantName(raw, labels, otherwise),
       details,
     )
   }

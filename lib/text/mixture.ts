@@ -1,5 +1,5 @@
 import { readJsonFile } from './json-file.js'
-import { meant } from './nearest.js'
+import { meantName } from './nearest.js'
 import { describe, errorAt, list } from './place.js'
 
 const hint = '{"World": 0.5, "Sports": 0.5}'
@@ -17,7 +17,7 @@ export async function readMixture(file: string, domains: string[]): Promise<Floa
         'MIXTURE_DOMAIN_UNKNOWN',
         { file },
         `the domain "${name}" is none of ${list(domains)}`,
-        meant(name, domains, 'name each domain as the probes do'),
+        meantName(name, domains, 'name each domain as the probes do'),
         { expected: domains.slice(0, 100), found: name },
       )
     }

@@ -45,3 +45,13 @@ export function meant(word: string, candidates: readonly string[], otherwise: st
   const near = nearest(word, candidates)
   return near === undefined ? otherwise : `did you mean "${near}"?`
 }
+
+/** The same of names of classes and domains: those that differ in a number are different ones, never a slip of the pen. */
+export function meantName(word: string, names: readonly string[], otherwise: string): string {
+  const numbers = (text: string): string => text.replace(/\D+/g, ' ').trim()
+  return meant(
+    word,
+    names.filter((name) => numbers(name) === numbers(word)),
+    otherwise,
+  )
+}

@@ -1,7 +1,6 @@
 import { inputError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
-import { errorAt, shorten } from './place.js'
-import { placeOf } from './records.js'
+import { errorAt, placeOf, shorten } from './place.js'
 import type { ProbeSet } from './probes.js'
 import { type BatchEncoder, encodeAhead } from './tokenizer/index.js'
 

@@ -41,3 +41,9 @@ export function list(names: readonly string[], most = 20): string {
     .join(', ')
   return names.length > most ? `${shown} and ${names.length - most} more` : shown
 }
+
+/** File and line of a record's source. */
+export function placeOf(source: string): { file: string; line: number } {
+  const colon = source.lastIndexOf(':')
+  return { file: source.slice(0, colon), line: Number(source.slice(colon + 1)) }
+}

@@ -1,7 +1,8 @@
 import { inputError } from '../errors.js'
+import type { ProbeSource } from './given.js'
 import { LabelResolver } from './labels.js'
-import { errorAt, list } from './place.js'
-import { placeOf, RecordReader, unknownDomain } from './records.js'
+import { errorAt, list, placeOf } from './place.js'
+import { RecordReader, unknownDomain } from './records.js'
 import { StratifiedSample, type Stratum } from './sample.js'
 import type { ProbeOptions, ReadControl, ReadInput, TextRecord } from './types.js'
 
@@ -45,7 +46,7 @@ interface Probe {
  *   needs a domain (where there is no such column, the label's names it)
  */
 export async function readProbes(
-  sources: string[],
+  sources: ProbeSource,
   options: ProbeOptions & { labels: string[] | null },
   control: ReadControl = {},
 ): Promise<ProbeSet> {
@@ -62,7 +63,8 @@ export async function readProbes(
   let same = true
   for await (const records of reader.batches()) {
     for (const record of records) {
-      const probe = resolver ? toProbe(record, resolver) : withoutLabel(record)
+      const probe = reader.skipped.unless(() => (resolver ? toProbe(record, resolver) : withoutLabel(record)))
+      if (probe === undefined) continue
       separate ??= isSeparate(record)
       if (resolver && separate !== isSeparate(record)) throw mixedDomains(record, separate)
       if (allowed !== undefined && !allowed.has(probe.domain))

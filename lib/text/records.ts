@@ -1,32 +1,51 @@
 import { usageError } from '../errors.js'
 import { readCsv } from './csv.js'
+import { Field } from './fields.js'
+import { GivenReading, givenFile, isFiles, type ProbeSource } from './given.js'
 import { readJsonArray, readJsonLines } from './json.js'
 import { readTextFile, readTextLines } from './lines.js'
-import { meant } from './nearest.js'
-import { describe, errorAt, list } from './place.js'
+import { readParquet } from './parquet.js'
+import { meantName } from './nearest.js'
+import { errorAt, list, placeOf } from './place.js'
+import { isUnlabeled, mapped, toRecord } from './record.js'
 import { StratifiedSample } from './sample.js'
+import { Skipped } from './skipped.js'
 import { Reading } from './source.js'
-import { checkFormat, listSources, type Sources } from './sources.js'
-import type { Columns, ProbeOptions, ReadControl, ReadInput, Row, SourceFile, TextRecord } from './types.js'
+import { checkFormat, listSources } from './sources.js'
+import type {
+  Columns,
+  ProbeOptions,
+  ReadControl,
+  ReadInput,
+  ReadOptions,
+  Row,
+  SourceFile,
+  TextRecord,
+} from './types.js'
 
 /** The records of all sources in batches, with what only is known at the end. */
 export class RecordReader {
   /** unlabeled rows left out */
   dropped = 0
+  /** rows left out because they cannot be used */
+  readonly skipped: Skipped
   readonly #blank = { count: 0 }
+  readonly #told: string[] = []
   #row = 0
 
   private constructor(
-    readonly options: ProbeOptions,
+    readonly options: ReadOptions,
     readonly columns: Columns,
-    readonly sources: Sources,
-    readonly reading: Reading,
-  ) {}
+    readonly files: SourceFile[],
+    readonly reading: Reading | GivenReading,
+  ) {
+    this.skipped = new Skipped(options.skipInvalid === true)
+  }
 
   /** @param labelRequired every record must have a label: its own, or its place in a directory of domains */
   static async open(
-    sources: string[],
-    options: ProbeOptions,
+    sources: ProbeSource,
+    options: ReadOptions,
     control: ReadControl,
     labelRequired: boolean,
   ): Promise<RecordReader> {
@@ -37,10 +56,14 @@ export class RecordReader {
       label: options.label ?? 'label',
       labelRequired: labelRequired || options.label !== undefined,
       labelOptional: options.dropUnlabeled === true,
+      quotes: options.quotes,
       domain: options.domain ?? 'domain',
       domainRequired: options.domain !== undefined,
     }
-    const found = await listSources(sources, options.format, control)
+    if (!isFiles(sources)) {
+      return new RecordReader(options, columns, [givenFile], new GivenReading(sources, control))
+    }
+    const found = await listSources([...sources], options.format, control)
     const json = found.files.find(({ format }) => options.columns !== undefined && format !== 'csv' && format !== 'tsv')
     if (json !== undefined) {
       throw usageError(
@@ -50,51 +73,62 @@ export class RecordReader {
         'leave --columns out',
       )
     }
-    return new RecordReader(options, columns, found, new Reading(found.inputs, found.total, control))
+    return new RecordReader(options, columns, found.files, new Reading(found.inputs, found.total, control))
   }
 
   async *batches(): AsyncGenerator<TextRecord[]> {
-    for (const file of this.sources.files) {
+    const responds = this.options.response !== undefined
+    for (const file of this.files) {
       const first = this.#row
       for await (const rows of this.#rows(file)) {
         const records: TextRecord[] = []
         for (const row of rows) {
-          const record = toRecord(row, this.#row++, file, this.columns, this.options.response !== undefined)
+          const number = this.#row++
+          const record = this.skipped.unless(() => toRecord(row, number, file, this.columns, responds))
+          if (record === undefined) continue
           if (this.options.dropUnlabeled === true && isUnlabeled(record, this.options)) this.dropped++
           else records.push(record)
         }
         if (records.length > 0) yield records
       }
       if (this.#row === first) throw emptyFile(file)
+      this.skipped.refuseAll(this.#row - first)
     }
   }
 
   #rows(file: SourceFile): AsyncGenerator<Row[]> {
-    const chunks = this.reading.open(file)
     // The name of a domain's file or folder stands in for a label column.
     const columns =
       file.domain === undefined || this.options.label !== undefined
         ? this.columns
         : { ...this.columns, labelRequired: false }
+    const { reading } = this
+    if (reading instanceof GivenReading) return reading.rows(columns)
     switch (file.format) {
       case 'jsonl':
-        return readJsonLines(chunks, file, columns)
+        return readJsonLines(reading.open(file), file, columns)
       case 'json':
-        return readJsonArray(chunks, file, columns)
+        return readJsonArray(reading.open(file), file, columns)
       case 'csv':
       case 'tsv':
-        return readCsv(chunks, file, columns)
+        return readCsv(reading.open(file), file, columns, this.#told)
       case 'txt':
-        return file.whole ? readTextFile(chunks, file) : readTextLines(chunks, file, this.#blank)
+        return file.whole
+          ? readTextFile(reading.open(file), file)
+          : readTextLines(reading.open(file), file, this.#blank)
+      case 'parquet':
+        return readParquet(reading.bytes(file), file, columns)
     }
   }
 
   /** What to tell the reader of the result. */
   notes(): string[] {
-    const notes: string[] = []
+    const notes = [...this.#told]
+    const several = this.columns.text.filter((name) => new Field(name).several)
+    if (several.length > 0) notes.push(`the texts of ${several.join(', ')} in a row are joined by newlines`)
     if (this.#blank.count > 0) notes.push(`${this.#blank.count} blank lines of .txt files were skipped`)
     if (this.dropped > 0) notes.push(`${this.dropped} unlabeled texts were dropped (--drop-unlabeled)`)
-    return notes
+    return [...notes, ...this.skipped.notes()]
   }
 
   inputs(): ReadInput[] {
@@ -109,7 +143,7 @@ export class RecordReader {
  * `code`, place and hint.
  */
 export async function* readRecords(
-  sources: string[],
+  sources: ProbeSource,
   options: ProbeOptions = {},
   control: ReadControl = {},
 ): AsyncGenerator<TextRecord> {
@@ -120,7 +154,7 @@ export async function* readRecords(
 
 /** The same, as many at once as a piece of a file holds: a turn for each text costs more than some texts do. */
 export async function* readBatches(
-  sources: string[],
+  sources: ProbeSource,
   options: ProbeOptions = {},
   control: ReadControl = {},
 ): AsyncGenerator<TextRecord[]> {
@@ -138,11 +172,7 @@ export async function* readBatches(
     if (!sampled) yield records
   }
   if (sampled) yield sample.finish().items
-}
-
-/** What a label map says of a raw label. */
-export function mapped(label: string, map: Record<string, string> | undefined): string | undefined {
-  return map !== undefined && Object.hasOwn(map, label) ? map[label] : undefined
+  control.notes?.push(...reader.notes())
 }
 
 /** The error for a domain outside the allowed ones. */
@@ -152,15 +182,11 @@ export function unknownDomain(domain: string | undefined, allowed: string[], sou
     'PROBES_DOMAIN_UNKNOWN',
     placeOf(source),
     `expected one of ${list(allowed)}, found ${found}`,
-    domain === undefined ? 'name the column with --domain' : meant(domain, allowed, 'name the column with --domain'),
+    domain === undefined
+      ? 'name the column with --domain'
+      : meantName(domain, allowed, 'name the column with --domain'),
     { expected: allowed.slice(0, 100), found: domain },
   )
-}
-
-/** File and line of a record's source. */
-export function placeOf(source: string): { file: string; line: number } {
-  const colon = source.lastIndexOf(':')
-  return { file: source.slice(0, colon), line: Number(source.slice(colon + 1)) }
 }
 
 function checkOptions(options: ProbeOptions): void {
@@ -186,93 +212,6 @@ function checkOptions(options: ProbeOptions): void {
       throw usageError('PROBES_OPTION_INVALID', `--${name} has an empty name`, {}, 'separate names with single commas')
     }
   }
-}
-
-const loneSurrogate = /\p{Surrogate}/u
-
-/** Checks the values of a row. */
-function toRecord(row: Row, number: number, file: SourceFile, columns: Columns, responds: boolean): TextRecord {
-  const place = { file: file.name, line: row.line }
-  let text = ''
-  let prompt = ''
-  for (const [i, value] of row.text.entries()) {
-    if (typeof value !== 'string') {
-      const missing = value === undefined || value === null
-      throw errorAt(
-        missing ? 'PROBES_TEXT_MISSING' : 'PROBES_TEXT_TYPE',
-        place,
-        `"${columns.text[i]}" must be a string, found ${describe(value)}`,
-        missing
-          ? 'remove the row, or give it a text'
-          : 'write the text as a string, or choose another column with --text',
-        { expected: 'string', found: describe(value) },
-      )
-    }
-    prompt = text
-    text = i === 0 ? value : `${text} ${value}`
-  }
-  if (text.trim() === '') {
-    throw errorAt('PROBES_TEXT_EMPTY', place, 'the text is empty', 'remove the row, or give it a text')
-  }
-  const label = labelText(row.label, place, columns)
-  const named = columns.domainRequired || file.domain === undefined
-  const domain = named ? domainText(row.domain, place, columns) : file.domain
-  for (const [name, value] of [
-    ['text', text],
-    ['label', label],
-    ['domain', domain],
-  ]) {
-    if (value !== undefined && loneSurrogate.test(value)) {
-      throw errorAt(
-        'PROBES_LONE_SURROGATE',
-        place,
-        `the ${name} has half a surrogate pair at character ${value.search(loneSurrogate) + 1}`,
-        'write characters beyond U+FFFF as two \\u escapes, or as themselves',
-      )
-    }
-  }
-  return {
-    text,
-    ...(responds && { prompt }),
-    ...(label === undefined ? {} : { label }),
-    ...(domain === undefined ? {} : { domain }),
-    source: `${file.name}:${row.line}`,
-    row: number,
-  }
-}
-
-function labelText(value: unknown, place: { file: string; line: number }, columns: Columns): string | undefined {
-  if (value === undefined || value === null || value === '') return undefined
-  if (typeof value === 'string') return value
-  if (Number.isSafeInteger(value)) return String(value)
-  throw errorAt(
-    'PROBES_LABEL_TYPE',
-    place,
-    `"${columns.label}" must be a string or a whole number, found ${describe(value)}`,
-    'choose another column with --label',
-    { expected: 'string or integer', found: describe(value) },
-  )
-}
-
-function domainText(value: unknown, place: { file: string; line: number }, columns: Columns): string | undefined {
-  if (typeof value === 'string' && value !== '') return value
-  if (Number.isSafeInteger(value)) return String(value)
-  const missing = value === undefined || value === null || value === ''
-  if (missing && !columns.domainRequired) return undefined
-  throw errorAt(
-    missing ? 'PROBES_DOMAIN_MISSING' : 'PROBES_DOMAIN_TYPE',
-    place,
-    `"${columns.domain}" must name the domain, found ${describe(value)}`,
-    'name the column with --domain',
-    { expected: 'string or integer', found: describe(value) },
-  )
-}
-
-/** No label, or −1, which data sets write for texts nobody labelled. */
-export function isUnlabeled(record: TextRecord, options: ProbeOptions): boolean {
-  const label = record.label ?? record.domain
-  if (label === undefined) return true
-  return label === '-1' && mapped(label, options.labelMap) === undefined
 }
 
 function emptyFile(file: SourceFile): Error {

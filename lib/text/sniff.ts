@@ -7,21 +7,16 @@ export const sniffLength = 512
 // Over the first bytes as Latin-1. Magic made of letters takes in what follows it: a text may begin with "PARENTS".
 const parquet = /^(PAR1\x15|PARE[\s\S]{3}\0)/
 const compressed: [RegExp, string, string][] = [
-  [/^\x1f\x8b/, 'gzip-compressed', 'gunzip'],
-  [/^PK\x03\x04/, 'a ZIP archive or an office document', 'unzip'],
-  [/^\x28\xb5\x2f\xfd/, 'Zstandard-compressed', 'unzstd'],
-  [/^BZh[1-9]1AY&SY/, 'bzip2-compressed', 'bunzip2'],
-  [/^\xfd7zXZ\0/, 'xz-compressed', 'unxz'],
+  [/^\x1f\x8b/, 'gzip-compressed', 'give it a name that ends with .gz'],
+  [/^PK\x03\x04/, 'a ZIP archive or an office document', 'unpack it first (unzip)'],
+  [/^\x28\xb5\x2f\xfd/, 'Zstandard-compressed', 'give it a name that ends with .zst'],
+  [/^BZh[1-9]1AY&SY/, 'bzip2-compressed', 'unpack it first (bunzip2)'],
+  [/^\xfd7zXZ\0/, 'xz-compressed', 'unpack it first (unxz)'],
 ]
 const wide: [RegExp, string][] = [
   [/^(\xff\xfe\0\0|\0\0\xfe\xff)/, 'UTF-32'],
   [/^(\xff\xfe|\xfe\xff)/, 'UTF-16'],
 ]
-
-/** How to turn a Parquet file into one that can be read. */
-export const parquetHint =
-  `convert it: python3 -c "import pandas; ` +
-  `pandas.read_parquet('FILE').to_json('FILE.jsonl', orient='records', lines=True)"`
 
 /** Refuses a file whose first bytes say that it is something else than its name or `--format` promises. */
 export function checkContent(head: Buffer, file: string, format: ProbeFormat): void {
@@ -32,11 +27,9 @@ export function checkContent(head: Buffer, file: string, format: ProbeFormat): v
     })
   }
   const magic = head.toString('latin1', 0, 16)
-  if (parquet.test(magic)) {
-    refuse('PROBES_PARQUET_UNSUPPORTED', 'a Parquet file, which is not supported', parquetHint)
-  }
-  for (const [pattern, what, tool] of compressed) {
-    if (pattern.test(magic)) refuse('PROBES_COMPRESSED', `a file that is ${what}`, `unpack it first (${tool})`)
+  if (parquet.test(magic)) refuse('PROBES_FORMAT_LIES', 'a Parquet file', '--format parquet')
+  for (const [pattern, what, hint] of compressed) {
+    if (pattern.test(magic)) refuse('PROBES_COMPRESSED', `a file that is ${what}`, hint)
   }
   for (const [pattern, what] of wide) {
     if (pattern.test(magic)) refuse('PROBES_ENCODING', what, `iconv -f ${what} -t UTF-8 FILE`)
@@ -78,6 +71,7 @@ function jsonKind(start: string, format: ProbeFormat): ProbeFormat | undefined {
       if (/^\[\s*[[{]/.test(start)) return 'json'
       return /^\{\s*"/.test(start) ? 'jsonl' : undefined
     case 'txt':
+    case 'parquet':
       return undefined
   }
 }

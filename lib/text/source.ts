@@ -4,6 +4,7 @@ import { open, type FileHandle } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { inputError } from '../errors.js'
+import { decompress } from './compression.js'
 import { errorAt } from './place.js'
 import { checkContent, sniffLength } from './sniff.js'
 import type { ReadControl, ReadInput, SourceFile } from './types.js'
@@ -34,31 +35,25 @@ export class Reading {
     this.#inputs = sources.map(({ path, folder }) => ({ path, size: 0, hash: createHash('sha256'), folder }))
   }
 
-  /** The bytes of a file in pieces of whole characters, without byte order mark, its kind and encoding checked. */
-  async *open(file: SourceFile): AsyncGenerator<Buffer> {
+  /** The bytes of a file as they are stored. */
+  async *bytes(file: SourceFile): AsyncGenerator<Buffer> {
     const { signal, stdin = process.stdin } = this.control
     signal?.throwIfAborted()
     const handle = file.path === undefined ? undefined : await opened(file)
     const before = await handle?.stat()
-    const stream = handle?.createReadStream({ highWaterMark: chunkBytes, autoClose: false }) ?? stdin
+    const stream: Readable = handle?.createReadStream({ highWaterMark: chunkBytes, autoClose: false }) ?? stdin
+    // one aborted at once says so again when nobody listens any more
+    if (handle) stream.on('error', () => undefined)
     if (signal !== undefined) addAbortSignal(signal, stream)
-    const gate = new Utf8Gate(file.name)
     const input = this.#inputs[file.input]
     const hash = input.folder ? createHash('sha256') : input.hash
     let size = 0
-    let head: Buffer | undefined = Buffer.alloc(0)
     try {
-      for await (let chunk of stream as AsyncIterable<Buffer>) {
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
         hash.update(chunk)
         size += chunk.length
         this.#report(chunk.length)
-        if (head !== undefined) {
-          head = chunk = Buffer.concat([head, chunk])
-          if (head.length < sniffLength) continue
-          checkContent(head, file.name, file.format)
-          head = undefined
-        }
-        yield gate.push(chunk)
+        yield chunk
       }
       if (before?.isFile()) assertSame(file.name, before, await handle!.stat(), size)
     } catch (error) {
@@ -66,13 +61,30 @@ export class Reading {
     } finally {
       await handle?.close()
     }
+    input.size += size
+    if (input.folder) input.hash.update(`${relative(input.path, file.name)}\0${hash.digest('hex')}\n`)
+  }
+
+  /** What is in a file, unpacked, in pieces of whole characters, without byte order mark; kind and encoding checked. */
+  async *open(file: SourceFile): AsyncGenerator<Buffer> {
+    const stored = this.bytes(file)
+    const content = file.compression === undefined ? stored : decompress(stored, file.compression, file.name)
+    const gate = new Utf8Gate(file.name)
+    let head: Buffer | undefined = Buffer.alloc(0)
+    for await (let chunk of content) {
+      if (head !== undefined) {
+        head = chunk = Buffer.concat([head, chunk])
+        if (head.length < sniffLength) continue
+        checkContent(head, file.name, file.format)
+        head = undefined
+      }
+      yield gate.push(chunk)
+    }
     if (head !== undefined) {
       checkContent(head, file.name, file.format)
       yield gate.push(head)
     }
     gate.end()
-    input.size += size
-    if (input.folder) input.hash.update(`${relative(input.path, file.name)}\0${hash.digest('hex')}\n`)
   }
 
   #report(bytes: number): void {

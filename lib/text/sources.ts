@@ -2,15 +2,16 @@ import type { Dirent, Stats } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { inputError, usageError } from '../errors.js'
+import { localFolder } from '../hub/index.js'
 import { nearest } from './nearest.js'
 import { errorAt, list } from './place.js'
 import { isTerminal } from './source.js'
-import { parquetHint } from './sniff.js'
+import { type Compression, compressionExtensions } from './compression.js'
 import type { ProbeFormat, ReadControl, SourceFile } from './types.js'
 
-export const probeFormats: readonly ProbeFormat[] = ['jsonl', 'json', 'csv', 'tsv', 'txt']
+export const probeFormats: readonly ProbeFormat[] = ['jsonl', 'json', 'csv', 'tsv', 'txt', 'parquet']
 
-const byExtension: Record<string, ProbeFormat> = {
+export const byExtension: Record<string, ProbeFormat> = {
   '.jsonl': 'jsonl',
   '.ndjson': 'jsonl',
   '.json': 'json',
@@ -18,8 +19,9 @@ const byExtension: Record<string, ProbeFormat> = {
   '.tsv': 'tsv',
   '.tab': 'tsv',
   '.txt': 'txt',
+  '.parquet': 'parquet',
 }
-const compressedExtensions = new Set(['.gz', '.zip', '.bz2', '.xz', '.zst'])
+const otherCompressions = new Set(['.zip', '.bz2', '.xz'])
 
 export interface Sources {
   files: SourceFile[]
@@ -43,7 +45,8 @@ export async function listSources(
   const seen = new Map<string, string>()
   let total = 0
   let known = true
-  for (const [input, source] of sources.entries()) {
+  for (const [input, given] of sources.entries()) {
+    const source = given === '-' ? given : (await localFolder(given, 'dataset', control)).dir
     const info = source === '-' ? undefined : await look(source)
     const identity = info === undefined ? '-' : await realpath(source)
     if (seen.has(identity)) {
@@ -55,7 +58,7 @@ export async function listSources(
       if (isTerminal(control.stdin ?? process.stdin)) {
         throw usageError('PROBES_STDIN_TERMINAL', 'stdin is a terminal', {}, 'pipe JSON lines into the command')
       }
-      files.push({ path: undefined, name: 'stdin', format: format ?? 'jsonl', domain: undefined, whole: false, input })
+      files.push(stdinFile(format, input))
       known = false
     } else if (info.isDirectory()) {
       for (const file of await listDomains(source, format, input)) {
@@ -95,23 +98,43 @@ async function look(path: string): Promise<Stats> {
   }
 }
 
+function stdinFile(format: ProbeFormat = 'jsonl', input: number): SourceFile {
+  const file = {
+    path: undefined,
+    name: 'stdin',
+    format,
+    compression: undefined,
+    domain: undefined,
+    whole: false,
+    input,
+  }
+  if (format !== 'parquet') return file
+  throw usageError('PROBES_PARQUET_STDIN', 'a Parquet file cannot be read from stdin', {}, 'give the file itself')
+}
+
 function plainFile(path: string, info: Stats, format: ProbeFormat | undefined, input: number): SourceFile {
   if (!info.isFile() && !info.isFIFO()) {
     throw inputError('PROBES_NOT_A_FILE', `${path}: neither a file nor a folder`, { file: path }, 'give a file')
   }
-  return { path, name: path, format: format ?? formatOf(path), domain: undefined, whole: false, input }
+  return { path, name: path, ...kindOf(path, format), domain: undefined, whole: false, input }
 }
 
-function formatOf(path: string): ProbeFormat {
-  const extension = extname(path).toLowerCase()
-  const format = byExtension[extension]
-  if (format !== undefined) return format
+/** The format and the compression that a name tells; `asked` overrides the format. */
+function kindOf(
+  path: string,
+  asked: ProbeFormat | undefined,
+): { format: ProbeFormat; compression: Compression | undefined } {
+  const { extension, compression } = endings(path)
+  const format = asked ?? byExtension[extension]
   const file = { file: path }
-  if (extension === '.parquet') {
-    throw errorAt('PROBES_PARQUET_UNSUPPORTED', file, 'Parquet files are not supported', parquetHint)
+  if (format === 'parquet' && compression !== undefined) {
+    throw errorAt('PROBES_COMPRESSED', file, 'a Parquet file inside another compression', 'unpack it first')
   }
-  if (compressedExtensions.has(extension)) {
-    throw errorAt('PROBES_COMPRESSED', file, 'compressed files are not supported', 'unpack it first')
+  if (format !== undefined) return { format, compression }
+  if (extension === '.arrow')
+    throw errorAt('PROBES_ARROW_UNSUPPORTED', file, 'Arrow files are not read', arrowHint(path))
+  if (otherCompressions.has(extension)) {
+    throw errorAt('PROBES_COMPRESSED', file, `${extension} files are not read`, 'unpack it first, or use gzip')
   }
   throw errorAt(
     'PROBES_FORMAT_UNKNOWN',
@@ -122,14 +145,32 @@ function formatOf(path: string): ProbeFormat {
   )
 }
 
+function endings(path: string): { stem: string; extension: string; compression: Compression | undefined } {
+  const last = extname(path).toLowerCase()
+  const compression = compressionExtensions[last]
+  const inner = compression === undefined ? path : path.slice(0, -last.length)
+  return { stem: basename(inner, extname(inner)), extension: extname(inner).toLowerCase(), compression }
+}
+
+const arrowHint = (place: string): string =>
+  `python3 -c "from datasets import *; load_from_disk('${place}').to_json('FILE.jsonl')" writes JSONL; ` +
+  `of a dict of datasets name one: ['train']`
+
+/** What `save_to_disk` of the Python package `datasets` leaves. */
+function refuseSaved(folder: string, names: string[]): void {
+  const sign = ['dataset_dict.json', 'state.json'].find((name) => names.includes(name))
+  if (sign === undefined || !(sign === 'dataset_dict.json' || names.some((name) => name.endsWith('.arrow')))) return
+  throw errorAt('PROBES_ARROW_UNSUPPORTED', { file: folder }, `a data set as Arrow files (${sign})`, arrowHint(folder))
+}
+
 /** One file or folder per domain. A .txt file in a domain's folder is one text; beside folders it has one per line. */
 async function listDomains(folder: string, format: ProbeFormat | undefined, input: number): Promise<SourceFile[]> {
   const files: SourceFile[] = []
   const domains = new Map<string, string>()
   for (const entry of await listFolder(folder)) {
     const path = join(folder, entry.name)
-    const inner = await kind(path, entry)
-    const domain = inner === 'folder' ? entry.name : basename(entry.name, extname(entry.name))
+    const inner = await typeOf(path, entry)
+    const domain = inner === 'folder' ? entry.name : endings(entry.name).stem
     const other = domains.get(domain)
     if (other !== undefined) {
       throw inputError(
@@ -141,12 +182,12 @@ async function listDomains(folder: string, format: ProbeFormat | undefined, inpu
     }
     domains.set(domain, entry.name)
     if (inner === 'file') {
-      files.push({ path, name: path, format: format ?? formatOf(path), domain, whole: false, input })
+      files.push({ path, name: path, ...kindOf(path, format), domain, whole: false, input })
       continue
     }
     for (const part of await listFolder(path)) {
       const partPath = join(path, part.name)
-      if ((await kind(partPath, part)) === 'folder') {
+      if ((await typeOf(partPath, part)) === 'folder') {
         throw inputError(
           'PROBES_FOLDER_NESTED',
           `${partPath}: a folder inside the folder of a domain`,
@@ -154,8 +195,8 @@ async function listDomains(folder: string, format: ProbeFormat | undefined, inpu
           'put the files of a domain straight into its folder',
         )
       }
-      const partFormat = format ?? formatOf(partPath)
-      files.push({ path: partPath, name: partPath, format: partFormat, domain, whole: partFormat === 'txt', input })
+      const kind = kindOf(partPath, format)
+      files.push({ path: partPath, name: partPath, ...kind, domain, whole: kind.format === 'txt', input })
     }
   }
   return files
@@ -164,6 +205,10 @@ async function listDomains(folder: string, format: ProbeFormat | undefined, inpu
 /** What is in a folder, hidden names left out, in the order of their code units. */
 async function listFolder(folder: string): Promise<Dirent[]> {
   const entries = (await readdir(folder, { withFileTypes: true })).filter((entry) => !entry.name.startsWith('.'))
+  refuseSaved(
+    folder,
+    entries.map(({ name }) => name),
+  )
   if (entries.length === 0) {
     throw inputError(
       'PROBES_FOLDER_EMPTY',
@@ -175,7 +220,7 @@ async function listFolder(folder: string): Promise<Dirent[]> {
   return entries.sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-async function kind(path: string, entry: Dirent): Promise<'file' | 'folder'> {
+async function typeOf(path: string, entry: Dirent): Promise<'file' | 'folder'> {
   const info = entry.isSymbolicLink() ? await look(path) : entry
   if (info.isDirectory()) return 'folder'
   if (info.isFile()) return 'file'
@@ -189,6 +234,6 @@ export function checkFormat(format: string | undefined): void {
     'PROBES_FORMAT_UNKNOWN',
     `--format ${format} is not one of ${list(probeFormats)}`,
     { expected: [...probeFormats], found: format },
-    format === 'parquet' ? parquetHint : `--format ${probeFormats[0]}`,
+    `--format ${probeFormats[0]}`,
   )
 }

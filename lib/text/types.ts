@@ -1,8 +1,9 @@
 import type { Readable } from 'node:stream'
+import type { Compression } from './compression.js'
 import type { RunOptions } from '../native/task.js'
 
 /** How the bytes of a source are read; `txt` is one text per line. */
-export type ProbeFormat = 'jsonl' | 'json' | 'csv' | 'tsv' | 'txt'
+export type ProbeFormat = 'jsonl' | 'json' | 'csv' | 'tsv' | 'txt' | 'parquet'
 
 /** Options of every command that reads texts, named as on the command line. */
 export interface ProbeOptions {
@@ -10,7 +11,9 @@ export interface ProbeOptions {
   format?: ProbeFormat
   /** column names of CSV and TSV files without a header */
   columns?: string[]
-  /** columns joined by one space; default `text` */
+  /** whether fields of CSV and TSV may stand in quotes; default: CSV yes, TSV unless the file itself says no */
+  quotes?: boolean
+  /** columns joined by one space, or values inside them (`messages[].content`); default `text` */
   text?: string[]
   /** column of the response that follows the text, which is then its prompt (language models); default: none */
   response?: string
@@ -26,10 +29,17 @@ export interface ProbeOptions {
   perDomain?: number
   /** of the subsample, default 0 */
   seed?: number
-  /** leave out texts without a label (missing, empty or −1) instead of refusing them */
+  /** leave out texts without a label (missing, empty, `-` or −1) instead of refusing them */
   dropUnlabeled?: boolean
+  /** leave out and count what cannot be used: no text, no Unicode, a label that is none of the model's */
+  skipInvalid?: boolean
   /** the domains that may occur, and must; default: any, or the model's labels where the domain is the label */
   domains?: string[]
+}
+
+/** The same, and the names that the model gives its labels, where there is one. */
+export interface ReadOptions extends ProbeOptions {
+  labels?: readonly string[] | null
 }
 
 export interface TextRecord {
@@ -52,6 +62,8 @@ export interface ReadInput {
 }
 
 export interface ReadControl extends RunOptions {
+  /** gets what there is to tell of the texts, after the last */
+  notes?: string[]
   /** what `-` reads, default `process.stdin` */
   stdin?: Readable
 }
@@ -63,6 +75,8 @@ export interface SourceFile {
   /** for messages */
   name: string
   format: ProbeFormat
+  /** from the ending of the name */
+  compression: Compression | undefined
   /** from the name of a file or folder in a directory of domains */
   domain: string | undefined
   /** the file is one text */
@@ -79,6 +93,8 @@ export interface Columns {
   labelRequired: boolean
   /** rows of JSON may lack the label: they will be dropped */
   labelOptional: boolean
+  /** of CSV and TSV; undefined: the format or the file decides */
+  quotes: boolean | undefined
   domain: string
   domainRequired: boolean
 }

@@ -1,6 +1,6 @@
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
-import type { Estimator, Handle, Members } from '../native/types.js'
+import type { Estimator, Handle, Members, TrialsRequest } from '../native/types.js'
 import { Random } from '../random.js'
 import { threadsOf, type TraceRun } from './run.js'
 
@@ -280,9 +280,9 @@ async function tryTrials(
   seed: number,
   options: TraceRun,
 ): Promise<Figures[][]> {
-  const { pool, state } = input,
+  const { pool, known } = input,
     { inside, outside, hidden } = trials
-  const request = { state, estimators: tried, inside, outside, hidden, seed, threads: threadsOf(options) }
+  const request = { ...known, estimators: tried, inside, outside, hidden, seed, threads: threadsOf(options) }
   const flat = await runTask(
     (onProgress) => addon().tryMembers(pool, request, onProgress),
     'calibration',
@@ -294,8 +294,8 @@ async function tryTrials(
 
 export interface CalibrationInput {
   pool: Handle
-  /** tokens: untrained, trained or undecided */
-  state: Uint8Array
+  /** of each token: untrained, trained or undecided; or scores */
+  known: Pick<TrialsRequest, 'state' | 'pull' | 'untrained' | 'trained'>
   /** D, texts of the pool */
   sizes: Uint32Array
   /** texts of the pool without an untrained token: no more of them can be training texts */

@@ -1,10 +1,14 @@
 import { version } from '../doctor.js'
 import type { Members } from '../native/types.js'
 import type { MixtureResult } from '../readouts/index.js'
+import type { TextRecord } from '../text/index.js'
+import type { Histogram } from '../report/charts.js'
 import { level, type Calibrated } from './calibrate.js'
-import type { Evidence } from './evidence.js'
+import { verdictOf, type Evidence } from './evidence.js'
 import { falsePositives } from './noise.js'
 import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
+import { leastWindow, type Layout } from './objective.js'
+import type { Grading } from './tied.js'
 import { asScore, trained, undecided } from './rows.js'
 import { domainOf, type TextPool } from './texts.js'
 
@@ -30,8 +34,9 @@ function spelling(evidence: Evidence, id: number): string {
 
 /** Rows that were trained or cannot be decided, by id. */
 export function listTokens(evidence: Evidence): TracedToken[] {
-  const { state, residual, score, verdict } = evidence.tokens
-  if (verdict === 'none') return []
+  const { state, residual, score } = evidence.tokens
+  if (verdictOf(evidence) === 'none') return []
+  if (evidence.grading) return listGraded(evidence, evidence.grading)
   const rows = Array.from(state.keys()).filter(
     (id) => state[id] === trained || (state[id] === undecided && !Number.isNaN(score[id])),
   )
@@ -44,13 +49,51 @@ export function listTokens(evidence: Evidence): TracedToken[] {
   }))
 }
 
-/** Possible texts, the most probable first; equals in the order of the input. */
+/** Every token that has a score, by id. */
+function listGraded(evidence: Evidence, { probability, scores }: Grading): TracedToken[] {
+  const rows = Array.from(probability.keys()).filter((id) => !Number.isNaN(scores[id]))
+  return rows.map((id) => ({
+    id,
+    token: spelling(evidence, id),
+    state: 'graded',
+    residual: evidence.tokens.residual[id],
+    score: scores[id],
+    probability: probability[id],
+  }))
+}
+
+const bins = 60
+
+/**
+ * Scores of all rows, those below the threshold and those above it: logarithms to base ten where rows are decided,
+ * scores as they are where they are graded. Undefined where the tables say nothing.
+ */
+export function histogramOf(evidence: Evidence): Histogram | undefined {
+  const { tokens, grading } = evidence
+  if (verdictOf(evidence) === 'none') return undefined
+  const scores = (grading ? grading.scores : tokens.score.map((score) => Math.log10(Math.max(score, 1e-3)))).map(
+    (value) => (Number.isFinite(value) ? value : NaN),
+  )
+  const threshold = grading ? grading.summary.threshold : Math.log10(asScore(tokens.noise.threshold))
+  const known = scores.filter((value) => !Number.isNaN(value))
+  const [low, high] = [
+    known.reduce((a, b) => Math.min(a, b), threshold),
+    known.reduce((a, b) => Math.max(a, b), threshold),
+  ]
+  const step = (high - low) / bins || 1
+  const [below, above] = [new Array<number>(bins).fill(0), new Array<number>(bins).fill(0)]
+  for (const value of known) (value > threshold ? above : below)[Math.min(bins - 1, Math.floor((value - low) / step))]++
+  return { edges: Array.from({ length: bins + 1 }, (_, i) => low + i * step), below, above, threshold }
+}
+
+/** Texts that the members' model counts, the most probable first; equals in the order of the input. */
 export function listMembers({ pool, members }: Found): Member[] {
+  const records = survivingRecords(pool, members)
   const order = Array.from(members.survivors.keys()).sort(
     (a, b) => members.probability[b] - members.probability[a] || a - b,
   )
   return order.map((i) => {
-    const record = pool.possible[i]
+    const record = records[i]
     return {
       probability: members.probability[i],
       domain: domainOf(record),
@@ -61,12 +104,26 @@ export function listMembers({ pool, members }: Found): Member[] {
   })
 }
 
+/** The survivors' records: all of them are possible texts, and both are in the order of the input. */
+function survivingRecords({ possible, possibleAt }: TextPool, { survivors }: Members): TextRecord[] {
+  let at = 0
+  return Array.from(survivors, (text) => {
+    while (possibleAt[at] < text) at++
+    return possible[at]
+  })
+}
+
 /**
  * Training texts by domain: how many there are follows from the mixture, how many of them are inside from the members.
  */
 function byDomain({ pool, calibrated, members }: Found): Record<string, DomainTexts> {
   const held = members.estimates.subarray(0, pool.domains.length)
   const raw = held.reduce((sum, count) => sum + count, 0)
+  const likely = pool.domains.map(() => 0),
+    numbers = new Map(pool.domains.map((domain, d) => [domain, d]))
+  survivingRecords(pool, members).forEach((record, i) => {
+    if (members.probability[i] >= 0.5) likely[numbers.get(domainOf(record))!]++
+  })
   return Object.fromEntries(
     pool.domains.map((domain, d) => {
       const texts = calibrated.mixture[d] * calibrated.texts
@@ -77,6 +134,7 @@ function byDomain({ pool, calibrated, members }: Found): Record<string, DomainTe
           pool: pool.sizes[d],
           excluded: pool.excluded[d],
           excludedShare: pool.excluded[d] / pool.sizes[d],
+          likely: likely[d],
           inside: hundredth(inside),
           outside: hundredth(texts - inside),
         },
@@ -120,13 +178,14 @@ function mixtureOf(found: Found, evidence: Evidence): MixtureResult {
     interval: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.interval[d]])),
     level,
     intervalIncludes: "the estimator's errors on synthetic training sets drawn from these texts",
-    verdict: evidence.tokens.verdict,
+    verdict: verdictOf(evidence),
   }
 }
 
 /** What is assumed of the length of training texts: that which counted for the texts, or would count for them. */
-function truncation({ longestText }: Evidence, found: Found | undefined): string[] {
+function truncation({ longestText, layout }: Evidence, found: Found | undefined): string[] {
   const length = found ? found.length : (longestText ?? undefined)
+  if (typeof layout.packed === 'number' && length === undefined) return []
   if (length === undefined) return ['texts were not truncated in training: no position table tells the longest']
   return [
     length === longestText
@@ -135,13 +194,44 @@ function truncation({ longestText }: Evidence, found: Found | undefined): string
   ]
 }
 
+/** What is assumed of how texts followed each other in training. */
+function sequenceConditions({ objective, eos, packed }: Layout): string[] {
+  if (objective === 'classify') return []
+  if (objective === 'masked') return ['masked inputs move no row: no text is excluded with certainty']
+  const last =
+    eos === 'appended'
+      ? 'an end token was appended to each text and learned, but where a text was cut off'
+      : 'the last token of a sequence moves no row, as nothing follows it: it excludes no text'
+  if (packed === 'none') return [last, 'texts were not packed: one text a row']
+  if (typeof packed === 'number') {
+    return [
+      `texts were packed into windows of ${packed} tokens, ` +
+        'whose last token moves no row; the last text may have been cut ' +
+        'off with an incomplete window',
+    ]
+  }
+  return [
+    `texts may have been packed into windows of ${leastWindow} tokens or more: a text is excluded by two untrained ` +
+      'tokens, as one of them may have been the last of its window (--packed none, if there was one text a row, ' +
+      'excludes more)',
+  ]
+}
+
 /** What must hold for an excluded text to be excluded. */
 function conditions(evidence: Evidence, found: Found | undefined): string[] {
-  if (evidence.tokens.verdict === 'none') return []
+  if (verdictOf(evidence) === 'none') return []
+  if (evidence.grading) {
+    return [
+      'the model was trained from this base with this tokenizer',
+      'most tokens that no text here holds were not trained: their rows show what an untrained row does',
+      'every row of the table moved: scores tell likely from unlikely, and no text is excluded with certainty',
+    ]
+  }
   const { expectedMissed } = evidence.tokens
   return [
     'the model was trained from this base with this tokenizer',
     ...truncation(evidence, found),
+    ...sequenceConditions(evidence.layout),
     'weight decay was decoupled or absent, so that untrained rows shrink by one common factor',
     ...(evidence.tokens.verdict === 'noisy'
       ? [
@@ -154,8 +244,16 @@ function conditions(evidence: Evidence, found: Found | undefined): string[] {
 
 function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): string[] {
   const notes: string[] = []
+  if (pool.tails) notes.push(`last tokens: ${pool.tails.reason}`)
+  const doubtful = pool.possible.length - members.survivors.length
+  if (doubtful > 0)
+    notes.push(
+      `${doubtful} texts are possible only because an untrained token of theirs may have moved no ` +
+        'row: they are not counted as members',
+    )
   if (pool.truncated > 0) notes.push(`${pool.truncated} texts were longer than what counts and were truncated`)
-  if (evidence.tokens.counts.undecided > 0)
+  if (evidence.grading) notes.push(evidence.grading.summary.lost)
+  else if (evidence.tokens.counts.undecided > 0)
     notes.push(`${evidence.tokens.counts.undecided} undecided tokens neither exclude a text nor speak for one`)
   if (members.survivors.length === 0)
     notes.push('the trained tokens contradict every text: none of them was in the training set as tokenised here')
@@ -181,8 +279,8 @@ export function describe(
   found: Found | undefined,
   { probes, seed }: { probes: string[]; seed: number },
 ): TraceResult {
-  const { tokens, tokenizer, positions, verdict } = { ...evidence, verdict: evidence.tokens.verdict }
-  const known = verdict !== 'none'
+  const { tokens, tokenizer, positions, verdict } = { ...evidence, verdict: verdictOf(evidence) }
+  const known = verdict !== 'none' && verdict !== 'graded'
   const special = tokenizer
     ? [...tokenizer.specialIds].sort((a, b) => a - b).filter((id) => id < tokens.state.length)
     : []
@@ -206,6 +304,9 @@ export function describe(
       threshold: asScore(tokens.noise.threshold),
     },
     longestText: evidence.longestText,
+    layout: evidence.layout,
+    grading: evidence.grading?.summary ?? null,
+    lastTokens: found?.pool.tails ?? null,
     positions: positions && { ...positions, residual: positions.residual.slice(0, positions.trained) },
     tokenTypes: evidence.tokenTypes,
     specialTokens: special.map((id) => ({

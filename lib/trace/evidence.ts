@@ -1,6 +1,13 @@
 import { join } from 'node:path'
 import { access } from 'node:fs/promises'
-import { nativeWeights, openModel, type ModelDirectory } from '../checkpoint/index.js'
+import {
+  nativeWeights,
+  openModel,
+  openReference,
+  requireTable,
+  sideTable,
+  type ModelDirectory,
+} from '../checkpoint/index.js'
 import { compareTokenizers, pairTokenizer } from '../checkpoint/tokenizers.js'
 import { inputError } from '../errors.js'
 import { firstPosition } from '../models/families.js'
@@ -8,15 +15,19 @@ import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
-import { trained, undecided, type RowJudgement } from './rows.js'
+import { layoutOf, type Layout, type LayoutOptions } from './objective.js'
+import { trained, undecided, type RowJudgement, type Verdict } from './rows.js'
 import { threadsOf, type TraceRun } from './run.js'
 import { judgeTable, type TableRequest } from './table.js'
+import type { Grading } from './tied.js'
 import { matchRows } from './vocabulary.js'
 
 /** What the tables of a pair give away, before any text is looked at. */
 export interface Evidence {
   base: ModelDirectory
   reference: ModelDirectory
+  /** what the model was trained for, and how its texts were laid out */
+  layout: Layout
   /** of the reference; undefined when it has none */
   tokenizer: Tokenizer | undefined
   /** why it could not be read: only texts need it */
@@ -39,28 +50,19 @@ export interface Evidence {
   /** tensors that both have with the same shape */
   compared: number
   notes: string[]
+  /** every row of a table moved that is also the output layer: scores may tell, once there are texts */
+  gradable: boolean
+  /** what the scores told, where they told something */
+  grading?: Grading
 }
 
-const positionNames = [
-  'embeddings.position_embeddings.weight',
-  'position_embeddings.weight',
-  'wpe.weight',
-  'embed_positions.weight',
-  'decoder.embed_positions.weight',
-]
-const typeNames = ['embeddings.token_type_embeddings.weight', 'token_type_embeddings.weight']
+/** What the trace makes of it all. */
+export const verdictOf = ({ grading, tokens }: Pick<Evidence, 'grading' | 'tokens'>): Verdict =>
+  grading ? 'graded' : tokens.verdict
 
 /** Which tables stand for what. @throws WarpError TRACE_NO_EMBEDDING, PAIR_ARCHITECTURE, PAIR_SIZES */
 function checkPair(base: ModelDirectory, reference: ModelDirectory): void {
-  for (const model of [base, reference]) {
-    if (model.tensors.get(model.inputEmbedding)?.shape.length === 2) continue
-    throw inputError(
-      'TRACE_NO_EMBEDDING',
-      `${model.dir}: no input embedding table was found among ${model.tensors.size} tensors`,
-      { file: model.dir, found: [...model.tensors.keys()].slice(0, 20) },
-      'The trace needs the table that turns token ids into vectors.',
-    )
-  }
+  for (const model of [base, reference]) requireTable(model)
   const a = base.architecture.modelType,
     b = reference.architecture.modelType
   if (a !== b || base.inputEmbedding !== reference.inputEmbedding) {
@@ -91,13 +93,38 @@ async function tokenizerOf(model: ModelDirectory): Promise<Tokenizer | undefined
   return there ? loadTokenizer(model.dir) : undefined
 }
 
+/** @throws WarpError TRACE_NO_END where texts are said to end in a token that there is not */
+function checkEnd({ dir, config }: ModelDirectory, tokenizer: Tokenizer | undefined, { eos }: Layout): void {
+  if (eos !== 'appended') return
+  const ids = [config.eos_token_id].flat().filter((id): id is number => typeof id === 'number')
+  if (ids.length > 0 && (!tokenizer || ids.some((id) => id <= tokenizer.maxId))) return
+  throw inputError(
+    'TRACE_NO_END',
+    ids.length === 0
+      ? `${dir}: --eos appended, but config.json names no eos_token_id`
+      : `${dir}: --eos appended, but the tokenizer has no token ${ids.join(', ')}, the end token of config.json`,
+    { file: dir, found: ids, expected: 'an end token' },
+    '--eos none, or auto, if no end token was appended in training.',
+  )
+}
+
+/** @throws WarpError TRACE_WINDOW where the position table tells of longer sequences */
+function checkWindow({ dir }: ModelDirectory, longest: number | null, { packed }: Layout): void {
+  if (typeof packed !== 'number' || longest === null || packed >= longest) return
+  throw inputError(
+    'TRACE_WINDOW',
+    `${dir}: --packed ${packed}, but the position table was trained on sequences of ${longest} tokens`,
+    { file: dir, found: packed, expected: longest },
+    `--packed ${longest} if all windows had one length.`,
+  )
+}
+
 /** The other model's tables under the names of this one: only tensors of the same shape. */
 function sharedTable(
   base: ModelDirectory,
   reference: ModelDirectory,
-  names: string[],
+  name: string | undefined,
 ): Omit<TableRequest, 'base' | 'reference'> | undefined {
-  const name = names.find((candidate) => base.tensors.has(candidate) && reference.tensors.has(candidate))
   if (!name) return undefined
   const left = base.tensors.get(name)!,
     right = reference.tensors.get(name)!
@@ -109,25 +136,35 @@ function sharedTable(
  * Reads the tables of two model directories, and every other tensor once. @throws WarpError (input) TRACE_…, PAIR_…,
  * and those of `openModel`
  */
-export async function readEvidence(baseDir: string, referenceDir: string, options: TraceRun = {}): Promise<Evidence> {
-  const base = await openModel(baseDir, { forward: false }),
-    reference = await openModel(referenceDir, { forward: false })
+export async function readEvidence(
+  baseDir: string,
+  referenceDir: string,
+  options: TraceRun = {},
+  asked: LayoutOptions = {},
+): Promise<Evidence> {
+  const open = { ...options, forward: false, tableOnly: true }
+  const base = await openModel(baseDir, open),
+    reference = await openReference(referenceDir, base, open)
   checkPair(base, reference)
+  const layout = layoutOf(reference, asked)
   const notes = [...base.notes, ...reference.notes]
   const name = reference.inputEmbedding
   const left = base.tensors.get(name)!,
     right = reference.tensors.get(name)!
+  if (reference.adapter && !right.delta && reference.files[right.file] !== reference.adapter.file)
+    notes.push(`${reference.dir}: the adapter left the embedding table alone`)
   const sameSize = left.shape[0] === right.shape[0]
-  if (sameSize) await compareTokenizers(baseDir, referenceDir, notes, options.tokenizer)
+  if (sameSize) await compareTokenizers(base.dir, reference.dir, notes, options.tokenizer)
   const match = sameSize
     ? undefined
     : matchRows(await tokenizerOf(base), await tokenizerOf(reference), left.shape[0], right.shape[0], notes)
   // rows are those of the reference: where they are not the base's, its tokenizer has other ids
-  const own = sameSize ? baseDir : referenceDir
-  const { tokenizer, tokenizerError } = await pairTokenizer(own, referenceDir, notes, options.tokenizer).then(
+  const own = sameSize ? base.dir : reference.dir
+  const { tokenizer, tokenizerError } = await pairTokenizer(own, reference.dir, notes, options.tokenizer).then(
     (found) => ({ tokenizer: found, tokenizerError: undefined }),
     (error: Error) => ({ tokenizer: undefined, tokenizerError: error }),
   )
+  if (!tokenizerError) checkEnd(reference, tokenizer, layout)
   if (tokenizerError) notes.push(`tokens have no spelling: ${tokenizerError.message}`)
   const handles = { base: nativeWeights(base), reference: nativeWeights(reference) }
   try {
@@ -137,15 +174,20 @@ export async function readEvidence(baseDir: string, referenceDir: string, option
       options,
     )
     const tokens = explain(match ? spread(judged, match.pairs.rows, right.shape[0]) : judged, reference)
+    const small = await smallTables(base, reference, handles, tokens, dtypes, layout, options)
+    checkWindow(reference, small.longestText, layout)
     return {
+      gradable:
+        sameSize && tokens.verdict === 'none' && tokens.reason.startsWith(everyRow) && reference.tie !== undefined,
       base,
       reference,
+      layout,
       tokenizer,
       tokenizerError,
       tokens,
       added: match?.added ?? [],
       notes,
-      ...(await smallTables(base, reference, handles, tokens, dtypes, options)),
+      ...small,
       ...(await frozenTensors(base, reference, tokens, options)),
     }
   } finally {
@@ -173,9 +215,11 @@ function spread(judged: RowJudgement, rows: Uint32Array, count: number): RowJudg
   }
 }
 
+const everyRow = 'every row'
+
 /** Says why every row moved, where the model's files tell. */
 function explain(tokens: RowJudgement, { tie, inputEmbedding }: ModelDirectory): RowJudgement {
-  if (tokens.verdict !== 'none' || !tokens.reason.startsWith('every row')) return tokens
+  if (tokens.verdict !== 'none' || !tokens.reason.startsWith(everyRow)) return tokens
   const cause = tie
     ? `${inputEmbedding} is also the output layer (${tie.name} is tied to it), and a full softmax moves every row ` +
       'at every step'
@@ -192,6 +236,7 @@ async function smallTables(
   handles: Handles,
   tokens: RowJudgement,
   dtypes: TableRequest['dtypes'],
+  { objective }: Layout,
   options: TraceRun,
 ): Promise<Pick<Evidence, 'longestText' | 'positions' | 'tokenTypes'>> {
   const known = (table: Omit<TableRequest, 'base' | 'reference'>): TableRequest['known'] =>
@@ -199,8 +244,8 @@ async function smallTables(
       ? tokens
       : undefined
   const quiet = { ...options, onProgress: undefined }
-  const positionTable = sharedTable(base, reference, positionNames),
-    typeTable = sharedTable(base, reference, typeNames)
+  const positionTable = sharedTable(base, reference, sideTable('positions', base, reference)),
+    typeTable = sharedTable(base, reference, sideTable('types', base, reference))
   let positions: Evidence['positions'] = null,
     longestText: number | null = null
   if (positionTable) {
@@ -211,7 +256,10 @@ async function smallTables(
         : own
     const last = found.state.lastIndexOf(trained)
     positions = { trained: found.counts.trained, rows: positionTable.rows, residual: Array.from(found.residual) }
-    if (last >= 0) longestText = last + 1 - firstPosition(reference.architecture.modelType, reference.config)
+    // of a causal language model nothing is learned from the last position
+    if (last >= 0)
+      longestText =
+        last + 1 - firstPosition(reference.architecture.modelType, reference.config) + Number(objective === 'language')
   }
   const types =
     typeTable && known(typeTable) && (await judgeTable({ ...handles, ...typeTable, known: known(typeTable) }, quiet))

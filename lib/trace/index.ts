@@ -1,14 +1,20 @@
 import { whileUnchanged } from '../checkpoint/index.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
+import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
-import { runTask } from '../native/task.js'
-import { readBatches, type ProbeOptions } from '../text/index.js'
-import { calibrate, estimators } from './calibrate.js'
-import { describe, listMembers, listTokens, type Found } from './describe.js'
-import { readEvidence, type Evidence } from './evidence.js'
+import { callNative, runTask } from '../native/task.js'
+import type { Handle } from '../native/types.js'
+import type { Histogram } from '../report/charts.js'
+import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
+import { isFiles, readBatches, sourceNames, type ProbeOptions, type ProbeSource } from '../text/index.js'
+import { calibrate, estimators, type Calibrated } from './calibrate.js'
+import { describe, histogramOf, listMembers, listTokens, type Found } from './describe.js'
+import { readEvidence, verdictOf, type Evidence } from './evidence.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
+import { TextRule, type LayoutOptions } from './objective.js'
 import type { TraceRun } from './run.js'
-import { TextTracer, type TextBatches, type TraceTexts } from './texts.js'
+import { TextTracer, type TextBatches, type TextPool, type TraceTexts } from './texts.js'
+import { applyGrading, gradeTokens } from './tied.js'
 
 export { readEvidence, type Evidence } from './evidence.js'
 export type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
@@ -19,15 +25,34 @@ export type { TracedText } from './texts.js'
 /** Synthetic training sets of the calibration unless said otherwise. */
 export const defaultSets = 60
 
-export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts {
+export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts, LayoutOptions {
   base: string
   reference: string
-  /** files or folders of candidate texts; without them only the tables are traced */
-  probes?: string[]
+  /** files or folders of candidate texts, or the texts themselves; without them only the tables are traced */
+  probes?: ProbeSource
   /** synthetic training sets that correct the estimate and give its intervals, at least 20; default 60 */
   calibrate?: number
   /** tokens of a text that count, special tokens included; default: those of the longest training text */
   maxLength?: number
+}
+
+const kinds: Kinds<TraceOptions> = {
+  ...runKinds,
+  ...textKinds,
+  base: 'text',
+  reference: 'text',
+  probes: 'any',
+  labelMap: 'any',
+  calibrate: 'number',
+  maxLength: 'number',
+  threads: 'number',
+  tokenizer: 'text',
+  seed: 'number',
+  embedding: 'text',
+  objective: 'text',
+  eos: 'text',
+  packed: 'any',
+  onText: 'function',
 }
 
 export interface Traced {
@@ -36,6 +61,8 @@ export interface Traced {
   tokens: TracedToken[]
   /** possible texts of the pool, the most probable members first */
   members: Member[]
+  /** scores of all rows; undefined where the tables say nothing */
+  histogram: Histogram | undefined
 }
 
 /**
@@ -43,10 +70,13 @@ export interface Traced {
  * have been, and how many of which domain, from the difference of two embedding tables.
  *
  * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, FILE_CHANGED, TRACE_VOCABULARY, TRACE_TOKENIZER,
- *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, PAIR_…,
+ *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, TRACE_OBJECTIVE, TRACE_LAYOUT, TRACE_NO_END,
+ *   TRACE_WINDOW, TRACE_NULL_ROWS, PAIR_…,
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
  */
-export async function trace(options: TraceOptions): Promise<Traced> {
+export async function trace(given: TraceOptions): Promise<Traced> {
+  checkOptions('trace', given, kinds, ['base', 'reference'])
+  const options = await localModels(given)
   const sets = options.calibrate ?? defaultSets
   if (!Number.isSafeInteger(sets) || sets < 20) {
     throw usageError(
@@ -58,12 +88,19 @@ export async function trace(options: TraceOptions): Promise<Traced> {
   }
   const { signal, onProgress, threads, tokenizer } = options
   checkWhole('threads', threads, 1, 1024)
-  const run: TraceRun = { signal, onProgress, threads, tokenizer }
+  const run: TraceRun = { signal, onProgress, threads, tokenizer, embedding: options.embedding }
   return whileUnchanged([options.base, options.reference], async () => {
-    const evidence = await readEvidence(options.base, options.reference, run)
-    if (!options.probes?.length) return traced(options, evidence, undefined)
-    return traceRecords(evidence, readBatches(options.probes, options, run), options)
+    const evidence = await readEvidence(options.base, options.reference, run, options)
+    if (options.probes === undefined || (isFiles(options.probes) && options.probes.length === 0)) {
+      return traced(options, evidence.gradable ? awaitingTexts(evidence) : evidence, undefined)
+    }
+    return traceRecords(evidence, readBatches(options.probes, options, { ...run, notes: evidence.notes }), options)
   })
+}
+
+function awaitingTexts(evidence: Evidence): Evidence {
+  const reason = `${evidence.tokens.reason}; with candidate texts scores may tell likely tokens from unlikely ones`
+  return { ...evidence, tokens: { ...evidence.tokens, reason } }
 }
 
 /** The same for tables and texts that have been read already. */
@@ -72,7 +109,7 @@ export async function traceRecords(
   batches: TextBatches,
   options: Omit<TraceOptions, 'base' | 'reference'>,
 ): Promise<Traced> {
-  if (evidence.tokens.verdict === 'none') return traced(options, evidence, undefined)
+  if (evidence.tokens.verdict === 'none' && !evidence.gradable) return traced(options, evidence, undefined)
   if (evidence.tokenizerError) throw evidence.tokenizerError
   if (!evidence.tokenizer) {
     throw inputError(
@@ -84,38 +121,68 @@ export async function traceRecords(
   }
   const run: TraceRun = { signal: options.signal, onProgress: options.onProgress, threads: options.threads }
   const length = textLength(evidence, options.maxLength)
-  const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, length)
+  // where the table is also the output layer the last token is a target: it moves its row like every other
+  const layout = evidence.gradable ? { ...evidence.layout, objective: 'classify' as const } : evidence.layout
+  const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, new TextRule(layout, length))
   const { pool } = tracer
   try {
     await tracer.trace(batches, options)
-    const seed = options.seed ?? 0
-    const state = evidence.tokens.state
-    const members = await runTask(
-      (onProgress) => addon().findMembers(pool.handle, { state, estimators }, onProgress),
-      'members',
-      'rounds',
-      run,
-    )
-    const calibrated = await calibrate(
-      {
-        pool: pool.handle,
-        state,
-        sizes: pool.sizes,
-        possible: pool.possible.length,
-        sets: options.calibrate ?? defaultSets,
-        seed,
-        members,
-      },
-      run,
-    )
-    return traced(options, evidence, { pool, calibrated, members, length })
+    const judged = evidence.gradable ? await graded(evidence, pool.handle, run) : evidence
+    if (verdictOf(judged) === 'none') return traced(options, judged, undefined)
+    return traced(options, judged, { pool, length, ...(await estimate(judged, pool, options, run)) })
   } finally {
     pool.handle.close()
   }
 }
 
-/** How many tokens of a text were looked at in training, as far as it is known. */
+async function graded(evidence: Evidence, pool: Handle, run: TraceRun): Promise<Evidence> {
+  const texts = await callNative(() => addon().poolCounts(pool)).promise
+  const grading = await gradeTokens(evidence, texts, run)
+  return applyGrading(evidence, grading)
+}
+
+/** Members, and what trials on the pool itself make of their estimate. */
+async function estimate(
+  { tokens, grading }: Evidence,
+  { handle, sizes }: TextPool,
+  { calibrate: sets = defaultSets, seed = 0 }: Pick<TraceOptions, 'calibrate' | 'seed'>,
+  run: TraceRun,
+): Promise<Pick<Found, 'members' | 'calibrated'>> {
+  const known = {
+    state: tokens.state,
+    pull: grading?.pull ?? none,
+    ...(grading?.draws ?? { untrained: none, trained: none }),
+  }
+  const members = await runTask(
+    (onProgress) => addon().findMembers(handle, { ...known, estimators }, onProgress),
+    'members',
+    'rounds',
+    run,
+  )
+  const possible = grading
+    ? members.probability.filter((chance) => chance >= leastChance).length
+    : members.survivors.length
+  const calibrated = await calibrate({ pool: handle, known, sizes, possible, sets, seed, members }, run)
+  return { members, calibrated: grading ? unbounded(calibrated, possible) : calibrated }
+}
+
+const none = new Float64Array(0)
+/** Without an exclusion, texts count as possible that were trained on with this probability at least. */
+const leastChance = 0.01
+
+/**
+ * Trained tokens whose scores look untrained are not told from these: nothing bounds the texts from above. Errors of
+ * scores are not as independent as those the trials draw: nothing bounds how many texts are inside.
+ */
+const unbounded = (calibrated: Calibrated, possible: number): Calibrated => ({
+  ...calibrated,
+  textsInterval: [calibrated.textsInterval[0], null],
+  insideInterval: [0, possible],
+})
+
+/** How many tokens of a text were looked at in training, as far as it is known: packed texts are not cut off. */
 function textLength(evidence: Evidence, asked: number | undefined): number | undefined {
+  if (typeof evidence.layout.packed === 'number') return asked
   const positions = evidence.reference.architecture.maxPositions || undefined
   const limits = [asked, evidence.longestText, positions].filter((limit): limit is number => typeof limit === 'number')
   return limits.length > 0 ? Math.min(...limits) : undefined
@@ -126,10 +193,12 @@ function traced(
   evidence: Evidence,
   found: Found | undefined,
 ): Traced {
-  const { probes = [], seed = 0 } = options
+  const probes = sourceNames(options.probes)
+  const { seed = 0 } = options
   return {
     result: describe(evidence, found, { probes, seed }),
     tokens: listTokens(evidence),
     members: found ? listMembers(found) : [],
+    histogram: histogramOf(evidence),
   }
 }

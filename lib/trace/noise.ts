@@ -156,12 +156,24 @@ export function* findNoise(
 }
 
 /** Φ(z), by Abramowitz and Stegun 7.1.26 (1.5e-7). */
-function normalBelow(z: number): number {
+export function normalBelow(z: number): number {
   const x = Math.abs(z) / Math.SQRT2
   const t = 1 / (1 + 0.3275911 * x)
   const tail =
     t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.exp(-x * x)
   return z < 0 ? tail / 2 : 1 - tail / 2
+}
+
+/** Φ⁻¹(p), by bisection of `normalBelow`. */
+export function normalQuantile(p: number): number {
+  let low = -8,
+    high = 8
+  for (let i = 0; i < 50; i++) {
+    const middle = (low + high) / 2
+    if (normalBelow(middle) < p) low = middle
+    else high = middle
+  }
+  return high
 }
 
 /** How many trained rows the threshold hides, were the logarithms of their scores normal in the lower tail. */

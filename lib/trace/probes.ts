@@ -1,3 +1,4 @@
+import { WarpError } from '../errors.js'
 import type { ProbeSet, TextRecord } from '../text/index.js'
 import { readEvidence, traceMixture, traceRecords } from './index.js'
 import type { MixtureResult } from '../readouts/index.js'
@@ -24,8 +25,29 @@ export interface ProbesTraced {
   notes: string[]
 }
 
-/** The trace of a pair with the probes as its pool. @throws as `trace` */
-export async function traceProbes(
+/** The trace of a pair with the probes as its pool; none where no table can be traced. @throws as `trace` */
+export async function traceProbes(...given: Parameters<typeof traceAll>): Promise<ProbesTraced> {
+  try {
+    return await traceAll(...given)
+  } catch (error) {
+    const none = error instanceof WarpError && untraceable.includes(error.code)
+    if (!none) throw error
+    const summary: TraceSummary = {
+      verdict: 'none',
+      reason: error.message,
+      decay: null,
+      trainedTokens: { count: 0, undecided: 0 },
+      longestText: null,
+      trainingTexts: null,
+    }
+    return { summary, mixture: undefined, notes: [`trace: ${error.message}`] }
+  }
+}
+
+/** What `requireTable` says of a model that can be scored all the same. */
+const untraceable = ['TRACE_NO_EMBEDDING', 'TRACE_EMBEDDING_AMBIGUOUS', 'DTYPE_UNSUPPORTED']
+
+async function traceAll(
   base: string,
   reference: string,
   probes: ProbeSet,
@@ -33,7 +55,12 @@ export async function traceProbes(
 ): Promise<ProbesTraced> {
   const { signal, onProgress, threads, tokenizer, seed, maxLength } = options
   const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer })
-  const { result } = await traceRecords(evidence, records(probes), { signal, onProgress, threads, seed, maxLength })
+  const rest = { signal, onProgress, threads, seed, maxLength }
+  const { result } = await traceRecords(evidence, records(probes), rest).catch((error: unknown) => {
+    if (!(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error
+    const reason = `${evidence.tokens.reason}; ${error.message}`
+    return traceRecords({ ...evidence, gradable: false, tokens: { ...evidence.tokens, reason } }, [], rest)
+  })
   const {
     verdict,
     reason,

@@ -1,5 +1,7 @@
 import type { MixtureResult } from '../readouts/index.js'
+import type { Layout, TailEvidence } from './objective.js'
 import type { Verdict } from './rows.js'
+import type { GradingSummary } from './tied.js'
 
 /** `warp trace --json`, schema `warp.trace/1`. Counts of texts are estimates unless they count the pool. */
 export interface TraceResult {
@@ -28,6 +30,12 @@ export interface TraceResult {
   }
   /** tokens of the longest training text, special tokens included; null where no position table tells */
   longestText: number | null
+  /** what the model was trained for, and how texts followed each other: as the class and the options say */
+  layout: Layout
+  /** what the scores of a tied table rest on; null with any other verdict than graded */
+  grading: GradingSummary | null
+  /** what the texts say of the last tokens of training texts; null where the options say it, or it does not matter */
+  lastTokens: TailEvidence | null
   /** ‖θ* − (1 + α) θ₀‖ of the trained position rows */
   positions: { trained: number; rows: number; residual: number[] } | null
   tokenTypes: boolean[]
@@ -52,6 +60,8 @@ export interface DomainTexts {
   excluded: number
   /** excluded / pool */
   excludedShare: number
+  /** texts that were trained on with a probability of a half at least */
+  likely: number
   /** training texts inside the pool and outside it */
   inside: number
   outside: number
@@ -80,7 +90,10 @@ export interface Member {
 export interface TracedToken {
   id: number
   token: string
-  state: 'trained' | 'undecided'
+  /** `graded`: nothing is certain, see `probability` */
+  state: 'trained' | 'undecided' | 'graded'
   residual: number
   score: number
+  /** of being trained, of a graded token */
+  probability?: number
 }

@@ -18,13 +18,16 @@ import {
   type FoundNoise,
 } from './noise.js'
 
-export type Verdict = 'exact' | 'noisy' | 'none'
+/** Of a table. */
+export type TableVerdict = 'exact' | 'noisy' | 'none'
+/** Of a trace; `graded`: scores instead of states, nothing is certain */
+export type Verdict = TableVerdict | 'graded'
 export const untrained = 0,
   trained = 1,
   undecided = 2
 
 export interface RowJudgement {
-  verdict: Verdict
+  verdict: TableVerdict
   reason: string
   /** α: an untrained row is (1 + α) times the base's */
   decay: number

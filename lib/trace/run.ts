@@ -6,6 +6,8 @@ import type { RunOptions } from '../native/task.js'
 export interface TraceRun extends RunOptions {
   /** default: all */
   threads?: number
+  /** name of the input embedding table, where it cannot be told */
+  embedding?: string
   /** whose tokenizer reads the texts; default: the reference's, else the base's. Asked for, others may differ. */
   tokenizer?: TokenizerChoice
 }

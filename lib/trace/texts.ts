@@ -4,6 +4,7 @@ import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import type { TextRecord } from '../text/index.js'
 import { encodeAhead, IdBuffer, type TokenBatch, type Tokenizer } from '../text/tokenizer/index.js'
+import { judgeTails, type TailEvidence, type TextRule } from './objective.js'
 import { untrained } from './rows.js'
 
 /** What the trained tokens say about one text. */
@@ -12,8 +13,10 @@ export interface TracedText {
   domain: string
   /** `excluded`: it holds an untrained token, so it was not in the training set as tokenised */
   status: 'excluded' | 'possible'
-  /** untrained tokens, each once, in the order of the text */
+  /** of an excluded text: untrained tokens, each once, in the order of the text; the last token only where it tells */
   untrained: number[]
+  /** untrained tokens of a possible text: each may have stood where nothing was learned after it */
+  spared: number[]
   tokens: number
   truncated: boolean
 }
@@ -24,8 +27,11 @@ export interface TextPool {
   /** D */
   sizes: Uint32Array
   excluded: Uint32Array
-  /** texts that are possible, in the order of the input */
+  /** texts that are possible, in the order of the input, and their numbers in it */
   possible: TextRecord[]
+  possibleAt: number[]
+  /** what the texts say about the last tokens of training texts; undefined where that was known */
+  tails?: TailEvidence
   truncated: number
 }
 
@@ -34,7 +40,7 @@ export type TextBatches = AsyncIterable<readonly TextRecord[]> | Iterable<readon
 
 export interface TraceTexts {
   /** called with every text in the order of the input; a promise is waited for */
-  onText?: (text: TracedText) => void | Promise<void>
+  onText?: (text: TracedText, spelling: (id: number) => string) => void | Promise<void>
   signal?: AbortSignal
 }
 
@@ -44,6 +50,9 @@ const batchTexts = 1 << 14,
 /** What goes to the tokenizer at once: so many texts, or about so many characters. The event loop turns in between. */
 const turnTexts = 1 << 10,
   turnCharacters = 1 << 16
+
+const none: readonly number[] = [],
+  noTails = new Uint8Array(0)
 
 /** The domain of a text: its own, else its label. */
 export const domainOf = ({ domain, label }: TextRecord): string => domain ?? label ?? 'all'
@@ -81,6 +90,11 @@ export class TextTracer {
   readonly #offsets = new Uint32Array(batchTexts + 1)
   readonly #domains = new Uint32Array(batchTexts)
   #texts = 0
+  /** of these texts: 1 where the last token may have moved no row */
+  readonly #tails = new Uint8Array(batchTexts)
+  #anyTails = false
+  /** texts so far */
+  #read = 0
   #appended = Promise.resolve()
   /** by token: the last text that it was told of as untrained, from 1 on */
   readonly #seen: Uint32Array
@@ -90,8 +104,8 @@ export class TextTracer {
   constructor(
     readonly tokenizer: Tokenizer,
     readonly state: Uint8Array,
-    /** tokens beyond it were not trained on and do not count; undefined: no limit is known */
-    readonly maxLength: number | undefined,
+    /** tokens beyond its limit were not trained on and do not count */
+    readonly rule: TextRule,
   ) {
     if (tokenizer.maxId >= state.length) {
       throw inputError(
@@ -107,21 +121,23 @@ export class TextTracer {
       sizes: new Uint32Array(0),
       excluded: new Uint32Array(0),
       possible: [],
+      possibleAt: [],
       truncated: 0,
     }
     this.#seen = new Uint32Array(state.length)
-    this.#limit = { maxLength }
+    this.#limit = { maxLength: rule.limit }
   }
 
   /** Traces every text in the order of the input; lets the event loop turn. */
   async trace(batches: TextBatches, { onText, signal }: TraceTexts = {}): Promise<void> {
+    const spelling = (id: number): string => this.tokenizer.token(id)
     for await (const { batch, tokens } of encodeAhead(turns(batches), textsOf, this.tokenizer, this.#limit)) {
       signal?.throwIfAborted()
       for (let next = batch.begin; next < batch.end; ) {
         const told: TracedText[] = []
         next = this.#some(batch, tokens, next, onText && told)
         for (const text of told) {
-          const waiting = onText!(text)
+          const waiting = onText!(text, spelling)
           if (waiting) await waiting
         }
         if (this.#full()) await this.#flush()
@@ -133,6 +149,18 @@ export class TextTracer {
     this.pool.sizes = Uint32Array.from(this.#sizes)
     this.pool.excluded = Uint32Array.from(this.#excluded)
     await this.#refuseContradiction()
+    await this.#settleTails()
+  }
+
+  /** Whether last tokens count for the members, where the options leave it open: as the texts say. */
+  async #settleTails(): Promise<void> {
+    const {
+      layout: { objective, eos },
+    } = this.rule
+    if (objective !== 'language' || eos !== 'auto' || !this.#anyTails) return
+    const counts = await callNative(() => addon().tailCounts(this.pool.handle, { state: this.state })).promise
+    this.pool.tails = judgeTails(counts)
+    callNative(() => addon().countTails(this.pool.handle, this.pool.tails!.tails === 'moved'))
   }
 
   #full(): boolean {
@@ -161,38 +189,57 @@ export class TextTracer {
       const { data, length } = ids
       let from = begin
       while (from < length && state[data[from]] !== untrained) from++
+      const count = length - begin,
+        places = from < length ? this.#places(begin, from) : none
       const d = this.#numberOf(domainOf(record)),
-        possible = from === length
+        possible = from === length || !this.rule.excludes(places, count, truncated)
       this.#sizes[d]++
-      if (possible) pool.possible.push(record)
-      else this.#excluded[d]++
-      told?.push({
-        record,
-        domain: this.#domain!,
-        status: possible ? 'possible' : 'excluded',
-        untrained: this.#untrainedFrom(from),
-        tokens: length - begin,
-        truncated,
-      })
+      if (possible) {
+        pool.possible.push(record)
+        pool.possibleAt.push(this.#read)
+      } else this.#excluded[d]++
+      if (told) {
+        const missing = this.#distinct(possible ? places : this.rule.telling(places, count, truncated), begin)
+        told.push({
+          record,
+          domain: this.#domain!,
+          status: possible ? 'possible' : 'excluded',
+          untrained: possible ? [] : missing,
+          spared: possible ? missing : [],
+          tokens: count,
+          truncated,
+        })
+      }
+      this.#read++
+      const tail = this.rule.sparesLast(count, truncated)
+      this.#anyTails ||= tail
+      this.#tails[this.#texts] = Number(tail)
       this.#domains[this.#texts++] = d
       this.#offsets[this.#texts] = length
     }
     return next
   }
 
-  /** The untrained tokens from `at` on, each once. */
-  #untrainedFrom(at: number): number[] {
-    const missing: number[] = [],
-      number = ++this.#count
-    const { state } = this,
+  /** Where the text that begins at `begin` has untrained tokens, the first of them at `at`. */
+  #places(begin: number, at: number): number[] {
+    const places: number[] = [],
+      { state } = this,
       { data, length } = this.#ids
-    for (; at < length; at++) {
-      const id = data[at]
-      if (state[id] !== untrained || this.#seen[id] === number) continue
+    for (; at < length; at++) if (state[data[at]] === untrained) places.push(at - begin)
+    return places
+  }
+
+  /** The tokens at these places, each once. */
+  #distinct(places: readonly number[], begin: number): number[] {
+    const tokens: number[] = [],
+      number = ++this.#count
+    for (const place of places) {
+      const id = this.#ids.data[begin + place]
+      if (this.#seen[id] === number) continue
       this.#seen[id] = number
-      missing.push(id)
+      tokens.push(id)
     }
-    return missing
+    return tokens
   }
 
   #numberOf(domain: string): number {
@@ -218,6 +265,7 @@ export class TextTracer {
       offsets: this.#offsets.subarray(0, this.#texts + 1),
       ids: this.#ids.data.subarray(0, this.#ids.length),
       domain: this.#domains.subarray(0, this.#texts),
+      tails: this.#anyTails ? this.#tails.subarray(0, this.#texts) : noTails,
     }
     this.#appended = runTask(() => addon().appendToPool(this.pool.handle, texts), 'pool', 'texts')
     this.#appended.catch(() => undefined) // it is waited for later, or never after another error
@@ -225,10 +273,16 @@ export class TextTracer {
     this.#texts = 0
   }
 
-  /** The tokens that stand in every text whatever it says are trained if anything is. */
+  /**
+   * The tokens that stand in every text whatever it says are trained if anything is; of a language model those that
+   * begin it.
+   */
   async #refuseContradiction(): Promise<void> {
-    const always = (await this.tokenizer.encode('')).ids
-    const wrong = Array.from(always).find((id) => this.state[id] === untrained)
+    const { tokenizer } = this,
+      empty = (await tokenizer.encode('')).ids
+    const full = this.rule.layout.objective === 'classify' ? empty : (await tokenizer.encode('a')).ids
+    const always = Array.from(empty).slice(0, full === empty ? undefined : commonStart(empty, full))
+    const wrong = always.find((id) => this.state[id] === untrained)
     if (wrong === undefined) return
     throw inputError(
       'TRACE_TOKENIZER',
@@ -238,4 +292,10 @@ export class TextTracer {
       'Use the tokenizer.json that belongs to the model.',
     )
   }
+}
+
+function commonStart(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let i = 0
+  while (i < Math.min(a.length, b.length) && a[i] === b[i]) i++
+  return i
 }

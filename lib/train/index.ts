@@ -2,8 +2,11 @@ import { join } from 'node:path'
 import { openModel, type WeightDtype } from '../checkpoint/index.js'
 import { refuseInputs, type ClaimOptions } from '../claim.js'
 import { objectiveFor } from '../objectives/index.js'
+import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
+import { type ProbeSource, sourceNames } from '../text/index.js'
+import { localModels } from '../hub/index.js'
 import { planTraining, type TrainPlan } from './plan.js'
-import { parseRecipe, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
+import { parseRecipe, recipeKeys, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
 import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
 import { readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
@@ -17,8 +20,8 @@ export { pick, readLabelledTexts, textsSha256, type LabelledTexts, type Labelled
 export interface TrainOptions extends ClaimOptions, RecipeOptions, Omit<LabelledTextsOptions, 'seed'> {
   /** model directory to fine-tune */
   base: string
-  /** labelled texts: files, folders, `-` for JSONL on stdin */
-  data: string[]
+  /** labelled texts: files, folders, `-` for JSONL on stdin; or the texts themselves */
+  data: ProbeSource
   /** folder that becomes a model directory */
   output: string
   dtype?: WeightDtype
@@ -28,9 +31,29 @@ export interface TrainOptions extends ClaimOptions, RecipeOptions, Omit<Labelled
   truncate?: boolean
 }
 
+// parseRecipe checks what they are
+const recipeKinds = Object.fromEntries(recipeKeys.map((key) => [key, 'any'])) as Kinds<RecipeOptions>
+const kinds: Kinds<TrainOptions> = {
+  ...runKinds,
+  ...textKinds,
+  base: 'text',
+  data: 'any',
+  output: 'text',
+  labels: 'texts',
+  objective: 'text',
+  labelMap: 'any',
+  dtype: 'text',
+  saveSteps: 'number',
+  force: 'flag',
+  wait: 'flag',
+  threads: 'number',
+  truncate: 'flag',
+  ...recipeKinds,
+}
+
 /**
- * Fine-tunes a classifier on labelled texts, or a language model on texts. The same bytes for any number of threads, and for a run
- * that was stopped and repeated.
+ * Fine-tunes a classifier on labelled texts, or a language model on texts. The same bytes for any number of threads,
+ * and for a run that was stopped and repeated.
  * @throws WarpError of models, texts and recipes; TRAINING_DIVERGED, OUTPUT_EXISTS, OUTPUT_BUSY, OUTPUT_IS_INPUT,
  *   TRAIN_STATE_OTHER, DISK_FULL
  */
@@ -46,15 +69,31 @@ export async function planTrain(options: TrainOptions): Promise<TrainPlan> {
 }
 
 async function read(
-  options: TrainOptions,
+  given: TrainOptions,
 ): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
+  checkOptions('train', given, kinds, ['base', 'data', 'output'])
+  const options = await localModels(given)
   const { base, data, output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress } = options
-  await refuseInputs([output, ...outputFiles.map((name) => join(output, name))], [base, ...data])
-  const { format, columns, text, response, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled, seed } =
-    options
+  await refuseInputs([output, ...outputFiles.map((name) => join(output, name))], [base, ...sourceNames(data)])
+  const {
+    format,
+    columns,
+    text,
+    response,
+    label,
+    domain,
+    labelMap,
+    labels,
+    limit,
+    perDomain,
+    dropUnlabeled,
+    skipInvalid,
+    quotes,
+    seed,
+  } = options
   const recipe = parseRecipe(recipeOf(options))
   const objective = await objectiveFor(base, options.objective)
-  const model = await openModel(base, { objective })
+  const model = await openModel(base, { objective, signal, onProgress })
   const reading = {
     format,
     columns,
@@ -68,6 +107,8 @@ async function read(
     limit,
     perDomain,
     dropUnlabeled,
+    skipInvalid,
+    quotes,
     seed,
   }
   const texts = await readLabelledTexts(data, reading, objective === 'language' ? [] : model.architecture.labels, {
@@ -75,7 +116,7 @@ async function read(
     onProgress,
   })
   return {
-    base,
+    base: model.dir,
     texts,
     recipe,
     output: { output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress },

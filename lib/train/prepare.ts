@@ -87,10 +87,10 @@ export async function prepare(
       `--max-length ${maxPositions}`,
     )
   }
-  const carried = await readCarried(baseDir, tokenizerFiles)
-  const tokenizer = await loadTokenizer(baseDir)
+  const carried = await readCarried(base.dir, tokenizerFiles)
+  const tokenizer = await loadTokenizer(base.dir)
   assertSame(carried, tokenizer)
-  notes.push(tokenizer.note)
+  notes.push(tokenizer.note, ...(texts.notes ?? []))
   const packed = await packProbes(
     asProbes(texts),
     tokenizer,

@@ -64,6 +64,9 @@ export function parseRecipe(options: unknown): Recipe {
   return Object.fromEntries(given.map((key) => [key, all[key]])) as Recipe
 }
 
+/** The names of a recipe's options. */
+export const recipeKeys = Object.keys(schema.shape) as (keyof RecipeOptions)[]
+
 /** What among other options is a recipe's. */
 export const recipeOf = (options: RecipeOptions): RecipeOptions =>
   Object.fromEntries(Object.entries(options).filter(([key, value]) => key in schema.shape && value !== undefined))

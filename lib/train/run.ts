@@ -61,7 +61,8 @@ export async function trainOn(
   await refuseInputs([output], [baseDir])
   const prepared = await prepare(baseDir, texts, recipe, options)
   return withClaim(output, options, async () => {
-    await removeParts(output, outputFiles)
+    const checkpoints = checkpointsOf(prepared.record, options).map((step) => checkpointFolder(output, step))
+    for (const folder of [output, ...checkpoints]) await removeParts(folder, outputFiles)
     return trainPrepared(prepared, options)
   })
 }
@@ -108,6 +109,8 @@ async function discard(output: string): Promise<undefined> {
     })
   }
 }
+
+const checkpointFolder = (output: string, step: number): string => join(output, `checkpoint-${step}`)
 
 /** Steps after which a run leaves a checkpoint: all but the last. */
 export const checkpointsOf = ({ steps }: TrainingRecord, { saveSteps }: Pick<TrainingOutput, 'saveSteps'>): number[] =>
@@ -188,7 +191,7 @@ async function takeSteps(
     }
     progress.step++
     if (saveSteps !== undefined && progress.step % saveSteps === 0 && progress.step < record.steps) {
-      await saveModel(join(output, `checkpoint-${progress.step}`), trainer, prepared, dtype, true)
+      await saveModel(checkpointFolder(output, progress.step), trainer, prepared, dtype, true)
     }
     if (performance.now() - last >= stateSeconds * 1000) {
       await keep()

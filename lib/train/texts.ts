@@ -4,7 +4,7 @@ import { inputError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import type { Objective } from '../objectives/index.js'
 import { LabelResolver } from '../text/labels.js'
-import { readLabelMap, readRecords, type ProbeOptions, type ProbeSet } from '../text/index.js'
+import { readLabelMap, readRecords, type ProbeOptions, type ProbeSet, type ProbeSource } from '../text/index.js'
 
 /** Texts with their classes: what a model is trained on. */
 export interface LabelledTexts {
@@ -25,6 +25,8 @@ export interface LabelledTexts {
   domain: Int32Array
   /** the labels, in their order, where each text's domain is its label; else sorted */
   domains: string[]
+  /** what there is to tell of their reading */
+  notes?: string[]
 }
 
 export interface LabelledTextsOptions extends Omit<ProbeOptions, 'labelMap'> {
@@ -41,19 +43,21 @@ export interface LabelledTextsOptions extends Omit<ProbeOptions, 'labelMap'> {
  * @throws WarpError of the readers; LABELS_TOO_FEW, PROBES_LABEL_MISSING, PROBES_LABEL_UNKNOWN
  */
 export async function readLabelledTexts(
-  files: string[],
+  files: ProbeSource,
   options: LabelledTextsOptions,
   known: string[],
   control: RunOptions = {},
 ): Promise<LabelledTexts> {
   const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+  const notes: string[] = []
+  const reading = { ...control, notes }
   const { objective = 'classify' } = options
   const texts: string[] = []
   const prompts: string[] = []
   const sources: string[] = []
   const raw: string[] = []
   const domainNames: string[] = []
-  for await (const { text, prompt, label, domain, source } of readRecords(files, { ...options, labelMap }, control)) {
+  for await (const { text, prompt, label, domain, source } of readRecords(files, { ...options, labelMap }, reading)) {
     const name = objective === 'language' ? (domain ?? label ?? 'texts') : (label ?? domain)
     if (name === undefined) {
       throw inputError(

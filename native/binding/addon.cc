@@ -17,6 +17,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_trace(env, exports);
   warp::register_select(env, exports);
   warp::register_lock(env, exports);
+  warp::register_domains(env, exports);
   warp::register_diff(env, exports);
   return exports;
 }

@@ -18,9 +18,40 @@ auto copy_of(const Napi::Object& object, const char* key, napi_typedarray_type t
   return std::vector<std::decay_t<decltype(array[0])>>(array.Data(), array.Data() + array.ElementLength());
 }
 
+LowRank::Factor factor_of(const Napi::Object& entry) {
+  LowRank::Factor factor;
+  factor.dtype = parse_dtype(get_string(entry, "dtype"));
+  factor.file = int(get_number(entry, "file"));
+  factor.offset = uint64_t(get_number(entry, "offset"));
+  factor.transposed = get_bool(entry, "transposed");
+  return factor;
+}
+
+// {left: {dtype, file, offset, transposed}, right: the same, rank, scale}
+std::shared_ptr<const LowRank> delta_of(const Napi::Object& entry) {
+  const auto delta = std::make_shared<LowRank>();
+  delta->left = factor_of(entry.Get("left").As<Napi::Object>());
+  delta->right = factor_of(entry.Get("right").As<Napi::Object>());
+  delta->rank = uint64_t(get_number(entry, "rank"));
+  delta->scale = get_number(entry, "scale");
+  return delta;
+}
+
+// {dtype, file, first, offset}
+std::shared_ptr<const TensorTail> tail_of(const Napi::Object& entry) {
+  const auto tail = std::make_shared<TensorTail>();
+  tail->dtype = parse_dtype(get_string(entry, "dtype"));
+  tail->file = int(get_number(entry, "file"));
+  tail->first = uint64_t(get_number(entry, "first"));
+  tail->offset = uint64_t(get_number(entry, "offset"));
+  return tail;
+}
+
 TensorInfo tensor_info(const Napi::Object& entry) {
   TensorInfo info;
-  info.dtype = parse_dtype(get_string(entry, "dtype"));
+  const std::string dtype = get_string(entry, "dtype");
+  info.eight = dtype == "F8_E4M3" ? Eight::kE4M3 : dtype == "F8_E5M2" ? Eight::kE5M2 : Eight::kNone;
+  info.dtype = info.eight == Eight::kNone ? parse_dtype(dtype) : Dtype::kF16;
   for (double size : get_doubles(entry, "shape")) info.shape.push_back(uint64_t(size));
   if (entry.Has("fill")) {
     info.fill = get_string(entry, "fill") == "zeros" ? TensorInfo::Fill::kZeros : TensorInfo::Fill::kNormal;
@@ -31,12 +62,14 @@ TensorInfo tensor_info(const Napi::Object& entry) {
   } else {
     info.file = int(get_number(entry, "file"));
     info.offset = uint64_t(get_number(entry, "offset"));
+    if (entry.Has("tail")) info.tail = tail_of(entry.Get("tail").As<Napi::Object>());
+    if (entry.Has("delta")) info.delta = delta_of(entry.Get("delta").As<Napi::Object>());
   }
-  info.length = info.elements() * dtype_size(info.dtype);
+  info.length = info.elements() * (info.eight == Eight::kNone ? dtype_size(info.dtype) : 1);
   return info;
 }
 
-// openWeights(files, [{name, dtype, shape, file, offset} | {name, dtype, shape, fill, seed, deviation}])
+// openWeights(files, [{name, dtype, shape, file, offset, tail?, delta?} | {name, dtype, shape, fill, seed, deviation}])
 Napi::Value open_weights(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     std::vector<std::string> files;
@@ -46,7 +79,10 @@ Napi::Value open_weights(const Napi::CallbackInfo& call) {
     for (uint32_t i = 0; i < entries.Length(); i++) {
       const Napi::Object entry = entries.Get(i).As<Napi::Object>();
       const TensorInfo info = tensor_info(entry);
-      if (info.file >= int(files.size())) throw internal_error("tensor of a file that is not given");
+      int last = info.file;
+      if (info.tail) last = std::max(last, info.tail->file);
+      if (info.delta) last = std::max({last, info.delta->left.file, info.delta->right.file});
+      if (last >= int(files.size())) throw internal_error("tensor of a file that is not given");
       tensors.emplace(get_string(entry, "name"), info);
     }
     return box(call.Env(), std::make_shared<Weights>(std::move(files), std::move(tensors)), kWeightsTag);

@@ -66,6 +66,7 @@ void register_devices(Napi::Env env, Napi::Object exports);
 void register_score(Napi::Env env, Napi::Object exports);
 void register_train(Napi::Env env, Napi::Object exports);
 void register_lock(Napi::Env env, Napi::Object exports);
+void register_domains(Napi::Env env, Napi::Object exports);
 void register_diff(Napi::Env env, Napi::Object exports);
 
 }  // namespace warp

@@ -1,5 +1,7 @@
 #include "core/dtype.h"
 
+#include <array>
+#include <cmath>
 #include <cstring>
 
 #include "core/error.h"
@@ -74,6 +76,38 @@ uint16_t float_to_bfloat(float value) {
   const uint32_t bits = bits_of(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return uint16_t((bits >> 16) | 0x40u);
   return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+namespace {
+
+// E4M3: four bits of exponent (bias 7), three of fraction; no infinities, and all ones is NaN. E5M2: a half's upper
+// byte.
+uint16_t half_of(Eight kind, unsigned code) {
+  if (kind == Eight::kE5M2) return uint16_t(code << 8);
+  const unsigned exponent = (code >> 3) & 15u, fraction = code & 7u;
+  const uint16_t sign = uint16_t((code & 0x80u) << 8);
+  if ((code & 0x7fu) == 0x7fu) return uint16_t(sign | 0x7e00u);
+  const float magnitude =
+      exponent == 0 ? std::ldexp(float(fraction), -9) : std::ldexp(float(8 + fraction), int(exponent) - 10);
+  return uint16_t(sign | float_to_half(magnitude));
+}
+
+std::array<uint16_t, 256> halves_of(Eight kind) {
+  std::array<uint16_t, 256> halves{};
+  for (unsigned code = 0; code < 256; code++) halves[code] = half_of(kind, code);
+  return halves;
+}
+
+}  // namespace
+
+void eight_to_half(Eight kind, const uint8_t* from, size_t count, uint16_t* to) {
+  static const std::array<uint16_t, 256> e4m3 = halves_of(Eight::kE4M3), e5m2 = halves_of(Eight::kE5M2);
+  const std::array<uint16_t, 256>& halves = kind == Eight::kE4M3 ? e4m3 : e5m2;
+  char* out = reinterpret_cast<char*>(to);
+  for (size_t i = 0; i < count; i++) {
+    const uint16_t half = halves[from[i]];
+    std::memcpy(out + i * sizeof(half), &half, sizeof(half));
+  }
 }
 
 namespace {

@@ -12,6 +12,11 @@ size_t dtype_size(Dtype dtype);
 const char* dtype_name(Dtype dtype);
 Dtype parse_dtype(const std::string& name);  // "F64" "F32" "F16" "BF16"; anything else is an internal error
 
+// Eight-bit floats exist in files only: both kinds are exact as halves, and are read as such.
+enum class Eight : uint8_t { kNone, kE4M3, kE5M2 };
+// `count` bytes at `from` as halves at `to`; `from` may be the second half of where they go.
+void eight_to_half(Eight kind, const uint8_t* from, size_t count, uint16_t* to);
+
 float half_to_float(uint16_t bits);
 uint16_t float_to_half(float value);      // round to nearest even; overflow gives infinity
 float bfloat_to_float(uint16_t bits);

@@ -130,7 +130,8 @@ void WeightSource::form_turned(const Ops& ops, Threads& threads, int k, BlockPoi
   });
 }
 
-void WeightSource::form_turned_part(const Ops& ops, const LinearPlan& linear, int k, size_t first, float* packed) const {
+void WeightSource::form_turned_part(const Ops& ops, const LinearPlan& linear, int k, size_t first,
+                                    float* packed) const {
   const size_t outputs = linear.outputs(), inputs = linear.inputs;
   if (linear.turned) {
     const size_t count = std::min(kStep, inputs - first), width = linear.stored_outputs;
@@ -138,7 +139,8 @@ void WeightSource::form_turned_part(const Ops& ops, const LinearPlan& linear, in
     size_t column = 0;
     for (const LinearPlan::Part& part : linear.parts) {
       for (size_t row = 0; row < count; row++)
-        tensors_.at(part.weight).point(k, (first + row) * width + part.first, part.rows, rows.data() + row * outputs + column);
+        tensors_.at(part.weight)
+            .point(k, (first + row) * width + part.first, part.rows, rows.data() + row * outputs + column);
       column += part.rows;
     }
     return ops.pack_outputs(inputs, outputs, first, count, rows.data(), outputs, packed);

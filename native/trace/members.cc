@@ -18,15 +18,15 @@ constexpr double kTolerance = 3e-4;  // of the number of texts, from one round t
 
 class MeanField {
  public:
-  MeanField(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& survivors,
-            const std::vector<uint8_t>& state)
-      : probability(survivors.size(), 0.0), explained(state.size(), 0.0), pool_(pool), counts_(counts),
-        survivors_(survivors), share_(counts.texts.size(), 0.05), silent_(state.size(), 0.0) {
+  MeanField(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& survivors, const Tokens& tokens)
+      : probability(survivors.size(), 0.0), explained(tokens.size(), 0.0), pool_(pool), counts_(counts),
+        survivors_(survivors), share_(counts.texts.size(), 0.05), pull_(tokens.graded() ? tokens.pull.data() : nullptr),
+        silent_(tokens.size(), 0.0) {
     // only tokens known to be trained say anything: the survivors' own, rows one after the other
     offsets_.push_back(0);
     for (uint32_t text : survivors) {
       for (const uint32_t* v = pool.begin(text); v != pool.end(text); v++)
-        if (state[*v] == Outside::kTrained) tokens_.push_back(*v);
+        if (tokens.graded() ? tokens.pull[*v] != 0 : tokens.state[*v] == Outside::kTrained) tokens_.push_back(*v);
       offsets_.push_back(tokens_.size());
     }
   }
@@ -60,12 +60,18 @@ class MeanField {
 
  private:
   void sweep() {
+    if (pull_) sweep_by([pull = pull_](uint32_t v) { return pull[v]; });
+    else sweep_by([](uint32_t) { return 1.0; });
+  }
+
+  template <class Pull>
+  void sweep_by(Pull pull) {
     for (size_t j = 0; j < survivors_.size(); j++) {
       const uint32_t* const begin = tokens_.data() + offsets_[j];
       const uint32_t* const end = tokens_.data() + offsets_[j + 1];
       const double absent = 1 - probability[j], back = 1 / absent;
       double others = 1;  // P(every token of the text is trained without it)
-      for (const uint32_t* v = begin; v != end; v++) others *= 1 - std::min(1.0, silent_[*v] * back);
+      for (const uint32_t* v = begin; v != end; v++) others *= 1 - pull(*v) * std::min(1.0, silent_[*v] * back);
       const double t = share_[pool_.domain(survivors_[j])];
       probability[j] = std::min(kCertain, t / (t + (1 - t) * others));
       const double change = (1 - probability[j]) * back;
@@ -92,14 +98,15 @@ class MeanField {
   std::vector<uint64_t> offsets_;
   std::vector<uint32_t> tokens_;
   std::vector<double> share_;   // domains: t_d
+  const double* pull_;          // tokens; null: all of `tokens_` are trained
   std::vector<double> silent_;  // tokens: e^{-η_v} Π (1 - r_i), 0 once it underflows, made anew each round
 };
 
-std::vector<uint32_t> survivors_of(const Pool& pool, const std::vector<uint32_t>& visible,
-                                   const std::vector<uint8_t>& state) {
+std::vector<uint32_t> survivors_of(const Pool& pool, const std::vector<uint32_t>& visible, const Tokens& tokens) {
   std::vector<uint32_t> survivors;
   for (uint32_t text : visible)
-    if (std::none_of(pool.begin(text), pool.end(text), [&](uint32_t v) { return state[v] == Outside::kUntrained; }))
+    if (std::none_of(pool.begin(text), pool.end(text),
+                     [&](uint32_t v) { return tokens.state[v] == Outside::kUntrained; }))
       survivors.push_back(text);
   return survivors;
 }
@@ -111,11 +118,11 @@ struct Fit {
   bool converged = false;
 };
 
-Fit fit(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& survivors,
-        const std::vector<uint8_t>& state, Estimator estimator, const Fit* start, Context& context) {
+Fit fit(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& survivors, const Tokens& tokens,
+        Estimator estimator, const Fit* start, Context& context) {
   Fit found;
-  Outside outside(counts, state, estimator.strength * counts.all / pool.domains());
-  MeanField field(pool, counts, survivors, state);
+  Outside outside(counts, tokens.state, estimator.strength * counts.all / pool.domains(), tokens.pull);
+  MeanField field(pool, counts, survivors, tokens);
   if (start) {
     outside.phi = start->phi;
     field.start(start->probability);
@@ -123,6 +130,7 @@ Fit fit(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& sur
   double total = 0;
   for (int round = 0; round < kMostRounds && !found.converged; round++) {
     context.check();
+    outside.weigh(field.explained);
     outside.maximise(field.explained);
     if (estimator.inside) field.round(outside, kSweeps);
     found.estimate.inside = field.inside();
@@ -142,14 +150,14 @@ Fit fit(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& sur
 
 }  // namespace
 
-Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, const Counts& counts,
-                     const std::vector<uint8_t>& state, const std::vector<Estimator>& estimators, Context& context) {
+Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, const Counts& counts, const Tokens& tokens,
+                     const std::vector<Estimator>& estimators, Context& context) {
   Members found;
-  found.survivors = survivors_of(pool, visible, state);
+  found.survivors = survivors_of(pool, visible, tokens);
   Fit last;
   for (size_t i = 0; i < estimators.size(); i++) {
     const bool follows = i > 0 && estimators[i].inside == estimators[i - 1].inside;
-    last = fit(pool, counts, found.survivors, state, estimators[i], follows ? &last : nullptr, context);
+    last = fit(pool, counts, found.survivors, tokens, estimators[i], follows ? &last : nullptr, context);
     found.estimates.push_back(last.estimate);
     if (i > 0) continue;
     found.probability = last.probability;
@@ -158,11 +166,11 @@ Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, con
   return found;
 }
 
-Members find_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Estimator>& estimators,
+Members find_members(const Pool& pool, const Tokens& tokens, const std::vector<Estimator>& estimators,
                      Context& context) {
   std::vector<uint32_t> everything(pool.texts());
   std::iota(everything.begin(), everything.end(), 0u);
-  return find_members(pool, everything, Counts(pool, everything), state, estimators, context);
+  return find_members(pool, everything, Counts(pool, everything), tokens, estimators, context);
 }
 
 namespace {
@@ -175,10 +183,23 @@ std::vector<uint32_t> shuffled(std::vector<uint32_t> texts, uint64_t seed, uint3
   return texts;
 }
 
+// From who is trained to what scores say of them; states become unknown.
+void draw_pulls(const std::vector<double>& own, const DrawnScores& scores, const Counts& counts, uint64_t seed,
+                Tokens& tokens) {
+  const Random random(seed, "trial/scores");
+  tokens.pull = own;
+  for (size_t v = 0; v < own.size(); v++) {
+    const std::vector<double>& from = tokens.state[v] == Outside::kTrained ? scores.trained : scores.untrained;
+    if (own[v] != 0 && counts.total[v] > 0) tokens.pull[v] = from[size_t(uint64_t(random.word(v)) * from.size() >> 32)];
+  }
+  std::fill(tokens.state.begin(), tokens.state.end(), uint8_t(Outside::kUnknown));
+}
+
 }  // namespace
 
-std::vector<Estimate> try_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Trial>& trials,
-                                  const std::vector<Estimator>& estimators, Threads& threads, Context& context) {
+std::vector<Estimate> try_members(const Pool& pool, const Tokens& tokens, const DrawnScores& scores,
+                                  const std::vector<Trial>& trials, const std::vector<Estimator>& estimators,
+                                  Threads& threads, Context& context) {
   std::vector<std::vector<uint32_t>> by_domain(pool.domains());
   std::vector<uint32_t> everything(pool.texts());
   std::iota(everything.begin(), everything.end(), 0u);
@@ -189,9 +210,11 @@ std::vector<Estimate> try_members(const Pool& pool, const std::vector<uint8_t>& 
   threads.parallel(trials.size(), [&](size_t task, int) {
     const Trial& trial = trials[task];
     Counts counts = whole;
-    std::vector<uint8_t> trained(state.size());
-    for (size_t v = 0; v < state.size(); v++)
-      trained[v] = state[v] == Outside::kUnknown ? Outside::kUnknown : Outside::kUntrained;
+    Tokens drawn{std::vector<uint8_t>(tokens.size(), Outside::kUntrained), {}};
+    std::vector<uint8_t>& trained = drawn.state;
+    if (!tokens.graded())
+      for (size_t v = 0; v < tokens.size(); v++)
+        if (tokens.state[v] == Outside::kUnknown) trained[v] = Outside::kUnknown;
     std::vector<uint32_t> visible;
     for (uint32_t d = 0; d < pool.domains(); d++) {
       const std::vector<uint32_t> texts = shuffled(by_domain[d], trial.seed, d);
@@ -206,7 +229,8 @@ std::vector<Estimate> try_members(const Pool& pool, const std::vector<uint8_t>& 
           if (trained[*v] == Outside::kUntrained) trained[*v] = Outside::kTrained;
       }
     }
-    Members found = find_members(pool, visible, counts, trained, estimators, context);
+    if (tokens.graded()) draw_pulls(tokens.pull, scores, whole, trial.seed, drawn);
+    Members found = find_members(pool, visible, counts, drawn, estimators, context);
     std::move(found.estimates.begin(), found.estimates.end(), results.begin() + ptrdiff_t(task * estimators.size()));
     context.progress(double(done += estimators.size()), double(results.size()));
   });

@@ -20,6 +20,15 @@ struct Estimate {
   std::vector<double> inside, outside;  // texts by domain: Σ probability, w_d
 };
 
+// What is known of the tokens: states (Outside::State), or how far scores speak for each (Outside's pull).
+struct Tokens {
+  std::vector<uint8_t> state;
+  std::vector<double> pull;  // empty: states
+
+  size_t size() const { return state.size(); }
+  bool graded() const { return !pull.empty(); }
+};
+
 struct Members {
   std::vector<uint32_t> survivors;   // texts without an untrained token
   std::vector<double> probability;   // of each survivor, by the first estimator
@@ -31,11 +40,11 @@ struct Members {
 // t_d the share of members among the visible texts of domain d, w by maximum likelihood given r. One thread.
 // visible: the texts that `counts` counts. An estimator starts where the one before it ended if both are of one kind:
 // where it ends depends on the list, so estimates are comparable only between equal lists.
-Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, const Counts& counts,
-                     const std::vector<uint8_t>& state, const std::vector<Estimator>& estimators, Context& context);
+Members find_members(const Pool& pool, const std::vector<uint32_t>& visible, const Counts& counts, const Tokens& tokens,
+                     const std::vector<Estimator>& estimators, Context& context);
 
 // The same for the whole pool.
-Members find_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Estimator>& estimators,
+Members find_members(const Pool& pool, const Tokens& tokens, const std::vector<Estimator>& estimators,
                      Context& context);
 
 // A training set made up of texts of the pool, to try the estimator on.
@@ -45,9 +54,16 @@ struct Trial {
   uint64_t seed = 0;
 };
 
-// Each trial by each estimator: result[trial * estimators + i]. `state` says which tokens' states are unknown.
-// The same bits for any number of threads. Progress counts estimates.
-std::vector<Estimate> try_members(const Pool& pool, const std::vector<uint8_t>& state, const std::vector<Trial>& trials,
-                                  const std::vector<Estimator>& estimators, Threads& threads, Context& context);
+// What scores say of tokens that were not trained and of trained ones: equally likely values of the pull. A trial draws
+// those of the pool's tokens from them by its seed; those that no text of the pool holds keep their own.
+struct DrawnScores {
+  std::vector<double> untrained, trained;
+};
+
+// Each trial by each estimator: result[trial * estimators + i]. `tokens` says which tokens' states are unknown;
+// `scores` are used where it has scores. The same bits for any number of threads. Progress counts estimates.
+std::vector<Estimate> try_members(const Pool& pool, const Tokens& tokens, const DrawnScores& scores,
+                                  const std::vector<Trial>& trials, const std::vector<Estimator>& estimators,
+                                  Threads& threads, Context& context);
 
 }  // namespace warp

@@ -33,7 +33,8 @@ std::vector<double> solve(const std::vector<double>& a, const std::vector<double
 
 }  // namespace
 
-Outside::Outside(const Counts& counts, const std::vector<uint8_t>& state, double strength)
+Outside::Outside(const Counts& counts, const std::vector<uint8_t>& state, double strength,
+                 const std::vector<double>& pull)
     : phi(counts.texts.size(), 0.05), counts_(counts), strength_(strength), borrow_(phi.size()),
       weight_(counts.entries.size()), cost_(phi.size()) {
   for (size_t d = 0; d < phi.size(); d++) {
@@ -43,19 +44,45 @@ Outside::Outside(const Counts& counts, const std::vector<uint8_t>& state, double
   const double once = double(std::count(counts.total.begin(), counts.total.end(), 1u)),
                twice = double(std::count(counts.total.begin(), counts.total.end(), 2u));
   if (once > 0) discount_ = once / (once + 2 * twice);
+  const bool graded = !pull.empty();
+  if (graded) pull_ = &pull;
   double untrained = 0;
-  for (uint32_t v = 0; v < state.size(); v++) {
-    if (state[v] == kTrained && counts.total[v] == 0) fresh_++;
-    if (state[v] == kTrained && counts.total[v] > 0) trained_.push_back(v);
-    if (state[v] == kUntrained) untrained += counts.total[v];
+  for (uint32_t v = 0; v < counts.total.size(); v++) {
+    const uint8_t is = graded ? uint8_t(kUnknown) : state[v];
+    if (is == kTrained && counts.total[v] == 0) fresh_++;
+    if ((is == kTrained || (graded && pull[v] != 0)) && counts.total[v] > 0) trained_.push_back(v);
+    if (graded && pull[v] != 0 && counts.total[v] == 0) absent_.push_back(v);
+    if (is == kUntrained) untrained += counts.total[v];
     for (uint64_t i = counts.offsets[v]; i < counts.offsets[v + 1]; i++) {
       const Counts::Entry& entry = counts.entries[i];
       if (entry.texts == 0) continue;
       weight_[i] = entry.texts * (1 - borrow_[entry.domain]) - (entry.texts == counts.total[v] ? discount_ : 0);
-      if (state[v] == kUntrained) cost_[entry.domain] += weight_[i];
+      if (is == kUntrained) cost_[entry.domain] += weight_[i];
     }
   }
   for (size_t d = 0; d < phi.size(); d++) cost_[d] += borrow_[d] * untrained;
+  chance_.assign(trained_.size(), 1.0);
+}
+
+void Outside::weigh(const std::vector<double>& explained) {
+  if (!pull_) return;
+  const double common = shared(phi);
+  std::fill(cost_.begin(), cost_.end(), 0.0);
+  double untrained = 0;
+  for (size_t k = 0; k < trained_.size(); k++) {
+    const uint32_t v = trained_[k];
+    const double silent = std::exp(-explained[v] - exposure(v, phi, common)), there = 1 - silent;
+    const double idle = silent * (1 - (*pull_)[v]);  // against `there`: how it looks if it is untrained
+    chance_[k] = there + idle > 0 ? there / (there + idle) : 0;
+    untrained += (1 - chance_[k]) * counts_.total[v];
+    for (uint64_t i = counts_.offsets[v]; i < counts_.offsets[v + 1]; i++)
+      cost_[counts_.entries[i].domain] += (1 - chance_[k]) * weight_[i];
+  }
+  for (size_t d = 0; d < phi.size(); d++) cost_[d] += borrow_[d] * untrained;
+  fresh_ = 0;
+  if (absent_.empty()) return;
+  const double before = std::clamp(new_tokens(phi) / double(absent_.size()), kLeast, 0.5);
+  for (uint32_t v : absent_) fresh_ += before / (before + (1 - before) * (1 - (*pull_)[v]));
 }
 
 double Outside::texts(uint32_t domain) const { return std::expm1(phi[domain]) * (counts_.texts[domain] + strength_); }
@@ -91,9 +118,10 @@ double Outside::likelihood(const std::vector<double>& at, const std::vector<doub
   const double common = shared(at);
   const double expected = new_tokens(at);
   double sum = -expected;
-  for (uint32_t v : trained_) {
+  for (size_t k = 0; k < trained_.size(); k++) {
+    const uint32_t v = trained_[k];
     const double x = explained[v] + exposure(v, at, common);
-    if (x < kSaturated) sum += std::log(-std::expm1(-std::max(x, kLeast)));
+    if (x < kSaturated) sum += chance_[k] * std::log(-std::expm1(-std::max(x, kLeast)));
   }
   for (size_t d = 0; d < at.size(); d++) sum -= cost_[d] * at[d];
   return fresh_ > 0 ? sum + fresh_ * std::log(std::max(expected, kLeast)) : sum;
@@ -106,10 +134,12 @@ Outside::Slope Outside::slope(const std::vector<double>& explained) const {
   // a_dv = total_v borrow_d + weight_dv; sums of slope × total, slope × weight, curvature × …
   double first = 0, square = 0;
   std::vector<double> linear(n), mixed(n);
-  for (uint32_t v : trained_) {
+  for (size_t k = 0; k < trained_.size(); k++) {
+    const uint32_t v = trained_[k];
     const double x = std::max(explained[v] + exposure(v, phi, common), kLeast);
     if (x > kSaturated) continue;
-    const double gone = std::exp(-x), there = -std::expm1(-x), rise = gone / there, bend = gone / (there * there);
+    const double gone = std::exp(-x), there = -std::expm1(-x);
+    const double rise = chance_[k] * gone / there, bend = chance_[k] * gone / (there * there);
     const double total = counts_.total[v];
     first += rise * total;
     square += bend * total * total;

@@ -18,7 +18,14 @@ class Outside {
  public:
   enum State : uint8_t { kUntrained = 0, kTrained = 1, kUnknown = 2 };
 
-  Outside(const Counts& counts, const std::vector<uint8_t>& state, double strength);
+  // pull: empty, or by token what a score tells instead of a state: 1 - p(score | untrained) / p(score | trained), 1
+  // for a trained token, 0 for one that nothing is known of, negative for one that looks untrained. States are then
+  // ignored.
+  Outside(const Counts& counts, const std::vector<uint8_t>& state, double strength,
+          const std::vector<double>& pull = {});
+
+  // With scores: how probable each token is to be trained, given what explains it now. Before each `maximise`.
+  void weigh(const std::vector<double>& explained);
 
   // Climbs over φ from where it stands to where it is level (projected Newton, with step halving). explained: o_v by
   // token. Returns the log likelihood.
@@ -46,6 +53,9 @@ class Outside {
   std::vector<double> weight_;     // a_dv less total_v borrow_d, of the counts' entries
   std::vector<double> cost_;       // Σ a_dv over untrained tokens
   std::vector<uint32_t> trained_;  // tokens
+  std::vector<double> chance_;     // of each of these to be trained: 1, or as `weigh` finds it
+  const std::vector<double>* pull_ = nullptr;
+  std::vector<uint32_t> absent_;  // tokens with a score that no text holds
   double fresh_ = 0, discount_ = 0;
 };
 

@@ -7,7 +7,8 @@
 
 namespace warp {
 
-void Pool::append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* domain, size_t count) {
+void Pool::append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* domain, size_t count,
+                  const uint8_t* tails) {
   if (std::any_of(ids + offsets[0], ids + offsets[count], [&](uint32_t id) { return id >= vocabulary_; }))
     throw internal_error("a token beyond the vocabulary");
   // A text as a set of bits, read out in order: bits[w] has a bit for each token, filled[g] one for each bits[w] that
@@ -16,10 +17,13 @@ void Pool::append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* 
   tokens_.resize(offsets_.back() + offsets[count] - offsets[0]);
   uint32_t* out = tokens_.data() + offsets_.back();
   for (size_t i = 0; i < count; i++) {
-    for (const uint32_t* id = ids + offsets[i]; id != ids + offsets[i + 1]; id++) {
+    const bool tailed = tails && tails[i] && offsets[i] != offsets[i + 1];
+    const uint32_t* const last = ids + offsets[i + 1] - tailed;
+    for (const uint32_t* id = ids + offsets[i]; id != last; id++) {
       bits[*id >> 6] |= uint64_t(1) << (*id & 63);
       filled[*id >> 12] |= uint64_t(1) << (*id >> 6 & 63);
     }
+    const bool alone = tailed && !(bits[*last >> 6] >> (*last & 63) & 1);
     for (uint32_t g = 0; g < filled.size(); g++) {
       for (uint64_t words = std::exchange(filled[g], 0); words != 0; words &= words - 1) {
         const uint32_t w = g << 6 | uint32_t(__builtin_ctzll(words));
@@ -27,6 +31,8 @@ void Pool::append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* 
           *out++ = w << 6 | uint32_t(__builtin_ctzll(tokens));
       }
     }
+    if (alone) *out++ = *last;
+    tailed_.push_back(alone);
     domains_ = std::max(domains_, domain[i] + 1);
     offsets_.push_back(uint64_t(out - tokens_.data()));
     domain_.push_back(domain[i]);

@@ -11,19 +11,29 @@ class Pool {
   explicit Pool(uint32_t vocabulary) : vocabulary_(vocabulary) {}
 
   // Texts i in [0, count): ids[offsets[i], offsets[i + 1]), each token kept once. Domains are numbered from 0.
-  void append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* domain, size_t count);
+  // tails: texts whose last token may have moved no row; null: none. Where it occurs nowhere else in the text, it
+  // counts only while `tails_count`.
+  void append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* domain, size_t count,
+              const uint8_t* tails = nullptr);
+  void count_tails(bool yes) { tails_count_ = yes; }
 
   uint32_t domains() const { return domains_; }
   uint32_t vocabulary() const { return vocabulary_; }
   size_t texts() const { return domain_.size(); }
   uint32_t domain(size_t text) const { return domain_[text]; }
   const uint32_t* begin(size_t text) const { return tokens_.data() + offsets_[text]; }
-  const uint32_t* end(size_t text) const { return tokens_.data() + offsets_[text + 1]; }
+  const uint32_t* end(size_t text) const {
+    return tokens_.data() + offsets_[text + 1] - (tailed_[text] && !tails_count_ ? 1 : 0);
+  }
+  // The last token of the text where it may have moved no row, null where there is none or it occurs before.
+  const uint32_t* tail(size_t text) const { return tailed_[text] ? tokens_.data() + offsets_[text + 1] - 1 : nullptr; }
 
  private:
   uint32_t domains_ = 0, vocabulary_;
   std::vector<uint64_t> offsets_{0};
   std::vector<uint32_t> tokens_, domain_;
+  std::vector<uint8_t> tailed_;  // the text's last entry is its tail, out of the order
+  bool tails_count_ = false;
 };
 
 // Texts per token and domain over a part of the pool. Rows are tokens; only pairs that occur are stored.

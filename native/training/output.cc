@@ -14,12 +14,8 @@ constexpr size_t kPackStep = 64;
 }  // namespace
 
 OutputLayer::OutputLayer(const Program& program, const Tensors& tensors, const Ops& ops, const BackwardOps& backward)
-    : ops_(ops),
-      backward_(backward),
-      inputs_(program.before_head.output_width()),
-      outputs_(program.outputs),
-      cap_(program.logit_cap),
-      tensors_(tensors) {}
+    : ops_(ops), backward_(backward), inputs_(program.before_head.output_width()), outputs_(program.outputs),
+      cap_(program.logit_cap), tensors_(tensors) {}
 
 void OutputLayer::pack(Threads& threads) {
   float* packed = packed_.get(ops_.packed_size(outputs_, inputs_));
@@ -52,8 +48,7 @@ double OutputLayer::run(size_t rows, const float* x, const uint32_t* targets, do
 void OutputLayer::block(size_t rows, const float* x, const uint32_t* targets, float weight, float* e, double* loss,
                         float* dx, Worker& w) {
   float* rest = w.rest.get(std::max(ops_.linear_scratch(inputs_), backward_.outer_scratch(kDepth, kRows)));
-  ops_.linear(rows, outputs_, inputs_, x, inputs_, packed_.data(), tensors_.bias,
-              Activation::kNone, e, outputs_, rest);
+  ops_.linear(rows, outputs_, inputs_, x, inputs_, packed_.data(), tensors_.bias, Activation::kNone, e, outputs_, rest);
   const Matrix logits{e, outputs_};
   if (cap_ > 0) {
     const Matrix capped{w.capped.get(kRows * outputs_), outputs_};
@@ -70,8 +65,7 @@ void OutputLayer::block(size_t rows, const float* x, const uint32_t* targets, fl
     const size_t count = std::min(kDepth, outputs_ - first);
     for (size_t j = 0; j < count; j++)
       for (size_t r = 0; r < rows; r++) turned[j * rows + r] = e[r * outputs_ + first + j];
-    backward_.outer(count, rows, inputs_, turned, rows, tensors_.weight + first * inputs_, inputs_, dx, inputs_,
-                    rest);
+    backward_.outer(count, rows, inputs_, turned, rows, tensors_.weight + first * inputs_, inputs_, dx, inputs_, rest);
   }
 }
 

@@ -10,13 +10,8 @@ import { repositoryRoot } from '../shared.js'
 
 const pair = makePair()
 const many = makePair('bert', { perDomain: 4000 })
-const quick: RecoverOptions = {
-  base: pair.base,
-  reference: pair.reference,
-  probes: [pair.probes],
-  points: 3,
-  bootstrap: 20,
-}
+const few = { base: pair.base, reference: pair.reference, probes: [pair.probes], points: 3 }
+const quick: RecoverOptions = { ...few, bootstrap: 20 }
 /** Would score for a minute. */
 const slow: RecoverOptions = { base: many.base, reference: many.reference, probes: [many.probes], points: 200 }
 
@@ -30,7 +25,7 @@ describe('abort', () => {
     ['footprint', footprint],
   ])('%s: before anything is opened', async (_, call) => {
     const reason = new Error('enough')
-    await expect(call({ ...quick, base: '/nowhere', signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    await expect(call({ ...few, base: '/nowhere', signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
   })
 
   test.each(['read', 'tokenize', 'survey', 'hash', 'trace', 'score'])(
@@ -137,8 +132,8 @@ test('failures are WarpErrors with code, details and hint', async () => {
 })
 
 test('two runs at once give what each gives alone', async () => {
-  const alone = await footprint(quick)
-  const [a, b] = await Promise.all([footprint(quick), footprint({ ...quick, threads: 1 })])
+  const alone = await footprint(few)
+  const [a, b] = await Promise.all([footprint(few), footprint({ ...few, threads: 1 })])
   expect(a.alignment).toEqual(alone.alignment)
   expect(b.alignment).toEqual(alone.alignment)
 })

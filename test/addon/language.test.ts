@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { footprint, openSession } from '../../lib/footprint/index.js'
 import { noTarget } from '../../lib/native/types.js'
 import { targetCounts, targetsOf } from '../../lib/objectives/language.js'
+import { planLab, readTrials, reportTable, runLab } from '../../lib/lab/index.js'
 import { recover } from '../../lib/recover.js'
 import { train } from '../../lib/train/index.js'
 import { temporaryDirectory } from '../models.js'
@@ -59,6 +60,12 @@ test('a trained language model keeps its class and its mixture is recovered by t
   expect(result.scope).toBe('layers')
   expect(result.diagnostics.accuracy).toBeNull()
   expect(result.mixtures.map(({ readout }) => readout)).toEqual(expect.arrayContaining(['uniform', 'softmax']))
+  expect(result.recommended.readout).toBe('gradient-matching[layers,adam]')
+  expect(result.depth!.groups.map(({ name }) => name)).toEqual(['layer 0', 'layer 1'])
+  // three quarters of the training texts were about animals
+  expect(result.recommended.mixture.animals).toBeGreaterThan(0.5)
+  const byTokens = Object.values(result.recommended.mixtureByTokens!)
+  expect(byTokens.reduce((a, b) => a + b)).toBeCloseTo(1, 12)
   expect(result.skipped.map(({ readout }) => readout)).toEqual(
     expect.arrayContaining(['mean-probability', 'prior-shift', 'stationary']),
   )
@@ -120,4 +127,25 @@ test('a language model needs domains, and a response that is cut off is refused'
   await expect(recover({ base, reference, probes: [long], objective: 'tell' as never })).rejects.toMatchObject({
     code: 'OBJECTIVE_UNKNOWN',
   })
+})
+
+test('a lab plans, trains, scores and reports on language models', async () => {
+  const lab = temporaryDirectory()
+  const plan = await planLab({
+    base: model(),
+    data: [texts([40, 40], 0)],
+    output: lab,
+    trials: 5,
+    texts: 16,
+    probesPerDomain: 8,
+    recipe: { epochs: 1, batch: 8, learningRate: 3e-3 },
+    paths: [{ points: 2 }],
+    seed: 1,
+  })
+  expect(plan.scope).toBe('layers')
+  await runLab({ lab, workers: 1 })
+  const { report } = await reportTable(await readTrials(join(lab, 'trials')), { folds: 5 })
+  const readouts = new Set(report.table.map(({ readout }) => readout))
+  for (const name of ['uniform', 'softmax', 'membership[fixed]', 'gradient-matching[layers,adam]'])
+    expect(readouts).toContain(name)
 })

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.js'
 import type { Network } from '../../lib/models/network.js'
-import { requiredTensors } from '../../lib/models/facts.js'
+import { headTensors, requiredTensors } from '../../lib/models/facts.js'
 import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import {
@@ -194,11 +194,87 @@ describe.each(names)('%s', (name) => {
   )
 })
 
-function withoutPadding({ texts, network }: Setup): Setup['texts'] {
+// Mean gradients of domains, all coordinates: their products with δ are those of training's gradients of the same texts,
+// by group. Float32 sums in another order: 1e-5 of Σ |g δ|.
+test.each([
+  'bert',
+  'gpt2-classify',
+  'gpt2-language',
+  'llama-tied',
+  'modernbert-mean',
+  'phi3-language',
+  'gemma2-language',
+])('%s: gradients of domains are those of training', async (name) => {
+  const s = await setup(name)
+  const count = s.texts.offsets.length - 1
+  const required = requiredTensors(s.network)
+  const language = s.network.objective === 'language'
+  const { last } = headTensors(s.network)
+  const scope = required
+    .filter(({ group, name: tensor }) => group !== 'embedding' && !(language && last.includes(tensor)))
+    .map((t) => t.name)
+  const block = Uint32Array.from({ length: count }, (_, t) => t % 4)
+  const path = addon().openPath(s.base, s.moved, { family: 'linear', lambdas: [0] })
+  const found = await runTask(
+    (p) =>
+      addon().domainGradients(
+        {
+          path,
+          network: s.network,
+          ...s.texts,
+          block,
+          domains: 2,
+          blocks: 2,
+          point: 0,
+          scope,
+          rate: 1,
+          seed: 0,
+          threads: 2,
+          memory: 2 ** 30,
+        },
+        p,
+      ),
+    'gradients',
+    'texts',
+  )
+  const metric = { shares: new Float64Array(0), batch: 16, gramPower: 0, displacementPower: 0, threads: 2 }
+  const moments = await runTask((p) => addon().domainMoments(found.handle, metric, p), 'gradients', 'texts')
+  for (let at = 0; at < 4; at++) {
+    const chosen = Array.from({ length: count }, (_, t) => t).filter((t) => block[t] === at)
+    const some = { ...s, texts: textsOf(s, chosen) }
+    const { loss, gradients } = await backward(some)
+    const items = some.texts.targets ? [...some.texts.targets].filter((t) => t !== noTarget).length : chosen.length
+    expect(Math.abs(found.loss[at]! - (loss * items) / chosen.length)).toBeLessThan(1e-5 * Math.max(1, loss * items))
+    for (let group = 0; group < found.groups; group++) {
+      let product = 0
+      let size = 0
+      for (const tensor of scope) {
+        const own = required.find((t) => t.name === tensor)!.group
+        if (own !== (group < s.network.layers.length ? group : 'head')) continue
+        const delta = await difference(s, tensor)
+        delta.forEach((d, i) => {
+          product += (d * gradients[tensor]![i]! * items) / chosen.length
+          size += Math.abs((d * gradients[tensor]![i]! * items) / chosen.length)
+        })
+      }
+      expect(Math.abs(moments.displacement[group * 4 + at]! - product)).toBeLessThan(1e-5 * size + 1e-9)
+    }
+  }
+  found.handle.close()
+  s.close()
+})
+
+function withoutPadding(s: Setup): Setup['texts'] {
+  const { ids, offsets } = s.texts
+  const all = Array.from({ length: offsets.length - 1 }, (_, t) => t)
+  return textsOf(
+    s,
+    all.filter((t) => !ids.slice(offsets[t], offsets[t + 1]).includes(s.network.padTokenId)),
+  )
+}
+
+function textsOf({ texts }: Setup, kept: number[]): Setup['texts'] {
   const { ids, typeIds, offsets, label, targets } = texts
-  const kept: number[] = []
-  for (let t = 0; t + 1 < offsets.length; t++)
-    if (!ids.slice(offsets[t], offsets[t + 1]).includes(network.padTokenId)) kept.push(t)
   const part = <T extends Uint32Array | Uint8Array>(all: T): T =>
     (all.constructor as unknown as { from(values: number[]): T }).from(
       all.length === 0 ? [] : kept.flatMap((t) => [...all.slice(offsets[t], offsets[t + 1])]),

@@ -60,6 +60,8 @@ function draw({ domains, vocabulary, pool, training, inside, words }: Corpus, se
   return { texts, state, truth: counts.map((count) => count / total), total, held }
 }
 
+const none = new Float64Array(0)
+
 async function estimate(corpus: Corpus, seed: number, sets: number) {
   const { texts, state, truth, total, held } = draw(corpus, seed)
   const pool = addon().openPool(corpus.vocabulary)
@@ -69,13 +71,26 @@ async function estimate(corpus: Corpus, seed: number, sets: number) {
   })
   const ids = new Uint32Array(offsets[texts.length])
   texts.forEach((text, i) => ids.set(text.ids, offsets[i]))
-  await addon().appendToPool(pool, { offsets, ids, domain: Uint32Array.from(texts, ({ d }) => d) }).promise
+  await addon().appendToPool(pool, {
+    offsets,
+    ids,
+    domain: Uint32Array.from(texts, ({ d }) => d),
+    tails: new Uint8Array(0),
+  }).promise
   const sizes = new Uint32Array(corpus.domains)
   for (const { d } of texts) sizes[d]++
   const possible = texts.filter((text) => text.ids.every((id) => state[id] === 1)).length
   try {
-    const members = await addon().findMembers(pool, { state, estimators }, undefined).promise
-    const found = await calibrate({ pool, state, sizes, possible, sets, seed, members })
+    const members = await addon().findMembers(pool, { state, pull: new Float64Array(0), estimators }, undefined).promise
+    const found = await calibrate({
+      pool,
+      known: { state, pull: none, untrained: none, trained: none },
+      sizes,
+      possible,
+      sets,
+      seed,
+      members,
+    })
     const errors = truth.map((share, d) => found.mixture[d] - share)
     const covered =
       truth.filter((share, d) => share >= found.interval[d][0] && share <= found.interval[d][1]).length / truth.length

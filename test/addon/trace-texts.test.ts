@@ -5,6 +5,7 @@ import { Random } from '../../lib/random.js'
 import type { TextRecord } from '../../lib/text/index.js'
 import { loadTokenizer, type Tokenizer } from '../../lib/text/tokenizer/index.js'
 import type { LocalTokenizer } from '../../lib/text/tokenizer/local.js'
+import { TextRule } from '../../lib/trace/objective.js'
 import { TextTracer, type TracedText, type TraceTexts } from '../../lib/trace/texts.js'
 import { temporaryDirectory } from '../models.js'
 import { localTokenizer } from '../tokenizers.js'
@@ -52,18 +53,23 @@ function expected(record: TextRecord, maxLength?: number): TracedText {
     domain: record.domain ?? record.label ?? 'all',
     status: untrained.length > 0 ? 'excluded' : 'possible',
     untrained,
+    spared: [],
     tokens: ids.length,
     truncated,
   }
 }
 
 async function run(batches: AsyncIterable<TextRecord[]>, options: TraceTexts = {}, maxLength?: number) {
-  const tracer = new TextTracer(tokenizer, state, maxLength)
+  const tracer = new TextTracer(
+    tokenizer,
+    state,
+    new TextRule({ objective: 'classify', from: 'class', eos: 'auto', packed: 'auto' }, maxLength),
+  )
   try {
     await tracer.trace(batches, options)
     const { survivors } = await addon().findMembers(
       tracer.pool.handle,
-      { state, estimators: [{ strength: 100, inside: true }] },
+      { state, pull: new Float64Array(0), estimators: [{ strength: 100, inside: true }] },
       undefined,
     ).promise
     return { pool: tracer.pool, survivors: Array.from(survivors) }
@@ -181,7 +187,12 @@ test('an abort is obeyed in the middle of a batch, and timers run meanwhile', as
 
 test('a pool that is being filled refuses to be used', async () => {
   const pool = addon().openPool(10)
-  const one = { offsets: Uint32Array.of(0, 1), ids: Uint32Array.of(9), domain: Uint32Array.of(0) }
+  const one = {
+    offsets: Uint32Array.of(0, 1),
+    ids: Uint32Array.of(9),
+    domain: Uint32Array.of(0),
+    tails: new Uint8Array(0),
+  }
   const filling = addon().appendToPool(pool, one).promise
   expect(() => addon().appendToPool(pool, one)).toThrow('still being filled')
   await filling

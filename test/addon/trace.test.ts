@@ -222,7 +222,7 @@ describe('refuses', () => {
     })
   })
   test('a model without an embedding table', async () => {
-    const nothing = { tokens: base, tokenTable: 'something.weight' }
+    const nothing = { tokens: base, tokenTable: 'score.weight' }
     expect(await codeOf(trace({ base: writeModel(nothing), reference: writeModel(nothing) }))).toBe(
       'TRACE_NO_EMBEDDING',
     )
@@ -306,7 +306,14 @@ describe('warp trace', () => {
     expect(done.stderr).toBe('')
     expect(done.status).toBe(0)
     expect(JSON.parse(done.stdout)).toEqual(JSON.parse(readFileSync(join(out, 'result.json'), 'utf8')))
-    expect(readdirSync(out).sort()).toEqual(['documents.jsonl', 'result.json', 'tokens.jsonl'])
+    expect(readdirSync(out).sort()).toEqual([
+      'documents.jsonl',
+      'excluded.csv',
+      'members.csv',
+      'report.html',
+      'result.json',
+      'tokens.jsonl',
+    ])
     const lines = (file: string) =>
       readFileSync(file, 'utf8')
         .trim()

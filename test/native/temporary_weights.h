@@ -32,16 +32,21 @@ class TemporaryWeights {
   void add(const std::string& name, Dtype dtype, const std::vector<uint64_t>& shape, const std::vector<float>& values) {
     std::vector<char> bytes(values.size() * dtype_size(dtype));
     from_float(dtype, values.data(), values.size(), bytes.data());
-    if (pwrite(file_, bytes.data(), bytes.size(), off_t(end_)) != ssize_t(bytes.size()))
+    add_bytes(name, shape, bytes.data(), bytes.size());
+    table_[name].dtype = dtype;
+  }
+  void add_bytes(const std::string& name, const std::vector<uint64_t>& shape, const void* bytes, size_t count) {
+    if (pwrite(file_, bytes, count, off_t(end_)) != ssize_t(count))
       throw internal_error("could not write a temporary file");
     TensorInfo& info = table_[name];
-    info.dtype = dtype;
     info.shape = shape;
     info.file = 0;
     info.offset = end_;
-    info.length = bytes.size();
-    end_ += bytes.size();
+    info.length = count;
+    end_ += count;
   }
+  std::string path() const { return path_; }
+  const std::map<std::string, TensorInfo>& table() const { return table_; }
   // All that was added; once.
   std::shared_ptr<Weights> open() {
     return std::make_shared<Weights>(std::vector<std::string>{path_}, std::move(table_));

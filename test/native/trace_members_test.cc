@@ -155,7 +155,7 @@ TEST(a_text_with_a_token_of_its_own_is_a_member_and_one_with_an_untrained_token_
   for (uint32_t i = 0; i < 30; i += 3)
     for (uint32_t v : texts[i].tokens) state[v] = 1;
   Context context;
-  const Members found = find_members(pool, state, {{0.3, true}}, context);
+  const Members found = find_members(pool, {state, {}}, {{0.3, true}}, context);
   CHECK(found.survivors.size() == 10);
   double inside = 0;
   for (size_t j = 0; j < found.survivors.size(); j++) {
@@ -170,7 +170,7 @@ TEST(unknown_tokens_neither_exclude_nor_speak) {
   const std::vector<Text> texts = {{{0, 1}, 0}, {{0, 2}, 0}, {{0, 3}, 1}};
   const Pool pool = pool_of(texts, 4);
   Context context;
-  const Members found = find_members(pool, {1, 2, 0, 2}, {{0.3, true}}, context);
+  const Members found = find_members(pool, {{1, 2, 0, 2}, {}}, {{0.3, true}}, context);
   CHECK((found.survivors == std::vector<uint32_t>{0, 2}));
 }
 
@@ -182,8 +182,8 @@ TEST(trials_do_not_depend_on_the_number_of_threads) {
   const std::vector<uint8_t> state(300, 0);
   Context context;
   Threads one(1), three(3);
-  const auto a = try_members(pool, state, trials, {{0.3, true}, {3, true}, {3, false}}, one, context);
-  const auto b = try_members(pool, state, trials, {{0.3, true}, {3, true}, {3, false}}, three, context);
+  const auto a = try_members(pool, {state, {}}, {}, trials, {{0.3, true}, {3, true}, {3, false}}, one, context);
+  const auto b = try_members(pool, {state, {}}, {}, trials, {{0.3, true}, {3, true}, {3, false}}, three, context);
   CHECK(a.size() == 18);
   for (size_t i = 0; i < a.size(); i++) CHECK(a[i].inside == b[i].inside && a[i].outside == b[i].outside);
   CHECK(a[0].inside != a[3].inside);
@@ -196,11 +196,53 @@ TEST(work_stops_when_asked_to) {
   context.cancel();
   bool stopped = false;
   try {
-    find_members(pool, std::vector<uint8_t>(60, 1), {{0.3, true}}, context);
+    find_members(pool, {std::vector<uint8_t>(60, 1), {}}, {{0.3, true}}, context);
   } catch (const Cancelled&) {
     stopped = true;
   }
   CHECK(stopped);
+}
+
+TEST(scores_that_leave_no_doubt_are_as_good_as_states) {
+  const std::vector<Text> texts = random_texts(300, 2, 200, 5);
+  const Pool pool = pool_of(texts, 200);
+  std::vector<uint8_t> state(200, Outside::kUntrained);
+  for (size_t i = 0; i < 60; i++)
+    for (uint32_t v : texts[i].tokens) state[v] = Outside::kTrained;
+  std::vector<double> sure(200), unsure(200);
+  for (size_t v = 0; v < 200; v++) sure[v] = state[v] == Outside::kTrained ? 1 : -1e9;
+  for (size_t v = 0; v < 200; v++) unsure[v] = state[v] == Outside::kTrained ? 1 - 1e-3 : -1e3;
+  Context context;
+  const Members hard = find_members(pool, {state, {}}, {{0.3, true}}, context);
+  for (const std::vector<double>& pull : {sure, unsure}) {
+    const Members soft =
+        find_members(pool, {std::vector<uint8_t>(200, Outside::kUnknown), pull}, {{0.3, true}}, context);
+    CHECK(soft.survivors.size() == texts.size());
+    // chances of tokens are found in turns with the rest, so both stop where the number settles to 3e-4 of itself
+    for (size_t d = 0; d < 2; d++) CHECK(std::fabs(soft.estimates[0].inside[d] - hard.estimates[0].inside[d]) < 3);
+    std::vector<double> of(texts.size(), 0);
+    for (size_t i = 0; i < hard.survivors.size(); i++) of[hard.survivors[i]] = hard.probability[i];
+    for (size_t j = 0; j < texts.size(); j++) CHECK(std::fabs(soft.probability[j] - of[j]) < 0.2);
+  }
+  const Members nothing =
+      find_members(pool, {std::vector<uint8_t>(200, Outside::kUnknown), std::vector<double>(200, -20)}, {{0.3, true}},
+                   context);
+  CHECK(nothing.estimates[0].inside[0] + nothing.estimates[0].inside[1] < 3);
+}
+
+TEST(trials_draw_scores_by_their_seed_only) {
+  const Pool pool = pool_of(random_texts(200, 2, 120, 6), 120);
+  const Tokens tokens{std::vector<uint8_t>(120, Outside::kUnknown), std::vector<double>(120, 0.5)};
+  const DrawnScores clear{{-50}, {1 - 1e-6}}, dull{{0.1, -0.1}, {0.1, -0.1}};
+  const std::vector<Trial> trials{{{20, 20}, {0, 0}, {10, 10}, 1}, {{30, 10}, {5, 5}, {0, 0}, 2}};
+  Threads one(1), three(3);
+  Context context;
+  const auto a = try_members(pool, tokens, clear, trials, {{0.3, true}, {0.3, false}}, one, context);
+  const auto b = try_members(pool, tokens, clear, trials, {{0.3, true}, {0.3, false}}, three, context);
+  for (size_t i = 0; i < a.size(); i++) CHECK(a[i].inside == b[i].inside && a[i].outside == b[i].outside);
+  CHECK(a[0].inside[0] + a[0].inside[1] > 20);
+  const auto c = try_members(pool, tokens, dull, trials, {{0.3, true}}, one, context);
+  CHECK(c[0].inside != a[0].inside);
 }
 
 TEST_MAIN

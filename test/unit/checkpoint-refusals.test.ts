@@ -94,12 +94,21 @@ const rows: Row[] = [
   [
     'quantization_config',
     'QUANTISED',
-    () => modelOf({ ...bertConfig, quantization_config: { quant_method: 'gptq' } }, bertTensors()),
+    () =>
+      modelOf({ ...bertConfig, quantization_config: { quant_method: 'bitsandbytes' } }, [
+        ...bertTensors().slice(0, -2),
+        ...bertTensors()
+          .slice(-2)
+          .map((t) => ({ ...t, shape: [...t.shape, 1], dtype: 'U8' })),
+      ]),
   ],
   [
     'quantize_config.json',
     'QUANTISED',
-    () => modelOf(bertConfig, bertTensors(), { 'quantize_config.json': {} }),
+    () =>
+      modelOf(bertConfig, [...bertTensors(), { name: 'x.weight', shape: [2, 2], dtype: 'I32' }], {
+        'quantize_config.json': {},
+      }),
     loose,
   ],
   [

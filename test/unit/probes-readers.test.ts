@@ -38,7 +38,9 @@ describe('every format gives the same records', () => {
     ['marked.jsonl', `\ufeff${rows.map((row) => JSON.stringify(row)).join('\n')}`],
     ['marked.json', `\ufeff${JSON.stringify(rows)}`],
   ])('%s', async (name, content) => {
-    expect(bare(await all([write(name, content)]))).toEqual(expected)
+    // line ends inside quotes are not expected in a TSV
+    const options = name.endsWith('.tsv') ? { quotes: true } : {}
+    expect(bare(await all([write(name, content)], options))).toEqual(expected)
   })
 
   test('stdin is JSON lines, or what --format says', async () => {
@@ -73,7 +75,11 @@ describe('every format gives the same records', () => {
             const bytes = Buffer.from(content)
             const pieces: Buffer[] = []
             for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size))
-            const read = await all(['-'], { format }, { stdin: Readable.from(pieces) })
+            const read = await all(
+              ['-'],
+              { format, ...(format === 'tsv' && { quotes: true }) },
+              { stdin: Readable.from(pieces) },
+            )
             expect(read.map((record) => record.text)).toEqual(texts)
           }
         },

@@ -34,7 +34,7 @@ const refusals: Record<string, Refusal> = {
     file: ['z.jsonl', gzipSync(good)],
     code: 'PROBES_COMPRESSED',
     at: { offset: 0 },
-    says: ['gunzip'],
+    says: ['.gz'],
   },
   'ZIP behind .csv': {
     file: ['z.csv', Buffer.from('PK\x03\x04....')],
@@ -44,10 +44,14 @@ const refusals: Record<string, Refusal> = {
   Zstandard: { file: ['s.jsonl', Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0])], code: 'PROBES_COMPRESSED' },
   bzip2: { file: ['b.jsonl', 'BZh91AY&SY'], code: 'PROBES_COMPRESSED' },
   xz: { file: ['x.jsonl', Buffer.from('\xfd7zXZ\0', 'latin1')], code: 'PROBES_COMPRESSED' },
-  'a compressed extension': { file: ['a.jsonl.gz', gzipSync(good)], code: 'PROBES_COMPRESSED' },
-  'Parquet behind .csv': { file: ['p.csv', 'PAR1\x15\x04\x15'], code: 'PROBES_PARQUET_UNSUPPORTED', says: ['to_json'] },
-  'encrypted Parquet': { file: ['p.jsonl', 'PARE\x80\x02\0\0'], code: 'PROBES_PARQUET_UNSUPPORTED' },
-  'a Parquet extension': { file: ['p.parquet', 'PAR1....'], code: 'PROBES_PARQUET_UNSUPPORTED', says: ['to_json'] },
+  'a compression that is not read': { file: ['a.jsonl.bz2', good], code: 'PROBES_COMPRESSED' },
+  'Parquet behind .csv': {
+    file: ['p.csv', 'PAR1\x15\x04\x15'],
+    code: 'PROBES_FORMAT_LIES',
+    says: ['--format parquet'],
+  },
+  'encrypted Parquet': { file: ['e.parquet', 'PARE\x80\x02\0\0....PARE'], code: 'PROBES_PARQUET_ENCRYPTED' },
+  'a Parquet extension': { file: ['p.parquet', 'PAR1....'], code: 'PROBES_PARQUET_INVALID' },
   'a Git LFS pointer': {
     file: ['l.jsonl', 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n'],
     code: 'PROBES_LFS_POINTER',
@@ -331,6 +335,7 @@ const refusals: Record<string, Refusal> = {
   },
   'text after a closing quote': {
     file: ['q4.tsv', 'text\tlabel\r\n"one" two\tx\r\n'],
+    options: { quotes: true },
     code: 'PROBES_QUOTE_STRAY',
     at: { line: 2, column: 6 },
   },

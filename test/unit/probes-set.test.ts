@@ -58,7 +58,7 @@ describe('labels', () => {
     ))
 
   test('an unknown label with nothing near', () =>
-    says(probes(labelled('weather')), 'PROBES_LABEL_UNKNOWN', '--label-map "weather=World,…"'))
+    says(probes(labelled('weather')), 'PROBES_LABEL_UNKNOWN', '--label-map "weather=NAME,…" says which of them'))
 
   test('an id beyond the labels', () => says(probes(labelled(3)), 'PROBES_LABEL_UNKNOWN', '"3"'))
 
@@ -69,8 +69,7 @@ describe('labels', () => {
     says(
       probes(labelled('World'), { labels: ['LABEL_0', 'LABEL_1'] }),
       'PROBES_LABEL_UNKNOWN',
-      'does not name its labels',
-      '--label-map "World=0,…"',
+      '--label-map "World=NAME,…" says which of them',
     ))
 
   test('a map to a label that the model does not have', () =>

@@ -115,7 +115,6 @@ describe('sources', () => {
 describe('options', () => {
   test.each<[ProbeOptions, string, string]>([
     [{ format: 'xml' as 'csv' }, 'PROBES_FORMAT_UNKNOWN', 'xml'],
-    [{ format: 'parquet' as 'csv' }, 'PROBES_FORMAT_UNKNOWN', 'to_json'],
     [{ limit: 0 }, 'PROBES_OPTION_INVALID', '--limit'],
     [{ perDomain: 1.5 }, 'PROBES_OPTION_INVALID', '--per-domain'],
     [{ limit: 5, perDomain: 5 }, 'PROBES_OPTION_CONFLICT', 'one of them'],

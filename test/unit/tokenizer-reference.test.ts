@@ -144,6 +144,23 @@ test.each<[string, (parts: Parts) => void, string, string]>([
     'TOKENIZER_INVALID',
     'merge 0',
   ],
+  [
+    'a template with a token that is not listed, which would end the process',
+    (parts) => {
+      foreign(parts)
+      Object.assign(parts.post_processor, { special_tokens: {} })
+    },
+    'TOKENIZER_INVALID',
+    'special_tokens',
+  ],
+  [
+    'a table that is not Base64, which would end the process',
+    (parts) => {
+      parts.normalizer = { type: 'Sequence', normalizers: [{ type: 'Precompiled', precompiled_charsmap: 2.5 }] }
+    },
+    'TOKENIZER_INVALID',
+    'precompiled_charsmap',
+  ],
 ])('%s is refused', async (_, change, code, mention) => {
   const error = await failure(load(change))
   expect(error).toMatchObject({ code, exitCode: 3, details: { file: expect.any(String) as string } })

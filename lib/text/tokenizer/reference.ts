@@ -1,7 +1,7 @@
 import type { Encoding as ReferenceEncoding, Tokenizer as ReferenceTokenizer } from 'tokenizers'
 import { inputError, resourceError, type WarpError } from '../../errors.js'
 import { saveAgain, shown, type Cursor } from './cursor.js'
-import { mergeParts } from './models.js'
+import { refuseAborts } from './aborts.js'
 import { checkRoom, checkUnicode } from './refusals.js'
 import type { EncodeOptions, Engine, TokenBatch } from './types.js'
 
@@ -65,20 +65,6 @@ function refuseDropout(root: Cursor): void {
     { found: dropout.value },
     'Set it to null: it is for training.',
   )
-}
-
-/** The package ends the process where a merge's second part is shorter than the prefix that it should begin with. */
-function refuseAborts(root: Cursor): void {
-  const model = root.field('model')
-  const prefix = model.field('continuing_subword_prefix').value,
-    merges = model.field('merges').value
-  if (typeof prefix !== 'string' || prefix === '' || !Array.isArray(merges)) return
-  merges.forEach((merge: unknown, rank) => {
-    if (mergeParts(merge)?.[1].startsWith(prefix)) return
-    throw model
-      .field('merges')
-      .error('TOKENIZER_INVALID', `the second part of merge ${rank} does not begin with ${shown(prefix)}`, { rank })
-  })
 }
 
 /**

@@ -1,0 +1,217 @@
+import { headTensors, requiredTensors } from '../models/facts.js'
+import { addon } from '../native/load.js'
+import { runTask } from '../native/task.js'
+import type { DomainGradients, DomainMoments } from '../native/types.js'
+import { targetsOf } from '../objectives/language.js'
+import { betweenBlocks } from '../readouts/block-matching.js'
+import { liftSpectrum, nnls } from '../readouts/linear-algebra.js'
+import { normalised } from '../readouts/sums.js'
+import type { BlockStatistics } from '../readouts/types.js'
+import type { Session } from './session.js'
+
+/** Coordinates that are looked at, of all scopes together; more gives the same answers (method, section 9). */
+const mostCoordinates = 2_400_000
+/** Blocks of a domain's probes; fewer where a domain has too few. */
+const mostBlocks = 4
+/** Texts of a training step, when unknown. */
+const stepTexts = 16
+/** Rounds of the fixed point of shares and preconditioner. */
+const rounds = 6
+
+/** The layer-resolved footprint of one run: products with the displacement by group of tensors. */
+export interface DepthFootprint {
+  lambda: number
+  /** groups of tensors in order: layers from 0, the head */
+  groups: { name: string; displacementNorm2: number; products: Record<string, number> }[]
+}
+
+export interface DomainStatistics {
+  blocks: BlockStatistics[]
+  depth: DepthFootprint
+  notes: string[]
+}
+
+/** Whether mean gradients by reverse mode are due: closed forms do not cover the scope. */
+export const needsDomainGradients = ({ network, scope, score }: Session): boolean =>
+  !score.device && (network.objective === 'language' || Array.isArray(scope.request))
+
+/**
+ * Mean gradients of the domains in the session's scope, at the point of the path next to λ = ½: products between
+ * blocks of probes, plain and in the metric of Adam, whose preconditioner follows the shares in a fixed point.
+ * @throws WarpError MEMORY_BUDGET, LOSS_NOT_FINITE, the signal's reason
+ */
+export async function domainStatistics(session: Session): Promise<DomainStatistics | undefined> {
+  const { probes, network, scope, score, path, seed } = session
+  const notes: string[] = []
+  const D = probes.domains.length
+  const fewest = Math.min(...probes.counts)
+  const B = Math.min(mostBlocks, fewest)
+  const names = covered(session)
+  if (B < 2 || names.length === 0) {
+    session.notes.push(
+      B < 2
+        ? 'no gradients of domains: a domain has fewer than two probes'
+        : `no gradients of domains: scope ${scope.name} has no tensor of a layer or of a classifier's head`,
+    )
+    return undefined
+  }
+  const block = blocksOf(probes.domain, D, B)
+  const point = nearest(path.lambdas, 0.5)
+  const of = sizeOf(session, names)
+  const { ids, typeIds, offsets, label } = session.packed
+  const run = { signal: score.signal, onProgress: score.onProgress }
+  const found = await runTask<DomainGradients>(
+    (report) =>
+      addon().domainGradients(
+        {
+          path: session.pathHandle,
+          network,
+          ids,
+          typeIds,
+          offsets,
+          ...(network.objective === 'language' ? { targets: targetsOf(session.packed) } : { label }),
+          block: block.map((b, i) => probes.domain[i] * B + b),
+          domains: D,
+          blocks: B,
+          point,
+          scope: names,
+          rate: Math.min(1, mostCoordinates / of),
+          seed,
+          threads: score.threads,
+          memory: score.memory,
+        },
+        report,
+      ),
+    'gradients',
+    'texts',
+    run,
+  )
+  try {
+    const shared = { lambda: path.lambdas[point], blocks: B, block, coordinates: found.coordinates, of }
+    const plain = await momentsOf(found, new Float64Array(0), 0, score.threads, score.signal)
+    const adam = await adamMoments(found, D, B, score.threads, score.signal)
+    const sum = (moments: DomainMoments, kind: BlockStatistics['kind']): BlockStatistics => ({
+      scope: scope.name,
+      kind,
+      ...shared,
+      ...total(moments, found.groups, D * B),
+      noise: noiseShare(total(moments, found.groups, D * B).gram, D, B),
+    })
+    return {
+      blocks: [sum(plain, 'plain'), sum(adam, 'adam')],
+      depth: depthOf(plain, probes.domains, B, shared.lambda, network.layers.length),
+      notes,
+    }
+  } finally {
+    found.handle.close()
+  }
+}
+
+/** The tensors of the scope that reverse mode looks at; what is left out is noted. */
+function covered({ network, scope, notes }: Session): string[] {
+  const output = network.objective === 'language' ? headTensors(network).last : []
+  const tables = requiredTensors(network).filter(({ group }) => group === 'embedding')
+  const out = new Set([...output, ...tables.map(({ name }) => name)])
+  const left = scope.tensors.filter((name) => out.has(name))
+  if (left.length > 0) notes.push(`gradients of domains leave out the tables and the output layer: ${left.join(', ')}`)
+  return scope.tensors.filter((name) => !out.has(name))
+}
+
+function sizeOf(session: Session, names: readonly string[]): number {
+  const wanted = new Set(names)
+  return requiredTensors(session.network)
+    .filter(({ name }) => wanted.has(name))
+    .reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+}
+
+/** Probes of a domain take turns. */
+function blocksOf(domain: Int32Array, D: number, B: number): Uint32Array {
+  const next = new Uint32Array(D)
+  return Uint32Array.from(domain, (d) => next[d]++ % B)
+}
+
+const nearest = (lambdas: readonly number[], to: number): number =>
+  lambdas.reduce((best, lambda, k) => (Math.abs(lambda - to) < Math.abs(lambdas[best] - to) ? k : best), 0)
+
+/** Metric u: residuals times u^½, so that the Gram matrix has u⁻¹ and the displacement is as it is. */
+function momentsOf(
+  { handle }: DomainGradients,
+  shares: Float64Array,
+  gramPower: number,
+  threads: number,
+  signal?: AbortSignal,
+): Promise<DomainMoments> {
+  const metric = { shares, batch: stepTexts, gramPower, displacementPower: 0, threads }
+  return runTask((report) => addon().domainMoments(handle, metric, report), 'gradients', 'texts', { signal })
+}
+
+async function adamMoments(
+  found: DomainGradients,
+  D: number,
+  B: number,
+  threads: number,
+  signal?: AbortSignal,
+): Promise<DomainMoments> {
+  let shares = new Float64Array(D).fill(1 / D)
+  const even = new Float64Array(D * B).fill(1 / B)
+  let moments = await momentsOf(found, shares, 1, threads, signal)
+  for (let round = 1; round < rounds; round++) {
+    const { gram, displacement } = betweenBlocks({ ...total(moments, found.groups, D * B), blocks: B }, D, even)
+    const weights = nnls(liftSpectrum(gram, D, 1e-3), displacement, D)
+    shares = Float64Array.from(normalised(weights))
+    moments = await momentsOf(found, shares, 1, threads, signal)
+  }
+  return moments
+}
+
+/** Sums over the groups. */
+function total(
+  moments: DomainMoments,
+  groups: number,
+  n: number,
+): Pick<BlockStatistics, 'gram' | 'displacement' | 'norm2'> {
+  const gram = new Float64Array(n * n)
+  const displacement = new Float64Array(n)
+  let norm2 = 0
+  for (let g = 0; g < groups; g++) {
+    for (let i = 0; i < n * n; i++) gram[i] += moments.gram[g * n * n + i]
+    for (let i = 0; i < n; i++) displacement[i] += moments.displacement[g * n + i]
+    norm2 += moments.norm2[g]
+  }
+  return { gram, displacement, norm2 }
+}
+
+/** 1 − ⟨Ḡ_d, Ḡ_d⟩ between blocks / within all pairs, mean over domains. */
+function noiseShare(gram: Float64Array, D: number, B: number): number {
+  const n = D * B
+  let share = 0
+  for (let d = 0; d < D; d++) {
+    let all = 0
+    let between = 0
+    for (let a = 0; a < B; a++)
+      for (let b = 0; b < B; b++) {
+        const product = gram[(d * B + a) * n + d * B + b]
+        all += product / (B * B)
+        if (a !== b) between += product / (B * (B - 1))
+      }
+    share += all > 0 ? Math.min(1, Math.max(0, 1 - between / all)) / D : 0
+  }
+  return share
+}
+
+function depthOf(moments: DomainMoments, domains: string[], B: number, lambda: number, layers: number): DepthFootprint {
+  const n = domains.length * B
+  const groups = Array.from(moments.norm2, (displacementNorm2, g) => {
+    const product = (d: number): number => {
+      let sum = 0
+      for (let a = 0; a < B; a++) sum -= moments.displacement[g * n + d * B + a] / B
+      return displacementNorm2 > 0 ? sum / Math.sqrt(displacementNorm2) : 0
+    }
+    return {
+      name: g === layers ? 'head' : `layer ${g}`,
+      displacementNorm2,
+      products: Object.fromEntries(domains.map((name, d) => [name, product(d)])),
+    }
+  })
+  return { lambda, groups: groups.filter(({ displacementNorm2 }) => displacementNorm2 > 0) }
+}

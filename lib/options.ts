@@ -1,0 +1,104 @@
+import { usageError } from './errors.js'
+import { nearest } from './text/nearest.js'
+import { describe } from './text/place.js'
+
+/** What an option may be. */
+export type Kind = 'text' | 'number' | 'flag' | 'texts' | 'numbers' | 'function' | 'object' | 'any'
+/** Every option of a call; the compiler sees to it that none is forgotten. */
+export type Kinds<T> = Record<keyof Required<T>, Kind>
+
+const expected: Record<Kind, [string, (value: unknown) => boolean]> = {
+  text: ['a string', (value) => typeof value === 'string'],
+  number: ['a number', (value) => typeof value === 'number'],
+  flag: ['true or false', (value) => typeof value === 'boolean'],
+  texts: ['a list of strings', (value) => Array.isArray(value) && value.every((item) => typeof item === 'string')],
+  numbers: ['a list of numbers', (value) => Array.isArray(value) && value.every((item) => typeof item === 'number')],
+  function: ['a function', (value) => typeof value === 'function'],
+  object: ['an object', (value) => typeof value === 'object' && value !== null],
+  any: ['', () => true],
+}
+
+/**
+ * Checks the names and the types of the options of a call; undefined is the same as left out.
+ * @param required options that must be there
+ * @throws WarpError (usage) OPTION_UNKNOWN, OPTION_TYPE, OPTION_MISSING
+ */
+export function checkOptions<T extends object>(
+  call: string,
+  options: T,
+  kinds: Kinds<T>,
+  required: (keyof T & string)[],
+): void {
+  if (typeof options !== 'object' || options === null) {
+    throw usageError(
+      'OPTION_TYPE',
+      `${call} takes an object of options, found ${describe(options)}`,
+      { found: describe(options) },
+      `${call}({ … })`,
+    )
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(kinds, name)) throw unknown(call, name, Object.keys(kinds))
+    const [what, fits] = expected[kinds[name as keyof T]]
+    if (value === undefined || fits(value)) continue
+    throw usageError(
+      'OPTION_TYPE',
+      `${call}: ${name} must be ${what}, found ${describe(value)}`,
+      { expected: what, found: describe(value), option: name },
+      'see the types of the package',
+    )
+  }
+  const missing = required.find((name) => options[name] === undefined)
+  if (missing === undefined) return
+  throw usageError(
+    'OPTION_MISSING',
+    `${call} needs ${missing}`,
+    { expected: missing },
+    `${call}({ ${required.join(', ')} })`,
+  )
+}
+
+function unknown(call: string, name: string, known: string[]): Error {
+  const near = nearest(name, known)
+  return usageError(
+    'OPTION_UNKNOWN',
+    `${call} has no option "${name}"`,
+    { found: name, expected: known },
+    near === undefined ? `options: ${known.join(', ')}` : `did you mean "${near}"?`,
+  )
+}
+
+/** Options that calls share, by the interface that has them. */
+export const runKinds = { signal: 'object', onProgress: 'function' } as const
+export const textKinds = {
+  format: 'text',
+  columns: 'texts',
+  quotes: 'flag',
+  text: 'texts',
+  response: 'text',
+  label: 'text',
+  domain: 'text',
+  limit: 'number',
+  perDomain: 'number',
+  dropUnlabeled: 'flag',
+  skipInvalid: 'flag',
+  domains: 'texts',
+} as const
+export const pathKinds = {
+  path: 'text',
+  points: 'number',
+  lambdaMin: 'number',
+  lambdaMax: 'number',
+  lambdas: 'numbers',
+  quadraticC: 'number',
+  density: 'number',
+  epsilon: 'number',
+  gamma: 'number',
+  rescale: 'text',
+  compat: 'text',
+  checkpoint: 'texts',
+  only: 'texts',
+  except: 'texts',
+  seed: 'number',
+} as const
+export const deviceKinds = { device: 'text', deviceMemory: 'number', precision: 'text' } as const

@@ -1,0 +1,90 @@
+// domainGradients(request) → task of a handle; domainMoments(handle, metric) → task. See lib/native/types.ts.
+#include <algorithm>
+
+#include "binding/handles.h"
+#include "binding/program.h"
+#include "binding/task.h"
+#include "scoring/domains.h"
+
+namespace warp {
+namespace {
+
+constexpr napi_type_tag kDomainsTag = {0x77617270446f6d61ull, 0x7ull};
+
+// domainGradients(request, onProgress)
+Napi::Value domain_gradients(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const Napi::Object o = call[0].As<Napi::Object>();
+    const auto job = std::make_shared<DomainJob>();
+    job->path = path_of(o.Get("path"));
+    job->program = parse_program(o.Get("network").As<Napi::Object>());
+    job->texts.ids = get_uint32s(o, "ids");
+    job->texts.types = get_bytes(o, "typeIds");
+    job->texts.offsets = get_uint32s(o, "offsets");
+    if (job->program.language) job->texts.targets = get_uint32s(o, "targets");
+    else job->label = get_int32s(o, "label");
+    job->block = get_uint32s(o, "block");
+    job->domains = size_t(get_number(o, "domains"));
+    job->blocks = size_t(get_number(o, "blocks"));
+    job->point = int(get_number(o, "point"));
+    const Napi::Array names = o.Get("scope").As<Napi::Array>();
+    for (uint32_t i = 0; i < names.Length(); i++) job->names.insert(names.Get(i).As<Napi::String>().Utf8Value());
+    job->rate = get_number(o, "rate");
+    job->seed = uint64_t(get_number(o, "seed"));
+    job->threads = std::max(1, int(get_number(o, "threads")));
+    job->memory = uint64_t(get_number(o, "memory"));
+    if (job->block.size() != job->texts.texts() || job->blocks < 2 || job->point < 0 ||
+        job->point >= job->path->points())
+      throw internal_error("domains: arrays of different lengths, or a point that the path has not");
+    for (uint32_t block : job->block)
+      if (block >= job->domains * job->blocks) throw internal_error("domains: block out of range");
+    const auto found = std::make_shared<std::shared_ptr<DomainGradients>>();
+    return start_task(
+        call.Env(), call[1], [job, found](Context& context) { *found = DomainGradients::compute(*job, context); },
+        [found](Napi::Env env) -> Napi::Value {
+          Napi::Object out = Napi::Object::New(env);
+          out.Set("handle", box(env, *found, kDomainsTag));
+          out.Set("groups", double((*found)->groups()));
+          out.Set("coordinates", double((*found)->coordinates()));
+          out.Set("loss", to_float64_array(env, (*found)->loss()));
+          return out;
+        });
+  });
+}
+
+// domainMoments(handle, {shares, batch, gramPower, displacementPower, threads}, onProgress)
+Napi::Value domain_moments(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto gradients = unbox<DomainGradients>(call[0], kDomainsTag, "domain gradients");
+    const Napi::Object o = call[1].As<Napi::Object>();
+    DomainMetric metric;
+    metric.shares = get_doubles(o, "shares");
+    metric.batch = get_number(o, "batch");
+    metric.gram_power = get_number(o, "gramPower");
+    metric.displacement_power = get_number(o, "displacementPower");
+    const int count = std::max(1, int(get_number(o, "threads")));
+    const auto moments = std::make_shared<DomainMoments>();
+    return start_task(
+        call.Env(), call[2],
+        [=](Context& context) {
+          Threads threads(count);
+          *moments = gradients->moments(metric, threads, context);
+        },
+        [moments](Napi::Env env) -> Napi::Value {
+          Napi::Object out = Napi::Object::New(env);
+          out.Set("gram", to_float64_array(env, moments->gram));
+          out.Set("displacement", to_float64_array(env, moments->displacement));
+          out.Set("norm2", to_float64_array(env, moments->norm2));
+          return out;
+        });
+  });
+}
+
+}  // namespace
+
+void register_domains(Napi::Env env, Napi::Object exports) {
+  exports.Set("domainGradients", Napi::Function::New(env, domain_gradients));
+  exports.Set("domainMoments", Napi::Function::New(env, domain_moments));
+}
+
+}  // namespace warp

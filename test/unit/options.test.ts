@@ -1,0 +1,164 @@
+import { checkOptions, type Kinds } from '../../lib/options.js'
+import { footprint, merge, recover, trace, train } from '../../lib/index.js'
+import { readProbes, readRecords, type ProbeSource } from '../../lib/text/index.js'
+import { failure } from './probes-files.js'
+
+interface Options {
+  base: string
+  threads?: number
+  force?: boolean
+  names?: string[]
+  onProgress?: () => void
+}
+const kinds: Kinds<Options> = { base: 'text', threads: 'number', force: 'flag', names: 'texts', onProgress: 'function' }
+const check = (options: object): unknown => {
+  try {
+    checkOptions('call', options as Options, kinds, ['base'])
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+test('what fits, and what is undefined, passes', () => {
+  expect(check({ base: 'x', threads: 2, force: false, names: ['a'], onProgress: () => undefined })).toBeUndefined()
+  expect(check({ base: 'x', threads: undefined })).toBeUndefined()
+})
+
+test.each<[object, string, RegExp]>([
+  [{ base: 'x', thread: 2 }, 'OPTION_UNKNOWN', /"thread".*did you mean "threads"/s],
+  [{ base: 'x', zzzzzzzz: 2 }, 'OPTION_UNKNOWN', /options: base, threads/],
+  [{ base: 'x', constructor: 1 }, 'OPTION_UNKNOWN', /constructor/],
+  [{ base: 5 }, 'OPTION_TYPE', /base must be a string, found a number/],
+  [{ base: 'x', threads: '2' }, 'OPTION_TYPE', /threads must be a number/],
+  [{ base: 'x', force: 1 }, 'OPTION_TYPE', /force must be true or false/],
+  [{ base: 'x', names: 'a' }, 'OPTION_TYPE', /names must be a list of strings/],
+  [{ base: 'x', names: [1] }, 'OPTION_TYPE', /names/],
+  [{ base: 'x', threads: null }, 'OPTION_TYPE', /found null/],
+  [{ base: 'x', onProgress: 'a' }, 'OPTION_TYPE', /a function/],
+  [{}, 'OPTION_MISSING', /needs base/],
+  [[], 'OPTION_MISSING', /needs base/],
+])('%j is refused', (options, code, says) => {
+  const error = check(options) as { message: string; hint: string }
+  expect(error).toMatchObject({ code, kind: 'usage', exitCode: 2 })
+  expect(`${error.message} ${error.hint}`).toMatch(says)
+})
+
+const pair = { base: 'a', reference: 'b' }
+test.each<[string, () => Promise<unknown>, string]>([
+  ['recover', () => recover({ ...pair, probes: ['x'], readouts: ['x'] } as never), 'did you mean "readout"?'],
+  ['footprint', () => footprint({ ...pair, probes: ['x'], maxlength: 5 } as never), 'did you mean "maxLength"?'],
+  ['trace', () => trace({ ...pair, calibrated: 30 } as never), 'did you mean "calibrate"?'],
+  ['merge', () => merge({ ...pair, output: 'c', lamda: 0.5 } as never), 'did you mean "lambda"?'],
+  ['train', () => train({ base: 'a', data: ['x'], output: 'c', epoch: 2 } as never), 'did you mean "epochs"?'],
+])('%s names the option that was meant', async (_, call, hint) => {
+  expect(await failure(call())).toMatchObject({ code: 'OPTION_UNKNOWN', hint })
+})
+
+test('calls without what they need, or with something else than options', async () => {
+  for (const call of [recover, footprint, trace, merge, train]) {
+    expect(await failure(call({} as never))).toMatchObject({ code: 'OPTION_MISSING' })
+    expect(await failure(call(null as never))).toMatchObject({ code: 'OPTION_TYPE' })
+  }
+})
+
+describe('texts as a program has them', () => {
+  const records = [
+    { text: 'one', label: 'a' },
+    { text: 'two', label: 1, domain: 'd' },
+  ]
+  async function* later(): AsyncGenerator<object> {
+    for (const record of records) {
+      await new Promise(setImmediate)
+      yield record
+    }
+  }
+  const read = async (source: ProbeSource, options = {}) => {
+    const found: unknown[] = []
+    for await (const record of readRecords(source, options)) found.push(record)
+    return found
+  }
+
+  test('in a list, a set, a generator, an async iterable: the same', async () => {
+    const expected = [
+      { text: 'one', label: 'a', source: 'records:1', row: 0 },
+      { text: 'two', label: '1', domain: 'd', source: 'records:2', row: 1 },
+    ]
+    for (const source of [records, new Set(records), records.values(), later()])
+      expect(await read(source)).toEqual(expected)
+  })
+
+  test('other columns, values inside them, label maps, subsamples', async () => {
+    const chats = Array.from({ length: 10 }, (_, i) => ({
+      chat: [{ content: `q${i}` }, { content: 'a' }],
+      kind: { name: 'x' },
+    }))
+    const options = { text: ['chat[].content'], label: 'kind.name', labelMap: { x: 'y' }, limit: 3 }
+    const found = await read(chats, options)
+    expect(found).toHaveLength(3)
+    expect(found[0]).toMatchObject({ label: 'y', text: expect.stringMatching(/^q\d\na$/) as string })
+  })
+
+  test('as probes: their bytes are hashed, whatever they came in', async () => {
+    const many = Array.from({ length: 3000 }, (_, i) => ({ text: `t${i}`, label: i % 2 }))
+    const [one, other] = [
+      await readProbes(many, { labels: ['a', 'b'] }),
+      await readProbes(many.values(), { labels: ['a', 'b'] }),
+    ]
+    expect(one.counts).toEqual([1500, 1500])
+    expect(one.inputs).toEqual(other.inputs)
+    expect(one.inputs[0]).toMatchObject({ path: 'records', sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string })
+    const changed = await readProbes([...many.slice(1), { text: 'x', label: 0 }], { labels: ['a', 'b'] })
+    expect(changed.inputs[0].sha256).not.toBe(one.inputs[0].sha256)
+  })
+
+  test('what is wrong is told by the number of the record', async () => {
+    expect(await failure(read([records[0], { text: 5 }]))).toMatchObject({
+      code: 'PROBES_TEXT_TYPE',
+      details: { file: 'records', line: 2 },
+    })
+    expect(await failure(read([records[0], 'text'] as never))).toMatchObject({
+      code: 'PROBES_NOT_OBJECT',
+      details: { line: 2 },
+    })
+    expect(await failure(read([{ txt: 'x' }]))).toMatchObject({
+      code: 'PROBES_COLUMN_UNKNOWN',
+      hint: 'did you mean "txt"?',
+    })
+    expect(await failure(read([]))).toMatchObject({ code: 'PROBES_NONE' })
+    expect(await failure(read(new Set<object>()))).toMatchObject({ code: 'PROBES_EMPTY' })
+    for (const source of ['file.jsonl', 5, null, { text: 'x' }]) {
+      expect(await failure(read(source as never))).toMatchObject({ code: 'OPTION_TYPE', exitCode: 2 })
+    }
+  })
+
+  test('an iterable is closed when a record is refused, and an error of its own comes through', async () => {
+    let closed = false
+    function* bad(): Generator<object> {
+      try {
+        yield { text: 1 }
+        yield* records
+      } finally {
+        closed = true
+      }
+    }
+    await failure(read(bad()))
+    expect(closed).toBe(true)
+    const own = new Error('mine')
+    async function* failing(): AsyncGenerator<object> {
+      yield records[0]
+      throw own
+    }
+    expect(await failure(read(failing()))).toBe(own)
+  })
+
+  test('a long list lets the event loop turn and hears an abort', async () => {
+    const many = Array.from({ length: 20_000 }, (_, i) => ({ text: `t${i}` }))
+    const control = new AbortController()
+    setImmediate(() => control.abort(new Error('enough')))
+    const reading = (async () => {
+      for await (const _ of readRecords(many, {}, { signal: control.signal })) void _
+    })()
+    await expect(reading).rejects.toThrow('enough')
+  })
+})

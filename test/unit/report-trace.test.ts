@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto'
+import { marked, tracePage, type TracePage } from '../../lib/report/trace.js'
+import { surfaceOf } from '../../lib/text/tokenizer/index.js'
+import type { Member, TraceResult } from '../../lib/trace/index.js'
+
+const result = (over: Partial<TraceResult> = {}): TraceResult => ({
+  schema: 'warp.trace/1',
+  tool: { name: 'warp-recover', version: '0' },
+  command: 'trace',
+  seed: 0,
+  inputs: { base: 'b', reference: 'r<script>', probes: ['pool.jsonl'] },
+  verdict: 'exact',
+  reason: '3 rows stand clear of the noise of 7',
+  decay: -1e-4,
+  weightDecaySum: 1e-4,
+  trainedTokens: {
+    count: 3,
+    undecided: 0,
+    rows: 10,
+    falsePositiveBound: 1e-3,
+    expectedMissed: 0,
+    noise: 1,
+    threshold: 1.2,
+  },
+  longestText: null,
+  layout: { objective: 'language', from: 'class', eos: 'auto', packed: 'auto' },
+  grading: null,
+  lastTokens: { tails: 'still', reason: 'of 5 texts 3 end in an untrained one' },
+  positions: null,
+  tokenTypes: [],
+  specialTokens: [],
+  addedTokens: 0,
+  frozen: [],
+  comparedTensors: 1,
+  conditions: ['the model was trained from this base'],
+  texts: { a: { pool: 100_000, excluded: 30, excludedShare: 3e-4, likely: 5, inside: 5, outside: 1 } },
+  trainingTexts: { estimate: 6, interval: [5, null], inside: 5, insideInterval: [4, 6], outside: 1, level: 0.9 },
+  calibration: { sets: 60, strength: 1, expectedError: 0.01 },
+  mixtures: [
+    {
+      readout: 'trace',
+      description: '',
+      settings: {},
+      mixture: { a: 1 },
+      interval: { a: [0.9, 1] },
+      level: 0.9,
+      intervalIncludes: 'errors',
+      verdict: 'exact',
+    },
+  ],
+  notes: [],
+  ...over,
+})
+
+const members: Member[] = Array.from({ length: 99_970 }, (_, i) => ({
+  probability: 1 - i / 1e5,
+  domain: 'a',
+  source: `pool.jsonl:${i + 1}`,
+  row: i,
+  text: `text number ${i} <b>`,
+}))
+
+const found = (over: Partial<TracePage> = {}): TracePage => ({
+  result: result(),
+  tokens: [{ id: 4, token: '<img src=x>', state: 'trained', residual: 1, score: 9 }],
+  members,
+  excluded: [{ domain: 'a', source: 'pool.jsonl:7', text: 'A Zebra & co', tokens: ['zebra'] }],
+  histogram: { edges: [0, 1, 2], below: [7, 0], above: [0, 3], threshold: 1.1 },
+  files: [{ role: 'base', path: 'b/model.safetensors', size: 9, sha256: 'ab' }],
+  ...over,
+})
+
+test(
+  'a page of a hundred thousand texts holds the first and the last of them, and names the file with ' + 'the rest',
+  () => {
+    const html = tracePage(found())
+    expect(html.length).toBeLessThan(300_000)
+    expect(html).toContain('text number 0 ')
+    expect(html).toContain('text number 199 ')
+    expect(html).not.toContain('text number 200 ')
+    expect(html).toContain('text number 99969 ')
+    expect(html).toContain('99750 texts between these are in members.csv')
+    expect(html).toContain('1 of 30; all of them are in excluded.csv')
+  },
+)
+
+test('nothing comes from elsewhere and the only script is the one that the policy names', () => {
+  const html = tracePage(found())
+  const scripts = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, text]) => text)
+  expect(scripts.length).toBe(1)
+  expect(html).toContain(`script-src 'sha256-${createHash('sha256').update(scripts[0]).digest('base64')}'`)
+  expect(html).not.toMatch(/<link|<img|\bsrc="|\bhref=|url\(|@import|https?:/)
+  expect(html).not.toMatch(/NaN|undefined|Infinity|\[object/)
+  expect(html).toContain('r&lt;script&gt;')
+  expect(html).toContain(
+    '<input id="find" type="search" placeholder="search" aria-label="search among the tokens" hidden>',
+  )
+})
+
+test('the token that excludes a text is marked in it', () => {
+  expect(tracePage(found())).toContain('A <mark>Zebra</mark> &amp; co')
+  expect(marked('restart the art <of>', ['art', 'of'])).toBe('restart the <mark>art</mark> &lt;<mark>of</mark>&gt;')
+  expect(marked('nothing', ['zebra', ''])).toBe('nothing')
+})
+
+test('says in one sentence what was found, whatever the verdict', () => {
+  expect(tracePage(found())).toMatch(
+    /3 of 10 tokens were trained on; 30 of 100000 candidate texts are excluded with certainty/,
+  )
+  const none = result({
+    verdict: 'none',
+    reason: 'frozen',
+    decay: null,
+    texts: null,
+    trainingTexts: null,
+    mixtures: [],
+  })
+  const html = tracePage(found({ result: none, tokens: [], members: [], excluded: [], histogram: undefined }))
+  expect(html).toContain('none</span>: frozen.')
+  expect(html).not.toMatch(/<script>|NaN|undefined/)
+  const normal = { mean: 1, deviation: 1 }
+  const grading = {
+    untrainedRows: { fitted: 9, held: 4 },
+    columns: 2,
+    untrained: normal,
+    trained: normal,
+    expected: 12.3,
+    tokens: 40,
+    threshold: 2,
+    falsePositiveRate: 0.01,
+    missedRate: 0.1,
+    lost: 'no forward pass',
+  }
+  const graded = tracePage(found({ result: result({ verdict: 'graded', decay: null, grading }) }))
+  expect(graded).toMatch(/About 12 of 40 tokens of these texts look trained on; no text is excluded with certainty/)
+})
+
+test('tokens read as they stand in a text', () => {
+  expect(['##ing', 'Ġword', '▁word', 'Ã©t', 'é', '##', 'plain'].map(surfaceOf)).toEqual([
+    'ing',
+    'word',
+    'word',
+    'ét',
+    'é',
+    '##',
+    'plain',
+  ])
+})

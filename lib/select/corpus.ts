@@ -1,5 +1,5 @@
 import { inputError, usageError } from '../errors.js'
-import { placeOf } from '../text/records.js'
+import { placeOf } from '../text/place.js'
 import { readBatches, type ProbeOptions, type ReadControl, type TextRecord } from '../text/index.js'
 import { encodeAhead, type BatchEncoder, type TokenBatch } from '../text/tokenizer/index.js'
 import type { Window } from './types.js'

@@ -16,6 +16,8 @@ export interface Output {
   text: string | readonly string[]
   /** names within the text are printable already, and colours are its own */
   styled?: boolean
+  /** JSON Lines instead of the text, whole as they are */
+  records?: readonly unknown[]
   /** default 0 */
   exitCode?: number
 }
@@ -55,6 +57,8 @@ function showJson(document: unknown): void {
   process.stdout.write(`${printableJson(JSON.stringify(document, null, 2))}\n`)
 }
 
+const recordLine = (record: unknown): string => `${printableJson(JSON.stringify(record))}\n`
+
 const linesOf = (text: string | readonly string[]): readonly string[] =>
   typeof text === 'string' ? text.replace(/\n*$/, '').split('\n') : text
 
@@ -78,6 +82,7 @@ export async function execute(options: FrameOptions, work: (run: CommandRun) => 
     })
     progress?.stop()
     if (options.json) showJson(output.json)
+    else if (output.records) process.stdout.write(output.records.map(recordLine).join(''))
     else show(process.stdout, linesOf(output.text), output.styled)
     process.exitCode = output.exitCode ?? 0
   } finally {

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { lstat, open, rename, rmdir, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { syncDirectory } from '../lib/checkpoint/atomic.js'
+import { explain, syncDirectory } from '../lib/checkpoint/atomic.js'
 import { usageError } from '../lib/errors.js'
 import { makeFolders, notWritable } from '../lib/folders.js'
 
@@ -50,7 +50,9 @@ export class LineWriter {
     const data = this.#lines.join('')
     this.#lines = []
     this.#size = 0
-    await this.handle.appendFile(data)
+    await this.handle.appendFile(data).catch((cause: unknown) => {
+      throw explain(cause, this.path, data.length)
+    })
   }
 
   /** Gives the file its name. */

@@ -6,6 +6,7 @@ import { register as demo } from './commands/demo.js'
 import { register as diff } from './commands/diff.js'
 import { register as doctor } from './commands/doctor.js'
 import { register as footprint } from './commands/footprint.js'
+import { register as generate } from './commands/generate.js'
 import { register as inspect } from './commands/inspect.js'
 import { register as merge } from './commands/merge.js'
 import { register as lab } from './commands/lab.js'
@@ -23,6 +24,6 @@ const program = new Command('warp')
   .description('Recovers what a fine-tuned model was trained on from its weights alone.')
   .version(version)
   .enablePositionalOptions() // what stands behind a command is its own
-for (const register of [recover, footprint, trace, merge, train, predict, select, diff, lab, inspect, doctor, demo])
-  register(program)
+const commands = [recover, footprint, trace, merge, train, predict, select, diff, generate, lab, inspect, doctor, demo]
+for (const register of commands) register(program)
 void main(program, process.argv.slice(2))

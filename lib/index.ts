@@ -4,6 +4,14 @@ export { listDevices, type Doctor } from './doctor.js'
 export { WarpError } from './errors.js'
 export type { ErrorDetails, ErrorKind } from './errors.js'
 export { footprint, npy, type FootprintOptions, type FootprintResult } from './footprint/index.js'
+export {
+  generate,
+  planGenerate,
+  type GeneratedText,
+  type GenerateOptions,
+  type GeneratePlan,
+  type GenerateResult,
+} from './generate/index.js'
 export * as lab from './lab/index.js'
 export {
   merge,

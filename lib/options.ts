@@ -85,6 +85,7 @@ export const textKinds = {
   domains: 'texts',
 } as const
 export const pathKinds = {
+  beyond: 'flag',
   path: 'text',
   points: 'number',
   lambdaMin: 'number',

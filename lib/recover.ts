@@ -15,9 +15,9 @@ import { whileUnchanged } from './checkpoint/index.js'
 import { toolOf } from './doctor.js'
 import { targetCounts, targetsOf } from './objectives/language.js'
 import { inputError, usageError } from './errors.js'
+import { localModels } from './hub/index.js'
 import { checkOptions, type Kinds } from './options.js'
 import { sourceNames } from './text/index.js'
-import { localModels } from './hub/index.js'
 import { measureRate } from './footprint/rate.js'
 import { traceProbes } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
@@ -83,7 +83,6 @@ const kinds: Kinds<RecoverOptions> = { ...footprintKinds, readout: 'texts', proj
 
 /** A session whose readouts are known to be there, and to fit, before any scoring. */
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
-  checkOptions('recover', options, kinds, ['base', 'reference', 'probes'])
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(options, true)
   const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
@@ -113,6 +112,7 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
 
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
 export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
+  checkOptions('planRecover', options, kinds, ['base', 'reference', 'probes'])
   const { session } = await openChecked(await localModels(options))
   try {
     const { plan, path, probes } = session
@@ -144,6 +144,7 @@ export async function planRecover(options: RecoverOptions): Promise<RecoverPlan>
  * @throws WarpError (bad input, FILE_CHANGED among it; resources), the signal's reason
  */
 export async function recover(given: RecoverOptions): Promise<Recovered> {
+  checkOptions('recover', given, kinds, ['base', 'reference', 'probes'])
   const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
   return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options, given))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import BertConfig, BertForSequenceClassification, BertModel, GPT2Config, GPT2ForSequenceClassification
+from transformers import (
+    BertConfig, BertForSequenceClassification, GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel)
 
 root = Path(__file__).resolve().parent.parent / "test/fixtures/adapters"
 labels = {0: "animals", 1: "plants", 2: "stones"}
@@ -28,7 +29,7 @@ def gpt2_config():
 
 def train(model, config, dtype=None):
     """Every trainable tensor gets other random numbers; only some rows of an embedding's."""
-    adapted = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", **config))
+    adapted = get_peft_model(model, LoraConfig(**{"task_type": "SEQ_CLS", **config}))
     for name, tensor in adapted.named_parameters():
         if not tensor.requires_grad:
             continue
@@ -77,8 +78,9 @@ def main():
     root.mkdir(parents=True, exist_ok=True)
     bert = seeded(lambda: BertForSequenceClassification(bert_config()))
     gpt2 = seeded(lambda: GPT2ForSequenceClassification(gpt2_config()))
+    language = seeded(lambda: GPT2LMHeadModel(gpt2_config()))
     half = seeded(lambda: BertForSequenceClassification(bert_config()), torch.bfloat16)
-    for name, make in (("bert-base", bert), ("gpt2-base", gpt2), ("bert-base-bf16", half)):
+    for name, make in (("bert-base", bert), ("gpt2-base", gpt2), ("bert-base-bf16", half), ("gpt2-language", language)):
         shutil.rmtree(root / name, ignore_errors=True)
         make().save_pretrained(root / name)
     # a base without prefix and head
@@ -95,6 +97,7 @@ def main():
     save("embedding", bert, dict(r=2, lora_alpha=4, target_modules=["word_embeddings", "key"]))
     save("saved", bert, dict(r=2, lora_alpha=4, target_modules=["query"], modules_to_save=["word_embeddings", "classifier"]))
     save("conv", gpt2, dict(r=3, lora_alpha=6, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True))
+    save("language", language, dict(r=2, lora_alpha=4, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True, task_type="CAUSAL_LM"))
     save("half", half, dict(r=2, lora_alpha=8, target_modules=["query", "value"]))
     save("dora", bert, dict(r=2, lora_alpha=8, target_modules=["query"], use_dora=True))
     shutil.rmtree(root / "dora/merged")

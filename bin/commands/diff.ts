@@ -20,7 +20,7 @@ export function register(program: Command): void {
     )
     .requiredOption('--base <dir>', 'model that was fine-tuned: a folder, or hf:owner/name[@revision]')
     .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
-    .option('--only <part,...>', 'weights, words (default: every part)', list)
+    .option('--only <part,...>', 'weights, words, predictions, lens (default: every part)', list)
     .option('--singular-values <n>', 'of each difference, 0 to 64; 0 leaves them out (default: 64)', integer(0))
     .option(
       '--texts <file...>',

@@ -9,7 +9,8 @@ import { withOutput } from '../output-folder.js'
 import { fileOptions, inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
 import { integer } from '../values.js'
 
-interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap'> {
+interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap' | 'probes'> {
+  probes?: string[]
   labelMap?: string
   members?: string
   output?: string

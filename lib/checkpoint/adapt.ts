@@ -71,7 +71,8 @@ function put(adapter: Adapter, stored: StoredModel, own: JsonObject | undefined,
   const table = all.get(stored.config.family?.embedding ?? '')
   // new tokens came with a larger table of the adapter's own
   if (table?.file === files.length - 1 && typeof config.vocab_size === 'number') config.vocab_size = table.shape[0]!
-  return { dir, files, all, config: interpretConfig(config, stored.config.file, forward), notes: [] }
+  const interpreted = interpretConfig(config, stored.config.file, forward)
+  return { dir, files, all, config: interpreted, notes: interpreted.notes }
 }
 
 const baseHint = ({ base }: Adapter): string =>

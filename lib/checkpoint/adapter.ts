@@ -4,6 +4,7 @@ import { isWeightDtype, type WeightDtype } from './dtypes.js'
 import { fileRecord, readSmallFile, type FileRecord } from './files.js'
 import { readSafetensorsHeader, type StoredTensor } from './header.js'
 import { brief, isObject, parseStrictJson, type JsonObject } from './json.js'
+import { listDirectory } from './locate.js'
 
 const CONFIG = 'adapter_config.json'
 const WEIGHTS = 'adapter_model.safetensors'
@@ -46,6 +47,15 @@ export interface Adapter {
 /** Whether a folder holds an adapter and no whole model. */
 export function isAdapter(names: readonly string[]): boolean {
   return names.includes(CONFIG) && !names.some((name) => /^model\.safetensors(\.index\.json)?$/.test(name))
+}
+
+/** What the adapter in a folder says it is for (`SEQ_CLS`, …), '' when it does not; undefined where there is none. */
+export async function adapterTask(dir: string): Promise<string | undefined> {
+  const names = await listDirectory(dir)
+  if (!isAdapter(names) || names.includes('config.json')) return undefined
+  const file = join(dir, CONFIG)
+  const config = parseStrictJson(await readSmallFile(file), { file, prefix: 'CONFIG' })
+  return isObject(config) && typeof config.task_type === 'string' ? config.task_type : ''
 }
 
 /** Switches under which a tensor is not its base plus scale · B A; any but these values are refused. */

@@ -91,7 +91,8 @@ const refusals = new Set([
   'ENXIO',
 ])
 
-function explain(cause: unknown, path: string, bytes: number): unknown {
+/** What kept `bytes` bytes from being written, as a WarpError where it is the disk or the permissions. */
+export function explain(cause: unknown, path: string, bytes: number): unknown {
   const { code } = cause as NodeJS.ErrnoException
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return resourceError(

@@ -27,7 +27,7 @@ export function refuseDamaged({ dir, all }: StoredModel): void {
       'Save with a full state dict (FullStateDictConfig), or run `accelerate merge-weights`.',
     )
   }
-  const empty = names(({ shape, dtype }) => shape.length > 0 && shape.includes(0) && /^B?F\d/.test(dtype))
+  const empty = names(({ shape, dtype }) => shape.length === 1 && shape[0] === 0 && /^B?F\d/.test(dtype))
   if (empty.length > 0) {
     throw inputError(
       'WEIGHTS_PLACEHOLDERS',

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { WarpError } from '../errors.js'
 import { localFolder } from '../hub/index.js'
+import { objectiveOf } from '../models/families.js'
 import type { RunOptions } from '../native/task.js'
+import { objectiveFor } from '../objectives/index.js'
 import { isAdapter, readAdapter, type Adapter } from './adapter.js'
 import type { Architecture } from './config.js'
 import type { FileRecord } from './files.js'
@@ -70,7 +72,7 @@ export async function inspect(given: string, run: RunOptions = {}): Promise<Insp
   }
   if (isAdapter(names)) return ofAdapter(dir, notes, problems, await attempt(() => readAdapter(dir, names)))
   // what each command does first, by the functions that it does it with
-  const scored = await attempt(() => openModel(dir))
+  const scored = await attempt(async () => openModel(dir, { objective: await objectiveFor(dir) }))
   const merged = await attempt(() => openModel(dir, { forward: false }))
   const traced = await attempt(async () => {
     const opened = await openModel(dir, { forward: false, tableOnly: true })
@@ -79,7 +81,9 @@ export async function inspect(given: string, run: RunOptions = {}): Promise<Insp
   })
   const verdict = (found: { value: ModelDirectory } | { code: string }): Verdict | string =>
     'code' in found ? found.code : 'yes'
-  const recover = 'value' in scored && !scored.value.hasHead ? 'as base' : verdict(scored)
+  const headless =
+    'value' in scored && !scored.value.hasHead && objectiveOf(scored.value.architectureName) !== 'language'
+  const recover = headless ? 'as base' : verdict(scored)
   const model = [scored, merged, traced].flatMap((found) => ('value' in found ? [found.value] : []))[0]
   const listing = model ? { value: tensorsOf(model) } : await attempt(() => storedTensors(dir, names))
   const tensors = 'value' in listing ? listing.value : []

@@ -107,7 +107,8 @@ export async function openModel(given: string, options: OpenOptions = {}): Promi
   const names = await listDirectory(dir)
   await checkDirectory(dir, names)
   const stored = await readStored(dir, options)
-  return settle({ ...stored, notes: [...notes, ...stored.notes] }, options)
+  stored.notes.unshift(...notes) // one list: the labels, read later, add to it
+  return settle(stored, options)
 }
 
 /** Reads the configuration and the headers of a directory; nothing is asked of them yet. */

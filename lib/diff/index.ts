@@ -4,15 +4,19 @@ import { version } from '../doctor.js'
 import { checkWhole, inputError, usageError, type WarpError } from '../errors.js'
 import { localModels } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
+import type { LensResult } from './lens.js'
 import { diffPage } from './page.js'
 import { NotApplicable, type DiffPair, type PartOptions, type Table } from './part.js'
 import { partNames, parts } from './parts.js'
+import type { PredictionsResult } from './predictions.js'
 import { mostValues } from './tensors.js'
 import type { WeightsResult } from './weights.js'
 import type { WordsResult } from './words.js'
 
 export { diffJsonSchema, diffSchema } from './schema.js'
 export { partNames, parts } from './parts.js'
+export type { LensResult } from './lens.js'
+export type { PredictionsResult } from './predictions.js'
 export type { WeightsResult } from './weights.js'
 export type { WordsResult } from './words.js'
 
@@ -43,6 +47,8 @@ export interface DiffResult {
   skipped: { part: string; code: string; reason: string }[]
   weights?: WeightsResult
   words?: WordsResult
+  predictions?: PredictionsResult
+  lens?: LensResult
   notes: string[]
 }
 

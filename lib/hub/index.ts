@@ -75,7 +75,9 @@ export interface ModelNames extends RunOptions {
 /** Options with folders of this machine in place of names of the hub. @throws as `localFolder` */
 export async function localModels<T extends ModelNames>(options: T): Promise<T> {
   const { base, reference, checkpoint, signal, onProgress } = options
-  const find = async (given: string): Promise<string> => (await localFolder(given, 'model', { signal, onProgress })).dir
+  // what is no text is refused by those who check the options
+  const find = async (given: string): Promise<string> =>
+    typeof given === 'string' ? (await localFolder(given, 'model', { signal, onProgress })).dir : given
   const found: ModelNames = { base: await find(base) }
   if (reference !== undefined) found.reference = await find(reference)
   const between: string[] = []

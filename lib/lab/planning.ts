@@ -12,7 +12,7 @@ import {
 import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
 import { digestOf } from '../document.js'
 import { inputError, usageError } from '../errors.js'
-import { localFolder } from '../hub/index.js'
+import { localFolder, localModels } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
 import { objectiveFor } from '../objectives/index.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
@@ -126,9 +126,10 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
     signal,
     onProgress,
   } = options
-  const objective = await objectiveFor(dir, options.objective)
+  const { base: found } = await localModels({ base: dir, signal, onProgress })
+  const objective = await objectiveFor(found, options.objective)
   const language = objective === 'language'
-  const base = await openModel(dir, { objective, signal, onProgress })
+  const base = await openModel(found, { objective })
   const recipe = parseRecipe(options.recipe ?? {})
   // a trajectory's checkpoints are yet to be made
   for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family)

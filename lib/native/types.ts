@@ -5,6 +5,9 @@ import type { GeneratedTensor, StoredTensor } from './tensor-types.js'
 import type { Network } from '../models/network.js'
 import type { SelectAddon } from './select-types.js'
 import type { TrainerPart, TrainerRequest, TrainingRequest, TrainingSteps, TrainingTexts } from './training-types.js'
+import type { CompareRequest, CompareResult, GeneratePlan, GenerateRequest, GenerateResult } from './generate-types.js'
+
+export type * from './generate-types.js'
 
 export type { ChoiceRequest, DocumentNumbers, FeatureRequest, FeatureResult } from './select-types.js'
 export type {
@@ -16,6 +19,9 @@ export type {
   TrainingTexts,
 } from './training-types.js'
 export type { GeneratedTensor, LowRankDelta, StoredTensor, TensorTail } from './tensor-types.js'
+import type { DomainAddon } from './domain-types.js'
+
+export type * from './domain-types.js'
 
 /** In `targets`: a token that predicts nothing. */
 export const noTarget = 0xffffffff
@@ -177,56 +183,6 @@ export interface NativeGradientStatistics {
   perProbe: Float64Array
 }
 
-/** Mean gradients of domains at one point of a path, on a sample of the scope's coordinates. */
-export interface DomainGradientsRequest {
-  path: Handle
-  network: Network
-  ids: Uint32Array
-  typeIds: Uint8Array
-  offsets: Uint32Array
-  label?: Int32Array
-  targets?: Uint32Array
-  /** N: domain · blocks + block */
-  block: Uint32Array
-  domains: number
-  blocks: number
-  /** index of the path's point */
-  point: number
-  /** tensor names; tables and a language model's output layer are left out */
-  scope: string[]
-  /** share of each matrix's outputs that is looked at */
-  rate: number
-  seed: number
-  threads: number
-  memory: number
-}
-
-export interface DomainGradients {
-  handle: Handle
-  /** one for each layer, and the head */
-  groups: number
-  coordinates: number
-  /** D·B: mean loss of the texts of each block */
-  loss: Float64Array
-}
-
-export interface DomainMetric {
-  /** D; empty: u = 1 */
-  shares: Float64Array
-  /** texts of a training step */
-  batch: number
-  gramPower: number
-  displacementPower: number
-  threads: number
-}
-
-/** By group; see native/scoring/domains.h. */
-export interface DomainMoments {
-  gram: Float64Array
-  displacement: Float64Array
-  norm2: Float64Array
-}
-
 export interface ScoreResult {
   /** N × (K + 2): θ₀, the path's points, θ* */
   loss: Float64Array
@@ -244,7 +200,7 @@ export interface ScoreResult {
   plan: ScorePlan
 }
 
-export interface Addon extends SelectAddon {
+export interface Addon extends SelectAddon, DomainAddon {
   info(): { cuda: CudaInfo }
   /** loads cuBLAS: about 0.1 s and 150 MB */
   cublasInfo(): CublasInfo
@@ -269,11 +225,17 @@ export interface Addon extends SelectAddon {
   survey(base: Handle, reference: Handle, threads: number, onProgress: NativeProgress): NativeTask<TensorSurvey[]>
   /** what score would hold and do; the same errors */
   planScore(request: ScoreRequest): NativeTask<ScorePlan>
-  /** Progress counts texts. @throws MEMORY_BUDGET, LOSS_NOT_FINITE */
-  domainGradients(request: DomainGradientsRequest, onProgress: NativeProgress): NativeTask<DomainGradients>
-  domainMoments(handle: Handle, metric: DomainMetric, onProgress: NativeProgress): NativeTask<DomainMoments>
   /** Forward passes of the whole path, head scores and gradient statistics. Progress: tokens · layers · points. */
   score(request: ScoreRequest, onProgress: NativeProgress): NativeTask<ScoreResult>
+  /** One pass of both models. The same bits for any threads and memory. Progress: tokens · layers · 2. */
+  compare(request: CompareRequest, onProgress: NativeProgress): NativeTask<CompareResult>
+  /** what generate would hold; the same errors */
+  planGenerate(request: GenerateRequest): NativeTask<GeneratePlan>
+  /**
+   * A text's bits depend on its start, the seed and its number alone, not on the other texts, the memory or the
+   * threads. Progress: tokens. LOGITS_NOT_FINITE.
+   */
+  generate(request: GenerateRequest, onProgress: NativeProgress): NativeTask<GenerateResult>
   /** best rate of `repeats` runs of the linear layer on every thread at once, multiply-adds ×2 per second */
   measureProduct(rows: number, outputs: number, inputs: number, repeats: number, threads: number): number
   /** kernels in use: cpu/avx512, cpu/avx2 or cpu/portable */
@@ -336,6 +298,8 @@ export interface Addon extends SelectAddon {
   tailCounts(pool: Handle, request: { state: Uint8Array }): NativeTask<Float64Array>
   /** Whether last tokens that may have moved no row count as the others do from now on; at first they do not. */
   countTails(pool: Handle, yes: boolean): void
+  /** Orders texts by the ranks of their domains, their numbers from then on, then by tokens; by new place the old. */
+  arrangePool(pool: Handle, rank: Uint32Array): NativeTask<Uint32Array>
   findMembers(pool: Handle, request: MembersRequest, onProgress: NativeProgress): NativeTask<Members>
   /** Estimates for made-up training sets: trials × estimators × 2 × D (inside, outside). Progress counts estimates. */
   tryMembers(pool: Handle, request: TrialsRequest, onProgress: NativeProgress): NativeTask<Float64Array>

@@ -10,6 +10,8 @@ export interface GridOptions {
   lambdaMax?: number
   /** the points themselves, instead of the three above */
   lambdas?: readonly number[]
+  /** linear: points before the base and beyond the reference are meant; default false */
+  beyond?: boolean
 }
 
 /**
@@ -79,7 +81,7 @@ const grid = ['points', 'lambdaMin', 'lambdaMax', 'lambdas'] as const
  * @throws WarpError (input) LAMBDA_RANGE, LAMBDA_DUPLICATE; (usage) POINTS_RANGE, LAMBDA_CONFLICT
  */
 export function lambdaGrid(options: GridOptions): number[] {
-  const { points = 15, lambdaMin = 0.05, lambdaMax = 0.95, lambdas } = options
+  const { points = 15, lambdaMin = 0.05, lambdaMax = 0.95, lambdas, beyond = false } = options
   const beside = grid.find((name) => name !== 'lambdas' && options[name] !== undefined)
   if (lambdas && beside) {
     throw usageError(
@@ -118,7 +120,7 @@ export function lambdaGrid(options: GridOptions): number[] {
       'Give from 1 to 1000.',
     )
   for (const lambda of all) {
-    if (!(lambda >= 0 && lambda <= 1))
+    if (!(lambda >= 0 && lambda <= 1) && !(beyond && Number.isFinite(lambda)))
       throw inputError(
         'LAMBDA_RANGE',
         `lambda must lie in [0, 1], not ${lambda}`,
@@ -197,7 +199,10 @@ export function parsePathOptions(options: PathOptions): PathRequest {
       )
     return { family, lambdas: Array.from({ length: count }, (_, k) => (k + 1) / (count + 1)) }
   }
-  const request: PathRequest = { family, lambdas: lambdaGrid(options) }
+  const request: PathRequest = {
+    family,
+    lambdas: lambdaGrid({ ...options, beyond: options.beyond && family === 'linear' }),
+  }
   if (family === 'quadratic') {
     const c = options.quadraticC ?? 0.3
     request.quadraticC = inside(c, c >= -1 && c <= 1, 'PATH_QUADRATIC_RANGE', 'quadratic-c', '[-1, 1]')

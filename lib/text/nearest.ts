@@ -46,7 +46,7 @@ export function meant(word: string, candidates: readonly string[], otherwise: st
   return near === undefined ? otherwise : `did you mean "${near}"?`
 }
 
-/** The same of names of classes and domains: those that differ in a number are different ones, never a slip of the pen. */
+/** The same of names of classes and domains: those that differ in a number are different ones, no slip of the pen. */
 export function meantName(word: string, names: readonly string[], otherwise: string): string {
   const numbers = (text: string): string => text.replace(/\D+/g, ' ').trim()
   return meant(

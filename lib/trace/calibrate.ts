@@ -1,7 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import type { Estimator, Handle, Members, TrialsRequest } from '../native/types.js'
 import { Random } from '../random.js'
+import { line, mean, moments, student, sum } from './moments.js'
 import { threadsOf, type TraceRun } from './run.js'
 
 /**
@@ -45,12 +47,6 @@ interface Figures {
   mixture: Float64Array
 }
 
-const sum = (values: ArrayLike<number>) => {
-  let total = 0
-  for (let i = 0; i < values.length; i++) total += values[i]
-  return total
-}
-const mean = (values: ArrayLike<number>) => sum(values) / values.length
 const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value))
 
 function figures(inside: ArrayLike<number>, outside: ArrayLike<number>): Figures {
@@ -67,23 +63,6 @@ function shares(values: Float64Array): Float64Array {
   const positive = values.map((value) => Math.max(0, value))
   const total = sum(positive)
   return positive.map((value) => (total > 0 ? value / total : 1 / values.length))
-}
-
-interface Line {
-  x: number
-  y: number
-  slope: number
-  /** Σ(x − mean)² */
-  spread: number
-}
-
-/** Least squares through (mean x, mean y); the slope is 0 where x does not vary. */
-function line(x: number[], y: number[]): Line {
-  const middle = mean(x),
-    level = mean(y)
-  const spread = sum(x.map((value) => (value - middle) ** 2))
-  const slope = spread > 1e-12 ? sum(x.map((value, i) => (value - middle) * (y[i] - level))) / spread : 0
-  return { x: middle, y: level, slope, spread }
 }
 
 interface Trials {
@@ -198,37 +177,28 @@ interface MixtureEstimate {
   errors: Float64Array[]
 }
 
-function chooseMixture(raw: Figures[], tried: Figures[][], { truth }: Trials): MixtureEstimate {
+async function chooseMixture(
+  raw: Figures[],
+  tried: Figures[][],
+  { truth }: Trials,
+  signal: AbortSignal | undefined,
+): Promise<MixtureEstimate> {
   const drawn = truth.map(({ mixture }) => mixture)
   const mixtures = raw.map((_, e) => tried.map((trial) => trial[e].mixture))
-  const errors = mixtures.map((found) =>
-    found.map((mixture, i) => {
+  const errors: Float64Array[][] = []
+  for (const found of mixtures) {
+    const own: Float64Array[] = []
+    for (const [i, mixture] of found.entries()) {
       const others = (list: Float64Array[]) => list.filter((_, j) => j !== i)
-      return learnMixture(others(found), others(drawn))(mixture).map((share, d) => share - drawn[i][d])
-    }),
-  )
+      own.push(learnMixture(others(found), others(drawn))(mixture).map((share, d) => share - drawn[i][d]))
+      await nextTurn() // many domains take their time
+      signal?.throwIfAborted()
+    }
+    errors.push(own)
+  }
   const squares = errors.map((trials) => mean(trials.map((error) => sum(error.map((value) => value * value)))))
   const best = squares.indexOf(Math.min(...squares))
   return { best, mixture: learnMixture(mixtures[best], drawn)(raw[best].mixture), errors: errors[best] }
-}
-
-/**
- * Quantile of Student's t that 1 − (1 − level)/2 of it lie below (Cornish and Fisher's expansion about the normal's).
- */
-function student(freedom: number): number {
-  const z = 1.6448536
-  const g1 = (z ** 3 + z) / 4,
-    g2 = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96
-  return z + g1 / freedom + g2 / freedom ** 2
-}
-
-/** Mean and standard deviation. */
-function moments(values: number[]): { bias: number; deviation: number } {
-  const bias = mean(values)
-  return {
-    bias,
-    deviation: Math.sqrt(sum(values.map((value) => (value - bias) ** 2)) / Math.max(1, values.length - 1)),
-  }
 }
 
 /**
@@ -339,7 +309,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
     roughly.map(([first]) => first),
     wide.truth,
   )
-  const middle = { ...rough.correct(start), mixture: chooseMixture(raw, roughly, wide).mixture }
+  const middle = { ...rough.correct(start), mixture: (await chooseMixture(raw, roughly, wide, options.signal)).mixture }
 
   const close = Array.from({ length: second }, () => ({
     texts: middle.texts * Math.exp(0.05 * random.normal()),
@@ -351,7 +321,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
   const tried = await tryTrials(input, near, estimators, seed * 2 + 1, options)
   const farther = await tryTrials(input, far, [estimators[0]], seed * 2 + 1, options)
 
-  const { best, mixture, errors } = chooseMixture(raw, tried, near)
+  const { best, mixture, errors } = await chooseMixture(raw, tried, near, options.signal)
   const spread = Array.from(mixture, (_, d) => moments(errors.map((error) => error[d])).deviation)
   const errorsOf = (
     trials: Trials,

@@ -104,7 +104,7 @@ export function listMembers({ pool, members }: Found): Member[] {
   })
 }
 
-/** The survivors' records: all of them are possible texts, and both are in the order of the input. */
+/** The survivors' records: all of them are possible texts, and both are in the order of the pool. */
 function survivingRecords({ possible, possibleAt }: TextPool, { survivors }: Members): TextRecord[] {
   let at = 0
   return Array.from(survivors, (text) => {

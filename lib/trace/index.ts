@@ -4,9 +4,11 @@ import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
-import type { Histogram } from '../report/charts.js'
 import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
+import { checkDomains } from '../readouts/limits.js'
+import type { Histogram } from '../report/charts.js'
 import { isFiles, readBatches, sourceNames, type ProbeOptions, type ProbeSource } from '../text/index.js'
+import { arrange } from './arrange.js'
 import { calibrate, estimators, type Calibrated } from './calibrate.js'
 import { describe, histogramOf, listMembers, listTokens, type Found } from './describe.js'
 import { readEvidence, verdictOf, type Evidence } from './evidence.js'
@@ -47,8 +49,8 @@ const kinds: Kinds<TraceOptions> = {
   maxLength: 'number',
   threads: 'number',
   tokenizer: 'text',
-  seed: 'number',
   embedding: 'text',
+  seed: 'number',
   objective: 'text',
   eos: 'text',
   packed: 'any',
@@ -127,6 +129,8 @@ export async function traceRecords(
   const { pool } = tracer
   try {
     await tracer.trace(batches, options)
+    checkDomains(pool.domains)
+    await arrange(pool, run)
     const judged = evidence.gradable ? await graded(evidence, pool.handle, run) : evidence
     if (verdictOf(judged) === 'none') return traced(options, judged, undefined)
     return traced(options, judged, { pool, length, ...(await estimate(judged, pool, options, run)) })

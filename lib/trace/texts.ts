@@ -27,7 +27,7 @@ export interface TextPool {
   /** D */
   sizes: Uint32Array
   excluded: Uint32Array
-  /** texts that are possible, in the order of the input, and their numbers in it */
+  /** texts that are possible, and their numbers in the pool, ascending */
   possible: TextRecord[]
   possibleAt: number[]
   /** what the texts say about the last tokens of training texts; undefined where that was known */

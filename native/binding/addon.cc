@@ -1,6 +1,7 @@
 // Registration only: what the addon exports, room by room.
 #include <napi.h>
 
+#include "binding/generate.h"
 #include "binding/handles.h"
 #include "binding/select.h"
 #include "binding/survey.h"
@@ -13,6 +14,7 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   warp::register_survey(env, exports);
   warp::register_devices(env, exports);
   warp::register_score(env, exports);
+  warp::register_generate(env, exports);
   warp::register_train(env, exports);
   warp::register_trace(env, exports);
   warp::register_select(env, exports);

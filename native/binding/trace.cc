@@ -174,6 +174,23 @@ Napi::Value start_pool_counts(const Napi::CallbackInfo& call) {
   });
 }
 
+// arrangePool(pool, rank)
+Napi::Value start_arrange_pool(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto pool = pool_of(call[0]);
+    const Napi::Uint32Array given = call[1].As<Napi::Uint32Array>();
+    const std::vector<uint32_t> rank(given.Data(), given.Data() + given.ElementLength());
+    const auto order = std::make_shared<std::vector<uint32_t>>();
+    return start_task(
+        call.Env(), call.Env().Undefined(), [=](Context&) { *order = pool->arrange(rank); },
+        [=](Napi::Env env) -> Napi::Value {
+          Napi::Uint32Array result = Napi::Uint32Array::New(env, order->size());
+          std::copy(order->begin(), order->end(), result.Data());
+          return result;
+        });
+  });
+}
+
 // countTails(pool, yes)
 Napi::Value set_count_tails(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
@@ -277,6 +294,7 @@ void register_trace(Napi::Env env, Napi::Object exports) {
   exports.Set("tiedScores", Napi::Function::New(env, start_tied_scores));
   exports.Set("poolCounts", Napi::Function::New(env, start_pool_counts));
   exports.Set("tailCounts", Napi::Function::New(env, start_tail_counts));
+  exports.Set("arrangePool", Napi::Function::New(env, start_arrange_pool));
   exports.Set("countTails", Napi::Function::New(env, set_count_tails));
   exports.Set("findMembers", Napi::Function::New(env, start_find_members));
   exports.Set("tryMembers", Napi::Function::New(env, start_try_members));

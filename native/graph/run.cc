@@ -203,6 +203,10 @@ class Runner {
     c.v = v.data;
     c.ldq = q.ld;
     c.ldkv = k.ld;
+    if (a_.cache) {
+      keep(k, v, s.kv_heads * s.head_size);
+      if (a_.cache->step) return attention_step(s, q, to);
+    }
     if (a_.training) {
       c.dropout = a_.training->dropout[index_];
       c.first_text = a_.training->text[a_.training->first_text];
@@ -222,6 +226,34 @@ class Runner {
       a_.ops.attention_tangent(c, t, a_.rest);
     }
     a_.ops.attention(c, to.data, to.ld, a_.rest);
+  }
+
+  // The tile's keys and values, each at its position.
+  void keep(const Place& k, const Place& v, size_t width) const {
+    for (size_t text = 0; text < a_.tile.texts; text++)
+      for (size_t row = a_.tile.offsets[text]; row < a_.tile.offsets[text + 1]; row++) {
+        const size_t at = a_.tile.positions[row] * a_.cache->ld;
+        std::copy_n(k.data + row * k.ld, width, a_.cache->keys[text] + at);
+        std::copy_n(v.data + row * v.ld, width, a_.cache->values[text] + at);
+      }
+  }
+
+  void attention_step(const Step& s, const Place& q, const Place& to) const {
+    StepCall c;
+    c.rows = a_.tile.texts;
+    c.heads = s.heads;
+    c.kv_heads = s.kv_heads;
+    c.head_size = s.head_size;
+    c.window = s.window;
+    c.scale = s.scale;
+    c.softcap = s.softcap;
+    c.q = q.data;
+    c.ldq = q.ld;
+    c.keys = a_.cache->keys;
+    c.values = a_.cache->values;
+    c.ld = a_.cache->ld;
+    c.positions = a_.tile.positions;
+    a_.cache->ops.attention(c, to.data, to.ld, a_.rest);
   }
 
   void activate(const Step& s, const Place& to, size_t width) {

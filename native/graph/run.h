@@ -3,6 +3,7 @@
 #include "graph/flow.h"
 #include "graph/weights.h"
 #include "ops/backward.h"
+#include "ops/step.h"
 
 namespace warp {
 
@@ -66,6 +67,14 @@ struct TrainingView {
   const std::vector<float*>& saved;             // by number: rows of the whole batch
 };
 
+// What attention keeps of texts that are made token by token. By text of the tile: token 0's row of keys, of values.
+struct CacheView {
+  const StepOps& ops;
+  float *const *keys, *const *values;
+  size_t ld;
+  bool step;  // the tile has one new token a text, which sees what is kept; else whole texts from their first token on
+};
+
 struct RunArguments {
   const Ops& ops;
   const Flow& flow;
@@ -77,6 +86,7 @@ struct RunArguments {
   float* slots;  // flow.slot_floats
   float* rest;  // flow.rest_floats
   const TrainingView* training = nullptr;
+  const CacheView* cache = nullptr;
 };
 
 struct TangentArguments {

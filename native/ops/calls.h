@@ -79,6 +79,20 @@ struct AttentionCall {
   uint32_t first_text = 0;
 };
 
+// One new token a row, row r at position p = positions[r] of its text: by head, softmax(scale · q kᵀ) v over the text's
+// tokens 0 … p (with a window w > 0 the last w of them), whose keys and values are kept, token j's at
+// keys[r] + j · ld. Heads, scale and cap as in AttentionCall.
+struct StepCall {
+  size_t rows = 0, heads = 0, kv_heads = 0, head_size = 0, window = 0;
+  float scale = 1, softcap = 0;
+  const float* q = nullptr;
+  size_t ldq = 0;
+  const float* const* keys = nullptr;
+  const float* const* values = nullptr;
+  size_t ld = 0;
+  const uint32_t* positions = nullptr;
+};
+
 struct AttentionGradients {  // written, not added; of grouped heads dk, dv are sums over the query heads
   const float* dout = nullptr;
   size_t lddo = 0;

@@ -22,7 +22,7 @@ Path::Path(std::shared_ptr<const Weights> base, std::shared_ptr<const Weights> r
       checkpoints_(std::move(checkpoints)) {
   if (options_.family == "trajectory" ? checkpoints_.size() != options_.lambdas.size() : !checkpoints_.empty())
     throw internal_error("a trajectory has one checkpoint per point, other paths have none");
-  if (options_.family != "trajectory")
+  if (options_.family != "trajectory" && options_.family != "linear")  // a line has no ends
     for (double lambda : options_.lambdas)
       if (!(lambda >= 0 && lambda <= 1)) throw internal_error("lambda outside [0, 1]");
 }

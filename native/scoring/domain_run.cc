@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/random.h"
+#include "scoring/domain_sample.h"
 #include "training/batch.h"
 
 namespace warp {
@@ -15,41 +15,13 @@ constexpr size_t kMostTokens = 4096;  // of one batch, where one text is not lon
 constexpr size_t kDepth = 512;        // rows of one product
 constexpr size_t kRange = 96;         // sampled outputs of one task
 
-// Where a block's sampled coordinates lie in a gradient.
-struct Sampled {
-  struct Linear {
-    std::vector<uint32_t> outputs;  // that are looked at
-    size_t at = 0;                  // of the weight's: outputs × inputs
-    std::vector<std::pair<uint32_t, uint32_t>> biases;  // first output, count
-    std::vector<size_t> bias_at;
-  };
-  std::vector<Linear> linears;
-  std::vector<std::pair<bool, size_t>> vectors;  // in the scope, at
-};
-
-// The `count` rows of a tensor with the smallest random words, ascending.
-std::vector<uint32_t> sample_rows(const std::string& name, size_t rows, double rate, uint64_t seed) {
-  const size_t count = std::min(rows, size_t(std::ceil(rate * double(rows))));
-  std::vector<uint32_t> chosen(rows);
-  for (uint32_t i = 0; i < rows; i++) chosen[i] = i;
-  if (count == rows) return chosen;
-  const Random random(seed, "domains " + name);
-  const auto before = [&](uint32_t a, uint32_t b) {
-    const uint32_t x = random.word(a), y = random.word(b);
-    return x != y ? x < y : a < b;
-  };
-  std::nth_element(chosen.begin(), chosen.begin() + std::ptrdiff_t(count), chosen.end(), before);
-  chosen.resize(count);
-  std::sort(chosen.begin(), chosen.end());
-  return chosen;
-}
-
 }  // namespace
 
 class DomainRun {
  public:
   DomainRun(const DomainJob& job, DomainGradients& out, Context* context)
-      : job_(job), program_(job.program), ops_(cpu_ops()), backward_(cpu_backward_ops()), out_(out), context_(context) {
+      : job_(job), program_(job.program), ops_(cpu_ops()), backward_(cpu_backward_ops()), out_(out), context_(context),
+        sampler_(job) {
     const size_t layers = program_.layers.size();
     out_.domains_ = job.domains;
     out_.blocks_ = job.blocks;
@@ -57,13 +29,14 @@ class DomainRun {
     for (size_t i = 0; i < layers; i++) {
       const bool selected = !program_.every_row() && i + 1 == layers;
       layers_.push_back(std::make_unique<BackwardBlock>(program_.layers[i], selected, ops_, backward_));
-      sampled_.push_back(sample(program_.layers[i], i));
-      if (size_ > before_) lowest_ = std::min(lowest_, i);
-      before_ = size_;
+      const size_t before = sampler_.size();
+      sampled_.push_back(sampler_.sample(program_.layers[i], i));
+      if (sampler_.size() > before) lowest_ = std::min(lowest_, i);
     }
     const Block& head = program_.language ? program_.before_head : program_.head;
     head_ = std::make_unique<BackwardBlock>(head, false, ops_, backward_);
-    sampled_.push_back(sample(head, layers));
+    sampled_.push_back(sampler_.sample(head, layers));
+    size_ = sampler_.size();
     lowest_ = std::min(lowest_, layers);
   }
 
@@ -75,10 +48,20 @@ class DomainRun {
     std::fill(out_.gradient_.begin(), out_.gradient_.end(), 0.0f);
     out_.texts_.assign(job_.domains * job_.blocks, 0);
     out_.loss_.assign(job_.domains * job_.blocks, 0);
-    displacement();
+    out_.segments_ = sampler_.segments();
+    out_.delta_.resize(size_);
+    for (size_t b = 0; b < sampled_.size(); b++) {
+      const BackwardBlock& graph = b < layers_.size() ? *layers_[b] : *head_;
+      sampler_.displacement(graph.block().weights, sampled_[b], out_.delta_.data());
+    }
     const HostRopes ropes(program_, longest_text(job_.texts));
     ropes_ = &ropes.tables();
-    TrainingTexts texts{job_.texts.ids, job_.texts.offsets, job_.texts.types, job_.label, job_.texts.targets};
+    TrainingTexts texts;
+    texts.ids = job_.texts.ids;
+    texts.offsets = job_.texts.offsets;
+    texts.types = job_.texts.types;
+    texts.label = job_.label;
+    texts.targets = job_.texts.targets;
     for (uint32_t block = 0; block < job_.domains * job_.blocks; block++) {
       std::vector<uint32_t> chosen;
       for (uint32_t t = 0; t < job_.block.size(); t++)
@@ -102,92 +85,6 @@ class DomainRun {
   }
 
  private:
-  void segment(size_t count, size_t group, double weight) {
-    out_.segments_.push_back({size_, count, group, weight});
-    size_ += count;
-  }
-
-  Sampled sample(const Block& block, size_t group) {
-    Sampled s;
-    const auto inside = [&](const std::string& name) { return !name.empty() && job_.names.count(name) != 0; };
-    for (const LinearPlan& linear : block.weights.linears) {
-      Sampled::Linear l;
-      size_t start = 0;
-      double rate = 1;
-      for (const LinearPlan::Part& part : linear.parts) {
-        if (inside(part.weight)) {
-          const std::string key = part.weight + " " + std::to_string(part.first);
-          const std::vector<uint32_t> rows = sample_rows(key, part.rows, job_.rate, job_.seed);
-          rate = double(rows.size()) / double(part.rows);
-          for (uint32_t row : rows) l.outputs.push_back(uint32_t(start) + row);
-        }
-        start += part.rows;
-      }
-      l.at = size_;
-      if (!l.outputs.empty()) segment(l.outputs.size() * linear.inputs, group, 1 / rate);
-      start = 0;
-      for (const LinearPlan::Part& part : linear.parts) {
-        if (inside(part.bias)) {
-          l.biases.push_back({uint32_t(start), uint32_t(part.rows)});
-          l.bias_at.push_back(size_);
-          segment(part.rows, group, 1);
-        }
-        start += part.rows;
-      }
-      s.linears.push_back(std::move(l));
-    }
-    for (const VectorPlan& vector : block.weights.vectors) {
-      s.vectors.push_back({inside(vector.name), size_});
-      if (inside(vector.name)) segment(vector.size, group, 1);
-    }
-    return s;
-  }
-
-  // θ* − θ₀ of the coordinates, by the blocks' own directions from the base.
-  void displacement() {
-    out_.delta_.resize(size_);
-    for (size_t b = 0; b <= layers_.size(); b++) {
-      const BackwardBlock& graph = b < layers_.size() ? *layers_[b] : *head_;
-      const BlockWeights& weights = graph.block().weights;
-      for (size_t i = 0; i < weights.linears.size(); i++)
-        linear_displacement(weights.linears[i], sampled_[b].linears[i]);
-      for (size_t v = 0; v < weights.vectors.size(); v++)
-        if (sampled_[b].vectors[v].first)
-          difference(weights.vectors[v].name, 0, weights.vectors[v].size,
-                     out_.delta_.data() + sampled_[b].vectors[v].second);
-    }
-  }
-
-  void difference(const std::string& name, size_t begin, size_t count, float* out) const {
-    const PathTensor tensor = job_.path->load(name);
-    std::vector<float> base(count);
-    tensor.point(job_.path->points(), begin, count, out);
-    tensor.point(-1, begin, count, base.data());
-    for (size_t i = 0; i < count; i++) out[i] -= base[i];
-  }
-
-  void linear_displacement(const LinearPlan& linear, const Sampled::Linear& s) {
-    size_t start = 0, next = 0, bias = 0;
-    float* to = out_.delta_.data() + s.at;
-    for (const LinearPlan::Part& part : linear.parts) {
-      if (next < s.outputs.size() && s.outputs[next] < start + part.rows) {
-        const size_t stored = linear.turned ? linear.stored_outputs : part.first + part.rows;
-        std::vector<float> all(stored * linear.inputs);
-        difference(part.weight, 0, all.size(), all.data());
-        for (; next < s.outputs.size() && s.outputs[next] < start + part.rows; next++) {
-          const size_t row = part.first + s.outputs[next] - start;
-          for (size_t j = 0; j < linear.inputs; j++)
-            *to++ = linear.turned ? all[j * linear.stored_outputs + row] : all[row * linear.inputs + j];
-        }
-      }
-      if (bias < s.biases.size() && s.biases[bias].first == start) {
-        difference(part.bias, part.first, part.rows, out_.delta_.data() + s.bias_at[bias]);
-        bias++;
-      }
-      start += part.rows;
-    }
-  }
-
   void batch(const Batch& b, uint32_t block) {
     const size_t h = program_.hidden, tokens = b.tokens(), layers = layers_.size();
     std::vector<Buffer<float>> inputs;
@@ -426,8 +323,9 @@ class DomainRun {
   std::unique_ptr<Threads> threads_;
   std::vector<std::unique_ptr<BackwardBlock>> layers_;
   std::unique_ptr<BackwardBlock> head_;
+  Sampler sampler_;
   std::vector<Sampled> sampled_;
-  size_t size_ = 0, before_ = 0, lowest_ = size_t(-1), done_ = 0;
+  size_t size_ = 0, lowest_ = size_t(-1), done_ = 0;
   const std::vector<RopeTable>* ropes_ = nullptr;
   BlockMemory saved_, shared_;
   std::vector<Growing> scratch_;

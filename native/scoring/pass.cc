@@ -114,6 +114,7 @@ class Run {
         if (here)
           run_tangent(run, {moves ? &direction : nullptr, moving_, tangents(p, i), nullptr, tangents_[worker].data()});
         else run_flow(run);
+        if (sink_.watches()) sink_.watch(index, p, tile, values(p, i));
         context_.progress(add_done(double(tile.tokens())), total_);
       });
     }

@@ -47,7 +47,11 @@ class PassSink {
  public:
   virtual ~PassSink() = default;
   virtual void begin(int point, Threads& threads, bool first_chunk) = 0;
-  // x: a row per token or, unless the program reads every row, per text; dx null: no tangent, or zero
+  // A tile behind a layer, if the sink wants to see that: a row per token, but for the last layer as in take().
+  virtual bool watches() const { return false; }
+  virtual void watch(size_t, int, const Tile&, const float*) {}
+  // x, which stays until the next chunk: a row per token or, unless the program reads every row, per text; dx null: no
+  // tangent, or zero
   virtual void take(int point, const Tile& tile, float* x, float* dx, int worker) = 0;
 };
 

@@ -131,7 +131,7 @@ Fit fit(const Pool& pool, const Counts& counts, const std::vector<uint32_t>& sur
   for (int round = 0; round < kMostRounds && !found.converged; round++) {
     context.check();
     outside.weigh(field.explained);
-    outside.maximise(field.explained);
+    outside.maximise(field.explained, context);
     if (estimator.inside) field.round(outside, kSweeps);
     found.estimate.inside = field.inside();
     found.estimate.outside.clear();

@@ -8,6 +8,7 @@ namespace {
 
 constexpr double kSaturated = 30;  // e^-30: a token that is as good as certain to be trained
 constexpr double kLeast = 1e-12;   // keeps logarithms finite where nothing explains a trained token
+constexpr size_t kFew = 64;        // domains whose curvature is held as a matrix, and solved directly
 
 // Solves (A + ridge) x = b on the free coordinates by Cholesky; A is D × D, positive semidefinite.
 std::vector<double> solve(const std::vector<double>& a, const std::vector<double>& b, const std::vector<size_t>& free) {
@@ -130,7 +131,12 @@ double Outside::likelihood(const std::vector<double>& at, const std::vector<doub
 Outside::Slope Outside::slope(const std::vector<double>& explained) const {
   const size_t n = phi.size();
   const double common = shared(phi);
-  Slope slope{std::vector<double>(n), std::vector<double>(n * n)};
+  const bool few = n <= kFew;
+  Slope slope;
+  slope.gradient.resize(n);
+  if (few) slope.hessian.resize(n * n);
+  else slope.bend.resize(trained_.size());
+  std::vector<double> own(n);  // Σ bend weight²
   // a_dv = total_v borrow_d + weight_dv; sums of slope × total, slope × weight, curvature × …
   double first = 0, square = 0;
   std::vector<double> linear(n), mixed(n);
@@ -141,20 +147,28 @@ Outside::Slope Outside::slope(const std::vector<double>& explained) const {
     const double gone = std::exp(-x), there = -std::expm1(-x);
     const double rise = chance_[k] * gone / there, bend = chance_[k] * gone / (there * there);
     const double total = counts_.total[v];
+    if (!few) slope.bend[k] = bend;
     first += rise * total;
     square += bend * total * total;
     for (uint64_t i = counts_.offsets[v]; i < counts_.offsets[v + 1]; i++) {
       const uint32_t d = counts_.entries[i].domain;
       linear[d] += rise * weight_[i];
       mixed[d] += bend * total * weight_[i];
+      own[d] += bend * weight_[i] * weight_[i];
+      if (!few) continue;
       for (uint64_t j = counts_.offsets[v]; j < counts_.offsets[v + 1]; j++)
         slope.hessian[d * n + counts_.entries[j].domain] += bend * weight_[i] * weight_[j];
     }
   }
   for (size_t d = 0; d < n; d++) {
     slope.gradient[d] = borrow_[d] * first + linear[d] - cost_[d];
-    for (size_t e = 0; e < n; e++)
+    for (size_t e = 0; few && e < n; e++)
       slope.hessian[d * n + e] += borrow_[d] * borrow_[e] * square + borrow_[d] * mixed[e] + borrow_[e] * mixed[d];
+  }
+  if (!few) {
+    slope.diagonal.resize(n);
+    for (size_t d = 0; d < n; d++)
+      slope.diagonal[d] = borrow_[d] * borrow_[d] * square + 2 * borrow_[d] * mixed[d] + own[d];
   }
   add_new_tokens(slope);
   return slope;
@@ -164,23 +178,88 @@ Outside::Slope Outside::slope(const std::vector<double>& explained) const {
 void Outside::add_new_tokens(Slope& slope) const {
   const size_t n = phi.size();
   const double expected = std::max(new_tokens(phi), kLeast);
-  std::vector<double> rise(n);  // of F by φ_d
+  std::vector<double>& rise = slope.rise;
+  rise.resize(n);
+  slope.fresh_curvature = fresh_ / (expected * expected);
   for (size_t d = 0; d < n; d++) rise[d] = counts_.singletons[d] * std::exp(discount_ * phi[d]);
   for (size_t d = 0; d < n; d++) {
     slope.gradient[d] += (fresh_ / expected - 1) * rise[d];
+    if (slope.hessian.empty()) {
+      slope.diagonal[d] += discount_ * rise[d] + slope.fresh_curvature * rise[d] * rise[d];
+      continue;
+    }
     slope.hessian[d * n + d] += discount_ * rise[d];
     for (size_t e = 0; e < n; e++) slope.hessian[d * n + e] += fresh_ * rise[d] * rise[e] / (expected * expected);
   }
 }
 
-double Outside::maximise(const std::vector<double>& explained) {
+std::vector<double> Outside::times(const Slope& slope, const std::vector<double>& x) const {
+  const size_t n = x.size();
+  std::vector<double> y(n);
+  double common = 0, fresh = 0, shared_part = 0;  // Σ bend total (a_v · x), which every domain borrows from
+  for (size_t d = 0; d < n; d++) {
+    common += borrow_[d] * x[d];
+    fresh += slope.rise[d] * x[d];
+  }
+  for (size_t k = 0; k < trained_.size(); k++) {
+    if (slope.bend[k] == 0) continue;
+    const uint32_t v = trained_[k];
+    const double along = slope.bend[k] * exposure(v, x, common), total = counts_.total[v];
+    shared_part += along * total;
+    for (uint64_t i = counts_.offsets[v]; i < counts_.offsets[v + 1]; i++)
+      y[counts_.entries[i].domain] += along * weight_[i];
+  }
+  for (size_t d = 0; d < n; d++)
+    y[d] += borrow_[d] * shared_part + discount_ * slope.rise[d] * x[d] + slope.fresh_curvature * slope.rise[d] * fresh;
+  return y;
+}
+
+// Preconditioned by the diagonal; from 0, so that it climbs wherever it is stopped.
+std::vector<double> Outside::solve_many(const Slope& slope, const std::vector<size_t>& free,
+                                        const Context& context) const {
+  constexpr int kMost = 60;
+  constexpr double kSmall = 1e-6;  // of the squared residual: the next step sees to the rest
+  const size_t m = free.size();
+  std::vector<double> x(m), r(m), z(m), p(m), full(phi.size());
+  const auto ridge = [&](size_t d) { return 1e-9 * slope.diagonal[d] + 1e-12; };
+  double rz = 0;
+  for (size_t i = 0; i < m; i++) {
+    r[i] = slope.gradient[free[i]];
+    p[i] = z[i] = r[i] / (slope.diagonal[free[i]] + ridge(free[i]));
+    rz += r[i] * z[i];
+  }
+  const double first = rz;
+  for (int round = 0; round < kMost && rz > kSmall * first; round++) {
+    context.check();
+    for (size_t i = 0; i < m; i++) full[free[i]] = p[i];
+    const std::vector<double> product = times(slope, full);
+    double curvature = 0;
+    for (size_t i = 0; i < m; i++) curvature += p[i] * (product[free[i]] + ridge(free[i]) * p[i]);
+    if (!(curvature > 0)) break;
+    const double length = rz / curvature;
+    double next = 0;
+    for (size_t i = 0; i < m; i++) {
+      x[i] += length * p[i];
+      r[i] -= length * (product[free[i]] + ridge(free[i]) * p[i]);
+      z[i] = r[i] / (slope.diagonal[free[i]] + ridge(free[i]));
+      next += r[i] * z[i];
+    }
+    for (size_t i = 0; i < m; i++) p[i] = z[i] + next / rz * p[i];
+    rz = next;
+  }
+  return x;
+}
+
+double Outside::maximise(const std::vector<double>& explained, const Context& context) {
   double best = likelihood(phi, explained);
   for (int round = 0; round < 200; round++) {
+    context.check();
     const Slope at = slope(explained);
     std::vector<size_t> free;
     for (size_t d = 0; d < phi.size(); d++)
       if (phi[d] > 0 || at.gradient[d] > 0) free.push_back(d);
-    const std::vector<double> step = solve(at.hessian, at.gradient, free);
+    const std::vector<double> step =
+        at.hessian.empty() ? solve_many(at, free, context) : solve(at.hessian, at.gradient, free);
     double gain = 0;
     std::vector<double> next;
     for (double scale = 1; scale > 1e-12 && !(gain > 0); scale /= 2) {

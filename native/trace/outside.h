@@ -2,6 +2,7 @@
 // How many texts of each domain, beyond those of the pool, explain which tokens were trained.
 #include <vector>
 
+#include "core/context.h"
 #include "trace/pool.h"
 
 namespace warp {
@@ -28,8 +29,8 @@ class Outside {
   void weigh(const std::vector<double>& explained);
 
   // Climbs over φ from where it stands to where it is level (projected Newton, with step halving). explained: o_v by
-  // token. Returns the log likelihood.
-  double maximise(const std::vector<double>& explained);
+  // token. Returns the log likelihood. Its time is near-linear in the domains.
+  double maximise(const std::vector<double>& explained, const Context& context);
   double likelihood(const std::vector<double>& phi, const std::vector<double>& explained) const;
 
   std::vector<double> exposures() const;   // η_v by token
@@ -39,10 +40,19 @@ class Outside {
 
  private:
   struct Slope {
-    std::vector<double> gradient, hessian;  // of the likelihood; hessian negated, D × D
+    std::vector<double> gradient;
+    std::vector<double> hessian;  // negated, D × D; of few domains only
+    std::vector<double> bend;     // else by trained token what it has of the curvature along a_v, and the diagonal
+    std::vector<double> diagonal;
+    std::vector<double> rise;  // of F by φ_d
+    double fresh_curvature = 0;  // Z / F²
   };
   Slope slope(const std::vector<double>& explained) const;
   void add_new_tokens(Slope& slope) const;
+  // The negated Hessian of many domains times x, in the time of one look at every token of every domain.
+  std::vector<double> times(const Slope& slope, const std::vector<double>& x) const;
+  // Solves for a step on the free coordinates by conjugate gradients.
+  std::vector<double> solve_many(const Slope& slope, const std::vector<size_t>& free, const Context& context) const;
   double exposure(uint32_t token, const std::vector<double>& phi, double shared) const;
   double shared(const std::vector<double>& phi) const;
   double new_tokens(const std::vector<double>& phi) const;  // F

@@ -1,6 +1,7 @@
 #include "trace/pool.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/error.h"
@@ -38,6 +39,35 @@ void Pool::append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* 
     domain_.push_back(domain[i]);
   }
   tokens_.resize(offsets_.back());
+}
+
+std::vector<uint32_t> Pool::arrange(const std::vector<uint32_t>& rank) {
+  if (rank.size() < domains_) throw internal_error("a rank for each domain");
+  const size_t count = texts();
+  std::vector<uint32_t> order(count);
+  std::iota(order.begin(), order.end(), 0u);
+  const auto first = [&](uint32_t text) { return tokens_.begin() + std::ptrdiff_t(offsets_[text]); };
+  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    if (domain_[a] != domain_[b]) return rank[domain_[a]] < rank[domain_[b]];
+    if (tailed_[a] != tailed_[b]) return tailed_[a] < tailed_[b];
+    return std::lexicographical_compare(first(a), first(a + 1), first(b), first(b + 1));
+  });
+  std::vector<uint64_t> offsets{0};
+  std::vector<uint32_t> tokens, domain;
+  std::vector<uint8_t> tailed;
+  offsets.reserve(count + 1);
+  tokens.reserve(tokens_.size());
+  for (uint32_t text : order) {
+    tokens.insert(tokens.end(), first(text), first(text + 1));
+    offsets.push_back(tokens.size());
+    domain.push_back(rank[domain_[text]]);
+    tailed.push_back(tailed_[text]);
+  }
+  offsets_ = std::move(offsets);
+  tokens_ = std::move(tokens);
+  domain_ = std::move(domain);
+  tailed_ = std::move(tailed);
+  return order;
 }
 
 Counts::Counts(const Pool& pool, const std::vector<uint32_t>& chosen)
@@ -81,8 +111,9 @@ void Counts::remove(const Pool& pool, uint32_t text) {
   all--;
   for (const uint32_t* v = pool.begin(text); v != pool.end(text); v++) {
     count_singleton(*v, -1);
-    for (uint64_t i = offsets[*v]; i < offsets[*v + 1]; i++)
-      if (entries[i].domain == domain) entries[i].texts--;
+    const auto begin = entries.begin() + std::ptrdiff_t(offsets[*v]),
+               end = entries.begin() + std::ptrdiff_t(offsets[*v + 1]);
+    std::lower_bound(begin, end, domain, [](const Entry& entry, uint32_t d) { return entry.domain < d; })->texts--;
     total[*v]--;
     count_singleton(*v, 1);
   }

@@ -16,6 +16,9 @@ class Pool {
   void append(const uint32_t* offsets, const uint32_t* ids, const uint32_t* domain, size_t count,
               const uint8_t* tails = nullptr);
   void count_tails(bool yes) { tails_count_ = yes; }
+  // Puts the texts in an order that depends on what they are, not on how they came: by domain, numbered anew by its
+  // `rank`, then by their tokens. Returns where each of the texts was before.
+  std::vector<uint32_t> arrange(const std::vector<uint32_t>& rank);
 
   uint32_t domains() const { return domains_; }
   uint32_t vocabulary() const { return vocabulary_; }

@@ -20,8 +20,9 @@ import { bytePairTokenizer, pairProbes, wordPieceTokenizer } from '../pair.js'
 import { repositoryRoot } from '../shared.js'
 
 const at = (...parts: string[]): string => join(repositoryRoot, 'test/fixtures/adapters', ...parts)
-const cases = ['plain', 'patterns', 'embedding', 'saved', 'conv']
-const baseOf = (name: string): string => at(name === 'conv' ? 'gpt2-base' : 'bert-base')
+const cases = ['plain', 'patterns', 'embedding', 'saved', 'conv', 'language']
+const bases: Record<string, string> = { conv: 'gpt2-base', language: 'gpt2-language' }
+const baseOf = (name: string): string => at(bases[name] ?? 'bert-base')
 const largest = (data: ArrayLike<number>): number => Array.from(data).reduce((a, b) => Math.max(a, Math.abs(b)), 0)
 
 /**
@@ -150,18 +151,21 @@ function withTokenizer(folder: string, tokenizer: object): string {
   return dir
 }
 
-test.each(['plain', 'saved', 'conv'])('%s: scores along an adapter are those along its merged model', async (name) => {
-  const base = withTokenizer(baseOf(name), name === 'conv' ? bytePairTokenizer() : wordPieceTokenizer())
-  const probes = join(temporaryDirectory(), 'probes.jsonl')
-  writeFileSync(probes, pairProbes(8))
-  const options = { base, probes: [probes], points: 5, threads: 2, baseHead: 'zeros' as const }
-  const one = await footprint({ ...options, reference: at(name, 'adapter') })
-  const other = await footprint({ ...options, reference: at(name, 'merged') })
-  const [a, b] = [one.alignment, other.alignment]
-  expect(a).toHaveLength(b.length)
-  expect(largest(b)).toBeGreaterThan(0.01)
-  a.forEach((value, i) => expect(Math.abs(value - b[i]!)).toBeLessThanOrEqual(1e-5 * Math.max(1, Math.abs(b[i]!))))
-})
+test.each(['plain', 'saved', 'conv', 'language'])(
+  '%s: scores along an adapter are those along its merged model',
+  async (name) => {
+    const base = withTokenizer(baseOf(name), name in bases ? bytePairTokenizer() : wordPieceTokenizer())
+    const probes = join(temporaryDirectory(), 'probes.jsonl')
+    writeFileSync(probes, pairProbes(8))
+    const options = { base, probes: [probes], points: 5, threads: 2, baseHead: 'zeros' as const }
+    const one = await footprint({ ...options, reference: at(name, 'adapter') })
+    const other = await footprint({ ...options, reference: at(name, 'merged') })
+    const [a, b] = [one.alignment, other.alignment]
+    expect(a).toHaveLength(b.length)
+    expect(largest(b)).toBeGreaterThan(0.01)
+    a.forEach((value, i) => expect(Math.abs(value - b[i]!)).toBeLessThanOrEqual(1e-5 * Math.max(1, Math.abs(b[i]!))))
+  },
+)
 
 test('the trace reads an embedding that was trained whole, or that the adapter changes', async () => {
   for (const name of ['saved', 'embedding']) {

@@ -145,13 +145,26 @@ test.each(['written again', 'cut', 'longer'])('texts that are %s while they are 
 
 test('texts that are replaced after they were read are still those that were hashed', async () => {
   const pair = agedPair()
-  const whole = await recover({ ...pair, probes: [pair.probes], points: 2, bootstrap: 20 })
+  const whole = await recover({
+    base: pair.base,
+    reference: pair.reference,
+    probes: [pair.probes],
+    points: 2,
+    bootstrap: 20,
+  })
   let done = false
   const onProgress = ({ phase }: Progress): void => {
     if (phase === 'score' && !done) copyFileSync(pair.base + '/config.json', pair.probes)
     done ||= phase === 'score'
   }
-  const other = await recover({ ...pair, probes: [pair.probes], points: 2, bootstrap: 20, onProgress })
+  const other = await recover({
+    base: pair.base,
+    reference: pair.reference,
+    probes: [pair.probes],
+    points: 2,
+    bootstrap: 20,
+    onProgress,
+  })
   expect(done).toBe(true)
   expect(other.result.inputs).toEqual(whole.result.inputs)
   expect(other.result.mixtures).toEqual(whole.result.mixtures)

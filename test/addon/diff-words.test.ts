@@ -204,7 +204,7 @@ describe('pairs that tell nothing', () => {
   test('an unknown part is refused with the list', async () => {
     await expect(diff({ base: 'a', reference: 'b', only: ['word'] })).rejects.toMatchObject({
       code: 'DIFF_PART_UNKNOWN',
-      details: { expected: ['weights', 'words'] },
+      details: { expected: ['weights', 'words', 'predictions', 'lens'] },
     })
   })
 })

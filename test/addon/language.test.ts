@@ -35,7 +35,7 @@ function texts(shares: number[], first: number, extra: (text: string) => object 
   return file
 }
 
-test('a trained language model keeps its class and its mixture is recovered by the readouts that need no classes', async () => {
+test('a trained language model keeps its class; its mixture is recovered by readouts without classes', async () => {
   const base = model()
   const output = join(temporaryDirectory(), 'out')
   const trained = await train({

@@ -24,7 +24,13 @@ function pairOf(domains: number): TestPair {
 
 test.each([mostCompared, mostCompared + 1, 1000, mostDomains])('recover with %i domains', async (domains) => {
   const pair = pairOf(domains)
-  const { result } = await recover({ ...pair, probes: [pair.probes], points: 2, bootstrap: 20 })
+  const { result } = await recover({
+    base: pair.base,
+    reference: pair.reference,
+    probes: [pair.probes],
+    points: 2,
+    bootstrap: 20,
+  })
   expect(result.domains).toHaveLength(domains)
   const used = result.mixtures.map(({ readout }) => readout)
   const compared = domains <= mostCompared

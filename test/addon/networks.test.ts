@@ -194,8 +194,8 @@ describe.each(names)('%s', (name) => {
   )
 })
 
-// Mean gradients of domains, all coordinates: their products with δ are those of training's gradients of the same texts,
-// by group. Float32 sums in another order: 1e-5 of Σ |g δ|.
+// Mean gradients of domains, all coordinates: their products with δ are those of training's gradients of the same
+// texts, by group. Float32 sums in another order: 1e-5 of Σ |g δ|.
 test.each([
   'bert',
   'gpt2-classify',

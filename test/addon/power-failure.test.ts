@@ -2,7 +2,9 @@
 // layer that empties a file which gets its name before (test/power/drop_unsynced.c); they must not notice.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
+import { LineWriter } from '../../bin/line-writer.js'
 import { contents, difference, writingCommands } from '../attack/commands.js'
 import { warp } from '../command.js'
 import { temporaryDirectory } from '../models.js'
@@ -28,7 +30,8 @@ function node(script: string, ...args: string[]): void {
 withLayer('the layer loses what was not flushed, and only that', () => {
   const folder = temporaryDirectory()
   const script = (sync: string): string =>
-    `const fs = require('fs'); const file = fs.openSync('a', 'w'); fs.writeSync(file, 'text'); ${sync}; fs.closeSync(file); fs.renameSync('a', 'b')`
+    `const fs = require('fs'); const file = fs.openSync('a', 'w'); fs.writeSync(file, 'text'); ${sync};
+    fs.closeSync(file); fs.renameSync('a', 'b')`
   node(`process.chdir(${JSON.stringify(folder)}); ${script('')}`)
   expect(readFileSync(join(folder, 'b'), 'utf8')).toBe('')
   node(`process.chdir(${JSON.stringify(folder)}); ${script('fs.fsyncSync(file)')}`)
@@ -56,4 +59,15 @@ withLayer('trials of a lab', async () => {
   const records = [...files].filter(([name]) => name.endsWith('trial.json'))
   expect(records).toHaveLength(2)
   for (const [, bytes] of records) expect(JSON.parse(String(bytes))).toMatchObject({ schema: 'warp.trial/1' })
+})
+
+// /dev/full takes nothing: what a full disk says, without one
+test('a list of lines on a full disk', async () => {
+  const writer = await LineWriter.open(join(temporaryDirectory(), 'lines.jsonl'))
+  const full = await open('/dev/full', 'w')
+  await writer.handle.close()
+  Object.assign(writer, { handle: full })
+  await writer.add('x')
+  await expect(writer.commit()).rejects.toMatchObject({ code: 'DISK_FULL', exitCode: 4 })
+  await writer.discard()
 })

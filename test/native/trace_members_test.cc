@@ -129,7 +129,8 @@ TEST(the_outside_likelihood_is_its_definition_and_its_maximum_is_found) {
     const std::vector<double> somewhere(domains, 0.3);
     CHECK_NEAR(outside.likelihood(somewhere, explained), naive(somewhere), 1e-8 * std::fabs(naive(somewhere)));
 
-    const double found = outside.maximise(explained);
+    Context context;
+    const double found = outside.maximise(explained, context);
     // brute force: coordinates in turn, over steps from 1 to 2^-26 and through zero
     std::vector<double> best(domains, 0.1);
     for (double step = 1; step > 1e-8; step /= 2)
@@ -143,6 +144,62 @@ TEST(the_outside_likelihood_is_its_definition_and_its_maximum_is_found) {
           }
       }
     CHECK_NEAR(found, naive(best), 1e-5);  // both searches stop at gains far below this
+  }
+}
+
+// Above 64 domains the curvature is never a matrix. The likelihood is concave in φ ≥ 0 but for tokens that are new: at
+// its maximum no coordinate alone has anything to gain; slopes by central differences, which err by about 1e-5.
+TEST(many_domains_find_the_maximum_too) {
+  for (uint32_t domains : {65u, 90u}) {
+    const uint32_t vocabulary = 400;
+    const std::vector<Text> texts = random_texts(8 * domains, domains, vocabulary - 4, domains);
+    const Pool pool = pool_of(texts, vocabulary);
+    std::vector<uint8_t> state(vocabulary);
+    std::vector<double> explained(vocabulary);
+    const Random random(domains, "state");
+    for (uint32_t v = 0; v < vocabulary; v++) {
+      state[v] = uint8_t(random.word(2 * v) % 5 != 0);
+      explained[v] = random.word(2 * v + 1) % 3 ? 0 : random.word(2 * v + 1) / 4294967296.0;
+    }
+    const Counts counts(pool, all(pool));
+    Outside outside(counts, state, 20);
+    Context context;
+    const double found = outside.maximise(explained, context);
+    CHECK_NEAR(found, outside.likelihood(outside.phi, explained), 1e-9 * std::fabs(found));
+    const double step = 1e-5;
+    size_t inner = 0;
+    for (uint32_t d = 0; d < domains; d++) {
+      std::vector<double> up = outside.phi, down = outside.phi;
+      up[d] += step;
+      down[d] = std::max(0.0, down[d] - step);
+      const double slope =
+          (outside.likelihood(up, explained) - outside.likelihood(down, explained)) / (up[d] - down[d]);
+      if (outside.phi[d] > step) inner++;
+      CHECK(outside.phi[d] > step ? std::fabs(slope) < 1e-2 : slope < 1e-2);
+    }
+    CHECK(inner > 5);
+  }
+}
+
+TEST(thousands_of_domains_are_near_linear_and_stop_when_asked_to) {
+  const uint32_t domains = 5000, vocabulary = 3000;
+  const Pool pool = pool_of(random_texts(4 * domains, domains, vocabulary, 7), vocabulary);
+  std::vector<uint8_t> state(vocabulary);
+  const Random random(7, "state");
+  for (uint32_t v = 0; v < vocabulary; v++) state[v] = uint8_t(random.word(v) % 3 != 0);
+  Context calm;
+  const Members members = find_members(pool, {state, {}}, {{0.3, true}, {0.1, false}}, calm);
+  CHECK(members.estimates.size() == 2 && members.estimates[0].outside.size() == domains);
+  for (uint64_t look : {1, 5, 20, 40}) {
+    Context context;
+    context.cancel_at_look(look);
+    bool stopped = false;
+    try {
+      find_members(pool, {state, {}}, {{0.3, true}, {0.1, false}}, context);
+    } catch (const Cancelled&) {
+      stopped = true;
+    }
+    CHECK(stopped);
   }
 }
 

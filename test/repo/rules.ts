@@ -7,9 +7,9 @@ const files = (tree: Tree, pattern: RegExp): [string, string][] => [...tree].fil
 
 const nativeOrder = ['core', 'files', 'ops', 'paths', 'graph', 'scoring', 'select', 'binding']
 const nativeLevel = (room: string): number =>
-  ['trace', 'training', 'diff'].includes(room) ? nativeOrder.indexOf('scoring') : nativeOrder.indexOf(room)
+  ['trace', 'training', 'diff', 'generate'].includes(room) ? nativeOrder.indexOf('scoring') : nativeOrder.indexOf(room)
 
-/** Native includes point down: binding → select → scoring, training, trace → graph → paths → ops → files → core. */
+/** Native includes: binding → select → scoring, training, trace, diff, generate → graph → paths → ops → files → core. */
 export const nativeIncludesPointDown: Rule = (tree) =>
   files(tree, /^native\/.*\.(cc|h|cu|inc)$/).flatMap(([path, text]) => {
     const room = path.split('/')[1]
@@ -63,7 +63,7 @@ function resolve(from: string, target: string): string {
  * backend's own list.
  */
 export const backendsOnlyThroughOps: Rule = (tree) =>
-  files(tree, /^native\/(models|scoring|trace|training)\//).flatMap(([path, text]) =>
+  files(tree, /^native\/(generate|models|scoring|trace|training)\//).flatMap(([path, text]) =>
     [...text.matchAll(/#include "ops\/([^"]+)"/g)]
       .map(([, target]) => target)
       .filter(

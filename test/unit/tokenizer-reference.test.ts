@@ -154,6 +154,25 @@ test.each<[string, (parts: Parts) => void, string, string]>([
     'special_tokens',
   ],
   [
+    'a table of nothing, which would end the process',
+    (parts) => {
+      parts.normalizer = { type: 'Precompiled', precompiled_charsmap: 'AAAAAA==' }
+    },
+    'TOKENIZER_INVALID',
+    'precompiled_charsmap',
+  ],
+  [
+    'a table whose steps lead past its end, which would end the process',
+    (parts) => {
+      const table = Buffer.alloc(4 + 4 * 256)
+      table.writeUInt32LE(4 * 256, 0)
+      table.writeUInt32LE(0x7ffffc00, 4)
+      parts.normalizer = { type: 'Precompiled', precompiled_charsmap: table.toString('base64') }
+    },
+    'TOKENIZER_INVALID',
+    'precompiled_charsmap',
+  ],
+  [
     'a table that is not Base64, which would end the process',
     (parts) => {
       parts.normalizer = { type: 'Sequence', normalizers: [{ type: 'Precompiled', precompiled_charsmap: 2.5 }] }

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { Cursor } from './cursor.js'
 import { shown } from './cursor.js'
 import { mergeParts } from './models.js'
@@ -34,12 +35,29 @@ function everyPart(at: Cursor, check: (part: Cursor) => void): void {
   }
 }
 
-/** A table that is not in Base64. */
+/** A table that is not one: its size, a double array of so many bytes, then texts in UTF-8, all of it in Base64. */
 function checkCharsmap(part: Cursor): void {
   const map = part.field('precompiled_charsmap')
   if (part.field('type').value !== 'Precompiled' && map.value === undefined) return
   const text = map.string()
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) throw map.wrong('Base64')
+  const bytes = Buffer.from(text, 'base64')
+  const units = bytes.length < 4 ? 0 : bytes.readUInt32LE(0) >>> 2
+  const end = 4 + 4 * units
+  if (units === 0 || end > bytes.length || !isUtf8(bytes.subarray(end)) || pointsOutside(bytes, units)) {
+    throw map.wrong('a table of characters as SentencePiece compiles it')
+  }
+}
+
+/** Whether a step from some unit of the double array (Aoe 1989, as Darts writes it) could lead past its end. */
+function pointsOutside(bytes: Buffer, units: number): boolean {
+  for (let at = 0; at < units; at++) {
+    const unit = bytes.readUInt32LE(4 + 4 * at)
+    if (unit >>> 31 === 1) continue // a value
+    const offset = (unit >>> 10) << ((unit & (1 << 9)) >>> 6)
+    if (((at ^ offset) | 0xff) >>> 0 >= units) return true
+  }
+  return false
 }
 
 /** A token of a template that is not listed. */

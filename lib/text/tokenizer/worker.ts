@@ -7,7 +7,7 @@ import type { Answer, Asked, Failure } from './thread.js'
 import type { Engine } from './types.js'
 
 const engines = new Map<number, Engine>()
-const tokensAtOnce = 1 << 13
+const tokensAtOnce = 1 << 11
 
 const say = (answer: Answer, transfer: ArrayBuffer[] = []): void => parentPort!.postMessage(answer, transfer)
 

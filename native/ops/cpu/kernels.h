@@ -28,6 +28,7 @@ struct Kernels {
   size_t (*attention_scratch)(size_t longest, size_t head_size);
   size_t (*attention_tangent_scratch)(size_t longest, size_t head_size);
   void (*attention)(const AttentionCall& call, float* out, size_t ldo, float* scratch);
+  void (*attention_step)(const StepCall& call, float* out, size_t ldo, float* scores);
   void (*attention_tangent)(const AttentionCall& call, const AttentionTangents& along, float* scratch);
   void (*activate)(int act, size_t rows, size_t size, const float* x, size_t ldx, float* y, size_t ldy);
   void (*activate_slope)(int act, size_t rows, size_t size, ConstMatrix x, ConstMatrix dx, Matrix dy);

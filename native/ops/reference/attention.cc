@@ -54,6 +54,31 @@ double dot(const Doubles& a, size_t i, const Doubles& b, size_t j, size_t count)
 
 }  // namespace
 
+// Attention of a text that ends at the row's token, which alone asks.
+Doubles attention_step(const StepCall& c, const Doubles& q, const std::vector<Doubles>& keys,
+                       const std::vector<Doubles>& values) {
+  const size_t width = c.heads * c.head_size;
+  Doubles out;
+  for (size_t row = 0; row < c.rows; row++) {
+    const uint32_t position = c.positions[row], offsets[] = {0, position + 1};
+    AttentionCall call;
+    call.texts = 1;
+    call.offsets = offsets;
+    call.heads = c.heads;
+    call.kv_heads = c.kv_heads;
+    call.head_size = c.head_size;
+    call.causal = true;
+    call.window = c.window;
+    call.scale = c.scale;
+    call.softcap = c.softcap;
+    call.queries = &position;
+    const Doubles one(q.begin() + long(row * width), q.begin() + long((row + 1) * width));
+    const Doubles y = attention(call, one, keys[row], values[row]);
+    out.insert(out.end(), y.begin(), y.end());
+  }
+  return out;
+}
+
 Doubles attention(const AttentionCall& c, const Doubles& q, const Doubles& k, const Doubles& v) {
   Doubles out(q.size());
   for_each_query(c, q, k, [&](const Query& query) {

@@ -39,6 +39,9 @@ Doubles norm_tangent(const NormCall& call, const Doubles& x, const Doubles& gain
 // cos, sin: positions × rotary / 2
 Doubles rope(const RopeCall& call, const Doubles& cos, const Doubles& sin, const Doubles& x);
 Doubles attention(const AttentionCall& call, const Doubles& q, const Doubles& k, const Doubles& v);
+// keys, values: by row, its text's tokens without gaps
+Doubles attention_step(const StepCall& call, const Doubles& q, const std::vector<Doubles>& keys,
+                       const std::vector<Doubles>& values);
 Doubles attention_tangent(const AttentionCall& call, const Doubles& q, const Doubles& k, const Doubles& v,
                           const Doubles& dq, const Doubles& dk, const Doubles& dv);
 

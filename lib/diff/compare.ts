@@ -1,0 +1,128 @@
+import { networkOf, nativeWeights, openPair } from '../checkpoint/index.js'
+import { WarpError } from '../errors.js'
+import { openDecoder } from '../generate/decode.js'
+import { objectiveOf } from '../models/families.js'
+import { addon } from '../native/load.js'
+import { callNative, runTask } from '../native/task.js'
+import { noTarget, type CompareResult } from '../native/types.js'
+import { readRecords } from '../text/index.js'
+import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
+import { neutralTexts } from './neutral-texts.js'
+import { NotApplicable, type DiffPair, type PartOptions } from './part.js'
+
+/** Tokens that are looked at in each position. */
+export const topTokens = 20
+/** First positions of a text that the lens looks at. */
+export const lensPositions = 5
+const mostTexts = 200
+const mostTokens = 128
+
+/** Both language models on neutral texts. */
+export interface Comparison {
+  result: CompareResult
+  /** packed tokens of the texts */
+  ids: Uint32Array
+  offsets: Uint32Array
+  layers: number
+  /** tokens of the vocabulary */
+  vocabulary: number
+  /** what was read, for the result */
+  neutral: string
+  spell(id: number): string
+}
+
+const compared = new WeakMap<DiffPair, Promise<Comparison>>()
+
+/**
+ * One pass of both models for every part that asks. It takes 1 GiB of memory where `memory`, which is for one tensor's
+ * difference, is less.
+ * @throws NotApplicable where the pair is not of two language models that can be computed
+ */
+export function compareOnNeutral(pair: DiffPair, options: PartOptions): Promise<Comparison> {
+  const known = compared.get(pair) ?? compare(pair, options)
+  compared.set(pair, known)
+  return known
+}
+
+async function compare({ base, reference }: DiffPair, options: PartOptions): Promise<Comparison> {
+  if (objectiveOf(reference.architectureName) !== 'language') {
+    throw new NotApplicable(
+      'DIFF_NO_LANGUAGE_MODEL',
+      `${reference.dir}: ${reference.architectureName || 'the reference'} is no language model that can be computed`,
+    )
+  }
+  const models = await openPair(base.dir, reference.dir, { objective: 'language' }).catch((error: unknown) => {
+    if (error instanceof WarpError && error.kind === 'input') throw new NotApplicable(error.code, error.message)
+    throw error
+  })
+  const tokenizer = await loadTokenizer(reference.dir).catch((error: unknown) => {
+    if (!(error instanceof WarpError) || !error.code.startsWith('TOKENIZER_')) throw error
+    throw new NotApplicable('DIFF_NO_TOKENIZER', error.message)
+  })
+  const network = networkOf(models.reference, 'language')
+  const { texts, neutral } = await readTexts(options)
+  const maxLength = Math.min(mostTokens, network.maxPositions)
+  const { ids, offsets } = await tokenizer.encodeBatch(texts, { maxLength })
+  if (ids.length < 2) throw new NotApplicable('DIFF_NO_TEXTS', `${neutral} have too few tokens`)
+  const handles = [nativeWeights(models.base), nativeWeights(models.reference)]
+  try {
+    const path = callNative(() => addon().openPath(handles[0], handles[1], { family: 'linear', lambdas: [] }))
+    handles.push(path)
+    const request = {
+      path,
+      network,
+      ...withoutEmpty(ids, offsets),
+      top: Math.min(topTokens, network.vocabularySize),
+      positions: lensPositions,
+      threads: options.threads,
+      memory: Math.max(options.memory, 2 ** 30),
+    }
+    const result = await runTask((report) => addon().compare(request, report), 'predictions', 'tokens', options)
+    return {
+      result,
+      ids: request.ids,
+      offsets: request.offsets,
+      layers: network.layers.length,
+      vocabulary: network.vocabularySize,
+      neutral,
+      spell: await spelling(reference.dir, tokenizer),
+    }
+  } finally {
+    for (const handle of handles) handle.close()
+  }
+}
+
+async function readTexts({ texts, signal }: PartOptions): Promise<{ texts: string[]; neutral: string }> {
+  if (!texts?.length) return { texts: neutralTexts, neutral: `the package's ${neutralTexts.length} texts` }
+  const found: string[] = []
+  for await (const { text } of readRecords(texts, {}, { signal })) {
+    found.push(text)
+    if (found.length === mostTexts) break
+  }
+  return { texts: found, neutral: `the first ${found.length} texts of ${texts.join(', ')}` }
+}
+
+/** Texts that have tokens, and what comes behind each token. */
+function withoutEmpty(ids: Uint32Array, offsets: Uint32Array) {
+  const kept = [0, ...[...offsets].slice(1).filter((end, i) => end > offsets[i])]
+  const targets = Uint32Array.from(ids, (_, i) => ids[i + 1] ?? noTarget)
+  for (const end of kept.slice(1)) targets[end - 1] = noTarget
+  return { ids, offsets: Uint32Array.from(kept), targets }
+}
+
+/** A token as it stands in a text; as the vocabulary has it where its decoder is not known or it is no text alone. */
+async function spelling(dir: string, tokenizer: Tokenizer): Promise<(id: number) => string> {
+  const decoder = await openDecoder(dir, tokenizer).catch((error: { code?: string }) => {
+    if (error.code === 'TOKENIZER_DECODER_UNSUPPORTED') return undefined
+    throw error
+  })
+  return (id) => {
+    const text = decoder?.decode([id]) ?? ''
+    if (text !== '' && !text.includes('\ufffd')) return text
+    try {
+      return tokenizer.token(id)
+    } catch {
+      return `#${id}` // a row of the table that no token has
+    }
+  }
+}

@@ -1,0 +1,274 @@
+import { z } from 'zod'
+import { escapeHtml } from '../report/charts.js'
+import { list, section, table } from '../report/page.js'
+import { compareOnNeutral, topTokens, type Comparison } from './compare.js'
+import { nonNegativeFactors } from './nmf.js'
+import type { DiffPair, Part, PartOptions, Table } from './part.js'
+
+const count = z.int().min(0)
+const counted = z.object({
+  id: count,
+  token: z.string(),
+  /** positions where the token is among the first */
+  count,
+  share: z.number().min(0).max(1),
+})
+
+export const predictionsSchema = z.object({
+  /** what was read */
+  neutral: z.string(),
+  texts: count,
+  /** predicted tokens */
+  tokens: count,
+  /** of the logit differences that are looked at in each position */
+  top: count,
+  /** nats by token, KL(p* ‖ p₀) */
+  divergence: z.object({ mean: z.number(), median: z.number(), most: z.number() }),
+  /** where the two models are furthest apart, one passage a text */
+  passages: z.array(
+    z.object({ mean: z.number(), tokens: z.array(z.object({ token: z.string(), divergence: z.number() })) }),
+  ),
+  promoted: z.array(counted),
+  suppressed: z.array(counted),
+  /** promoted tokens that come together, the largest topic first */
+  topics: z.array(
+    z.object({
+      weight: z.number().min(0).max(1),
+      tokens: z.array(z.object({ id: count, token: z.string(), weight: z.number() })),
+    }),
+  ),
+})
+export type PredictionsResult = z.infer<typeof predictionsSchema>
+
+const mostPassages = 10
+const passageTokens = 16
+const mostCounted = 100
+/** tokens that are grouped, and groups */
+const grouped = 200
+const topics = 8
+const topicTokens = 15
+
+/** Where the reference's predictions depart from the base's, on ordinary texts. */
+export const predictions: Part<PredictionsResult> = {
+  name: 'predictions',
+  about: 'where the two models predict differently on ordinary texts, and which tokens the reference prefers',
+  schema: predictionsSchema,
+  run,
+  lines,
+  page,
+  tables,
+}
+
+async function run(pair: DiffPair, options: PartOptions): Promise<PredictionsResult> {
+  const comparison = await compareOnNeutral(pair, options)
+  const { result, offsets, neutral } = comparison
+  const places = predicted(offsets)
+  const divergences = Float64Array.from(places, (at) => result.divergence[at]).sort()
+  const sum = divergences.reduce((a, b) => a + b, 0)
+  return {
+    neutral,
+    texts: offsets.length - 1,
+    tokens: places.length,
+    top: topTokens,
+    divergence: {
+      mean: places.length === 0 ? 0 : sum / places.length,
+      median: divergences[divergences.length >> 1] ?? 0,
+      most: divergences.at(-1) ?? 0,
+    },
+    passages: passagesOf(comparison),
+    promoted: countTokens(comparison, places, result.promoted).slice(0, mostCounted),
+    suppressed: countTokens(comparison, places, result.suppressed).slice(0, mostCounted),
+    topics: await topicsOf(comparison, places, options),
+  }
+}
+
+/** Tokens behind which another one comes. */
+function predicted(offsets: Uint32Array): number[] {
+  const places: number[] = []
+  for (let t = 0; t + 1 < offsets.length; t++) for (let at = offsets[t]; at + 1 < offsets[t + 1]; at++) places.push(at)
+  return places
+}
+
+const width = ({ result }: Comparison): number => result.promoted.length / result.divergence.length
+
+function countTokens(
+  comparison: Comparison,
+  places: readonly number[],
+  top: Uint32Array,
+): PredictionsResult['promoted'] {
+  const counts = new Map<number, number>()
+  const k = width(comparison)
+  for (const at of places) {
+    for (const id of top.subarray(at * k, (at + 1) * k)) counts.set(id, (counts.get(id) ?? 0) + 1)
+  }
+  return [...counts]
+    .sort(([a, most], [b, other]) => other - most || a - b)
+    .map(([id, n]) => ({ id, token: comparison.spell(id), count: n, share: n / places.length }))
+}
+
+/** Of each text the window with the largest mean; of these the largest. A token carries what was said about it. */
+function passagesOf({ result, ids, offsets, spell }: Comparison): PredictionsResult['passages'] {
+  const found = Array.from({ length: offsets.length - 1 }, (_, t) => {
+    const [first, end] = [offsets[t], offsets[t + 1]]
+    const size = Math.min(passageTokens, end - first - 1)
+    let best = { mean: -1, from: first }
+    for (let from = first; size > 0 && from + size < end; from++) {
+      const mean = result.divergence.subarray(from, from + size).reduce((a, b) => a + b, 0) / size
+      if (mean > best.mean) best = { mean, from }
+    }
+    return { ...best, size }
+  })
+  return found
+    .filter(({ mean }) => mean > 0)
+    .sort((a, b) => b.mean - a.mean || a.from - b.from)
+    .slice(0, mostPassages)
+    .map(({ mean, from, size }) => ({
+      mean,
+      tokens: Array.from({ length: size }, (_, i) => ({
+        token: spell(ids[from + i + 1]),
+        divergence: result.divergence[from + i],
+      })),
+    }))
+}
+
+/**
+ * Groups of promoted tokens that come in the same positions: non-negative factors of their co-occurrence, each count
+ * over the geometric mean of the two tokens' own.
+ */
+async function topicsOf(
+  comparison: Comparison,
+  places: readonly number[],
+  { seed, signal }: PartOptions,
+): Promise<PredictionsResult['topics']> {
+  const tokens = countTokens(comparison, places, comparison.result.promoted)
+    .filter(({ count: n }) => n > 1)
+    .slice(0, grouped)
+  const rank = Math.min(topics, tokens.length)
+  if (rank === 0) return []
+  const together = coOccurrence(comparison, places, tokens)
+  const { left, right } = await nonNegativeFactors(together, tokens.length, rank, { seed, signal })
+  const found = Array.from({ length: rank }, (_, r) => {
+    const weights = tokens.map(
+      (_, i) => left[i * rank + r] * norm(right.subarray(r * tokens.length, (r + 1) * tokens.length)),
+    )
+    return { total: weights.reduce((a, b) => a + b, 0), weights }
+  })
+  const all = found.reduce((sum, { total }) => sum + total, 0)
+  return found
+    .sort((a, b) => b.total - a.total)
+    .map(({ total, weights }) => ({
+      weight: all > 0 ? total / all : 0,
+      tokens: tokens
+        .map(({ id, token }, i) => ({ id, token, weight: weights[i] }))
+        .sort((a, b) => b.weight - a.weight || a.id - b.id)
+        .slice(0, topicTokens)
+        .filter(({ weight }) => weight > 0),
+    }))
+}
+
+const norm = (values: Float64Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))
+
+function coOccurrence(
+  comparison: Comparison,
+  places: readonly number[],
+  tokens: PredictionsResult['promoted'],
+): Float64Array {
+  const n = tokens.length
+  const at = new Map(tokens.map(({ id }, i) => [id, i]))
+  const k = width(comparison)
+  const counts = new Float64Array(n * n)
+  for (const place of places) {
+    const here: number[] = []
+    for (const id of comparison.result.promoted.subarray(place * k, (place + 1) * k)) {
+      const i = at.get(id)
+      if (i !== undefined) here.push(i)
+    }
+    for (const i of here) for (const j of here) counts[i * n + j]++
+  }
+  const own = tokens.map(({ count: c }) => Math.sqrt(c))
+  return counts.map((value, i) => value / (own[Math.floor(i / n)] * own[i % n]))
+}
+
+const quoted = (token: string): string => JSON.stringify(token)
+const percent = (value: number): string => `${+(100 * value).toPrecision(3)} %`
+const nats = (value: number): string => value.toPrecision(3)
+
+function lines(result: PredictionsResult): string[] {
+  const { divergence, tokens, neutral, promoted, suppressed, topics: groups, passages } = result
+  return [
+    `predictions: KL(reference ‖ base) ${nats(divergence.mean)} nats a token (median ${nats(divergence.median)}, ` +
+      `most ${nats(divergence.most)}) over ${tokens} tokens of ${neutral}`,
+    `  promoted    ${promoted
+      .slice(0, 12)
+      .map(({ token }) => quoted(token))
+      .join(' ')}`,
+    `  suppressed  ${suppressed
+      .slice(0, 12)
+      .map(({ token }) => quoted(token))
+      .join(' ')}`,
+    ...groups.slice(0, 5).map(
+      ({ weight, tokens: own }) =>
+        `  topic ${percent(weight)}: ${own
+          .slice(0, 8)
+          .map(({ token }) => quoted(token))
+          .join(' ')}`,
+    ),
+    ...passages
+      .slice(0, 3)
+      .map(({ mean, tokens: own }) => `  ${nats(mean)} nats: ${quoted(own.map(({ token }) => token).join(''))}`),
+  ]
+}
+
+function page(result: PredictionsResult): string {
+  const { divergence, tokens, neutral, texts, promoted, suppressed, topics: groups, passages, top } = result
+  const most = Math.max(...passages.flatMap(({ tokens: own }) => own.map(({ divergence: d }) => d)), 1e-9)
+  const mark = ({ token, divergence: d }: { token: string; divergence: number }): string =>
+    `<span style="background:rgba(220,120,0,${(0.6 * Math.min(1, d / most)).toFixed(2)})">${escapeHtml(token)}</span>`
+  const rows = (found: PredictionsResult['promoted']): string[][] =>
+    found.slice(0, 30).map(({ token, count: n, share }) => [escapeHtml(quoted(token)), `${n}`, percent(share)])
+  return [
+    section(
+      'Predictions',
+      `<p>On ${escapeHtml(neutral)} the reference departs from the base by ${nats(divergence.mean)} nats a token ` +
+        `(median ${nats(divergence.median)}, most ${nats(divergence.most)}).</p>`,
+    ),
+    list([`${texts} texts, ${tokens} predicted tokens`, `the ${top} largest differences of logits in each position`]),
+    '<h3>Passages</h3>',
+    table(
+      ['nats a token', 'each token as far as it surprised the base'],
+      passages.map(({ mean, tokens: own }) => [nats(mean), own.map(mark).join('')]),
+    ),
+    '<h3>Topics</h3>',
+    table(
+      ['weight', 'promoted tokens that come together'],
+      groups.map(({ weight, tokens: own }) => [
+        percent(weight),
+        escapeHtml(own.map(({ token }) => quoted(token)).join(' ')),
+      ]),
+    ),
+    '<h3>Promoted</h3>',
+    table(['token', 'positions', 'of all'], rows(promoted)),
+    '<h3>Suppressed</h3>',
+    table(['token', 'positions', 'of all'], rows(suppressed)),
+  ].join('\n')
+}
+
+function tables({ promoted, suppressed, topics: groups, passages }: PredictionsResult): Record<string, Table> {
+  const kinds = Object.entries({ promoted, suppressed })
+  return {
+    'predictions.csv': [
+      ['kind', 'id', 'token', 'count', 'share'],
+      ...kinds.flatMap(([kind, found]) => found.map(({ id, token, count: n, share }) => [kind, id, token, n, share])),
+    ],
+    'topics.csv': [
+      ['topic', 'share', 'id', 'token', 'weight'],
+      ...groups.flatMap(({ weight: share, tokens: own }, i) =>
+        own.map(({ id, token, weight }) => [i + 1, share, id, token, weight]),
+      ),
+    ],
+    'passages.csv': [
+      ['passage', 'token', 'divergence'],
+      ...passages.flatMap(({ tokens: own }, i) => own.map(({ token, divergence }) => [i + 1, token, divergence])),
+    ],
+  }
+}

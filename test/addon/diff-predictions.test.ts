@@ -1,0 +1,174 @@
+// The parts predictions and lens of a diff: against the same networks computed naively in float64, and from outside.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.js'
+import { diff, diffSchema } from '../../lib/diff/index.js'
+import type { Network } from '../../lib/models/network.js'
+import { addon } from '../../lib/native/load.js'
+import { runTask } from '../../lib/native/task.js'
+import { noTarget, type CompareRequest, type CompareResult } from '../../lib/native/types.js'
+import { makeLanguagePair } from '../language-pair.js'
+import { readTensors, temporaryDirectory } from '../models.js'
+import { referenceLogits, type Weights } from '../networks.js'
+import { makePair } from '../pair.js'
+
+const texts = [[2, 5, 9, 11, 4, 30, 8], [7, 7], [40, 41, 42, 43, 12], [33], [2, 6, 17, 17, 17, 50, 4, 4, 9]]
+const [top, positions] = [6, 4]
+
+async function setup(name: string) {
+  const dirs = makeLanguagePair(name)
+  const models = await Promise.all([dirs.base, dirs.reference].map((dir) => openModel(dir, { objective: 'language' })))
+  const network = networkOf(models[0]!, 'language')
+  const weights = models.map((model, i): Weights => {
+    const stored = readTensors(join(i === 0 ? dirs.base : dirs.reference, 'model.safetensors'))
+    return (tensor) => stored.get(model.tensors.get(tensor)!.storedName)!.data
+  })
+  const handles = models.map((model) => nativeWeights(model))
+  const ids = Uint32Array.from(texts.flat())
+  let end = 0
+  const offsets = Uint32Array.from([0, ...texts.map((text) => (end += text.length))])
+  const targets = Uint32Array.from(texts.flatMap((text) => text.map((_, i) => text[i + 1] ?? noTarget)))
+  const run = (extra: Partial<CompareRequest> = {}): Promise<CompareResult> => {
+    const path = addon().openPath(handles[0]!, handles[1]!, { family: 'linear', lambdas: [] })
+    const request = { path, network, ids, offsets, targets, top, positions, threads: 2, memory: 2 ** 30, ...extra }
+    return runTask((report) => addon().compare(request, report), 'compare', 'tokens')
+  }
+  return { network, weights: weights as [Weights, Weights], run, offsets }
+}
+
+const softmax = (z: ArrayLike<number>): number[] => {
+  const most = Math.max(...Array.from(z))
+  const e = Array.from(z, (x) => Math.exp(x - most))
+  const sum = e.reduce((a, b) => a + b, 0)
+  return e.map((x) => x / sum)
+}
+
+/** The ids in their order, where float32 leaves no doubt about it. */
+function order(values: number[], sign: number): number[] {
+  return values
+    .map((value, id) => ({ value: sign * value, id }))
+    .sort((a, b) => b.value - a.value || a.id - b.id)
+    .map(({ id }) => id)
+}
+
+describe.each(['llama-language', 'gpt2-language', 'gemma2-language', 'gpt_neox-language'])('%s', (name) => {
+  let s: Awaited<ReturnType<typeof setup>>
+  let result: CompareResult
+  beforeAll(async () => {
+    s = await setup(name)
+    result = await s.run()
+  })
+
+  test('divergences and the largest differences of logits are those of the naive networks', () => {
+    texts.forEach((text, t) => {
+      const [base, reference] = s.weights.map((weights) => referenceLogits(s.network, weights, text, []))
+      text.forEach((_, i) => {
+        const at = s.offsets[t]! + i
+        if (i + 1 === text.length) return expect(result.divergence[at]).toBe(0)
+        const p = softmax(reference![i]!)
+        const q = softmax(base![i]!)
+        const kl = p.reduce((sum, x, v) => sum + x * Math.log(x / q[v]!), 0)
+        const difference = Array.from(reference![i]!, (z, v) => z - base![i]![v]!)
+        const scale = Math.max(1, ...Array.from(reference![i]!, Math.abs))
+        // logits in float32 are right to 2e-5 of the largest
+        expect(Math.abs(result.divergence[at]! - kl)).toBeLessThan(4e-5 * scale)
+        for (const [found, sign] of [
+          [result.promoted, 1],
+          [result.suppressed, -1],
+        ] as const) {
+          const own = [...found.subarray(at * top, (at + 1) * top)]
+          const want = order(difference, sign).slice(0, top)
+          own.forEach((id, k) => expect(Math.abs(difference[id]! - difference[want[k]!]!)).toBeLessThan(4e-5 * scale))
+          expect(new Set(own).size).toBe(top)
+        }
+        return undefined
+      })
+    })
+  })
+
+  test('the lens reads the mean change of the activations', () => {
+    const { network } = s
+    for (let layer = 0; layer < network.layers.length; layer++) {
+      const part: Network = { ...network, layers: network.layers.slice(0, layer + 1), head: { steps: [], output: 'x' } }
+      for (let position = 0; position < positions; position++) {
+        const long = texts.filter((text) => text.length > position)
+        const means = s.weights.map((weights) => {
+          const rows = long.map((text) => referenceLogits(part, weights, text, [])[position]!)
+          return rows[0]!.map((_, j) => rows.reduce((sum, row) => sum + row[j]!, 0) / rows.length)
+        })
+        const change = means[1]!.map((x, j) => x - means[0]![j]!)
+        const norm = (x: Float64Array): number => Math.hypot(...x)
+        const found = result.lens[layer * positions + position]!
+        expect(Math.abs(found.norm - norm(change))).toBeLessThan(2e-5 * norm(means[0]!))
+        expect(Math.abs(found.baseNorm - norm(means[0]!))).toBeLessThan(2e-5 * norm(means[0]!))
+        // the head alone, on the change
+        const head: Network = { ...network, tables: [], layers: [], embed: { steps: [], output: 'x' } }
+        const logits = headOf(head, s.weights[1], change)
+        const scale = Math.max(1, ...logits.map(Math.abs))
+        const want = order(logits, 1).slice(0, top)
+        // the change is a small difference: what rounding makes of it grows by the norm before the head
+        const slack = (4e-5 * scale * norm(means[0]!)) / norm(change)
+        found.tokens.forEach((id, k) => expect(Math.abs(logits[id]! - logits[want[k]!]!)).toBeLessThan(slack))
+      }
+    }
+  })
+
+  test('threads and memory do not change a bit', async () => {
+    const { peakBytes: _, ...want } = result
+    for (const extra of [{ threads: 1 }, { threads: 4 }, { memory: result.peakBytes }]) {
+      const { peakBytes: __, ...other } = await s.run(extra)
+      expect(other).toEqual(want)
+    }
+    await expect(s.run({ memory: 1000 })).rejects.toMatchObject({ code: 'MEMORY_BUDGET' })
+  })
+})
+
+/** The head on one row: a table of one row stands in for what is below. */
+function headOf(network: Network, weights: Weights, row: Float64Array): number[] {
+  const tables: Network['tables'] = [{ tensor: 'row', by: 'token', rows: 1 }]
+  const one: Network = { ...network, embeddingSize: row.length, tables, select: 'all' }
+  return [...referenceLogits(one, (tensor) => (tensor === 'row' ? row : weights(tensor)), [0], [])[0]!]
+}
+
+describe('warp diff', () => {
+  const pair = makeLanguagePair()
+  const neutral = join(pair.folder, 'neutral.txt')
+  writeFileSync(neutral, ['the and on the rest', 'in an one', 'there the other', 'e'].join('\n'))
+  const options = { base: pair.base, reference: pair.reference, only: ['predictions', 'lens'], texts: [neutral] }
+
+  test('both parts are in the result, the page and the tables', async () => {
+    const { result, page, lines, tables } = await diff(options)
+    diffSchema.parse(result)
+    const { predictions, lens } = result
+    expect(predictions!.texts).toBe(4)
+    expect(predictions!.divergence.mean).toBeGreaterThan(0)
+    expect(predictions!.divergence.most).toBeGreaterThanOrEqual(predictions!.divergence.median)
+    expect(predictions!.passages[0]!.mean).toBeGreaterThanOrEqual(predictions!.passages.at(-1)!.mean)
+    expect(predictions!.promoted[0]!.share).toBeGreaterThanOrEqual(predictions!.promoted[1]!.share)
+    expect(predictions!.topics.length).toBeGreaterThan(0)
+    expect(predictions!.topics.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1, 9)
+    expect(lens!.places.length).toBe(2 * 5)
+    for (const title of ['Predictions', 'Topics', 'Lens']) expect(page).toContain(title)
+    expect(lines.join('\n')).toMatch(/predictions: KL.*\n {2}promoted/)
+    expect(Object.keys(tables).sort()).toEqual(['lens.csv', 'passages.csv', 'predictions.csv', 'topics.csv'])
+    expect((await diff({ ...options, threads: 1 })).result).toEqual(result)
+  })
+
+  test('equal models depart nowhere', async () => {
+    const { result } = await diff({ ...options, reference: pair.base })
+    expect(result.predictions!.divergence.most).toBe(0)
+    expect(result.predictions!.passages).toEqual([])
+    expect(result.lens!.places.every(({ relative }) => relative === 0)).toBe(true)
+  })
+
+  test('classifiers and models apart have nothing to say here', async () => {
+    const classifier = makePair('gpt2')
+    const only = ['predictions', 'lens']
+    await expect(diff({ base: classifier.base, reference: classifier.reference, only })).rejects.toMatchObject({
+      code: 'DIFF_NOTHING_APPLIES',
+    })
+    const other = makeLanguagePair('llama-tied', temporaryDirectory())
+    await expect(diff({ ...options, base: other.base })).rejects.toMatchObject({ code: 'DIFF_NOTHING_APPLIES' })
+    expect((await diff({ ...options, only: ['lens'] })).result.skipped).toEqual([])
+  })
+})

@@ -1,6 +1,6 @@
-// Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point): seconds
-// of `greedy` on one thread and two, how often it looked at a document, bytes held; and, with --corpus FILE and the pair of
-// --base and --reference, windows a second of `trace` features against the tokenizer alone. --documents, --count.
+// Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point):
+// seconds of `greedy` on one thread and two, how often it looked at a document, bytes held; and, with --corpus=FILE and
+// --base=, --reference=, windows a second of `trace` features against the tokenizer alone. --documents=, --count=.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'

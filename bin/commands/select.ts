@@ -32,7 +32,7 @@ export function register(program: Command): void {
   framed(command)
     .addOption(new Option('--features <kind>', 'default: trace').choices(['trace', 'head', 'top', 'all']))
     .addOption(
-      new Option('--strategy <name>', 'default: topk').choices([
+      new Option('--strategy <name>', 'default: topk-balanced; topk for language models').choices([
         ...['topk', 'topk-balanced', 'greedy', 'greedy-batched', 'matching', 'loss-min', 'loss-max', 'bottomk'],
         'random',
       ]),

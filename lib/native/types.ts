@@ -3,17 +3,25 @@ import type { Spectrum, SpectrumRequest, TensorSums } from './diff-types.js'
 
 import type { GeneratedTensor, StoredTensor } from './tensor-types.js'
 import type { Network } from '../models/network.js'
+import type { SelectAddon } from './select-types.js'
+import type { TrainerPart, TrainerRequest, TrainingRequest, TrainingSteps, TrainingTexts } from './training-types.js'
 import type { CompareRequest, CompareResult, GeneratePlan, GenerateRequest, GenerateResult } from './generate-types.js'
 
 export type * from './generate-types.js'
 
+export type { ChoiceRequest, DocumentNumbers, FeatureRequest, FeatureResult } from './select-types.js'
+export type {
+  TrainerPart,
+  TrainerRequest,
+  TrainingOptimizer,
+  TrainingRequest,
+  TrainingSteps,
+  TrainingTexts,
+} from './training-types.js'
 export type { GeneratedTensor, LowRankDelta, StoredTensor, TensorTail } from './tensor-types.js'
 import type { DomainAddon } from './domain-types.js'
-import type { SelectAddon } from './select.js'
 
 export type * from './domain-types.js'
-
-export type { ChoiceRequest, DocumentNumbers, FeatureRequest, FeatureResult } from './select.js'
 
 /** In `targets`: a token that predicts nothing. */
 export const noTarget = 0xffffffff
@@ -191,63 +199,6 @@ export interface ScoreResult {
   record: PathRecord[]
   plan: ScorePlan
 }
-
-/** Packed texts with their classes, as in ScoreRequest. */
-export interface TrainingTexts {
-  ids: Uint32Array
-  /** by token; empty: all 0 */
-  typeIds: Uint8Array
-  offsets: Uint32Array
-  /** classifiers */
-  label?: Int32Array
-  /** classifiers: texts × classes, probabilities in the place of the label */
-  soft?: Float32Array
-  /** language models, as in ScoreRequest */
-  targets?: Uint32Array
-}
-
-export interface TrainerRequest {
-  weights: Handle
-  network: Network
-  /** canonical names; the others keep their values */
-  trainable: string[]
-  /** rates in [0, 1) */
-  dropout: { embedding: number; attention: number; hidden: number; head: number }
-  /** of the dropout masks */
-  seed: number
-}
-
-export interface TrainingOptimizer {
-  /** AdamW; else Adam */
-  decoupled: boolean
-  beta1: number
-  beta2: number
-  epsilon: number
-  weightDecay: number
-  /** largest norm of the gradient; 0: any */
-  clip: number
-}
-
-export interface TrainingRequest extends TrainingTexts {
-  /** numbers of texts, step after step */
-  order: Uint32Array
-  /** by step: where its texts end in `order` */
-  ends: Uint32Array
-  /** by step: the learning rate */
-  rates: Float64Array
-  /** texts of one pass; a step of more accumulates */
-  batch: number
-  optimizer: TrainingOptimizer
-  threads: number
-}
-
-/** By step: mean loss before the update, norm of its gradient. */
-export interface TrainingSteps {
-  loss: Float64Array
-  norm: Float64Array
-}
-
-export type TrainerPart = 'value' | 'first' | 'second'
 
 export interface Addon extends SelectAddon, DomainAddon {
   info(): { cuda: CudaInfo }

@@ -57,6 +57,8 @@ export async function* readWindows(
     control.signal?.throwIfAborted()
     counts.documents += batch.length
     const windows: Window[] = []
+    const cuts: number[] = [] // windows of documents that were cut
+    const rows: number[] = [] // of the others: their rows of tokens
     for (const [i, record] of batch.entries()) {
       const length = tokens.offsets[i + 1] - tokens.offsets[i]
       if (length <= special)
@@ -66,24 +68,47 @@ export async function* readWindows(
           placeOf(record.source),
           'remove it',
         )
-      if (length <= window) windows.push(whole(record))
-      else {
-        const parts = await cut(record, tokenizer, window - special, stride)
-        counts.split += parts.length
-        windows.push(...parts)
+      if (length <= window) {
+        rows[windows.length] = i
+        windows.push(whole(record))
+        continue
       }
+      const parts = await cut(record, tokenizer, window - special, stride)
+      parts.forEach((part) => cuts.push(windows.push(part) - 1))
     }
-    if (windows.length === batch.length && windows.every(({ to }, i) => to === batch[i].text.length)) {
+    if (cuts.length === 0) {
       yield { windows, ids: tokens.ids, typeIds: tokens.typeIds, offsets: tokens.offsets }
       continue
     }
     const again = await tokenizer.encodeBatch(
-      windows.map(({ text }) => text),
+      cuts.map((i) => windows[i].text),
       { maxLength: window },
     )
+    counts.split += cuts.length
     counts.truncated += again.truncated.reduce((sum, one) => sum + one, 0)
-    yield { windows, ids: again.ids, typeIds: again.typeIds, offsets: again.offsets }
+    const place = new Map(cuts.map((i, k) => [i, k]))
+    yield assemble(windows, (i) =>
+      place.has(i) ? { from: again, row: place.get(i)! } : { from: tokens, row: rows[i] },
+    )
   }
+}
+
+/** Windows with tokens of two batches. */
+function assemble(windows: Window[], of: (i: number) => { from: TokenBatch; row: number }): WindowBatch {
+  const offsets = new Uint32Array(windows.length + 1)
+  const parts = windows.map((_, i) => {
+    const { from, row } = of(i)
+    const [begin, end] = [from.offsets[row], from.offsets[row + 1]]
+    offsets[i + 1] = offsets[i] + end - begin
+    return { from, begin, end }
+  })
+  const ids = new Uint32Array(offsets[windows.length])
+  const typeIds = new Uint8Array(ids.length)
+  for (const [i, { from, begin, end }] of parts.entries()) {
+    ids.set(from.ids.subarray(begin, end), offsets[i])
+    typeIds.set(from.typeIds.subarray(begin, end), offsets[i])
+  }
+  return { windows, ids, typeIds, offsets }
 }
 
 const whole = ({ row, source, text, label }: TextRecord): Window => ({

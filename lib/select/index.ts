@@ -21,8 +21,9 @@ export interface Selected {
   documents: SelectedDocument[]
 }
 
-/** By the study in benchmarks/results/select.md. */
-export const defaultStrategy: Strategy = 'topk'
+/** By the study in benchmarks/results/select.md; language models have no labels to balance by. */
+const strategyOf = ({ strategy }: SelectOptions, { source }: SelectSession): Strategy =>
+  strategy ?? (source.network.objective === 'language' ? 'topk' : 'topk-balanced')
 
 /**
  * The documents of a corpus whose training moves the base where the reference went (SELECT, arXiv 2506.15553).
@@ -80,7 +81,8 @@ interface Found extends Chosen {
 }
 
 async function pickFrom(session: SelectSession, loaded: Loaded, options: SelectOptions): Promise<Found> {
-  const { strategy = defaultStrategy, count, balance = false, batch = 32, dedupe, signal, onProgress } = options
+  const strategy = strategyOf(options, session)
+  const { count, balance = false, batch = 32, dedupe, signal, onProgress } = options
   const { seed, threads } = session.source
   const allowed = new Uint8Array(loaded.count).fill(1)
   const repeated = dedupe ? await dropRepeats(loaded.windows, dedupe, allowed, { signal }) : 0
@@ -161,7 +163,7 @@ async function describe(
       reference: options.reference,
       corpus: options.corpus,
       features: session.kind,
-      strategy: options.strategy ?? defaultStrategy,
+      strategy: strategyOf(options, session),
       labels: session.source.labels,
       lambdas: session.lambdas,
       window: session.window,

@@ -52,7 +52,7 @@ export async function writeShard(
     JSON.stringify([document, window, from, to, source, label, text]),
   )
   const all: [string, Section][] = [
-    ['windows', new Uint8Array(await zip(lines.join('\n'), { level: 6 }))],
+    ['windows', new Uint8Array(await zip(lines.join('\n'), { level: 1 }))],
     ...Object.entries(sections),
   ]
   const parts = all.map(([, values]) => Buffer.from(values.buffer, values.byteOffset, values.byteLength))

@@ -1,0 +1,110 @@
+// Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point):
+// seconds of `greedy` on one thread and two, how often it looked at a document, bytes held; and, with --corpus=FILE and
+// --base=, --reference=, windows a second of `trace` features against the tokenizer alone. --documents=, --count=.
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import os from 'node:os'
+import path from 'node:path'
+import { median, need, root, round } from '../common.mjs'
+
+const require = createRequire(import.meta.url)
+const classes = 4
+const hidden = 384
+
+export default async function ({ rounds, documents = '20000', count = '1000', base, reference, corpus }) {
+  const figures = { documents: Number(documents), count: Number(count) }
+  const { addon } = require(path.join(root, 'dist/lib/native/load.js'))
+  const made = makeDocuments(addon(), figures.documents)
+  for (const threads of [1, 2]) {
+    const seconds = []
+    for (let i = 0; i < rounds; i++) {
+      const { candidates, ...numbers } = made
+      const allowed = new Uint8Array(figures.documents).fill(1)
+      const started = performance.now()
+      const request = { ...numbers, allowed, count: figures.count, batch: 0, threads }
+      const { looks } = await addon().greedyDocuments(candidates, request, undefined).promise
+      seconds.push((performance.now() - started) / 1000)
+      figures.looks = round(looks / (figures.documents * figures.count))
+    }
+    figures[`greedySeconds${threads}`] = round(median(seconds))
+  }
+  figures.bytes = figures.documents * (classes + hidden) * 4
+  made.candidates.close()
+  return corpus === undefined ? figures : { ...figures, ...(await traceRate({ rounds, base, reference, corpus })) }
+}
+
+/** Residuals e of a softmax and inputs h that share a mean and have one of their class, as a classifier's do. */
+function makeDocuments(addon, documents) {
+  const { Random } = require(path.join(root, 'dist/lib/random.js'))
+  const random = new Random(1, 'select bench')
+  const normals = (n, scale) => Float64Array.from({ length: n }, () => scale * random.normal())
+  const shared = normals(hidden, 0.3)
+  const own = Array.from({ length: classes }, () => normals(hidden, 0.3))
+  const width = classes + hidden
+  const rows = new Float32Array(documents * width)
+  const direction = new Float64Array(classes * (hidden + 1))
+  for (let i = 0; i < documents; i++) {
+    const row = rows.subarray(i * width, (i + 1) * width)
+    const logits = normals(classes, 1)
+    const label = random.below(classes)
+    logits[label] += 1
+    const total = logits.reduce((sum, z) => sum + Math.exp(z), 0)
+    const best = logits.indexOf(Math.max(...logits))
+    for (let c = 0; c < classes; c++) row[c] = Math.exp(logits[c]) / total - (c === best ? 1 : 0)
+    for (let j = 0; j < hidden; j++) row[classes + j] = shared[j] + own[label][j] + 0.4 * random.normal()
+    for (let c = 0; c < classes; c++) {
+      for (let j = 0; j < hidden; j++) direction[c * (hidden + 1) + j] += row[c] * row[classes + j]
+      direction[c * (hidden + 1) + hidden] += row[c]
+    }
+  }
+  direction.forEach((value, j) => (direction[j] = value + 0.0002 * documents * random.normal()))
+  const length = Math.sqrt(direction.reduce((sum, value) => sum + value * value, 0))
+  const along = new Float64Array(documents)
+  const norm2 = new Float64Array(documents)
+  for (let i = 0; i < documents; i++) {
+    const row = rows.subarray(i * width, (i + 1) * width)
+    let [ee, hh] = [0, 1]
+    for (let j = 0; j < hidden; j++) hh += row[classes + j] ** 2
+    for (let c = 0; c < classes; c++) {
+      let product = direction[c * (hidden + 1) + hidden]
+      for (let j = 0; j < hidden; j++) product += direction[c * (hidden + 1) + j] * row[classes + j]
+      along[i] += (row[c] * product) / length
+      ee += row[c] ** 2
+    }
+    norm2[i] = ee * hh
+  }
+  const candidates = addon.openFactored([0, classes, classes, hidden])
+  addon.appendFactored(candidates, rows)
+  return { candidates, along, norm2 }
+}
+
+async function traceRate({ rounds, base, reference, corpus }) {
+  need(base, reference, corpus)
+  const { select } = require(path.join(root, 'dist/lib/select/index.js'))
+  const { loadTokenizer } = require(path.join(root, 'dist/lib/text/tokenizer/index.js'))
+  const { readBatches } = require(path.join(root, 'dist/lib/text/index.js'))
+  const [ours, alone] = [[], []]
+  let windows = 0
+  for (let i = 0; i < rounds; i++) {
+    const output = fs.mkdtempSync(path.join(os.tmpdir(), 'warp-bench-'))
+    try {
+      const options = { base, baseHead: 'zeros', reference, corpus: [corpus], output, count: 1, features: 'trace' }
+      const { result } = await select({ ...options, strategy: 'topk' })
+      windows = result.windows
+      ours.push(result.timings.features)
+    } finally {
+      fs.rmSync(output, { recursive: true, force: true })
+    }
+    const tokenizer = await loadTokenizer(reference)
+    const started = performance.now()
+    for await (const batch of readBatches([corpus])) await tokenizer.encodeBatch(batch.map(({ text }) => text))
+    alone.push((performance.now() - started) / 1000)
+  }
+  const rate = (seconds) => Math.round(windows / median(seconds))
+  return {
+    windows,
+    traceWindowsPerSecond: rate(ours),
+    tokenizerPerSecond: rate(alone),
+    share: round(median(alone) / median(ours)),
+  }
+}

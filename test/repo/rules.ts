@@ -9,7 +9,7 @@ const nativeOrder = ['core', 'files', 'ops', 'paths', 'graph', 'scoring', 'selec
 const nativeLevel = (room: string): number =>
   ['trace', 'training', 'diff', 'generate'].includes(room) ? nativeOrder.indexOf('scoring') : nativeOrder.indexOf(room)
 
-/** Native includes go down: binding → select → scoring, trace, training and the like → graph → paths → ops → core. */
+/** Native: binding → select → scoring, training, trace, diff, generate → graph → paths → ops → files → core. */
 export const nativeIncludesPointDown: Rule = (tree) =>
   files(tree, /^native\/.*\.(cc|h|cu|inc)$/).flatMap(([path, text]) => {
     const room = path.split('/')[1]

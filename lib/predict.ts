@@ -1,5 +1,6 @@
 import os from 'node:os'
 import { nativeWeights, networkOf, openModel, type ModelDirectory } from './checkpoint/index.js'
+import { localFolder } from './hub/index.js'
 import { checkWhole, inputError, usageError } from './errors.js'
 import { objectiveOf } from './models/families.js'
 import type { Network } from './models/network.js'
@@ -101,7 +102,8 @@ export async function predict(options: PredictOptions): Promise<PredictResult> {
   const { signal, onProgress, onText, truncate = true } = options
   checkWhole('threads', options.threads, 1, 1024)
   checkWhole('memory', options.memory, 0, Number.MAX_SAFE_INTEGER)
-  const opened = await openForward(options.model, options.maxLength)
+  const { dir } = await localFolder(options.model, 'model', { signal, onProgress })
+  const opened = await openForward(dir, options.maxLength)
   const { network, labels, maxLength } = opened
   const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
   const tally = new Tally(labels, network.objective)

@@ -3,6 +3,7 @@ import {
   domainStatistics,
   hasTop,
   needsDomainGradients,
+  plannedDomainBytes,
   openSession,
   scoreSession,
   statisticsOf,
@@ -70,7 +71,7 @@ function plannedBytes(session: Session): number {
   // of a process that has held more before, the peak stays that
   return Math.max(
     process.resourceUsage().maxRSS * 1024,
-    process.memoryUsage.rss() + session.plan.peakBytes + overheadBytes,
+    process.memoryUsage.rss() + Math.max(session.plan.peakBytes, plannedDomainBytes(session)) + overheadBytes,
   )
 }
 

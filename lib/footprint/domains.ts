@@ -1,7 +1,7 @@
 import { headTensors, requiredTensors } from '../models/facts.js'
 import { addon } from '../native/load.js'
-import { runTask } from '../native/task.js'
-import type { DomainGradients, DomainMoments } from '../native/types.js'
+import { callNative, runTask } from '../native/task.js'
+import type { DomainGradients, DomainGradientsRequest, DomainMoments } from '../native/types.js'
 import { targetsOf } from '../objectives/language.js'
 import { betweenBlocks } from '../readouts/block-matching.js'
 import { liftSpectrum, nnls } from '../readouts/linear-algebra.js'
@@ -28,7 +28,6 @@ export interface DepthFootprint {
 export interface DomainStatistics {
   blocks: BlockStatistics[]
   depth: DepthFootprint
-  notes: string[]
 }
 
 /** Whether mean gradients by reverse mode are due: closed forms do not cover the scope. */
@@ -41,47 +40,24 @@ export const needsDomainGradients = ({ network, scope, score }: Session): boolea
  * @throws WarpError MEMORY_BUDGET, LOSS_NOT_FINITE, the signal's reason
  */
 export async function domainStatistics(session: Session): Promise<DomainStatistics | undefined> {
-  const { probes, network, scope, score, path, seed } = session
-  const notes: string[] = []
+  const { probes, network, scope, score, path } = session
   const D = probes.domains.length
-  const fewest = Math.min(...probes.counts)
-  const B = Math.min(mostBlocks, fewest)
-  const names = covered(session)
-  if (B < 2 || names.length === 0) {
+  const request = requestOf(session)
+  noteLeftOut(session)
+  if (!request) {
     session.notes.push(
-      B < 2
+      Math.min(...probes.counts) < 2
         ? 'no gradients of domains: a domain has fewer than two probes'
         : `no gradients of domains: scope ${scope.name} has no tensor of a layer or of a classifier's head`,
     )
     return undefined
   }
-  const block = blocksOf(probes.domain, D, B)
-  const point = nearest(path.lambdas, 0.5)
-  const of = sizeOf(session, names)
-  const { ids, typeIds, offsets, label } = session.packed
+  const { blocks: B, point } = request
+  const of = sizeOf(session, request.scope)
+  const block = request.block.map((b) => b % B)
   const run = { signal: score.signal, onProgress: score.onProgress }
   const found = await runTask<DomainGradients>(
-    (report) =>
-      addon().domainGradients(
-        {
-          path: session.pathHandle,
-          network,
-          ids,
-          typeIds,
-          offsets,
-          ...(network.objective === 'language' ? { targets: targetsOf(session.packed) } : { label }),
-          block: block.map((b, i) => probes.domain[i] * B + b),
-          domains: D,
-          blocks: B,
-          point,
-          scope: names,
-          rate: Math.min(1, mostCoordinates / of),
-          seed,
-          threads: score.threads,
-          memory: score.memory,
-        },
-        report,
-      ),
+    (report) => addon().domainGradients(request, report),
     'gradients',
     'texts',
     run,
@@ -100,21 +76,57 @@ export async function domainStatistics(session: Session): Promise<DomainStatisti
     return {
       blocks: [sum(plain, 'plain'), sum(adam, 'adam')],
       depth: depthOf(plain, probes.domains, B, shared.lambda, network.layers.length),
-      notes,
     }
   } finally {
     found.handle.close()
   }
 }
 
-/** The tensors of the scope that reverse mode looks at; what is left out is noted. */
-function covered({ network, scope, notes }: Session): string[] {
+/** Bytes that the gradients would hold; 0 where there are none. */
+export function plannedDomainBytes(session: Session): number {
+  const request = needsDomainGradients(session) ? requestOf(session) : undefined
+  return request ? callNative(() => addon().planDomainGradients(request)) : 0
+}
+
+/** undefined where a domain has too few probes, or the scope no tensor that reverse mode looks at. */
+function requestOf(session: Session): DomainGradientsRequest | undefined {
+  const { probes, network, score, path, seed, packed } = session
+  const D = probes.domains.length
+  const B = Math.min(mostBlocks, ...probes.counts)
+  const scope = session.scope.tensors.filter((name) => !leftOut(session).has(name))
+  if (B < 2 || scope.length === 0) return undefined
+  const { ids, typeIds, offsets, label } = packed
+  return {
+    path: session.pathHandle,
+    network,
+    ids,
+    typeIds,
+    offsets,
+    ...(network.objective === 'language' ? { targets: targetsOf(packed) } : { label }),
+    block: blocksOf(probes.domain, D, B).map((b, i) => probes.domain[i] * B + b),
+    domains: D,
+    blocks: B,
+    point: nearest(path.lambdas, 0.5),
+    scope,
+    rate: Math.min(1, mostCoordinates / sizeOf(session, scope)),
+    seed,
+    threads: score.threads,
+    memory: score.memory,
+  }
+}
+
+/** Tensors that reverse mode does not look at: tables, and a language model's output layer. */
+function leftOut({ network }: Session): Set<string> {
   const output = network.objective === 'language' ? headTensors(network).last : []
   const tables = requiredTensors(network).filter(({ group }) => group === 'embedding')
-  const out = new Set([...output, ...tables.map(({ name }) => name)])
-  const left = scope.tensors.filter((name) => out.has(name))
-  if (left.length > 0) notes.push(`gradients of domains leave out the tables and the output layer: ${left.join(', ')}`)
-  return scope.tensors.filter((name) => !out.has(name))
+  return new Set([...output, ...tables.map(({ name }) => name)])
+}
+
+function noteLeftOut(session: Session): void {
+  const out = leftOut(session)
+  const left = session.scope.tensors.filter((name) => out.has(name))
+  if (left.length > 0)
+    session.notes.push(`gradients of domains leave out the tables and the output layer: ${left.join(', ')}`)
 }
 
 function sizeOf(session: Session, names: readonly string[]): number {

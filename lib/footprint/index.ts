@@ -8,7 +8,7 @@ import { footprintKinds, openSession, Stopwatch, type FootprintOptions, type Ses
 import { scoreProbes } from './score.js'
 
 export type { FootprintOptions, InputRecord, Session } from './session.js'
-export { domainStatistics, needsDomainGradients, type DepthFootprint } from './domains.js'
+export { domainStatistics, needsDomainGradients, plannedDomainBytes, type DepthFootprint } from './domains.js'
 export { hasTop, type Scope } from './scope.js'
 export { footprintKinds, openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'

@@ -52,6 +52,8 @@ export interface DomainMoments {
 }
 
 export interface DomainAddon {
+  /** bytes of native working memory that `domainGradients` would hold; the one that is refused is above `memory` */
+  planDomainGradients(request: DomainGradientsRequest): number
   /** Progress counts texts. @throws MEMORY_BUDGET, LOSS_NOT_FINITE */
   domainGradients(request: DomainGradientsRequest, onProgress: NativeProgress): NativeTask<DomainGradients>
   domainMoments(handle: Handle, metric: DomainMetric, onProgress: NativeProgress): NativeTask<DomainMoments>

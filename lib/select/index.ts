@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Stopwatch } from '../footprint/index.js'
 import { inputError } from '../errors.js'
+import { localModels } from '../hub/index.js'
 import { readEvidence } from '../trace/index.js'
 import { dropRepeats } from './dedupe.js'
 import { labelWindows } from './label.js'
@@ -31,8 +32,9 @@ const strategyOf = ({ strategy }: SelectOptions, { source }: SelectSession): Str
  * @throws WarpError of models, paths, tokenizers and texts; CORPUS_EMPTY, CORPUS_SMALL, FEATURES_OTHER,
  *   FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT
  */
-export async function select(options: SelectOptions): Promise<Selected> {
+export async function select(given: SelectOptions): Promise<Selected> {
   const watch = new Stopwatch()
+  const options = await localModels(given)
   const session = await openSelection(options)
   try {
     watch.lap('open')

@@ -11,33 +11,45 @@ namespace {
 
 constexpr napi_type_tag kDomainsTag = {0x77617270446f6d61ull, 0x7ull};
 
+std::shared_ptr<DomainJob> parse_domain_job(const Napi::Object& o) {
+  const auto job = std::make_shared<DomainJob>();
+  job->path = path_of(o.Get("path"));
+  job->program = parse_program(o.Get("network").As<Napi::Object>());
+  job->texts.ids = get_uint32s(o, "ids");
+  job->texts.types = get_bytes(o, "typeIds");
+  job->texts.offsets = get_uint32s(o, "offsets");
+  if (job->program.language) job->texts.targets = get_uint32s(o, "targets");
+  else job->label = get_int32s(o, "label");
+  job->block = get_uint32s(o, "block");
+  job->domains = size_t(get_number(o, "domains"));
+  job->blocks = size_t(get_number(o, "blocks"));
+  job->point = int(get_number(o, "point"));
+  const Napi::Array names = o.Get("scope").As<Napi::Array>();
+  for (uint32_t i = 0; i < names.Length(); i++) job->names.insert(names.Get(i).As<Napi::String>().Utf8Value());
+  job->rate = get_number(o, "rate");
+  job->seed = uint64_t(get_number(o, "seed"));
+  job->threads = std::max(1, int(get_number(o, "threads")));
+  job->memory = uint64_t(get_number(o, "memory"));
+  if (job->block.size() != job->texts.texts() || job->blocks < 2 || job->point < 0 ||
+      job->point >= job->path->points())
+    throw internal_error("domains: arrays of different lengths, or a point that the path has not");
+  for (uint32_t block : job->block)
+    if (block >= job->domains * job->blocks) throw internal_error("domains: block out of range");
+  return job;
+}
+
+// planDomainGradients(request) → bytes that it would hold
+Napi::Value plan_domain_gradients(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto job = parse_domain_job(call[0].As<Napi::Object>());
+    return Napi::Number::New(call.Env(), double(DomainGradients::planned_bytes(*job)));
+  });
+}
+
 // domainGradients(request, onProgress)
 Napi::Value domain_gradients(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
-    const Napi::Object o = call[0].As<Napi::Object>();
-    const auto job = std::make_shared<DomainJob>();
-    job->path = path_of(o.Get("path"));
-    job->program = parse_program(o.Get("network").As<Napi::Object>());
-    job->texts.ids = get_uint32s(o, "ids");
-    job->texts.types = get_bytes(o, "typeIds");
-    job->texts.offsets = get_uint32s(o, "offsets");
-    if (job->program.language) job->texts.targets = get_uint32s(o, "targets");
-    else job->label = get_int32s(o, "label");
-    job->block = get_uint32s(o, "block");
-    job->domains = size_t(get_number(o, "domains"));
-    job->blocks = size_t(get_number(o, "blocks"));
-    job->point = int(get_number(o, "point"));
-    const Napi::Array names = o.Get("scope").As<Napi::Array>();
-    for (uint32_t i = 0; i < names.Length(); i++) job->names.insert(names.Get(i).As<Napi::String>().Utf8Value());
-    job->rate = get_number(o, "rate");
-    job->seed = uint64_t(get_number(o, "seed"));
-    job->threads = std::max(1, int(get_number(o, "threads")));
-    job->memory = uint64_t(get_number(o, "memory"));
-    if (job->block.size() != job->texts.texts() || job->blocks < 2 || job->point < 0 ||
-        job->point >= job->path->points())
-      throw internal_error("domains: arrays of different lengths, or a point that the path has not");
-    for (uint32_t block : job->block)
-      if (block >= job->domains * job->blocks) throw internal_error("domains: block out of range");
+    const auto job = parse_domain_job(call[0].As<Napi::Object>());
     const auto found = std::make_shared<std::shared_ptr<DomainGradients>>();
     return start_task(
         call.Env(), call[1], [job, found](Context& context) { *found = DomainGradients::compute(*job, context); },
@@ -84,6 +96,7 @@ Napi::Value domain_moments(const Napi::CallbackInfo& call) {
 
 void register_domains(Napi::Env env, Napi::Object exports) {
   exports.Set("domainGradients", Napi::Function::New(env, domain_gradients));
+  exports.Set("planDomainGradients", Napi::Function::New(env, plan_domain_gradients));
   exports.Set("domainMoments", Napi::Function::New(env, domain_moments));
 }
 

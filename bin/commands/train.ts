@@ -23,6 +23,11 @@ export function recipeOptions(command: Command): Command {
     .addOption(new Option('--schedule <name>', 'of the rate (default: constant)').choices(['constant', 'linear']))
     .option('--warmup <steps>', 'over which the rate rises (default: 0)', integer(0))
     .option('--dropout <rate>', "default: the rates of the model's configuration", real)
+    .option(
+      '--pack <tokens>',
+      'language models: texts of a domain in windows of so many tokens (default: one by one)',
+      integer(2),
+    )
     .option('--layers <which>', 'all, head, or last:N (default: all)')
     .option('--freeze <pattern,...>', "tensors that keep the base's values; * stands for anything", list)
 }

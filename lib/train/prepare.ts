@@ -12,6 +12,7 @@ import { digestOf } from '../document.js'
 import { inputError } from '../errors.js'
 import { requiredTensors, type Group } from '../models/facts.js'
 import type { Network, Step } from '../models/network.js'
+import { packWindows } from '../objectives/pack.js'
 import { addon } from '../native/load.js'
 import { runTask, type RunOptions } from '../native/task.js'
 import type { GeneratedTensor, Handle, TrainerRequest } from '../native/types.js'
@@ -91,12 +92,14 @@ export async function prepare(
   const tokenizer = await loadTokenizer(base.dir)
   assertSame(carried, tokenizer)
   notes.push(tokenizer.note, ...(texts.notes ?? []))
-  const packed = await packProbes(
+  const single = await packProbes(
     asProbes(texts),
     tokenizer,
     { maxLength, truncate: options.truncate ?? true, vocabularySize },
     { signal, onProgress },
   )
+  const packed = recipe.pack === undefined ? single : windowsOf(single, base, network, labels.length, recipe.pack)
+  if (packed !== single) notes.push(`texts were packed into ${packed.label.length} windows of ${recipe.pack} tokens`)
   const size = (names: Iterable<string>): number =>
     [...names].reduce((sum, name) => sum + shapes.get(name)!.reduce((a, b) => a * b, 1), 0)
   const truncated = packed.truncated.reduce((a, b) => a + b, 0)
@@ -125,7 +128,7 @@ export async function prepare(
     },
     recipe,
     trained: { tensors: trainable.length, parameters: size(trainable), of: size(shapes.keys()) },
-    steps: stepsOf(recipe, texts.texts.length),
+    steps: stepsOf(recipe, packed.label.length),
     loss: [],
     norm: [],
     checkpoints: [],
@@ -133,6 +136,43 @@ export async function prepare(
   }
   const { soft } = texts
   return { base, carried, labels, network, generated, groups, shapes, trainable, packed, soft, record, notes }
+}
+
+/** @throws WarpError TRAIN_PACK_OBJECTIVE, TRAIN_NO_END, MAX_LENGTH_RANGE */
+function windowsOf(
+  packed: PackedProbes,
+  base: ModelDirectory,
+  { objective, maxPositions }: Network,
+  domains: number,
+  window: number,
+): PackedProbes {
+  if (objective !== 'language' || packed.prompts) {
+    throw inputError(
+      'TRAIN_PACK_OBJECTIVE',
+      packed.prompts ? 'texts with prompts cannot be packed' : 'a classifier reads its texts one by one',
+      { found: objective },
+      'leave --pack out',
+    )
+  }
+  if (window > maxPositions) {
+    throw inputError(
+      'MAX_LENGTH_RANGE',
+      `windows of ${window} tokens exceed the model's ${maxPositions} positions`,
+      { found: window, expected: maxPositions },
+      `--pack ${maxPositions}`,
+    )
+  }
+  const { eos_token_id: end } = base.config
+  const id: unknown = Array.isArray(end) ? end[0] : end
+  if (typeof id !== 'number') {
+    throw inputError(
+      'TRAIN_NO_END',
+      `${base.dir}: config.json names no end token (eos_token_id) to stand between packed texts`,
+      { file: base.dir },
+      'leave --pack out, or set eos_token_id',
+    )
+  }
+  return packWindows(packed, domains, id, window)
 }
 
 /** The tokenizer that splits the texts is the one that is carried along. @throws FILE_CHANGED */

@@ -37,6 +37,8 @@ const schema = z.strictObject({
   freeze: z.array(z.string().min(1)).default([]),
   /** in tokens, special ones included; default 256, at most the model's positions */
   maxLength: count.optional(),
+  /** language models: texts of a domain one after the other, the end token between, in windows of so many tokens */
+  pack: z.int().min(2).optional(),
   /** of the order of texts, dropout and a new head */
   seed: z.int().min(0).default(0),
 })

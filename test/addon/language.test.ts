@@ -3,6 +3,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { footprint, openSession } from '../../lib/footprint/index.js'
 import { noTarget } from '../../lib/native/types.js'
+import { packWindows } from '../../lib/objectives/pack.js'
 import { targetCounts, targetsOf } from '../../lib/objectives/language.js'
 import { planLab, readTrials, reportTable, runLab } from '../../lib/lab/index.js'
 import { recover } from '../../lib/recover.js'
@@ -87,6 +88,27 @@ test('an interrupted training of a language model gives the bytes of an uninterr
   await train({ ...recipe, output: stopped, threads: 2 })
   const bytes = (dir: string): Buffer => readFileSync(join(dir, 'model.safetensors'))
   expect(bytes(stopped).equals(bytes(whole))).toBe(true)
+})
+
+test('packed texts fill windows, the end token behind each; others than language models refuse', async () => {
+  const packed = { typeIds: new Uint8Array(9), label: new Int32Array(3), truncated: [0, 0], longest: 4 }
+  const texts3 = { ...packed, ids: Uint32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9), offsets: Uint32Array.of(0, 3, 5, 9) }
+  const windows = packWindows({ ...texts3, domain: Int32Array.of(1, 0, 1) }, 2, 99, 4)
+  // of domain 0: 4 5 99; of domain 1: 1 2 3 99 | 6 7 8 9, and the end token alone is left out
+  expect([...windows.ids]).toEqual([4, 5, 99, 1, 2, 3, 99, 6, 7, 8, 9])
+  expect([...windows.offsets]).toEqual([0, 3, 7, 11])
+  expect([...windows.domain]).toEqual([0, 1, 1])
+  const base = model()
+  const output = join(temporaryDirectory(), 'out')
+  const { steps, notes } = await train({ base, data: [texts([9, 9], 0)], output, epochs: 1, batch: 4, pack: 16 })
+  const count = Number(/packed into (\d+) windows of 16 tokens/.exec(notes.join('\n'))![1])
+  expect(steps).toBe(Math.ceil(count / 4))
+  await expect(
+    train({ base, data: [texts([9, 9], 0)], output: join(output, 'b'), objective: 'classify', pack: 16 }),
+  ).rejects.toMatchObject({ code: 'TRAIN_PACK_OBJECTIVE' })
+  await expect(train({ base, data: [texts([9, 9], 0)], output: join(output, 'c'), pack: 4096 })).rejects.toMatchObject({
+    code: 'MAX_LENGTH_RANGE',
+  })
 })
 
 test('behind a prompt only tokens of the response are targets', async () => {

@@ -30,8 +30,7 @@ std::shared_ptr<DomainJob> parse_domain_job(const Napi::Object& o) {
   job->seed = uint64_t(get_number(o, "seed"));
   job->threads = std::max(1, int(get_number(o, "threads")));
   job->memory = uint64_t(get_number(o, "memory"));
-  if (job->block.size() != job->texts.texts() || job->blocks < 2 || job->point < 0 ||
-      job->point >= job->path->points())
+  if (job->block.size() != job->texts.texts() || job->blocks < 2 || job->point < 0 || job->point >= job->path->points())
     throw internal_error("domains: arrays of different lengths, or a point that the path has not");
   for (uint32_t block : job->block)
     if (block >= job->domains * job->blocks) throw internal_error("domains: block out of range");

@@ -6,8 +6,9 @@ namespace warp {
 namespace {
 
 // Compiled once per instruction set where the compiler can do that by itself; without contraction, so the bits are the
-// same.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+// same. Not under the thread sanitizer: what chooses among them runs before the sanitizer has started.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_THREAD__)
 #define WARP_EACH_ISA __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
 #else
 #define WARP_EACH_ISA

@@ -3,6 +3,7 @@ import type { SingleBar } from 'cli-progress'
 import { type Command, CommanderError } from 'commander'
 import type { Progress } from '../lib/native/task.js'
 import { printable, printableJson, printableStyled } from '../lib/printable.js'
+import { firstExamples } from './examples.js'
 
 export interface FrameOptions {
   json?: boolean
@@ -171,6 +172,27 @@ function describe(error: unknown): Described {
   }
 }
 
+/** What is wrong with a command line: a mistyped option comes before one that is missing, perhaps for that reason. */
+function usageFault(error: unknown, program: Command, args: string[]): unknown {
+  if (!(error instanceof CommanderError) || error.code !== 'commander.missingMandatoryOptionValue') return error
+  let [command, rest] = [program, args]
+  for (;;) {
+    const below = command.commands.find((one) => one.name() === rest[0])
+    if (below === undefined) break
+    ;[command, rest] = [below, rest.slice(1)]
+  }
+  const typo = command.parseOptions(rest).unknown.find((arg) => arg.startsWith('-'))
+  if (typo === undefined) return error
+  // with nothing required, the parser says what it says of any unknown option
+  for (const option of command.options) option.makeOptionMandatory(false)
+  try {
+    command.exitOverride().parse([typo], { from: 'user' })
+  } catch (unknown) {
+    return unknown
+  }
+  return error
+}
+
 /** Runs the program: sets the exit code, prints a failure once, as JSON where `--json` is among the arguments. */
 export async function main(program: Command, args: string[]): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -186,7 +208,8 @@ export async function main(program: Command, args: string[]): Promise<void> {
   try {
     if (args.length === 0) throw new CommanderError(2, 'warp.command', 'a command is needed')
     await program.parseAsync(args, { from: 'user' })
-  } catch (error) {
+  } catch (thrown) {
+    const error = usageFault(thrown, program, args)
     process.exitCode = exitCodeOf(error)
     if (process.exitCode === 0) return
     const described = describe(error)
@@ -194,6 +217,11 @@ export async function main(program: Command, args: string[]): Promise<void> {
     const { code, message, hint } = described
     show(process.stderr, [`warp: ${printable(message, longestMessage)} [${code}]`])
     if (hint) show(process.stderr, [`  try: ${printable(hint, longestMessage)}`])
+    if (args.length === 0)
+      show(
+        process.stderr,
+        firstExamples.map((line) => `       ${line}`),
+      )
     if (args.includes('-v') || args.includes('--verbose')) {
       const lines = String((error as Error).stack).split('\n')
       show(

@@ -15,6 +15,7 @@ import { register as recover } from './commands/recover.js'
 import { register as select } from './commands/select.js'
 import { register as trace } from './commands/trace.js'
 import { register as train } from './commands/train.js'
+import { addExamples } from './examples.js'
 import { main } from './frame.js'
 
 const { version } = JSON.parse(readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8')) as {
@@ -26,4 +27,5 @@ const program = new Command('warp')
   .enablePositionalOptions() // what stands behind a command is its own
 const commands = [recover, footprint, trace, merge, train, predict, select, diff, generate, lab, inspect, doctor, demo]
 for (const register of commands) register(program)
+addExamples(program)
 void main(program, process.argv.slice(2))

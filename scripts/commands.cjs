@@ -33,9 +33,9 @@ function text() {
 
 Made by \`scripts/commands.cjs\` from what \`--help\` prints; do not edit.
 
-Results go to stdout, everything else to stderr; \`--json\` prints exactly one JSON document, also on failure. Exit codes:
-0 ok, 1 internal, 2 usage, 3 bad input, 4 resource (memory, disk, device), 5 a result that is not trustworthy (with
-\`--strict\`), 130 and 143 interrupted.
+Results go to stdout, everything else to stderr; \`--json\` prints exactly one JSON document, also on failure. Exit
+codes: 0 ok, 1 internal, 2 usage, 3 bad input, 4 resource (memory, disk, device), 5 a result that is not trustworthy
+(with \`--strict\`), 130 and 143 interrupted.
 
 ${sections.join('\n')}`
 }

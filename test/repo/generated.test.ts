@@ -10,3 +10,17 @@ test.each([
   const { file, text } = (await import(join(repositoryRoot, script))) as { file: string; text: () => string }
   expect(readFileSync(file, 'utf8')).toBe(text())
 })
+
+test('examples in the help use options that their commands have', () => {
+  const page = readFileSync(join(repositoryRoot, 'docs/commands.md'), 'utf8')
+  const helps = new Map(page.split(/^## warp /m).map((part) => [part.split('\n')[0], part]))
+  const lines = [...page.matchAll(/^ {2}warp (.*)$/gm)].map(([, line]) => line)
+  expect(lines.length).toBeGreaterThan(15)
+  for (const line of lines) {
+    const words = line.split(' ')
+    const help = helps.get(words.slice(0, 2).join(' ')) ?? helps.get(words[0])!
+    for (const option of words.filter((word) => word.startsWith('-'))) {
+      expect([line, option, new RegExp(`^ +(-\\w, )?${option}[ ,]`, 'm').test(help)]).toEqual([line, option, true])
+    }
+  }
+})

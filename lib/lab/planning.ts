@@ -21,6 +21,7 @@ import { checkDomains, mostCompared } from '../readouts/limits.js'
 import {
   needsHead,
   parseRecipe,
+  readingOf,
   readLabelledTexts,
   textsSha256,
   type LabelledTexts,
@@ -133,7 +134,7 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
   const recipe = parseRecipe(options.recipe ?? {})
   // a trajectory's checkpoints are yet to be made
   for (const family of paths) if (family.path !== 'trajectory') parsePathOptions(family)
-  const reading = readingOf({ ...options, objective })
+  const reading = readingOf({ ...options, objective: language ? objective : undefined })
   const data = await Promise.all(given.map(async (name) => (await localFolder(name, 'dataset', { signal })).dir))
   const all = await readLabelledTexts(data, reading, language ? [] : base.architecture.labels, { signal, onProgress })
   const { labels, domains } = all
@@ -234,27 +235,4 @@ async function baseFiles(
       sha256: await fileSha256(file.path, { signal, expected: file }),
     })),
   )
-}
-
-function readingOf(options: LabPlanOptions): LabelledTextsOptions {
-  const { format, columns, text, response, label, domain, labelMap, labels, limit, perDomain, dropUnlabeled } = options
-  const { skipInvalid, quotes, seed, objective } = options
-  const given = {
-    format,
-    columns,
-    text,
-    response,
-    label,
-    domain,
-    labelMap,
-    labels,
-    limit,
-    perDomain,
-    dropUnlabeled,
-    skipInvalid,
-    quotes,
-    seed,
-    objective: objective === 'language' ? objective : undefined,
-  }
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

@@ -8,13 +8,20 @@ import { type ProbeSource, sourceNames } from '../text/index.js'
 import { planTraining, type TrainPlan } from './plan.js'
 import { parseRecipe, recipeKeys, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
 import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
-import { readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
+import { readingOf, readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 export { parseRecipe, recipeOf, stepsOf, type Recipe, type RecipeOptions } from './recipe.js'
 export { needsHead, type TrainingRecord } from './prepare.js'
 export type { TrainPlan } from './plan.js'
 export { recordFile, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
-export { pick, readLabelledTexts, textsSha256, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
+export {
+  pick,
+  readingOf,
+  readLabelledTexts,
+  textsSha256,
+  type LabelledTexts,
+  type LabelledTextsOptions,
+} from './texts.js'
 
 /** Options of `train`: the command line's, in camelCase. */
 export interface TrainOptions extends ClaimOptions, RecipeOptions, Omit<LabelledTextsOptions, 'seed'> {
@@ -75,42 +82,10 @@ async function read(
   const options = await localModels(given)
   const { base, data, output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress } = options
   await refuseInputs([output, ...outputFiles.map((name) => join(output, name))], [base, ...sourceNames(data)])
-  const {
-    format,
-    columns,
-    text,
-    response,
-    label,
-    domain,
-    labelMap,
-    labels,
-    limit,
-    perDomain,
-    dropUnlabeled,
-    skipInvalid,
-    quotes,
-    seed,
-  } = options
   const recipe = parseRecipe(recipeOf(options))
   const objective = await objectiveFor(base, options.objective)
   const model = await openModel(base, { objective, signal, onProgress })
-  const reading = {
-    format,
-    columns,
-    text,
-    response,
-    objective,
-    label,
-    domain,
-    labelMap,
-    labels,
-    limit,
-    perDomain,
-    dropUnlabeled,
-    skipInvalid,
-    quotes,
-    seed,
-  }
+  const reading = readingOf({ ...options, objective })
   const texts = await readLabelledTexts(data, reading, objective === 'language' ? [] : model.architecture.labels, {
     signal,
     onProgress,

@@ -37,6 +37,28 @@ export interface LabelledTextsOptions extends Omit<ProbeOptions, 'labelMap'> {
   objective?: Objective
 }
 
+const readingNames = [
+  'format',
+  'columns',
+  'text',
+  'response',
+  'label',
+  'domain',
+  'labelMap',
+  'labels',
+  'limit',
+  'perDomain',
+  'dropUnlabeled',
+  'skipInvalid',
+  'quotes',
+  'seed',
+  'objective',
+] as const
+
+/** What of a command's options says how texts are read; nothing of what was left out. */
+export const readingOf = (options: LabelledTextsOptions): LabelledTextsOptions =>
+  Object.fromEntries(readingNames.map((name) => [name, options[name]]).filter(([, value]) => value !== undefined))
+
 /**
  * Reads labelled texts; where there is no label column, the domain is the label.
  * @param known the base model's own labels, [] when it has none

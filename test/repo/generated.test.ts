@@ -6,6 +6,7 @@ import { repositoryRoot } from '../shared.js'
 test.each([
   ['docs/architectures.md', 'scripts/architectures.cjs'],
   ['docs/commands.md', 'scripts/commands.cjs'],
+  ['docs/errors.md', 'scripts/errors.cjs'],
 ])('%s is what %s makes', async (_, script) => {
   const { file, text } = (await import(join(repositoryRoot, script))) as { file: string; text: () => string }
   expect(readFileSync(file, 'utf8')).toBe(text())
@@ -23,4 +24,13 @@ test('examples in the help use options that their commands have', () => {
       expect([line, option, new RegExp(`^ +(-\\w, )?${option}[ ,]`, 'm').test(help)]).toEqual([line, option, true])
     }
   }
+})
+
+test('every error code has a cause or a remedy', async () => {
+  const { codes } = (await import(join(repositoryRoot, 'scripts/errors.cjs'))) as {
+    codes: () => [string, { causes: Set<string>; remedies: Set<string> }][]
+  }
+  const mute = codes().filter(([, { causes, remedies }]) => ![...causes, ...remedies].some(Boolean))
+  expect(codes().length).toBeGreaterThan(300)
+  expect(mute).toEqual([])
 })

@@ -5,6 +5,7 @@ import { inspect } from '../../lib/checkpoint/index.js'
 import { footprint } from '../../lib/footprint/index.js'
 import { merge } from '../../lib/merge/index.js'
 import { openPath } from '../../lib/paths/index.js'
+import { select } from '../../lib/select/index.js'
 import { trace } from '../../lib/trace/index.js'
 import { fresh } from '../merging.js'
 import {
@@ -166,6 +167,23 @@ test.each(['plain', 'saved', 'conv', 'language'])(
     a.forEach((value, i) => expect(Math.abs(value - b[i]!)).toBeLessThanOrEqual(1e-5 * Math.max(1, Math.abs(b[i]!))))
   },
 )
+
+test.each(['plain', 'saved', 'conv'])('%s: select chooses along an adapter as along its merged model', async (name) => {
+  const base = withTokenizer(baseOf(name), name in bases ? bytePairTokenizer() : wordPieceTokenizer())
+  const corpus = join(temporaryDirectory(), 'corpus.jsonl')
+  writeFileSync(corpus, pairProbes(8))
+  const options = { base, corpus: [corpus], count: 10, window: 16, lambdas: [0.5], threads: 2 }
+  const features = name in bases ? 'head' : 'top'
+  const run = { ...options, features, strategy: 'topk', baseHead: 'zeros' } as const
+  const one = await select({ ...run, reference: at(name, 'adapter'), output: fresh() })
+  const other = await select({ ...run, reference: at(name, 'merged'), output: fresh() })
+  expect(one.documents).toHaveLength(10)
+  expect(one.documents.map(({ text }) => text)).toEqual(other.documents.map(({ text }) => text))
+  one.documents.forEach(({ score }, i) => {
+    const expected = other.documents[i]!.score!
+    expect(Math.abs(score! - expected)).toBeLessThanOrEqual(1e-5 * Math.max(1, Math.abs(expected)))
+  })
+})
 
 test('the trace reads an embedding that was trained whole, or that the adapter changes', async () => {
   for (const name of ['saved', 'embedding']) {

@@ -133,7 +133,13 @@ class Task {
 
 void on_message(Napi::Env env, Napi::Function callback, Task* task, Message* message) {
   const std::unique_ptr<Message> owned(message);
-  if (env != nullptr) task->receive(env, callback, *owned);  // null: teardown, only free
+  if (env == nullptr) return;  // teardown: only free
+  try {
+    task->receive(env, callback, *owned);
+  } catch (const Napi::Error&) {
+    // what is called throws nothing of its own (lib/native/task.ts): a worker is being terminated, and JavaScript can
+    // not be entered any more; teardown follows
+  }
 }
 
 }  // namespace

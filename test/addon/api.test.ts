@@ -1,6 +1,6 @@
 // The Node API of long calls: abort, progress, the event loop, worker threads, memory, silence. A tiny pair of random
 // models.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { footprint, planRecover, recover, WarpError, type Progress, type RecoverOptions } from '../../lib/index.js'
@@ -205,6 +205,38 @@ describe('worker threads', () => {
     expect(addon().memoryUsed()).toBeGreaterThan(atStart)
     await worker.terminate()
     expect(addon().memoryUsed()).toBe(atStart)
+  })
+
+  test('may be terminated at any moment, while native code calls back; the process goes on', () => {
+    // a process of its own: what would be wrong ends it
+    const script = `
+      const { Worker } = require('node:worker_threads')
+      const [library, options] = process.argv.slice(1)
+      const body = \`
+        const { parentPort, workerData } = require('node:worker_threads')
+        const { footprint } = require(workerData.library)
+        parentPort.postMessage('loaded')
+        const again = () => footprint({ ...workerData.options, onProgress: () => {} }).then(again)
+        again()\`
+      const once = async (i) => {
+        const worker = new Worker(body, { eval: true, workerData: { library, options: JSON.parse(options) } })
+        await new Promise((resolve, reject) => worker.once('error', reject).once('message', resolve))
+        await new Promise((resolve) => setTimeout(resolve, 20 + (i * 37) % 180))
+        await worker.terminate()
+      }
+      ;(async () => {
+        for (let i = 0; i < 100; i++) await once(i)
+        console.log('alive')
+      })()`
+    const options = JSON.stringify({ ...few, points: 15, threads: 2 })
+    const run = spawnSync(process.execPath, ['-e', script, join(repositoryRoot, 'dist/lib/index.js'), options], {
+      encoding: 'utf8',
+    })
+    expect({ status: run.status, stdout: run.stdout, stderr: run.stderr }).toEqual({
+      status: 0,
+      stdout: 'alive\n',
+      stderr: '',
+    })
   })
 })
 

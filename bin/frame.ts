@@ -39,6 +39,13 @@ export function framed(command: Command): Command {
     .option('-v, --verbose', 'say where an error comes from')
 }
 
+/** Whether text on stdout has colours: NO_COLOR forbids, FORCE_COLOR asks for them, else a terminal has them. */
+export function wantsColor(): boolean {
+  const { NO_COLOR, FORCE_COLOR, TERM } = process.env
+  if (NO_COLOR) return false
+  return FORCE_COLOR ? FORCE_COLOR !== '0' : process.stdout.isTTY && TERM !== 'dumb'
+}
+
 class Interrupted extends Error {
   constructor(readonly signal: NodeJS.Signals) {
     super(`interrupted by ${signal}`)
@@ -194,7 +201,9 @@ function usageFault(error: unknown, program: Command, args: string[]): unknown {
 }
 
 /** Runs the program: sets the exit code, prints a failure once, as JSON where `--json` is among the arguments. */
-export async function main(program: Command, args: string[]): Promise<void> {
+export async function main(program: Command, given: string[]): Promise<void> {
+  const args = given.filter((arg) => arg !== '--no-color')
+  if (args.length < given.length) process.env.NO_COLOR = '1'
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0) // the reader has had enough
     throw error

@@ -27,5 +27,6 @@ const program = new Command('warp')
   .enablePositionalOptions() // what stands behind a command is its own
 const commands = [recover, footprint, trace, merge, train, predict, select, diff, generate, lab, inspect, doctor, demo]
 for (const register of commands) register(program)
+program.addHelpText('after', '\nColours: --no-color or NO_COLOR=1 turns them off, FORCE_COLOR=1 on.')
 addExamples(program)
 void main(program, process.argv.slice(2))

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import type { DemoOutcome } from '../../lib/demo/run.js'
-import { execute, framed, type FrameOptions } from '../frame.js'
+import { execute, framed, wantsColor, type FrameOptions } from '../frame.js'
 import { writeOutput } from '../output-folder.js'
 import { integer } from '../values.js'
 
@@ -43,8 +43,7 @@ async function demoCommand({ output, force, seed, threads, json, quiet, verbose 
       'report.html': htmlReport(result),
     }
     await writeOutput(output, files, true)
-    const { default: colors } = await import('picocolors')
-    const color = colors.isColorSupported && process.stdout.isTTY
+    const color = wantsColor()
     const { recovered: _recovered, ...facts } = outcome
     return {
       json: { schema: 'warp.demo/1', ...facts, result },

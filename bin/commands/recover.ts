@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { RecoverOptions, RecoverPlan } from '../../lib/recover.js'
 import { printable } from '../../lib/printable.js'
-import { execute, framed, type FrameOptions } from '../frame.js'
+import { execute, framed, wantsColor, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
 import {
   inputsOf,
@@ -62,8 +62,7 @@ async function recoverCommand(flags: Flags): Promise<void> {
           force,
         )
       }
-      const { default: colors } = await import('picocolors')
-      const color = colors.isColorSupported && process.stdout.isTTY
+      const color = wantsColor()
       return {
         json: result,
         text: terminalReport(result, { color }),

@@ -17,6 +17,7 @@ test('docs/environment.md names the variables that the code reads', () => {
   const found = new Set([
     ...names([...everywhere, ...building], /(?:getenv\("|process\.env(?:\.|\['))(\w+)/g),
     ...names(['lib/hub/settings.ts', 'lib/hub/proxy.ts', 'scripts/gyp-cmake.cjs'], /'([A-Z]+_[A-Z_]+)'/g),
+    ...names(['bin/frame.ts'], /\b([A-Z]+_?COLOR|TERM)\b/g),
     ...names(['CMakeLists.txt'], /\bENV[ {]([A-Z]+(?:_[A-Z]+)*)/g),
   ])
   const told = [...read('docs/environment.md').matchAll(/`([A-Z]{2,}(?:_[A-Z]+)*)`/g)].map((match) => match[1])

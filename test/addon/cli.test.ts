@@ -210,6 +210,16 @@ describe('exit codes', () => {
     })
   })
 
+  test('colours: asked for by FORCE_COLOR, forbidden by --no-color before that, none in a pipe', async () => {
+    const told = async (more: string[], env: Record<string, string>): Promise<boolean> =>
+      (await warp(['recover', ...args(), ...small, ...more], { env: { NO_COLOR: '', ...env } })).stdout.includes(
+        '\u001b[',
+      )
+    expect(await told([], { FORCE_COLOR: '1' })).toBe(true)
+    expect(await told(['--no-color'], { FORCE_COLOR: '1' })).toBe(false)
+    expect(await told([], { FORCE_COLOR: '' })).toBe(false)
+  })
+
   test('2: no command at all shows three to begin with', async () => {
     const { code, stdout, stderr } = await warp([])
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

@@ -220,21 +220,6 @@ describe('exit codes', () => {
     expect(await told([], { FORCE_COLOR: '' })).toBe(false)
   })
 
-  test('2: no command at all shows three to begin with', async () => {
-    const { code, stdout, stderr } = await warp([])
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-    expect(stderr.match(/^ +warp (demo|trace|recover)/gm)).toHaveLength(3)
-  })
-
-  test.each([
-    [['recover', '--bsae', 'x'], "unknown option '--bsae' (Did you mean --base?)"],
-    [['lab', 'plan', '--trails', '3'], "unknown option '--trails' (Did you mean --trials?)"],
-    [['recover', '--base', 'x'], "required option '--reference <dir>' not specified"],
-  ])('2: %j is told a typo before what is missing', async (args, told) => {
-    const { code, stderr } = await warp(args)
-    expect({ code, first: stderr.split('\n')[0] }).toEqual({ code: 2, first: `warp: ${told} [USAGE]` })
-  })
-
   test('-v says where an error comes from', async () => {
     expect((await warp(['inspect', '/nowhere', '-v'])).stderr).toContain('    at ')
   })

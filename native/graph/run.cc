@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "graph/calls.h"
 
 namespace warp {
 namespace {
@@ -31,13 +32,6 @@ class Runner {
   }
 
  private:
-  struct Place {
-    float* data;
-    size_t ld;
-    ConstMatrix view() const { return {data, ld}; }
-    Matrix matrix() const { return {data, ld}; }
-  };
-
   // Rows from the block's first on, or with `whole` from the tile's first.
   Place place(uint32_t slot, size_t at, bool tangent, bool whole = false) const {
     const FlowSlot& s = flow_.slots[slot];
@@ -68,7 +62,7 @@ class Runner {
     switch (s.kind) {
       case StepKind::kLinear: return linear(s, to, width);
       case StepKind::kNorm: return norm(action, to, width);
-      case StepKind::kRope: return rope(s, to, width);
+      case StepKind::kRope: return rope(s, to);
       case StepKind::kAttention: return attention(s);
       case StepKind::kActivate: return activate(s, to, width);
       case StepKind::kMultiply: return multiply(s, to, width);
@@ -126,27 +120,13 @@ class Runner {
     const Place x = value(s.a);
     const float *gain = a_.weights.vectors[size_t(s.gain)],
                 *bias = s.bias < 0 ? nullptr : a_.weights.vectors[size_t(s.bias)];
-    if (action.residual || plain(s)) {
+    if (action.residual || is_layer_norm(s)) {
       const Place r = action.residual ? value(s.b) : Place{nullptr, 0};
       if (t_) norm_tangent(s, x, width);
       return a_.ops.layer_norm(height_, width, x.data, x.ld, r.data, r.ld, gain, bias, s.epsilon, to.data, to.ld);
     }
     if (t_) norm_tangent(s, x, width);
-    a_.ops.norm(call(s, width), x.data, x.ld, to.data, to.ld);
-  }
-  static bool plain(const Step& s) { return s.center && s.groups == 1 && s.offset == 0 && s.bias >= 0; }
-
-  NormCall call(const Step& s, size_t width) const {
-    NormCall c;
-    c.rows = height_;
-    c.size = width / s.groups;
-    c.groups = s.groups;
-    c.center = s.center;
-    c.epsilon = s.epsilon;
-    c.offset = s.offset;
-    c.gain = a_.weights.vectors[size_t(s.gain)];
-    c.bias = s.bias < 0 ? nullptr : a_.weights.vectors[size_t(s.bias)];
-    return c;
+    a_.ops.norm(norm_call(s, height_, width, a_.weights), x.data, x.ld, to.data, to.ld);
   }
 
   void norm_tangent(const Step& s, const Place& x, size_t width) {
@@ -164,18 +144,11 @@ class Runner {
       n.lddx = dx.ld;
     }
     const Place to = place(s.to, 0, true);
-    a_.ops.norm_tangent(call(s, width), n, to.data, to.ld);
+    a_.ops.norm_tangent(norm_call(s, height_, width, a_.weights), n, to.data, to.ld);
   }
 
-  void rope(const Step& s, const Place& to, size_t width) {
-    RopeCall c;
-    c.rows = height_;
-    c.heads = width / s.head_size;
-    c.head_size = s.head_size;
-    c.rotary = s.rotary;
-    c.cos = a_.ropes[size_t(s.rope)].cos;
-    c.sin = a_.ropes[size_t(s.rope)].sin;
-    c.positions = (flow_.slots[s.to].selected ? a_.tile.selected : a_.tile.positions) + top_;
+  void rope(const Step& s, const Place& to) {
+    const RopeCall c = rope_call(s, flow_.slots[s.to], a_.tile, a_.ropes[size_t(s.rope)], top_, height_);
     moves_[s.to] = moves(s.a);
     if (moves_[s.to]) {
       const Place dx = tangent(s.a), dy = place(s.to, 0, true);
@@ -186,23 +159,8 @@ class Runner {
   }
 
   void attention(const Step& s) {
-    AttentionCall c;
-    c.texts = a_.tile.texts;
-    c.offsets = a_.tile.offsets;
-    c.heads = s.heads;
-    c.kv_heads = s.kv_heads;
-    c.head_size = s.head_size;
-    c.causal = s.causal;
-    c.window = s.window;
-    c.scale = s.scale;
-    c.softcap = s.softcap;
-    c.queries = flow_.slots[s.to].selected ? a_.tile.selected : nullptr;
     const Place q = value(s.a, true), k = value(s.b, true), v = value(s.c, true), to = place(s.to, 0, false, true);
-    c.q = q.data;
-    c.k = k.data;
-    c.v = v.data;
-    c.ldq = q.ld;
-    c.ldkv = k.ld;
+    AttentionCall c = attention_call(s, flow_.slots[s.to], a_.tile, q, k, v);
     if (a_.cache) {
       keep(k, v, s.kv_heads * s.head_size);
       if (a_.cache->step) return attention_step(s, q, to);

@@ -45,7 +45,7 @@ size_t Walk::row_of(const FlowSlot& slot) const {
   return slot.selected ? a_.pass.training.first_text : a_.pass.training.first_token;
 }
 
-Walk::Place Walk::value(const Operand& o, bool whole) const {
+Place Walk::value(const Operand& o, bool whole) const {
   const FlowSlot& s = flow_.slots[o.slot];
   float* data = o.slot == 0 ? a_.pass.input
                 : s.again   ? a_.shared.rows[size_t(a_.plan.again[o.slot])]
@@ -53,7 +53,7 @@ Walk::Place Walk::value(const Operand& o, bool whole) const {
   return {data + (row_of(s) + (whole ? 0 : top_)) * s.width + o.at, s.width};
 }
 
-Walk::Place Walk::gradient(uint32_t slot, size_t at, bool whole) const {
+Place Walk::gradient(uint32_t slot, size_t at, bool whole) const {
   const FlowSlot& s = flow_.slots[slot];
   const GradientPlan::Place& place = a_.plan.gradient[slot];
   const size_t ld = s.width, top = whole ? 0 : top_, rows = std::min(tile_.tokens, a_.ops.block_rows());
@@ -92,27 +92,14 @@ void Walk::again(const Action& action) {
   if (action.gather) return a_.ops.gather(tile_.texts, width, x.data, x.ld, tile_.rows, to.data, to.ld);
   switch (s.kind) {
     case StepKind::kNorm:
-      if (plain(s))
-        return a_.ops.layer_norm(height_, width, x.data, x.ld, nullptr, 0, vector(s.gain), vector(s.bias), s.epsilon,
-                                 to.data, to.ld);
-      return a_.ops.norm(norm_call(s, width), x.data, x.ld, to.data, to.ld);
+      if (is_layer_norm(s))
+        return a_.ops.layer_norm(height_, width, x.data, x.ld, nullptr, 0, vector_of(a_.pass.weights, s.gain),
+                                 vector_of(a_.pass.weights, s.bias), s.epsilon, to.data, to.ld);
+      return a_.ops.norm(norm_call(s, height_, width, a_.pass.weights), x.data, x.ld, to.data, to.ld);
     case StepKind::kActivate: return a_.ops.activate(s.activation, height_, width, x.data, x.ld, to.data, to.ld);
     case StepKind::kMultiply: return a_.ops.multiply(height_, width, x.view(), value(s.b).view(), to.matrix());
     default: throw internal_error("walk: a step that is not computed again");
   }
-}
-
-NormCall Walk::norm_call(const Step& s, size_t width) const {
-  NormCall c;
-  c.rows = height_;
-  c.size = width / s.groups;
-  c.groups = s.groups;
-  c.center = s.center;
-  c.epsilon = s.epsilon;
-  c.offset = s.offset;
-  c.gain = vector(s.gain);
-  c.bias = vector(s.bias);
-  return c;
 }
 
 void Walk::clear(uint32_t slot, bool whole) {
@@ -194,9 +181,9 @@ void Walk::norm(size_t index) {
   double* gain = a_.sums + a_.sum_at[size_t(s.gain)];
   double* bias = s.bias < 0 ? nullptr : a_.sums + a_.sum_at[size_t(s.bias)];
   const auto write = [&](const Place& to) {
-    if (plain(s))
-      return a_.backward.layer_norm_backward(height_, width, x.data, x.ld, vector(s.gain), s.epsilon, dy.data, dy.ld,
-                                             to.data, to.ld, gain, bias);
+    if (is_layer_norm(s))
+      return a_.backward.layer_norm_backward(height_, width, x.data, x.ld, vector_of(a_.pass.weights, s.gain),
+                                             s.epsilon, dy.data, dy.ld, to.data, to.ld, gain, bias);
     NormGradients g{};
     g.dy = dy.data;
     g.lddy = dy.ld;
@@ -204,7 +191,7 @@ void Walk::norm(size_t index) {
     g.lddx = to.ld;
     g.gain = gain;
     g.bias = bias;
-    a_.backward.norm_backward(norm_call(s, width), x.data, x.ld, g);
+    a_.backward.norm_backward(norm_call(s, height_, width, a_.pass.weights), x.data, x.ld, g);
   };
   if (!wanted(index, 0)) return write({temporary_, width});  // the sums are wanted all the same
   into(index, 0, write);
@@ -212,15 +199,7 @@ void Walk::norm(size_t index) {
 
 void Walk::rope(size_t index) {
   const Step& s = flow_.actions[index].step;
-  const FlowSlot& slot = flow_.slots[s.to];
-  RopeCall c;
-  c.rows = height_;
-  c.heads = slot.width / s.head_size;
-  c.head_size = s.head_size;
-  c.rotary = s.rotary;
-  c.cos = a_.pass.ropes[size_t(s.rope)].cos;
-  c.sin = a_.pass.ropes[size_t(s.rope)].sin;
-  c.positions = (slot.selected ? tile_.selected : tile_.positions) + top_;
+  RopeCall c = rope_call(s, flow_.slots[s.to], tile_, a_.pass.ropes[size_t(s.rope)], top_, height_);
   c.inverse = true;
   const Place dy = gradient(s.to, 0);
   into(index, 0, [&](const Place& to) { a_.ops.rope(c, dy.data, dy.ld, to.data, to.ld); });
@@ -231,25 +210,10 @@ void Walk::attention(size_t index) {
   for (size_t n = 0; n < 3; n++)
     if (!wanted(index, n) || !a_.plan.flowing[index][n].first)
       throw internal_error("walk: attention shares its operands with another step");
-  AttentionCall c;
-  c.texts = tile_.texts;
-  c.offsets = tile_.offsets;
-  c.heads = s.heads;
-  c.kv_heads = s.kv_heads;
-  c.head_size = s.head_size;
-  c.causal = s.causal;
-  c.window = s.window;
-  c.scale = s.scale;
-  c.softcap = s.softcap;
-  c.queries = flow_.slots[s.to].selected ? tile_.selected : nullptr;
   const Place q = value(s.a, true), k = value(s.b, true), v = value(s.c, true), dy = gradient(s.to, 0, true);
   const Place dq = gradient(s.a.slot, s.a.at, true), dk = gradient(s.b.slot, s.b.at, true),
               dv = gradient(s.c.slot, s.c.at, true);
-  c.q = q.data;
-  c.k = k.data;
-  c.v = v.data;
-  c.ldq = q.ld;
-  c.ldkv = k.ld;
+  AttentionCall c = attention_call(s, flow_.slots[s.to], tile_, q, k, v);
   c.dropout = a_.pass.training.dropout[index];
   c.first_text = a_.pass.training.text[a_.pass.training.first_text];
   AttentionGradients g;

@@ -1,6 +1,7 @@
 #pragma once
 // The backward pass of one tile: what is cheap is computed again, then the steps from behind.
 #include "graph/backward.h"
+#include "graph/calls.h"
 
 namespace warp {
 
@@ -24,12 +25,6 @@ class Walk {
   void run();
 
  private:
-  struct Place {
-    float* data = nullptr;
-    size_t ld = 0;
-    ConstMatrix view() const { return {data, ld}; }
-    Matrix matrix() const { return {data, ld}; }
-  };
   size_t row_of(const FlowSlot& slot) const;
   Place value(const Operand& o, bool whole = false) const;
   Place gradient(uint32_t slot, size_t at, bool whole = false) const;
@@ -53,9 +48,6 @@ class Walk {
   void drop(size_t index);
   void softcap(size_t index);
   void gather(size_t index);
-  NormCall norm_call(const Step& step, size_t width) const;
-  bool plain(const Step& s) const { return s.center && s.groups == 1 && s.offset == 0 && s.bias >= 0; }
-  const float* vector(int index) const { return index < 0 ? nullptr : a_.pass.weights.vectors[size_t(index)]; }
 
   const Arguments a_;
   const Flow& flow_;

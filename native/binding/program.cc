@@ -228,4 +228,11 @@ Program parse_program(const Napi::Object& o) {
   return p;
 }
 
+ScopeNames parse_names(const Napi::Value& list) {
+  const Napi::Array given = list.As<Napi::Array>();
+  ScopeNames names;
+  for (uint32_t i = 0; i < given.Length(); i++) names.insert(given.Get(i).As<Napi::String>().Utf8Value());
+  return names;
+}
+
 }  // namespace warp

@@ -26,16 +26,12 @@ std::shared_ptr<ScoreJob> parse_job(const Napi::Object& o) {
   auto job = std::make_shared<ScoreJob>();
   job->path = path_of(o.Get("path"));
   job->program = parse_program(o.Get("network").As<Napi::Object>());
-  job->texts.ids = get_uint32s(o, "ids");
-  job->texts.types = get_bytes(o, "typeIds");
-  job->texts.offsets = get_uint32s(o, "offsets");
-  if (job->program.language) job->texts.targets = get_uint32s(o, "targets");
-  else job->label = get_int32s(o, "label");
+  parse_packed(o, job->texts);
+  parse_learned(o, job->program, job->texts, job->label);
   job->domain = get_int32s(o, "domain");
   job->domains = size_t(get_number(o, "domains"));
   if (o.Get("scope").IsArray()) {
-    const Napi::Array names = o.Get("scope").As<Napi::Array>();
-    for (uint32_t i = 0; i < names.Length(); i++) job->names.insert(names.Get(i).As<Napi::String>().Utf8Value());
+    job->names = parse_names(o.Get("scope"));
   } else {
     job->scope = get_string(o, "scope") == "top" ? Scope::kTop : Scope::kHead;
   }

@@ -21,9 +21,7 @@ std::shared_ptr<FeatureJob> parse_features(const Napi::Object& o) {
   auto job = std::make_shared<FeatureJob>();
   job->path = path_of(o.Get("path"));
   job->program = parse_program(o.Get("network").As<Napi::Object>());
-  job->texts.ids = get_uint32s(o, "ids");
-  job->texts.types = get_bytes(o, "typeIds");
-  job->texts.offsets = get_uint32s(o, "offsets");
+  parse_packed(o, job->texts);
   job->label = get_int32s(o, "label");
   job->scope = scope_of(o);
   job->at_base = get_bool(o, "atBase");

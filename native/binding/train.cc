@@ -58,11 +58,8 @@ Napi::Value open_trainer(const Napi::CallbackInfo& call) {
 
 TrainingTexts parse_texts(const Napi::Object& o, const Program& program) {
   TrainingTexts texts;
-  texts.ids = get_uint32s(o, "ids");
-  texts.types = get_bytes(o, "typeIds");
-  texts.offsets = get_uint32s(o, "offsets");
-  if (program.language) texts.targets = get_uint32s(o, "targets");
-  else texts.label = get_int32s(o, "label");
+  parse_packed(o, texts);
+  parse_learned(o, program, texts, texts.label);
   if (!program.language && o.Has("soft")) {
     const auto soft = o.Get("soft").As<Napi::Float32Array>();
     texts.soft.assign(soft.Data(), soft.Data() + soft.ElementLength());

@@ -45,7 +45,7 @@ const modelFolder = (lab: string, index: number): string =>
 export async function runTrial(lab: string, index: number, options: TrialOptions = {}): Promise<Trial> {
   const { signal, onProgress } = options
   const plan = await readPlan(lab)
-  const { counts, seed } = checkIndex(plan, index)
+  const { seed } = checkIndex(plan, index)
   const timings: Record<string, number> = {}
   const timed = async <T>(phase: string, work: () => Promise<T>): Promise<T> => {
     const start = performance.now()
@@ -80,19 +80,18 @@ export async function runTrial(lab: string, index: number, options: TrialOptions
   const { footprints, pool } = await timed('footprint', () =>
     footprintsOf(plan, { ...options, reference: output, probes, trained }),
   )
-  const facts: TrialFacts = {
-    index,
-    plan: plan.digest,
-    seed,
-    domains: plan.domains,
-    counts,
-    recipe: { ...recipe },
-    timings,
-  }
+  const facts = { ...factsOf(plan, index), recipe: { ...recipe }, timings }
   const trial = statisticsToTrial(facts, footprints, { containsTraining: true, pool })
   await writeTrial(path.join(lab, trialsFolder, trialFile(index)), trial)
   await dropModel(lab, plan, index)
   return trial
+}
+
+/** Of a trial, before anything was done for it. @throws TRIAL_INDEX */
+function factsOf(plan: LabPlan, index: number): TrialFacts {
+  const { counts, seed } = checkIndex(plan, index)
+  const { digest, domains, recipe } = plan
+  return { index, plan: digest, seed, domains, counts, recipe, timings: {} }
 }
 
 /** Of a trial that is done: its model goes, unless weights are kept. */
@@ -107,7 +106,7 @@ export async function recordFailure(
   index: number,
   error: { code?: string; message: string },
 ): Promise<boolean> {
-  const { counts, seed } = checkIndex(plan, index)
+  const facts = factsOf(plan, index)
   const file = path.join(lab, trialsFolder, trialFile(index))
   await makeFolders(path.dirname(file))
   const lock = takeLock(path.join(path.dirname(file), 'lock'))
@@ -115,15 +114,6 @@ export async function recordFailure(
   try {
     const there = await readTrial(file).catch(() => undefined)
     if (there && !there.error) return true
-    const facts: TrialFacts = {
-      index,
-      plan: plan.digest,
-      seed,
-      domains: plan.domains,
-      counts,
-      recipe: plan.recipe,
-      timings: {},
-    }
     await writeTrial(file, failedTrial(facts, error))
     return false
   } finally {

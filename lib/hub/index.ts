@@ -28,6 +28,7 @@ import {
 import { isCommit, parseHubName, type HubKind, type HubName } from './name.js'
 import { hubSettings, type HubSettings } from './settings.js'
 
+export { companionFiles } from './listing.js'
 export { parseHubName, type HubKind, type HubName } from './name.js'
 
 /** A folder, or of a data set a file, on this machine. */

@@ -22,13 +22,13 @@ export interface Listing {
 const single = 'model.safetensors'
 export const weightIndex = 'model.safetensors.index.json'
 const adapter = 'adapter_model.safetensors'
-/** Besides the weights: what says how a model is built, and how texts become ids. */
-const described = new Set([
+/**
+ * Files of a model directory besides its weights: what says how the model is built, and how texts become ids. The
+ * configuration is the first.
+ */
+export const companionFiles = [
   'config.json',
   'generation_config.json',
-  'adapter_config.json',
-  'quantize_config.json',
-  'quant_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -41,7 +41,8 @@ const described = new Set([
   'sentencepiece.bpe.model',
   'chat_template.jinja',
   'chat_template.json',
-])
+]
+const described = new Set([...companionFiles, 'adapter_config.json', 'quantize_config.json', 'quant_config.json'])
 const records = /^(?!.*(^|\/)(\.|dataset_infos\.json$)).*\.(jsonl|ndjson|json|csv|tsv|txt|parquet|arrow)(\.gz|\.zst)?$/i
 
 /** Asks the hub what a revision stands for and which files it has. @throws WarpError (input) HUB_… */

@@ -3,29 +3,12 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { parseStrictJson, readCarried, type CarriedFile, type ModelPair } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
-
-/** Files of a model directory that are not weights, carried over from the reference; the configuration first. */
-const carriedFiles = [
-  'config.json',
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.txt',
-  'vocab.json',
-  'merges.txt',
-  'spiece.model',
-  'tokenizer.model',
-  'sentencepiece.bpe.model',
-  'chat_template.jinja',
-  'chat_template.json',
-]
+import { companionFiles } from '../hub/index.js'
 
 /** What goes along with the weights, whose configuration is the one they were opened with. @throws FILE_CHANGED, … */
 export async function readAlong({ base, reference: { dir, config, adapter } }: ModelPair): Promise<CarriedFile[]> {
   if (adapter) return readAlongAdapter(dir, base.dir, config)
-  const carried = await readCarried(dir, carriedFiles)
+  const carried = await readCarried(dir, companionFiles)
   const { name, path: file, bytes } = carried[0]
   if (name !== 'config.json' || !isDeepStrictEqual(parseStrictJson(bytes, { file, prefix: 'CONFIG' }), config)) {
     throw inputError(
@@ -46,7 +29,7 @@ async function readAlongAdapter(
 ): Promise<CarriedFile[]> {
   const bytes = Buffer.from(`${JSON.stringify(config, null, 2)}\n`)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
-  const names = carriedFiles.slice(1)
+  const names = companionFiles.slice(1)
   const there = new Map(
     [...(await readCarried(base, names)), ...(await readCarried(dir, names))].map((f) => [f.name, f]),
   )

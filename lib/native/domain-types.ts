@@ -1,15 +1,10 @@
 import type { Network } from '../models/network.js'
-import type { Handle, NativeProgress, NativeTask } from './types.js'
+import type { Handle, NativeProgress, NativeTask, PackedTexts } from './types.js'
 
 /** Mean gradients of domains at one point of a path, on a sample of the scope's coordinates. */
-export interface DomainGradientsRequest {
+export interface DomainGradientsRequest extends PackedTexts {
   path: Handle
   network: Network
-  ids: Uint32Array
-  typeIds: Uint8Array
-  offsets: Uint32Array
-  label?: Int32Array
-  targets?: Uint32Array
   /** N: domain · blocks + block */
   block: Uint32Array
   domains: number

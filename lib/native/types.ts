@@ -122,10 +122,8 @@ export interface CublasInfo {
   version: number
 }
 
-/** Packed probes: ids of all texts one after the other, offsets n + 1. */
-export interface ScoreRequest {
-  path: Handle
-  network: Network
+/** Texts: ids of all texts one after the other, offsets n + 1. */
+export interface PackedTexts {
   ids: Uint32Array
   /** by token; empty: all 0 */
   typeIds: Uint8Array
@@ -134,6 +132,11 @@ export interface ScoreRequest {
   label?: Int32Array
   /** language models: by token, the next one where it counts, else `noTarget` */
   targets?: Uint32Array
+}
+
+export interface ScoreRequest extends PackedTexts {
+  path: Handle
+  network: Network
   /** domain of each text */
   domain: Int32Array
   domains: number

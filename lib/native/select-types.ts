@@ -1,15 +1,12 @@
 // What the addon offers for selections.
 
 import type { Network } from '../models/network.js'
-import type { Handle, NativeProgress, NativeTask } from './types.js'
+import type { Handle, NativeProgress, NativeTask, PackedTexts } from './types.js'
 
 /** Packed texts of a classifier and the points at which their gradients are taken. */
-export interface FeatureRequest {
+export interface FeatureRequest extends Omit<PackedTexts, 'targets'> {
   path: Handle
   network: Network
-  ids: Uint32Array
-  typeIds: Uint8Array
-  offsets: Uint32Array
   /** −1: the one that the reference gives the text */
   label: Int32Array
   scope: 'head' | 'top'

@@ -1,20 +1,11 @@
 // What the addon is asked to train.
 
 import type { Network } from '../models/network.js'
-import type { Handle } from './types.js'
+import type { Handle, PackedTexts } from './types.js'
 
-/** Packed texts with their classes, as in ScoreRequest. */
-export interface TrainingTexts {
-  ids: Uint32Array
-  /** by token; empty: all 0 */
-  typeIds: Uint8Array
-  offsets: Uint32Array
-  /** classifiers */
-  label?: Int32Array
+export interface TrainingTexts extends PackedTexts {
   /** classifiers: texts × classes, probabilities in the place of the label */
   soft?: Float32Array
-  /** language models, as in ScoreRequest */
-  targets?: Uint32Array
 }
 
 export interface TrainerRequest {

@@ -2,6 +2,7 @@ import type { Blueprint, Family, Sizes } from './architecture.js'
 import { activate, attention, drop, feedForward, layerNorm, linear, part, postNormLayer, weights } from './build.js'
 import type { Fields } from './fields.js'
 import type { Activation, Block } from './network.js'
+import { usualSizes } from './sizes.js'
 
 /** Defaults of the configuration class that its relatives have changed. */
 export interface EncoderDefaults {
@@ -15,28 +16,16 @@ export interface EncoderDefaults {
  * normalisation. Without a head.
  */
 export function encoder(family: Family, f: Fields, defaults: EncoderDefaults): Omit<Blueprint, 'classifier'> {
-  const hiddenSize = f.count(['hidden_size'])
-  const heads = f.count(['num_attention_heads'])
-  const sizes = {
-    hiddenSize,
-    layers: f.count(['num_hidden_layers']),
-    heads,
-    kvHeads: heads,
-    headSize: hiddenSize / heads,
-    intermediateSize: f.count(['intermediate_size']),
-    vocabularySize: f.count(['vocab_size']),
-    maxPositions: f.count(['max_position_embeddings']),
-    typeVocabularySize: f.count(['type_vocab_size'], defaults.typeVocabularySize),
-    layerNormEpsilon: f.positive('layer_norm_eps', defaults.epsilon),
-    activation: f.text('hidden_act', 'gelu'),
-  }
-  f.heads(['num_attention_heads'], hiddenSize)
+  const sizes = usualSizes(f, {
+    epsilon: ['layer_norm_eps', defaults.epsilon],
+    typeVocabularySize: defaults.typeVocabularySize,
+  })
   const activation = f.activation('hidden_act', 'gelu')
   f.only('add_cross_attention', false, 'an encoder-decoder part')
   f.only('is_decoder', false, 'causal attention')
   f.only('position_embedding_type', 'absolute', 'relative positions')
   const padTokenId = f.token('pad_token_id', sizes.vocabularySize, defaults.padTokenId)
-  const { vocabularySize, maxPositions, typeVocabularySize } = sizes
+  const { hiddenSize, vocabularySize, maxPositions, typeVocabularySize } = sizes
   const norm = layerNorm(sizes.layerNormEpsilon)
   return {
     family,

@@ -3,6 +3,7 @@ import { add, attention, drop, feedForward, layerNorm, part, residualLayer, weig
 import { scoreHead } from './decoder.js'
 import type { Activation, Block, Part, Step } from './network.js'
 import { readRope } from './rope.js'
+import { usualSizes } from './sizes.js'
 
 interface Layer {
   index: number
@@ -86,21 +87,7 @@ export const gptNeox: Family = {
   positionTable: false,
   notes: ['parallel or one after the other, as use_parallel_residual says', 'rope scaling linear and llama3'],
   read: (f) => {
-    const hiddenSize = f.count(['hidden_size'])
-    const heads = f.heads(['num_attention_heads'], hiddenSize)
-    const sizes: Sizes = {
-      hiddenSize,
-      layers: f.count(['num_hidden_layers']),
-      heads,
-      kvHeads: heads,
-      headSize: hiddenSize / heads,
-      intermediateSize: f.count(['intermediate_size']),
-      vocabularySize: f.count(['vocab_size']),
-      maxPositions: f.count(['max_position_embeddings']),
-      typeVocabularySize: 0,
-      layerNormEpsilon: f.positive('layer_norm_eps', 1e-5),
-      activation: f.text('hidden_act', 'gelu'),
-    }
+    const sizes = usualSizes(f, { epsilon: ['layer_norm_eps', 1e-5] })
     const rope = readRope(f, {
       headSize: sizes.headSize,
       thetaField: 'rotary_emb_base',
@@ -119,7 +106,7 @@ export const gptNeox: Family = {
         hidden: f.rate(['hidden_dropout'], 0),
         head: 0,
       },
-      embeddingSize: hiddenSize,
+      embeddingSize: sizes.hiddenSize,
       tables: [{ tensor: 'embed_in.weight', by: 'token', rows: sizes.vocabularySize }],
       embed: { steps: [drop('x', 'embedded', 'embedding', 'embedding')], output: 'embedded' },
       layer: (index) => layerOf({ index, sizes, activation, rope, parallel, bias }),
@@ -127,7 +114,7 @@ export const gptNeox: Family = {
       select: 'last',
       padTokenId: f.token('pad_token_id', sizes.vocabularySize),
       paddingRow: -1,
-      classifier: scoreHead(hiddenSize),
+      classifier: scoreHead(sizes.hiddenSize),
     }
   },
 }

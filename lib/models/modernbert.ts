@@ -14,9 +14,9 @@ import {
   type Rope,
 } from './build.js'
 import { reachable, readLayerTypes } from './decoder.js'
-import type { Fields } from './fields.js'
 import type { Activation, Block } from './network.js'
 import { readRope } from './rope.js'
+import { usualSizes } from './sizes.js'
 
 interface Layer {
   sizes: Sizes
@@ -66,24 +66,6 @@ function layerOf(index: number, { sizes, norm, activation, rope, window, bias }:
   return { steps, output: 'y' }
 }
 
-function sizesOf(f: Fields): Sizes {
-  const hiddenSize = f.count(['hidden_size'])
-  const heads = f.heads(['num_attention_heads'], hiddenSize)
-  return {
-    hiddenSize,
-    layers: f.count(['num_hidden_layers']),
-    heads,
-    kvHeads: heads,
-    headSize: hiddenSize / heads,
-    intermediateSize: f.count(['intermediate_size']),
-    vocabularySize: f.count(['vocab_size']),
-    maxPositions: f.count(['max_position_embeddings']),
-    typeVocabularySize: 0,
-    layerNormEpsilon: f.positive('norm_eps', 1e-5),
-    activation: f.text('hidden_activation', 'gelu'),
-  }
-}
-
 /** ModernBERT: normalised before, rotary positions, gated GELU, two layers of three see only their surroundings. */
 export const modernbert: Family = {
   name: 'modernbert',
@@ -101,7 +83,7 @@ export const modernbert: Family = {
     'attention_dropout is not applied a second time after the attention',
   ],
   read: (f) => {
-    const sizes = sizesOf(f)
+    const sizes = usualSizes(f, { epsilon: ['norm_eps', 1e-5], activation: 'hidden_activation' })
     const { hiddenSize: h, headSize, layers } = sizes
     const norm = layerNorm(sizes.layerNormEpsilon, f.flag('norm_bias', false))
     const every = f.count(['global_attn_every_n_layers'], 3)

@@ -24,6 +24,8 @@ const smaller: [start: string, added: string[]][] = [
   ['lab report', ['--folds', '4']],
 ]
 
+/** Of a command that ran as it stands: its stdout. */
+const printed = new Map<string, string>()
 let folder: string
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'warp-docs-'))
@@ -57,14 +59,28 @@ for (const line of commands) {
     async () => {
       const args = words(line).slice(1)
       const [, added = []] = smaller.find(([start]) => args.join(' ').startsWith(start)) ?? []
-      await run(process.execPath, [join(repositoryRoot, 'dist/bin/warp.js'), ...args, ...added], {
-        cwd: folder,
-        maxBuffer: 1 << 26,
-      })
+      const program = join(repositoryRoot, 'dist/bin/warp.js')
+      const { stdout } = await run(process.execPath, [program, ...args, ...added], { cwd: folder, maxBuffer: 1 << 26 })
+      if (added.length === 0) printed.set(line, stdout)
     },
     300_000,
   )
 }
+
+present('what the README shows of an output is what was printed', () => {
+  let compared = 0
+  for (const [, shell, shown] of readme.matchAll(/```sh\n([^`]*)```\n\n```text\n([^`]*)```/g)) {
+    const lines = commands.filter((line) => shell.replaceAll('\\\n', ' ').includes(line))
+    if (!lines.every((line) => printed.has(line))) continue
+    const output = lines.flatMap((line) => printed.get(line)!.split('\n'))
+    for (const line of shown.trimEnd().split('\n')) {
+      if (line.trim() === '…') continue
+      expect(output).toContain(line)
+      compared++
+    }
+  }
+  expect(compared).toBeGreaterThan(15)
+})
 
 present(
   'the program',

@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readTensors, safetensors, temporaryDirectory } from './models.js'
 import { networkFixture } from './networks.js'
+import { bytePairOf } from './tokenizer-json.js'
 
 /** Byte-level BPE of the 53 ids of the networks' fixtures; é is two tokens. */
 export function languageTokenizer(): Record<string, unknown> {
@@ -9,29 +10,8 @@ export function languageTokenizer(): Record<string, unknown> {
   const merges = ['a n', 'i n', 'o n', 's t', 'Ġ t', 'Ġt h', 'Ġth e', 'Ġ a', 'an d', 'e r', 'r e']
   const tokens = [...special, 'Ġ', ...'abcdefghijklmnopqrstuvwxyz', 'Ã', '©', ...merges.map((m) => m.replace(' ', ''))]
   const rest = ['I', 'N', 'S', 'T', '[', ']', 'Ċ', '.', '0'].slice(0, 53 - tokens.length)
-  const vocab = Object.fromEntries([...tokens, ...rest].map((token, id) => [token, id]))
-  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: special.map((content, id) => ({ id, content, ...flags })),
-    normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-    post_processor: null,
-    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      vocab,
-      merges,
-    },
-  }
+  const decoder = { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true }
+  return bytePairOf([...tokens, ...rest], merges, { special, decoder })
 }
 
 /**

@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fixtureModel, temporaryDirectory } from './models.js'
+import { bytePairOf, wordPieceOf } from './tokenizer-json.js'
 
 /** A complete tiny pair: the committed random-weight fixtures with a tokenizer of their 120 ids, and probes. */
 export interface TestPair {
@@ -22,83 +23,19 @@ const words: Record<string, string[]> = {
 const others = ['a', 'and', 'big', 'by', 'in', 'is', 'of', 'old', 'on', 'red', 'small', 'the', 'under', 'with']
 const letters = [...'abcdefghijklmnopqrstuvwxyz']
 
-const added = (id: number, content: string) => ({
-  id,
-  content,
-  single_word: false,
-  lstrip: false,
-  rstrip: false,
-  normalized: false,
-  special: true,
-})
-const numbered = (tokens: string[]) => Object.fromEntries(tokens.map((token, id) => [token, id]))
-
 /** WordPiece over the words of `pairText`, and letters. */
 export function wordPieceTokenizer(): Record<string, unknown> {
   const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
-  const vocab = numbered([...new Set([...special, ...Object.values(words).flat(), ...others, ...letters])])
-  const piece = (id: string) => ({ SpecialToken: { id, type_id: 0 } })
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: special.map((content, id) => added(id, content)),
-    normalizer: {
-      type: 'BertNormalizer',
-      clean_text: true,
-      handle_chinese_chars: true,
-      strip_accents: null,
-      lowercase: true,
-    },
-    pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: {
-      type: 'TemplateProcessing',
-      single: [piece('[CLS]'), { Sequence: { id: 'A', type_id: 0 } }, piece('[SEP]')],
-      pair: [
-        piece('[CLS]'),
-        { Sequence: { id: 'A', type_id: 0 } },
-        piece('[SEP]'),
-        { Sequence: { id: 'B', type_id: 1 } },
-        { SpecialToken: { id: '[SEP]', type_id: 1 } },
-      ],
-      special_tokens: Object.fromEntries(['[CLS]', '[SEP]'].map((id) => [id, { id, ids: [vocab[id]], tokens: [id] }])),
-    },
-    decoder: null,
-    model: {
-      type: 'WordPiece',
-      unk_token: '[UNK]',
-      continuing_subword_prefix: '##',
-      max_input_chars_per_word: 100,
-      vocab,
-    },
-  }
+  const tokens = [...new Set([...special, ...Object.values(words).flat(), ...others, ...letters])]
+  return wordPieceOf(tokens, { special, decoder: null })
 }
 
 /** Byte-level BPE of letters, spaces and some pairs of them. */
 export function bytePairTokenizer(): Record<string, unknown> {
+  const special = ['<pad>', '<end>']
   const merges = ['a n', 'i n', 'o n', 's t', 'o l', 'r e', 'Ġ a', 'Ġ o', 'Ġ s', 't h', 'Ġ th', 'Ġth e', 'an d', 'e r']
-  const vocab = numbered(['<pad>', '<end>', 'Ġ', ...letters, ...merges.map((pair) => pair.replace(' ', ''))])
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: [added(0, '<pad>'), added(1, '<end>')],
-    normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-    post_processor: null,
-    decoder: null,
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      vocab,
-      merges,
-    },
-  }
+  const tokens = [...special, 'Ġ', ...letters, ...merges.map((pair) => pair.replace(' ', ''))]
+  return bytePairOf(tokens, merges, { special })
 }
 
 /** The text `index` of a label: 4 to 12 words, every third of them the label's own. */

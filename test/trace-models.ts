@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { safetensors, temporaryDirectory, type TestTensor } from './models.js'
+import { wordPieceOf } from './tokenizer-json.js'
 import { baseValues, hidden, positions, stored, trainedTables, vocabulary } from './trace-tables.js'
 
 /** The tokens of the made-up vocabulary: four special ones, then words of letters only. */
@@ -15,59 +16,8 @@ export const words = (count: number): string[] =>
 /**
  * A WordPiece `tokenizer.json` whose words are tokens: ids in the order given; `[CLS] … [SEP]` as for BERT, or nothing.
  */
-export function tokenizerJson(tokens: string[], special = false): string {
-  const id = (token: string): number => tokens.indexOf(token)
-  return JSON.stringify({
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: ['[PAD]', '[UNK]', '[CLS]', '[SEP]'].map((content) => ({
-      id: id(content),
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: true,
-    })),
-    normalizer: {
-      type: 'BertNormalizer',
-      clean_text: true,
-      handle_chinese_chars: true,
-      strip_accents: null,
-      lowercase: true,
-    },
-    pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: special
-      ? {
-          type: 'TemplateProcessing',
-          single: [
-            { SpecialToken: { id: '[CLS]', type_id: 0 } },
-            { Sequence: { id: 'A', type_id: 0 } },
-            { SpecialToken: { id: '[SEP]', type_id: 0 } },
-          ],
-          pair: [
-            { SpecialToken: { id: '[CLS]', type_id: 0 } },
-            { Sequence: { id: 'A', type_id: 0 } },
-            { SpecialToken: { id: '[SEP]', type_id: 0 } },
-            { Sequence: { id: 'B', type_id: 1 } },
-            { SpecialToken: { id: '[SEP]', type_id: 1 } },
-          ],
-          special_tokens: Object.fromEntries(
-            ['[CLS]', '[SEP]'].map((token) => [token, { id: token, ids: [id(token)], tokens: [token] }]),
-          ),
-        }
-      : null,
-    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    model: {
-      type: 'WordPiece',
-      unk_token: '[UNK]',
-      continuing_subword_prefix: '##',
-      max_input_chars_per_word: 100,
-      vocab: Object.fromEntries(tokens.map((token, i) => [token, i])),
-    },
-  })
-}
+export const tokenizerJson = (tokens: string[], special = false): string =>
+  JSON.stringify(wordPieceOf(tokens, { bare: !special }))
 
 type Dtype = 'F32' | 'F16' | 'BF16'
 

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { writeSafetensorsHeader, type TensorPlan } from '../../lib/checkpoint/index.js'
 import { bertConfig } from '../models.js'
 import { repositoryRoot } from '../shared.js'
+import { wordPieceOf } from '../tokenizer-json.js'
 
 const slow = process.env.WARP_SLOW ? test : test.skip
 if (!process.env.WARP_SLOW) process.stderr.write('skipped: merge and footprint of a 12 GB pair: set WARP_SLOW=1\n')
@@ -80,61 +81,8 @@ function writeModel(dir: string, value: number): number {
     join(dir, 'model.safetensors.index.json'),
     JSON.stringify({ metadata: { total_size: total }, weight_map }),
   )
-  const vocab = Object.fromEntries(
-    ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'a', 'b', 'c', 'd'].map((token, id) => [token, id]),
-  )
-  const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]'].map((content, id) => ({
-    id,
-    content,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special: true,
-  }))
-  writeFileSync(
-    join(dir, 'tokenizer.json'),
-    JSON.stringify({
-      version: '1.0',
-      truncation: null,
-      padding: null,
-      added_tokens: special,
-      normalizer: {
-        type: 'BertNormalizer',
-        clean_text: true,
-        handle_chinese_chars: true,
-        strip_accents: null,
-        lowercase: true,
-      },
-      pre_tokenizer: { type: 'BertPreTokenizer' },
-      post_processor: {
-        type: 'TemplateProcessing',
-        single: [
-          { SpecialToken: { id: '[CLS]', type_id: 0 } },
-          { Sequence: { id: 'A', type_id: 0 } },
-          { SpecialToken: { id: '[SEP]', type_id: 0 } },
-        ],
-        pair: [
-          { SpecialToken: { id: '[CLS]', type_id: 0 } },
-          { Sequence: { id: 'A', type_id: 0 } },
-          { SpecialToken: { id: '[SEP]', type_id: 0 } },
-          { Sequence: { id: 'B', type_id: 1 } },
-          { SpecialToken: { id: '[SEP]', type_id: 1 } },
-        ],
-        special_tokens: Object.fromEntries(
-          ['[CLS]', '[SEP]'].map((token) => [token, { id: token, ids: [vocab[token]], tokens: [token] }]),
-        ),
-      },
-      decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-      model: {
-        type: 'WordPiece',
-        unk_token: '[UNK]',
-        continuing_subword_prefix: '##',
-        max_input_chars_per_word: 100,
-        vocab,
-      },
-    }),
-  )
+  const tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'a', 'b', 'c', 'd']
+  writeFileSync(join(dir, 'tokenizer.json'), JSON.stringify(wordPieceOf(tokens)))
   return total
 }
 

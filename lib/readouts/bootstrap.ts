@@ -35,6 +35,7 @@ export async function bootstrap(
   }))
   const counts = strata.map(({ members }) => new Uint32Array(members.length))
   const shares = predictors.map(() => new Float64Array(replicates * D))
+  let told = -1
   let resumed = performance.now()
   for (let replicate = 0; replicate < replicates; replicate++) {
     const weights = new Float64Array(stats.domain.length)
@@ -45,7 +46,7 @@ export async function bootstrap(
     for (const [p, predict] of predictors.entries()) {
       shares[p].set(predict(weights), replicate * D)
       if (performance.now() - resumed < SLICE_MS) continue
-      onProgress?.(replicate)
+      if (replicate > told) onProgress?.((told = replicate)) // a slow machine stops several times within one
       await setImmediate()
       signal?.throwIfAborted()
       resumed = performance.now()

@@ -186,6 +186,17 @@ describe('what is recommended', () => {
     expect(done).toHaveLength(3)
     expect(done[0] < done[1] && done[1] < done[2]).toBe(true)
   })
+
+  test('a resample that takes several turns of the event loop is told once', async () => {
+    const stats = wellPosed(1)
+    const slow = (): Float64Array => {
+      for (const start = performance.now(); performance.now() - start < 20; );
+      return new Float64Array(stats.domains.length)
+    }
+    const done: number[] = []
+    await bootstrap(stats, [slow, slow], { seed: 1, replicates: 3, onProgress: (n) => done.push(n) })
+    expect(done).toEqual([0, 1, 2])
+  })
 })
 
 describe('the verdict', () => {

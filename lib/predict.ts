@@ -1,6 +1,6 @@
 import os from 'node:os'
-import { nativeWeights, networkOf, openModel, type ModelDirectory } from './checkpoint/index.js'
-import { localFolder } from './hub/index.js'
+import { nativeWeights, networkOf, openModel, whileUnchanged, type ModelDirectory } from './checkpoint/index.js'
+import { localModels } from './hub/index.js'
 import { checkWhole, inputError, usageError } from './errors.js'
 import { objectiveOf } from './models/families.js'
 import type { Network } from './models/network.js'
@@ -99,17 +99,21 @@ const passTexts = 1024
  * @throws WarpError of models, tokenizers and texts; PREDICT_NO_HEAD, PREDICT_NO_TEXTS, MAX_LENGTH_RANGE
  */
 export async function predict(options: PredictOptions): Promise<PredictResult> {
-  const { signal, onProgress, onText, truncate = true } = options
   checkWhole('threads', options.threads, 1, 1024)
   checkWhole('memory', options.memory, 0, Number.MAX_SAFE_INTEGER)
-  const { dir } = await localFolder(options.model, 'model', { signal, onProgress })
+  const { model: dir } = await localModels(options)
+  return whileUnchanged([dir], () => predictFrom(dir, options))
+}
+
+async function predictFrom(dir: string, options: PredictOptions): Promise<PredictResult> {
+  const { signal, onProgress, onText, truncate = true } = options
   const opened = await openForward(dir, options.maxLength)
   const { network, labels, maxLength } = opened
   const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
   const tally = new Tally(labels, network.objective)
   const resolver = labels.length > 0 ? new LabelResolver(labels, labelMap) : undefined
   try {
-    const tokenizer = await loadTokenizer(options.model)
+    const tokenizer = await loadTokenizer(dir)
     const records = regroup(readBatches(options.texts, { ...options, labelMap }, { signal }), passTexts)
     for await (const { batch, tokens } of encodeAhead(records, (all) => all.map(({ text }) => text), tokenizer, {
       maxLength: truncate ? maxLength : undefined,

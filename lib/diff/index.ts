@@ -1,5 +1,5 @@
 import os from 'node:os'
-import { nativeWeights, openModel, openReference } from '../checkpoint/index.js'
+import { nativeWeights, openModel, openReference, whileUnchanged } from '../checkpoint/index.js'
 import { version } from '../doctor.js'
 import { checkWhole, inputError, usageError, type WarpError } from '../errors.js'
 import { localModels } from '../hub/index.js'
@@ -74,6 +74,16 @@ export async function diff(given: DiffOptions): Promise<Diffed> {
   const options = await localModels(given)
   const chosen = choose(options.only)
   const partOptions = check(options)
+  return whileUnchanged([options.base, options.reference], () => diffOpened(options, given, chosen, partOptions))
+}
+
+/** @param given as the caller named the models */
+async function diffOpened(
+  options: DiffOptions,
+  given: DiffOptions,
+  chosen: typeof parts,
+  partOptions: PartOptions,
+): Promise<Diffed> {
   const base = await openModel(options.base, { forward: false })
   const reference = await openReference(options.reference, base, { forward: false })
   const result: DiffResult = {

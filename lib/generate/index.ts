@@ -1,6 +1,14 @@
 import os from 'node:os'
-import { nativeWeights, networkOf, openModel, openPair, type ModelDirectory } from '../checkpoint/index.js'
+import {
+  nativeWeights,
+  networkOf,
+  openModel,
+  openPair,
+  whileUnchanged,
+  type ModelDirectory,
+} from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
+import { localModels } from '../hub/index.js'
 import { objectiveOf } from '../models/families.js'
 import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
@@ -60,14 +68,22 @@ interface Session {
  *   PROMPT_TOO_LONG, TOKENIZER_DECODER_UNSUPPORTED, LOGITS_NOT_FINITE; (resource) MEMORY_BUDGET; and all of `openPair`,
  *   of paths and of tokenizers
  */
-export async function generate(options: GenerateOptions): Promise<GenerateResult> {
-  const session = await openSession(options)
-  try {
-    const made = await runTask((report) => addon().generate(session.request, report), 'generate', 'tokens', options)
-    return { texts: textsOf(session, made), notes: session.notes }
-  } finally {
-    session.close()
-  }
+export async function generate(given: GenerateOptions): Promise<GenerateResult> {
+  const sampling = checkGenerateOptions(given)
+  const options = await localModels(given)
+  const { model, base, reference } = options
+  return whileUnchanged(
+    [model, base, reference].filter((dir) => dir !== undefined),
+    async () => {
+      const session = await openSession(options, sampling)
+      try {
+        const made = await runTask((report) => addon().generate(session.request, report), 'generate', 'tokens', options)
+        return { texts: textsOf(session, made), notes: session.notes }
+      } finally {
+        session.close()
+      }
+    },
+  )
 }
 
 /** What `generate` would do. */
@@ -85,22 +101,23 @@ export interface GeneratePlan {
 }
 
 /** Opens and checks everything as `generate` does, and makes nothing. @throws WarpError as `generate` */
-export async function planGenerate(options: GenerateOptions): Promise<GeneratePlan> {
-  const session = await openSession(options)
+export async function planGenerate(given: GenerateOptions): Promise<GeneratePlan> {
+  const sampling = checkGenerateOptions(given)
+  const options = await localModels(given)
+  const session = await openSession(options, sampling)
   try {
     const plan = await runTask(() => addon().planGenerate(session.request), 'plan', 'tokens', {
       signal: options.signal,
     })
-    const { count, maxNewTokens } = session.sampling
+    const { count, maxNewTokens } = sampling
     return { count, starts: new Set(session.starts).size, maxNewTokens, ...plan, notes: session.notes }
   } finally {
     session.close()
   }
 }
 
-async function openSession(options: GenerateOptions): Promise<Session> {
+async function openSession(options: GenerateOptions, sampling: Sampling): Promise<Session> {
   options.signal?.throwIfAborted()
-  const sampling = checkGenerateOptions(options)
   const models = await openModels(options, sampling)
   try {
     const { model, network, notes } = models

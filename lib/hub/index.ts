@@ -68,19 +68,23 @@ function remember(dir: string, notes: string[]): LocalFolder {
 
 /** What names the models of a call. */
 export interface ModelNames extends RunOptions {
-  base: string
+  base?: string
   reference?: string
+  model?: string
   checkpoint?: readonly string[]
 }
 
 /** Options with folders of this machine in place of names of the hub. @throws as `localFolder` */
 export async function localModels<T extends ModelNames>(options: T): Promise<T> {
-  const { base, reference, checkpoint, signal, onProgress } = options
+  const { checkpoint, signal, onProgress } = options
   // what is no text is refused by those who check the options
   const find = async (given: string): Promise<string> =>
     typeof given === 'string' ? (await localFolder(given, 'model', { signal, onProgress })).dir : given
-  const found: ModelNames = { base: await find(base) }
-  if (reference !== undefined) found.reference = await find(reference)
+  const found: ModelNames = {}
+  for (const name of ['base', 'reference', 'model'] as const) {
+    const given = options[name]
+    if (given !== undefined) found[name] = await find(given)
+  }
   const between: string[] = []
   for (const given of checkpoint ?? []) between.push(await find(given))
   if (checkpoint !== undefined) found.checkpoint = between

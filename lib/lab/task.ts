@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { openModel, writeFileAtomic } from '../checkpoint/index.js'
+import { openModel, whileUnchanged, writeFileAtomic } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
 import { parseRecipe, pick, stepsOf, trainOn } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
@@ -43,8 +43,12 @@ const modelFolder = (lab: string, index: number): string =>
  * @throws WarpError of plans, training and footprints; DATA_CHANGED, BASE_CHANGED; the signal's reason
  */
 export async function runTrial(lab: string, index: number, options: TrialOptions = {}): Promise<Trial> {
-  const { signal, onProgress } = options
   const plan = await readPlan(lab)
+  return whileUnchanged([plan.base.path], () => runPlanned(lab, plan, index, options))
+}
+
+async function runPlanned(lab: string, plan: LabPlan, index: number, options: TrialOptions): Promise<Trial> {
+  const { signal, onProgress } = options
   const { seed } = checkIndex(plan, index)
   const timings: Record<string, number> = {}
   const timed = async <T>(phase: string, work: () => Promise<T>): Promise<T> => {

@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openPair } from '../checkpoint/index.js'
+import { openPair, whileUnchanged } from '../checkpoint/index.js'
 import { checkWhole, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { objectiveFor } from '../objectives/index.js'
@@ -17,7 +17,7 @@ import {
 import { askModel, compareAnswers, type Answers, type TestOptions } from './compare-models.js'
 import { displacement, type Displacement } from './displacement.js'
 import { overlapOf, type Overlap } from './overlap.js'
-import { asTexts, randomSets, type SetOptions } from './training-sets.js'
+import { asTexts, randomSets, type LabelledDocument, type SetOptions } from './training-sets.js'
 import type { SelectResult } from './types.js'
 import { readSelection } from './written.js'
 
@@ -82,10 +82,19 @@ interface Trained {
  * @throws WarpError of models, texts and trainings; SELECTION_…, EVALUATE_LABEL, EVALUATE_NO_LABELS, SOFT_LABELS
  */
 export async function evaluateSelection(options: EvaluateOptions): Promise<EvaluateResult> {
-  const { selection, seeds = 1, random = 1, labels: how = 'hard', signal } = options
+  const { selection, seeds = 1, random = 1 } = options
   checkWhole('seeds', seeds, 1, 1000)
   checkWhole('random', random, 0, 1000)
   const { result, documents } = await readSelection(selection)
+  return whileUnchanged([result.base, result.reference], () => evaluateRead(options, result, documents))
+}
+
+async function evaluateRead(
+  options: EvaluateOptions,
+  result: SelectResult,
+  documents: LabelledDocument[],
+): Promise<EvaluateResult> {
+  const { selection, seeds = 1, random = 1, labels: how = 'hard', signal } = options
   const objective = await objectiveFor(result.reference)
   if (how === 'soft' && objective === 'language')
     throw usageError('SOFT_LABELS', 'documents of language models have no labels', {}, 'leave --labels out')

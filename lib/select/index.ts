@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { whileUnchanged } from '../checkpoint/index.js'
 import { Stopwatch } from '../footprint/index.js'
 import { inputError } from '../errors.js'
 import { localModels } from '../hub/index.js'
@@ -33,8 +34,12 @@ const strategyOf = ({ strategy }: SelectOptions, { source }: SelectSession): Str
  *   FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT
  */
 export async function select(given: SelectOptions): Promise<Selected> {
-  const watch = new Stopwatch()
   const options = await localModels(given)
+  return whileUnchanged([options.base, options.reference], () => selectOpened(options))
+}
+
+async function selectOpened(options: SelectOptions): Promise<Selected> {
+  const watch = new Stopwatch()
   const session = await openSelection(options)
   try {
     watch.lap('open')

@@ -1,6 +1,7 @@
-import { unlink } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { inputError } from '../errors.js'
+import { whileUnchanged } from '../checkpoint/index.js'
+import { inputError, type WarpError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import { digestOf } from '../document.js'
 import { readWindows, regroupWindows, type CorpusCounts } from './corpus.js'
@@ -24,15 +25,28 @@ export interface Made extends CorpusCounts {
 
 /**
  * Computes the features of a corpus, a shard at a time: what an earlier run left is taken where it is of the same pair,
- * path, windows and texts, and refused otherwise. The same bytes however often a run was stopped.
+ * path, windows and texts, and refused otherwise. The same bytes however often a run was stopped. What was made of
+ * models that changed meanwhile is removed.
  * @throws WarpError FEATURES_OTHER, FEATURES_DAMAGED, CORPUS_EMPTY; those of the readers; DISK_FULL
  */
 export async function makeShards(session: SelectSession, options: SelectOptions): Promise<Made> {
+  const { folder } = session
+  await makeFolders(folder)
+  const written: number[] = []
+  try {
+    return await whileUnchanged([options.base, options.reference], () => fillShards(session, options, written))
+  } catch (error) {
+    if ((error as WarpError | undefined)?.code === 'FILE_CHANGED')
+      for (const shard of written) await rm(join(folder, shardName(shard)), { force: true })
+    throw error
+  }
+}
+
+async function fillShards(session: SelectSession, options: SelectOptions, written: number[]): Promise<Made> {
   const { folder, key, window, stride, tokenizer, features, source } = session
   const { signal, onProgress } = options
-  await makeFolders(folder)
   const there = new Set(await listShards(folder))
-  if (options.force) for (const shard of there) await unlink(join(folder, shardName(shard)))
+  if (options.force) for (const shard of there) await rm(join(folder, shardName(shard)), { force: true })
   if (options.force) there.clear()
   const made: Made = { folder, key, shards: 0, windows: 0, reused: 0, bytes: 0, documents: 0, split: 0, truncated: 0 }
   const { format, columns, text, label, paragraphs } = options
@@ -48,6 +62,7 @@ export async function makeShards(session: SelectSession, options: SelectOptions)
     } else {
       const { ids, offsets } = batch
       const sections = { offsets, ids, ...(await features.make(batch, made.windows)) }
+      written.push(made.shards)
       await writeShard(folder, place, { windows: batch.windows, sections })
     }
     made.shards++

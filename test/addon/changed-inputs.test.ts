@@ -12,18 +12,24 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { diff } from '../../lib/diff/index.js'
 import { footprint } from '../../lib/footprint/index.js'
+import { generate } from '../../lib/generate/index.js'
 import { merge } from '../../lib/merge/index.js'
 import type { Progress } from '../../lib/native/task.js'
+import { predict } from '../../lib/predict.js'
 import { recover } from '../../lib/recover.js'
+import { select } from '../../lib/select/index.js'
 import { readProbes } from '../../lib/text/index.js'
 import { trace } from '../../lib/trace/index.js'
 import { train } from '../../lib/train/index.js'
+import { makeLanguagePair } from '../language-pair.js'
 import { temporaryDirectory } from '../models.js'
 import { makePair, type TestPair } from '../pair.js'
 import { domainFile, trainableModel } from '../training.js'
 
-type Run = (pair: TestPair, onProgress: (progress: Progress) => void) => Promise<unknown>
+type Models = Pick<TestPair, 'base' | 'reference' | 'probes'>
+type Run = (pair: Models, onProgress: (progress: Progress) => void) => Promise<unknown>
 
 const runs: Record<string, Run> = {
   recover: ({ base, reference, probes }, onProgress) =>
@@ -34,7 +40,21 @@ const runs: Record<string, Run> = {
     trace({ base, reference, probes: [probes], calibrate: 20, onProgress }),
   merge: ({ base, reference }, onProgress) =>
     merge({ base, reference, points: 2, output: join(temporaryDirectory(), 'out'), onProgress }),
+  predict: ({ base, probes }, onProgress) => predict({ model: base, texts: [probes], onProgress }),
+  select: ({ base, reference, probes }, onProgress) =>
+    select({
+      base,
+      reference,
+      corpus: [probes],
+      features: 'head',
+      count: 4,
+      output: join(temporaryDirectory(), 'out'),
+      onProgress,
+    }),
+  generate: ({ base, reference }, onProgress) => generate({ base, reference, count: 4, maxNewTokens: 4, onProgress }),
+  diff: ({ base, reference }, onProgress) => diff({ base, reference, onProgress }),
 }
+const ofLanguageModels = ['generate', 'diff']
 
 /** In the same size and, but for the first, with the same time: another file, other bytes. */
 const changes: Record<string, (file: string) => void> = {
@@ -63,25 +83,25 @@ function aged<T extends string>(file: T): T {
   return file
 }
 
-function agedPair(): TestPair {
-  const pair = makePair()
+function agedPair(name: string): Models {
+  const pair = ofLanguageModels.includes(name) ? { ...makeLanguagePair(), probes: '' } : makePair()
   for (const dir of [pair.base, pair.reference]) for (const name of readdirSync(dir)) aged(join(dir, name))
   return pair
 }
 
 /** The phases an undisturbed run goes through. */
-async function phasesOf(run: Run): Promise<string[]> {
+async function phasesOf(name: string): Promise<string[]> {
   const seen = new Set<string>()
-  await run(agedPair(), ({ phase }) => seen.add(phase))
+  await runs[name](agedPair(name), ({ phase }) => seen.add(phase))
   return [...seen]
 }
 
 describe.each(Object.keys(runs))('%s', (name) => {
   test.each(Object.keys(changes))('weights that are %s', async (change) => {
-    const phases = await phasesOf(runs[name])
+    const phases = await phasesOf(name)
     expect(phases.length).toBeGreaterThan(0)
     for (const at of phases) {
-      const pair = agedPair()
+      const pair = agedPair(name)
       let done = false
       const running = runs[name](pair, ({ phase }) => {
         if (phase === at && !done) changes[change](join(pair.base, 'model.safetensors'))
@@ -97,10 +117,13 @@ describe.each(Object.keys(runs))('%s', (name) => {
 
   if (name === 'merge') return
   test.each(['config.json', 'tokenizer.json'])('a %s that is replaced', async (file) => {
-    const pair = agedPair()
+    const pair = agedPair(name)
     let done = false
     const running = runs[name](pair, () => {
-      if (!done) changes['replaced by a file of the same size and time'](join(pair.reference, file))
+      if (!done)
+        changes['replaced by a file of the same size and time'](
+          join(name === 'predict' ? pair.base : pair.reference, file),
+        )
       done = true
     })
     await expect(running).rejects.toMatchObject({ code: 'FILE_CHANGED', exitCode: 3 })
@@ -144,7 +167,7 @@ test.each(['written again', 'cut', 'longer'])('texts that are %s while they are 
 })
 
 test('texts that are replaced after they were read are still those that were hashed', async () => {
-  const pair = agedPair()
+  const pair = agedPair('recover')
   const whole = await recover({
     base: pair.base,
     reference: pair.reference,

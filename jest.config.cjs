@@ -4,6 +4,6 @@ module.exports = {
   roots: ['<rootDir>/dist/test'],
   testMatch: ['**/*.test.js'],
   transform: {},
-  testEnvironment: '<rootDir>/test/environment.cjs',
+  testEnvironment: '<rootDir>/test/support/environment.cjs',
   testTimeout: 60000,
 }

@@ -7,7 +7,7 @@ import { merge } from '../../lib/merge/index.js'
 import { openPath } from '../../lib/paths/index.js'
 import { select } from '../../lib/select/index.js'
 import { trace } from '../../lib/trace/index.js'
-import { fresh } from '../merging.js'
+import { fresh } from '../support/merging.js'
 import {
   directoryOf,
   modelOf,
@@ -16,9 +16,9 @@ import {
   safetensors,
   temporaryDirectory,
   type JsonRecord,
-} from '../models.js'
-import { bytePairTokenizer, pairProbes, wordPieceTokenizer } from '../pair.js'
-import { repositoryRoot } from '../shared.js'
+} from '../support/models.js'
+import { bytePairTokenizer, pairProbes, wordPieceTokenizer } from '../support/pair.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const at = (...parts: string[]): string => join(repositoryRoot, 'test/fixtures/adapters', ...parts)
 const cases = ['plain', 'patterns', 'embedding', 'saved', 'conv', 'language']

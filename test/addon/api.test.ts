@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { footprint, planRecover, recover, WarpError, type Progress, type RecoverOptions } from '../../lib/index.js'
 import { addon } from '../../lib/native/load.js'
-import { makePair } from '../pair.js'
-import { repositoryRoot } from '../shared.js'
+import { makePair } from '../support/pair.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const pair = makePair()
 const many = makePair('bert', { perDomain: 4000 })

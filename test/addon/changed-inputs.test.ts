@@ -23,10 +23,10 @@ import { select } from '../../lib/select/index.js'
 import { readProbes } from '../../lib/text/index.js'
 import { trace } from '../../lib/trace/index.js'
 import { train } from '../../lib/train/index.js'
-import { makeLanguagePair } from '../language-pair.js'
-import { temporaryDirectory } from '../models.js'
-import { makePair, type TestPair } from '../pair.js'
-import { domainFile, trainableModel } from '../training.js'
+import { makeLanguagePair } from '../support/language-pair.js'
+import { temporaryDirectory } from '../support/models.js'
+import { makePair, type TestPair } from '../support/pair.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 type Models = Pick<TestPair, 'base' | 'reference' | 'probes'>
 type Run = (pair: Models, onProgress: (progress: Progress) => void) => Promise<unknown>

@@ -2,8 +2,8 @@
 // scoring would take a minute.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ErrorDocument, warp } from '../command.js'
-import { makePair, pairProbes } from '../pair.js'
+import { type ErrorDocument, warp } from '../support/command.js'
+import { makePair, pairProbes } from '../support/pair.js'
 
 const pair = makePair('bert', { perDomain: 4000 })
 const given = ['--base', pair.base, '--reference', pair.reference, '--points', '200']

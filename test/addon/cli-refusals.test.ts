@@ -2,9 +2,9 @@
 // hint; nothing on stdout but one document, nothing written.
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type CommandOptions, type ErrorDocument, warp } from '../command.js'
-import { fixtureModel } from '../models.js'
-import { makePair, pairProbes, type TestPair } from '../pair.js'
+import { type CommandOptions, type ErrorDocument, warp } from '../support/command.js'
+import { fixtureModel } from '../support/models.js'
+import { makePair, pairProbes, type TestPair } from '../support/pair.js'
 
 /** Spoils a pair; gives more options of the command, or of how it is run. */
 // biome-ignore lint/suspicious/noConfusingVoidType: most only spoil, by calls that give nothing

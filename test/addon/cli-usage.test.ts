@@ -1,5 +1,5 @@
 // What somebody is told who types nothing, or something else than was meant.
-import { warp } from '../command.js'
+import { warp } from '../support/command.js'
 
 test('no command at all shows three to begin with', async () => {
   const { code, stdout, stderr } = await warp([])

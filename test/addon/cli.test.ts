@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { listDevices } from '../../lib/index.js'
 import { resultSchema } from '../../lib/report/schema.js'
-import { type CommandOptions, type ErrorDocument, warp } from '../command.js'
-import { temporaryDirectory } from '../models.js'
-import { makePair, pairLabels, pairText, type TestPair } from '../pair.js'
-import { repositoryRoot } from '../shared.js'
+import { type CommandOptions, type ErrorDocument, warp } from '../support/command.js'
+import { temporaryDirectory } from '../support/models.js'
+import { makePair, pairLabels, pairText, type TestPair } from '../support/pair.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const pair = makePair()
 const gpt = makePair('gpt2')

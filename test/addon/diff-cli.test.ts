@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import { partNames } from '../../lib/diff/index.js'
 import { diffJsonSchema, diffSchema, type DiffResult } from '../../lib/index.js'
-import { type ErrorDocument, warp } from '../command.js'
-import { adapted, changed, tinyBase, trained, writeTiny } from '../diff-models.js'
-import { fixtureModel, temporaryDirectory } from '../models.js'
-import { trainedPair } from '../trace-models.js'
+import { type ErrorDocument, warp } from '../support/command.js'
+import { adapted, changed, tinyBase, trained, writeTiny } from '../support/diff-models.js'
+import { fixtureModel, temporaryDirectory } from '../support/models.js'
+import { trainedPair } from '../support/trace-models.js'
 
 const base = tinyBase()
 const [from, adapter] = [

@@ -7,10 +7,10 @@ import type { Network } from '../../lib/models/network.js'
 import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import { noTarget, type CompareRequest, type CompareResult } from '../../lib/native/types.js'
-import { makeLanguagePair } from '../language-pair.js'
-import { readTensors, temporaryDirectory } from '../models.js'
-import { referenceLogits, type Weights } from '../networks.js'
-import { makePair } from '../pair.js'
+import { makeLanguagePair } from '../support/language-pair.js'
+import { readTensors, temporaryDirectory } from '../support/models.js'
+import { referenceLogits, type Weights } from '../support/networks.js'
+import { makePair } from '../support/pair.js'
 
 const texts = [[2, 5, 9, 11, 4, 30, 8], [7, 7], [40, 41, 42, 43, 12], [33], [2, 6, 17, 17, 17, 50, 4, 4, 9]]
 const [top, positions] = [6, 4]

@@ -17,11 +17,11 @@ import {
   trained,
   writeTiny,
   type StoredAs,
-} from '../diff-models.js'
-import { fixtureModel, modelOf, refused, temporaryDirectory } from '../models.js'
-import { modelDir, repositoryRoot, whenPresent } from '../shared.js'
-import { trainedPair } from '../trace-models.js'
-import { domainFile, trainableModel } from '../training.js'
+} from '../support/diff-models.js'
+import { fixtureModel, modelOf, refused, temporaryDirectory } from '../support/models.js'
+import { modelDir, repositoryRoot, whenPresent } from '../support/shared.js'
+import { trainedPair } from '../support/trace-models.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 type Weights = NonNullable<DiffResult['weights']>
 
@@ -84,7 +84,7 @@ describe('exact rank of a merged adapter', () => {
 })
 
 function storedValues(values: Float32Array, dtype: StoredAs): Float32Array {
-  const { stored } = jest.requireActual('../trace-tables.js') as typeof import('../trace-tables.js')
+  const { stored } = jest.requireActual('../support/trace-tables.js') as typeof import('../support/trace-tables.js')
   return stored(values, dtype)
 }
 

@@ -7,11 +7,11 @@ import { readNeutral, tokenise, WordCounts } from '../../lib/diff/neutral.js'
 import type { PartOptions } from '../../lib/diff/part.js'
 import { wholeWord } from '../../lib/diff/words.js'
 import { diff, diffSchema, loadTokenizer, type DiffOptions, type DiffResult } from '../../lib/index.js'
-import { changed, hidden, tinyBase, tokens, trained, writeTiny } from '../diff-models.js'
-import { directoryOf, refused, temporaryDirectory } from '../models.js'
-import { bytePairTokenizer, wordPieceTokenizer } from '../pair.js'
-import { tokenizerJson, trainedPair, words as spelled } from '../trace-models.js'
-import { trainings, vocabulary } from '../trace-tables.js'
+import { changed, hidden, tinyBase, tokens, trained, writeTiny } from '../support/diff-models.js'
+import { directoryOf, refused, temporaryDirectory } from '../support/models.js'
+import { bytePairTokenizer, wordPieceTokenizer } from '../support/pair.js'
+import { tokenizerJson, trainedPair, words as spelled } from '../support/trace-models.js'
+import { trainings, vocabulary } from '../support/trace-tables.js'
 
 const options: PartOptions = { threads: 1, seed: 0, singularValues: 0, memory: 0 }
 

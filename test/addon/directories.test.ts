@@ -11,9 +11,9 @@ import {
   trainedRows,
   untrained,
   type SavedModel,
-} from '../directories.js'
-import { fresh } from '../merging.js'
-import { modelOf, readTensors, refused, type TestTensor } from '../models.js'
+} from '../support/directories.js'
+import { fresh } from '../support/merging.js'
+import { modelOf, readTensors, refused, type TestTensor } from '../support/models.js'
 
 /** Kind → the table as the reference's class stores it, and the row of the first position where they have a table. */
 const tables: Record<string, [embedding: string, first?: number]> = {

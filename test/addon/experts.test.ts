@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { footprint } from '../../lib/index.js'
-import { dataFile, modelDir, repositoryRoot, whenPresent } from '../shared.js'
+import { dataFile, modelDir, repositoryRoot, whenPresent } from '../support/shared.js'
 
 const warp = join(repositoryRoot, 'dist/bin/warp.js')
 let folder: string

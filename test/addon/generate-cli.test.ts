@@ -3,9 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readRecords } from '../../lib/index.js'
 import type { GeneratedText } from '../../lib/generate/index.js'
-import { type ErrorDocument, warp } from '../command.js'
-import { makeLanguagePair } from '../language-pair.js'
-import { makePair } from '../pair.js'
+import { type ErrorDocument, warp } from '../support/command.js'
+import { makeLanguagePair } from '../support/language-pair.js'
+import { makePair } from '../support/pair.js'
 
 const pair = makeLanguagePair()
 const both = ['--base', pair.base, '--reference', pair.reference]

@@ -7,9 +7,9 @@ import type { Network } from '../../lib/models/network.js'
 import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import { noTarget, type GenerateRequest, type GenerateResult, type Handle } from '../../lib/native/types.js'
-import { makeLanguagePair } from '../language-pair.js'
-import { networkFixtures } from '../networks.js'
-import { repositoryRoot } from '../shared.js'
+import { makeLanguagePair } from '../support/language-pair.js'
+import { networkFixtures } from '../support/networks.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const languages = networkFixtures().filter((name) => /-(language|tied)$/.test(name))
 

@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { openSession } from '../../lib/footprint/session.js'
 import { scoreProbes } from '../../lib/footprint/score.js'
 import { train } from '../../lib/train/index.js'
-import { temporaryDirectory } from '../models.js'
-import { makePair } from '../pair.js'
-import { repositoryRoot } from '../shared.js'
-import { domainFile, trainableModel } from '../training.js'
+import { temporaryDirectory } from '../support/models.js'
+import { makePair } from '../support/pair.js'
+import { repositoryRoot } from '../support/shared.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const file = join(repositoryRoot, 'test/fixtures/goldens.json')
 const recorded = existsSync(file)

@@ -2,10 +2,10 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { printable, printableJson, printableName } from '../../lib/printable.js'
-import { type CommandRun, warp } from '../command.js'
-import { temporaryDirectory } from '../models.js'
-import { makePair, pairLabels, pairText } from '../pair.js'
-import { domainTexts, trainableModel } from '../training.js'
+import { type CommandRun, warp } from '../support/command.js'
+import { temporaryDirectory } from '../support/models.js'
+import { makePair, pairLabels, pairText } from '../support/pair.js'
+import { domainTexts, trainableModel } from '../support/training.js'
 
 /** Title of the window, colour, cursor, line overwritten, eight-bit controls, right to left, zero width, separators. */
 const hostile = '\u001b]0;title\u0007\u001b[2J\u001b[31m\rverdict ok\n\u009b31m\u202edevil\u2066\u200b\u2028\ufeff'

@@ -3,10 +3,10 @@ import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { commit, startHub, type TestHub } from '../hub-server.js'
-import { fixtureModel, temporaryDirectory } from '../models.js'
-import { makePair, pairProbes } from '../pair.js'
-import { repositoryRoot } from '../shared.js'
+import { commit, startHub, type TestHub } from '../support/hub-server.js'
+import { fixtureModel, temporaryDirectory } from '../support/models.js'
+import { makePair, pairProbes } from '../support/pair.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const warp = join(repositoryRoot, 'dist/bin/warp.js')
 const fileOf = (name: string, file: string): Buffer => readFileSync(join(fixtureModel(name), file))

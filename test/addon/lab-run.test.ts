@@ -27,10 +27,10 @@ import { takeLock } from '../../lib/lock.js'
 import { membersOf, poolOf } from '../../lib/lab/plan.js'
 import { workersThatFit } from '../../lib/lab/run.js'
 import { readLabelledTexts } from '../../lib/train/index.js'
-import { warp } from '../command.js'
-import { temporaryDirectory } from '../models.js'
-import { repositoryRoot } from '../shared.js'
-import { domainFile, trainableModel } from '../training.js'
+import { warp } from '../support/command.js'
+import { temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const domains = ['animals', 'plants', 'stones']
 const base = trainableModel()

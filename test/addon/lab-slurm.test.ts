@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { planLab, runLab, SlurmExecutor } from '../../lib/lab/index.js'
-import { warp } from '../command.js'
-import { temporaryDirectory } from '../models.js'
-import { repositoryRoot } from '../shared.js'
-import { domainFile, trainableModel } from '../training.js'
+import { warp } from '../support/command.js'
+import { temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'warp-slurm-')) // not one that is removed before its daemons are stopped
-const slurm = (action: string) => spawnSync(join(repositoryRoot, 'test/slurm'), [action, folder], { encoding: 'utf8' })
+const slurm = (action: string) =>
+  spawnSync(join(repositoryRoot, 'test/support/slurm'), [action, folder], { encoding: 'utf8' })
 const missing = (): string | undefined => {
   if (process.getuid?.() !== 0) return 'not root'
   if (spawnSync('slurmctld', ['-V']).status !== 0) return 'slurm-wlm is not installed'

@@ -2,9 +2,9 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { planLab, runLab, runTrial, type LabPlanOptions } from '../../lib/lab/index.js'
-import { warp } from '../command.js'
-import { temporaryDirectory } from '../models.js'
-import { domainFile, trainableModel } from '../training.js'
+import { warp } from '../support/command.js'
+import { temporaryDirectory } from '../support/models.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const base = trainableModel()
 const data = domainFile(['animals', 'plants', 'stones'], 60)

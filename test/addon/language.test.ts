@@ -8,9 +8,9 @@ import { targetCounts, targetsOf } from '../../lib/objectives/language.js'
 import { planLab, readTrials, reportTable, runLab } from '../../lib/lab/index.js'
 import { recover } from '../../lib/recover.js'
 import { train } from '../../lib/train/index.js'
-import { temporaryDirectory } from '../models.js'
-import { networkFixture } from '../networks.js'
-import { bytePairTokenizer, pairText } from '../pair.js'
+import { temporaryDirectory } from '../support/models.js'
+import { networkFixture } from '../support/networks.js'
+import { bytePairTokenizer, pairText } from '../support/pair.js'
 
 const kinds = ['animals', 'stones']
 

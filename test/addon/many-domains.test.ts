@@ -4,9 +4,9 @@ import { footprint } from '../../lib/footprint/index.js'
 import { planLab } from '../../lib/lab/index.js'
 import { mostCompared, mostDomains } from '../../lib/readouts/limits.js'
 import { recover } from '../../lib/recover.js'
-import { temporaryDirectory } from '../models.js'
-import { makePair, pairLabels, pairText, type TestPair } from '../pair.js'
-import { domainFile, trainableModel } from '../training.js'
+import { temporaryDirectory } from '../support/models.js'
+import { makePair, pairLabels, pairText, type TestPair } from '../support/pair.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const labelOf = (i: number): string => pairLabels[i % pairLabels.length]
 

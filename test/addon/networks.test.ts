@@ -14,8 +14,8 @@ import {
   type ScoreRequest,
   type ScoreResult,
 } from '../../lib/native/types.js'
-import { readTensors } from '../models.js'
-import { repositoryRoot } from '../shared.js'
+import { readTensors } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const fixtures = join(repositoryRoot, 'test/fixtures/networks')
 const names = readdirSync(fixtures, { withFileTypes: true })

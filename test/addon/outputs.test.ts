@@ -15,11 +15,11 @@ import { join } from 'node:path'
 import { claimFile, withClaim } from '../../lib/claim.js'
 import { merge } from '../../lib/merge/index.js'
 import { train } from '../../lib/train/index.js'
-import { type ErrorDocument, warp } from '../command.js'
-import { temporaryDirectory } from '../models.js'
-import { makePair, type TestPair } from '../pair.js'
-import { repositoryRoot } from '../shared.js'
-import { domainFile, trainableModel } from '../training.js'
+import { type ErrorDocument, warp } from '../support/command.js'
+import { temporaryDirectory } from '../support/models.js'
+import { makePair, type TestPair } from '../support/pair.js'
+import { repositoryRoot } from '../support/shared.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const base = trainableModel()
 const data = domainFile(['animals', 'plants', 'stones'], 8)

@@ -6,9 +6,9 @@ import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, wri
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeSafetensorsHeader, type TensorPlan } from '../../lib/checkpoint/index.js'
-import { bertConfig } from '../models.js'
-import { repositoryRoot } from '../shared.js'
-import { wordPieceOf } from '../tokenizer-json.js'
+import { bertConfig } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
+import { wordPieceOf } from '../support/tokenizer-json.js'
 
 const slow = process.env.WARP_SLOW ? test : test.skip
 if (!process.env.WARP_SLOW) process.stderr.write('skipped: merge and footprint of a 12 GB pair: set WARP_SLOW=1\n')

@@ -4,9 +4,9 @@ import { existsSync, readFileSync, readdirSync, statSync, truncateSync, utimesSy
 import fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { merge, type MergeOptions } from '../../lib/merge/index.js'
-import { base, floats, fresh, listing, model, ramp, reference, run, sha } from '../merging.js'
-import { fixtureModel, temporaryDirectory } from '../models.js'
-import { repositoryRoot } from '../shared.js'
+import { base, floats, fresh, listing, model, ramp, reference, run, sha } from '../support/merging.js'
+import { fixtureModel, temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
 
 describe('interrupted', () => {
   const sized = (factor: number) => Array.from({ length: 8 }, (_, i) => floats(`t${i}`, ramp(20_000, factor + i)))

@@ -7,8 +7,8 @@ import { merge, planMerge } from '../../lib/merge/index.js'
 import { addon } from '../../lib/native/load.js'
 import { openPath, pathFamilies } from '../../lib/paths/index.js'
 import type { PackedProbes } from '../../lib/text/index.js'
-import { base, floats, fresh, listing, model, reference, run, sha, weights } from '../merging.js'
-import { fixtureModel, type TestTensor } from '../models.js'
+import { base, floats, fresh, listing, model, reference, run, sha, weights } from '../support/merging.js'
+import { fixtureModel, type TestTensor } from '../support/models.js'
 
 describe('one point', () => {
   test.each(pathFamilies.filter((family) => family !== 'trajectory'))(

@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openPath, type PathOptions } from '../../lib/paths/index.js'
-import { readTensors, safetensors, temporaryDirectory } from '../models.js'
-import { repositoryRoot } from '../shared.js'
+import { readTensors, safetensors, temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const golden = readTensors(join(repositoryRoot, 'test/fixtures/paths/mergekit.safetensors'))
 const of = (group: string) => [...golden].filter(([name]) => name.startsWith(`${group}/`))

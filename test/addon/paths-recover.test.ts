@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { pathFamilies } from '../../lib/paths/index.js'
-import { dataFile, modelDir, repositoryRoot, whenPresent } from '../shared.js'
+import { dataFile, modelDir, repositoryRoot, whenPresent } from '../support/shared.js'
 
 let folder: string
 beforeAll(() => {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { openModel, openPair } from '../../lib/checkpoint/index.js'
 import { openPairPath, openPath, pathFamilies, type OpenedPath } from '../../lib/paths/index.js'
-import { fixtureModel } from '../models.js'
+import { fixtureModel } from '../support/models.js'
 
 const [base, reference] = [fixtureModel('bert/base'), fixtureModel('bert/reference')]
 const tensor = 'encoder.layer.0.attention.self.query.weight'

@@ -6,9 +6,9 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LineWriter } from '../../bin/line-writer.js'
 import { contents, difference, writingCommands } from '../attack/commands.js'
-import { warp } from '../command.js'
-import { temporaryDirectory } from '../models.js'
-import { repositoryRoot } from '../shared.js'
+import { warp } from '../support/command.js'
+import { temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const library = join(temporaryDirectory(), 'drop_unsynced.so')
 const source = join(repositoryRoot, 'test/power/drop_unsynced.c')

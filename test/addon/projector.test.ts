@@ -5,9 +5,9 @@ import { sealed } from '../../lib/document.js'
 import { newNetwork } from '../../lib/readouts/network.js'
 import type { ProjectorDocument } from '../../lib/readouts/projector.js'
 import { resultSchema } from '../../lib/report/schema.js'
-import { type ErrorDocument, warp } from '../command.js'
-import { temporaryDirectory } from '../models.js'
-import { makePair, pairLabels } from '../pair.js'
+import { type ErrorDocument, warp } from '../support/command.js'
+import { temporaryDirectory } from '../support/models.js'
+import { makePair, pairLabels } from '../support/pair.js'
 
 const pair = makePair()
 const args = [

@@ -7,7 +7,7 @@ import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import type { Network } from '../../lib/models/network.js'
 import type { ScoreRequest, ScoreResult } from '../../lib/native/types.js'
-import { repositoryRoot } from '../shared.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const fixtures = join(repositoryRoot, 'test/fixtures/models')
 

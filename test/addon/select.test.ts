@@ -11,11 +11,11 @@ import type { FeatureResult, Handle } from '../../lib/native/types.js'
 import { predict, type Prediction } from '../../lib/predict.js'
 import { evaluateSelection, type EvaluateResult, select, type SelectOptions } from '../../lib/select/index.js'
 import { train } from '../../lib/train/index.js'
-import { warp, type ErrorDocument } from '../command.js'
-import { networkFixture } from '../networks.js'
-import { bytePairTokenizer, makePair, pairLabels, pairText, type TestPair } from '../pair.js'
-import { fixtureModel } from '../models.js'
-import { repositoryRoot } from '../shared.js'
+import { warp, type ErrorDocument } from '../support/command.js'
+import { networkFixture } from '../support/networks.js'
+import { bytePairTokenizer, makePair, pairLabels, pairText, type TestPair } from '../support/pair.js'
+import { fixtureModel } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
 
 interface Golden {
   gram: number[][]

@@ -8,7 +8,7 @@ import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import { targetsOf } from '../../lib/objectives/language.js'
 import { loadTokenizer } from '../../lib/text/tokenizer/index.js'
-import { modelDir, repositoryRoot, whenPresent } from '../shared.js'
+import { modelDir, repositoryRoot, whenPresent } from '../support/shared.js'
 
 interface Losses {
   texts: string[]

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { readSafetensorsHeader } from '../../lib/checkpoint/index.js'
 import { Random } from '../../lib/random.js'
 import { train, type TrainOptions } from '../../lib/train/index.js'
-import { temporaryDirectory } from '../models.js'
-import { domainFile, trainableModel } from '../training.js'
+import { temporaryDirectory } from '../support/models.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const base = trainableModel()
 const data = domainFile(['animals', 'plants', 'stones'], 8)

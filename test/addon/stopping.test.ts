@@ -5,10 +5,10 @@ import { planLab, runTrial } from '../../lib/lab/index.js'
 import { merge } from '../../lib/merge/index.js'
 import { addon } from '../../lib/native/load.js'
 import { train, type TrainOptions } from '../../lib/train/index.js'
-import { temporaryDirectory } from '../models.js'
-import { makePair } from '../pair.js'
-import { stopEverywhere } from '../stopping.js'
-import { domainFile, trainableModel } from '../training.js'
+import { temporaryDirectory } from '../support/models.js'
+import { makePair } from '../support/pair.js'
+import { stopEverywhere } from '../support/stopping.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const domains = ['animals', 'plants', 'stones']
 const base = trainableModel()

@@ -1,9 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { recover, trace } from '../../lib/index.js'
-import { trainedPair } from '../trace-models.js'
-import { makePair } from '../pair.js'
-import { failure } from '../unit/probes-files.js'
+import { trainedPair } from '../support/trace-models.js'
+import { makePair } from '../support/pair.js'
+import { failure } from '../support/probes-files.js'
 
 // Whose tokenizer reads the texts, from the options to the notes of the result.
 const pair = makePair()

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, openSync, closeSync, ftruncateSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { container, safetensors, temporaryDirectory } from '../models.js'
-import { repositoryRoot } from '../shared.js'
-import { encode } from '../trace-models.js'
-import { stored } from '../trace-tables.js'
+import { container, safetensors, temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
+import { encode } from '../support/trace-models.js'
+import { stored } from '../support/trace-tables.js'
 
 const rows = 152_000,
   columns = 8192

@@ -2,8 +2,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } fro
 import { join } from 'node:path'
 import { WarpError } from '../../lib/errors.js'
 import { trace, type Member, type TracedText, type TraceOptions, type TraceResult } from '../../lib/trace/index.js'
-import { temporaryDirectory } from '../models.js'
-import { languageCases, languagePair, languageWords, textOf, type LanguageCase } from '../trace-lm.js'
+import { temporaryDirectory } from '../support/models.js'
+import { languageCases, languagePair, languageWords, textOf, type LanguageCase } from '../support/trace-lm.js'
 
 const cases = languageCases(),
   untied = cases.filter(({ tied }) => !tied)

@@ -3,9 +3,9 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Random } from '../../lib/random.js'
 import { trace, type TraceResult } from '../../lib/trace/index.js'
-import { temporaryDirectory } from '../models.js'
-import { trainedPair, words } from '../trace-models.js'
-import { trainings, vocabulary } from '../trace-tables.js'
+import { temporaryDirectory } from '../support/models.js'
+import { trainedPair, words } from '../support/trace-models.js'
+import { trainings, vocabulary } from '../support/trace-tables.js'
 
 const [adamw] = trainings()
 const spelled = words(vocabulary)

@@ -2,8 +2,8 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Random } from '../../lib/random.js'
 import { trace } from '../../lib/trace/index.js'
-import { safetensors, temporaryDirectory } from '../models.js'
-import { modelDir, whenPresent } from '../shared.js'
+import { safetensors, temporaryDirectory } from '../support/models.js'
+import { modelDir, whenPresent } from '../support/shared.js'
 
 const base = modelDir('smollm2-135m')
 const table = 'model.embed_tokens.weight'

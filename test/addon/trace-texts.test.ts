@@ -7,9 +7,9 @@ import { loadTokenizer, type Tokenizer } from '../../lib/text/tokenizer/index.js
 import type { LocalTokenizer } from '../../lib/text/tokenizer/local.js'
 import { TextRule } from '../../lib/trace/objective.js'
 import { TextTracer, type TracedText, type TraceTexts } from '../../lib/trace/texts.js'
-import { temporaryDirectory } from '../models.js'
-import { localTokenizer } from '../tokenizers.js'
-import { tokenizerJson, words } from '../trace-models.js'
+import { temporaryDirectory } from '../support/models.js'
+import { localTokenizer } from '../support/tokenizers.js'
+import { tokenizerJson, words } from '../support/trace-models.js'
 
 const vocabulary = words(60)
 /** tokens 40 … 58 are untrained, 59 is undecided */

@@ -6,10 +6,10 @@ import { WarpError } from '../../lib/errors.js'
 import { addon } from '../../lib/native/load.js'
 import { Random } from '../../lib/random.js'
 import { trace, type TracedText } from '../../lib/trace/index.js'
-import { temporaryDirectory } from '../models.js'
-import { repositoryRoot } from '../shared.js'
-import { encode, tokenizerJson, trainedPair, words, writeModel } from '../trace-models.js'
-import { baseValues, hidden, naiveSums, stored, trainedTables, trainings, vocabulary } from '../trace-tables.js'
+import { temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
+import { encode, tokenizerJson, trainedPair, words, writeModel } from '../support/trace-models.js'
+import { baseValues, hidden, naiveSums, stored, trainedTables, trainings, vocabulary } from '../support/trace-tables.js'
 
 const [adamw] = trainings()
 const vocabularyWords = words(vocabulary)

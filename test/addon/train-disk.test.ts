@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseRecipe, readLabelledTexts, trainOn, type TrainingResult } from '../../lib/train/index.js'
-import { temporaryDirectory } from '../models.js'
-import { domainFile, trainableModel } from '../training.js'
+import { temporaryDirectory } from '../support/models.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const domains = ['animals', 'plants', 'stones']
 const base = trainableModel()

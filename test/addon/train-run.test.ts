@@ -6,9 +6,9 @@ import { inspect, openModel } from '../../lib/checkpoint/index.js'
 import { addon } from '../../lib/native/load.js'
 import { planTrain, train, type TrainOptions } from '../../lib/train/index.js'
 import { parseRecipe, rateAt, trainableNames } from '../../lib/train/recipe.js'
-import { temporaryDirectory } from '../models.js'
-import { repositoryRoot } from '../shared.js'
-import { domainFile, trainableModel } from '../training.js'
+import { temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
+import { domainFile, trainableModel } from '../support/training.js'
 
 const domains = ['animals', 'plants', 'stones']
 const base = trainableModel()

@@ -8,8 +8,8 @@ import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import { train } from '../../lib/train/index.js'
 import { loadTokenizer } from '../../lib/text/tokenizer/index.js'
-import { temporaryDirectory } from '../models.js'
-import { domainFile, domainTexts, trainableModel } from '../training.js'
+import { temporaryDirectory } from '../support/models.js'
+import { domainFile, domainTexts, trainableModel } from '../support/training.js'
 
 const python = process.env.WARP_PYTHON ?? 'python3'
 const found = spawnSync(python, ['-c', 'import torch, transformers']).status === 0

@@ -5,8 +5,8 @@ import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.
 import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
 import type { Handle, TrainerRequest, TrainingOptimizer, TrainingTexts } from '../../lib/native/types.js'
-import { fixtureModel, readGolden, readTensors } from '../models.js'
-import { repositoryRoot } from '../shared.js'
+import { fixtureModel, readGolden, readTensors } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const adamw: TrainingOptimizer = {
   decoupled: true,

@@ -6,11 +6,11 @@ import { WarpError } from '../../lib/errors.js'
 import { merge } from '../../lib/merge/index.js'
 import { recover } from '../../lib/recover.js'
 import { trace } from '../../lib/trace/index.js'
-import { pairOfKind, savedKinds } from '../directories.js'
-import { fresh } from '../merging.js'
-import { fixtureModel, safetensors, temporaryDirectory, type TestTensor } from '../models.js'
-import { makePair, pairProbes, wordPieceTokenizer } from '../pair.js'
-import { repositoryRoot } from '../shared.js'
+import { pairOfKind, savedKinds } from '../support/directories.js'
+import { fresh } from '../support/merging.js'
+import { fixtureModel, safetensors, temporaryDirectory, type TestTensor } from '../support/models.js'
+import { makePair, pairProbes, wordPieceTokenizer } from '../support/pair.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const pair = makePair()
 const adapters = join(repositoryRoot, 'test/fixtures/adapters')

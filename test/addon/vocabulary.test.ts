@@ -3,9 +3,16 @@ import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { merge } from '../../lib/merge/index.js'
 import { recover } from '../../lib/recover.js'
-import { fresh } from '../merging.js'
-import { fixtureModel, readTensors, refused, safetensors, temporaryDirectory, type JsonRecord } from '../models.js'
-import { makePair, wordPieceTokenizer } from '../pair.js'
+import { fresh } from '../support/merging.js'
+import {
+  fixtureModel,
+  readTensors,
+  refused,
+  safetensors,
+  temporaryDirectory,
+  type JsonRecord,
+} from '../support/models.js'
+import { makePair, wordPieceTokenizer } from '../support/pair.js'
 
 const pair = makePair()
 const table = 'bert.embeddings.word_embeddings.weight'

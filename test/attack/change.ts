@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { Random } from '../../lib/random.js'
-import { makePair, type TestPair } from '../pair.js'
+import { makePair, type TestPair } from '../support/pair.js'
 import { below, one, type Attack } from './attack.js'
 import { place, runCommand } from './commands.js'
 

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Random } from '../../lib/random.js'
-import { makePair, pairLabels, pairText } from '../pair.js'
+import { makePair, pairLabels, pairText } from '../support/pair.js'
 import { below, one, type Attack } from './attack.js'
 import { place, runCommand } from './commands.js'
 

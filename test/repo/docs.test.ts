@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { dataFile, modelDir, repositoryRoot, whenPresent } from '../shared.js'
+import { dataFile, modelDir, repositoryRoot, whenPresent } from '../support/shared.js'
 
 const run = promisify(execFile)
 const readme = readFileSync(join(repositoryRoot, 'README.md'), 'utf8')

@@ -1,7 +1,7 @@
 // Every environment variable that is read is told, and none is told that is not read.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { repositoryRoot } from '../shared.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const read = (file: string): string => readFileSync(join(repositoryRoot, file), 'utf8')
 const below = (folder: string): string[] =>

@@ -1,7 +1,7 @@
 // The documents that are made from the code say what the code has.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { repositoryRoot } from '../shared.js'
+import { repositoryRoot } from '../support/shared.js'
 
 test.each([
   ['docs/architectures.md', 'scripts/architectures.cjs'],

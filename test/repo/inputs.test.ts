@@ -5,7 +5,7 @@ import { Command } from 'commander'
 import { fileOptions, pairOptions, textOptions } from '../../bin/probe-options.js'
 import { compressionExtensions } from '../../lib/text/compression.js'
 import { byExtension, probeFormats } from '../../lib/text/sources.js'
-import { repositoryRoot } from '../shared.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const text = readFileSync(join(repositoryRoot, 'docs/inputs.md'), 'utf8')
 const codeLike = /\b(?:PROBES|TOKENIZER|TEXT|LABEL_MAP|OPTION|PAIR_TOKENIZER)(?:_[A-Z0-9]+)+\b|\bPAIR_TOKENIZER\b/g

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { repositoryRoot } from '../shared.js'
+import { repositoryRoot } from '../support/shared.js'
 import { classesOf } from '../../lib/models/architecture.js'
 import { families } from '../../lib/models/families.js'
 import * as rules from './rules.js'

@@ -9,7 +9,7 @@ import {
   refused,
   safetensors,
   type TestTensor,
-} from '../models.js'
+} from '../support/models.js'
 
 const without = (...names: string[]) =>
   Object.fromEntries(Object.entries(bertConfig).filter(([name]) => !names.includes(name)))

@@ -14,8 +14,8 @@ import {
   shardedModelOf,
   temporaryDirectory,
   type TestTensor,
-} from '../models.js'
-import { modelDir, whenPresent } from '../shared.js'
+} from '../support/models.js'
+import { modelDir, whenPresent } from '../support/shared.js'
 
 const loose = { forward: false }
 const halves = (): TestTensor[][] => [bertTensors().slice(0, 10), bertTensors().slice(10)]

@@ -9,7 +9,7 @@ import {
   refused,
   safetensors,
   temporaryDirectory,
-} from '../models.js'
+} from '../support/models.js'
 
 test('a model that can be scored: sizes, types, head, no problems', async () => {
   const found = await inspect(fixtureModel('bert/base'))

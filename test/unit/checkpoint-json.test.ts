@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { parseStrictJson } from '../../lib/checkpoint/json.js'
-import { refused } from '../models.js'
+import { refused } from '../support/models.js'
 
 const parse = (text: string, integersOnly = false) =>
   parseStrictJson(Buffer.from(text), { file: 'x.json', prefix: 'X', integersOnly })

@@ -8,8 +8,8 @@ import {
   modelOf,
   refused,
   type TestTensor,
-} from '../models.js'
-import { modelDir, whenPresent } from '../shared.js'
+} from '../support/models.js'
+import { modelDir, whenPresent } from '../support/shared.js'
 
 const classifier = (): string => modelOf(bertConfig, bertTensors())
 const bertModel = { ...bertConfig, architectures: ['BertModel'] }

@@ -13,7 +13,7 @@ import {
   shardedModelOf,
   temporaryDirectory,
   type TestTensor,
-} from '../models.js'
+} from '../support/models.js'
 
 const loose = { forward: false }
 const halves = (): TestTensor[][] => [bertTensors().slice(0, 10), bertTensors().slice(10)]

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { assertUnchanged, dtypeBits, dtypeNames, readSafetensorsHeader } from '../../lib/checkpoint/index.js'
 import { readHeader } from '../../lib/checkpoint/header.js'
-import { container, readGolden, refused, safetensors, temporaryDirectory } from '../models.js'
+import { container, readGolden, refused, safetensors, temporaryDirectory } from '../support/models.js'
 
 const dir = temporaryDirectory()
 let count = 0

@@ -11,7 +11,7 @@ import {
   writeSafetensorsHeader,
   type Dtype,
 } from '../../lib/checkpoint/index.js'
-import { temporaryDirectory } from '../models.js'
+import { temporaryDirectory } from '../support/models.js'
 
 const dir = temporaryDirectory()
 

@@ -5,9 +5,9 @@ import { Tokenizer as Reference } from 'tokenizers'
 import { decoderOf, openDecoder } from '../../lib/generate/decode.js'
 import { Random } from '../../lib/random.js'
 import { loadTokenizer } from '../../lib/text/tokenizer/index.js'
-import { languageTokenizer } from '../language-pair.js'
-import { refused, temporaryDirectory } from '../models.js'
-import { modelDir, whenPresent } from '../shared.js'
+import { languageTokenizer } from '../support/language-pair.js'
+import { refused, temporaryDirectory } from '../support/models.js'
+import { modelDir, whenPresent } from '../support/shared.js'
 
 const folder = temporaryDirectory()
 let files = 0

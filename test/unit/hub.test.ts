@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { localFolder } from '../../lib/hub/index.js'
 import { proxyOf } from '../../lib/hub/proxy.js'
 import type { Progress } from '../../lib/native/task.js'
-import { commit, hashOf, sendRange, startHub, type TestHub } from '../hub-server.js'
-import { bertConfig, bertTensors, refused, safetensors, temporaryDirectory } from '../models.js'
+import { commit, hashOf, sendRange, startHub, type TestHub } from '../support/hub-server.js'
+import { bertConfig, bertTensors, refused, safetensors, temporaryDirectory } from '../support/models.js'
 
 const weights = safetensors(bertTensors())
 const files = {

@@ -5,7 +5,7 @@ import { errorsOf, type Reported } from '../../lib/lab/report.js'
 import { failedTrial } from '../../lib/lab/trial.js'
 import { Random } from '../../lib/random.js'
 import type { Example } from '../../lib/readouts/spread.js'
-import { syntheticTrials } from './lab.synthetic.js'
+import { syntheticTrials } from '../support/synthetic-trials.js'
 
 const trials = syntheticTrials({ trials: 30 })
 const examplesOf = (all: Trial[]) => all.map(({ paths: [summary], truth }) => ({ summary, truth }))

@@ -7,7 +7,7 @@ import { membersAt, tallyMembers, thresholds } from '../../lib/lab/membership.js
 import { trialSet } from '../../lib/lab/trials.js'
 import { Random } from '../../lib/random.js'
 import { footprintOf, readMixtures } from '../../lib/readouts/index.js'
-import { modelStatistics, syntheticTrials } from './lab.synthetic.js'
+import { modelStatistics, syntheticTrials } from '../support/synthetic-trials.js'
 
 const truth = [0.5, 0.3, 0.1, 0.1]
 const statistics = modelStatistics(new Random(1, 'trial'), truth)

@@ -7,9 +7,9 @@ import { Fields } from '../../lib/models/fields.js'
 import { families, familyOfClass } from '../../lib/models/families.js'
 import type { Network, Step } from '../../lib/models/network.js'
 import type { JsonObject } from '../../lib/checkpoint/json.js'
-import { directoryOf, refused } from '../models.js'
-import { networkFixture } from '../networks.js'
-import { modelDir, whenPresent } from '../shared.js'
+import { directoryOf, refused } from '../support/models.js'
+import { networkFixture } from '../support/networks.js'
+import { modelDir, whenPresent } from '../support/shared.js'
 
 const configOf = (name: string, change: JsonObject = {}): JsonObject =>
   ({ ...JSON.parse(readFileSync(networkFixture(name, 'config.json'), 'utf8')), ...change }) as JsonObject

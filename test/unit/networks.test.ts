@@ -5,8 +5,8 @@ import { classesOf } from '../../lib/models/architecture.js'
 import { families, objectiveOf } from '../../lib/models/families.js'
 import { requiredTensors, storedName } from '../../lib/models/facts.js'
 import type { Network } from '../../lib/models/network.js'
-import { readTensors } from '../models.js'
-import { networkFixture, networkFixtures, referenceLogits } from '../networks.js'
+import { readTensors } from '../support/models.js'
+import { networkFixture, networkFixtures, referenceLogits } from '../support/networks.js'
 
 async function open(name: string): Promise<{ model: ModelDirectory; network: Network }> {
   const { architectureName } = await openModel(networkFixture(name))

@@ -1,7 +1,7 @@
 import { checkOptions, type Kinds } from '../../lib/options.js'
 import { footprint, merge, recover, trace, train } from '../../lib/index.js'
 import { readProbes, readRecords, type ProbeSource } from '../../lib/text/index.js'
-import { failure } from './probes-files.js'
+import { failure } from '../support/probes-files.js'
 
 interface Options {
   base: string

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import zlib, { gzipSync } from 'node:zlib'
 import { readProbes } from '../../lib/text/index.js'
-import { all, failure, folder, write } from './probes-files.js'
+import { all, failure, folder, write } from '../support/probes-files.js'
 
 const lines = ['{"text": "one", "label": "a"}', '{"text": "two", "label": "b"}', ''].join('\n')
 const textsOf = async (...args: Parameters<typeof all>): Promise<string[]> =>

@@ -1,5 +1,5 @@
 import { readMixture } from '../../lib/text/index.js'
-import { failure, write } from './probes-files.js'
+import { failure, write } from '../support/probes-files.js'
 
 const domains = ['World', 'Sports']
 

@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { packProbes, type ProbeSet, type ProbeTokenizer, readProbes } from '../../lib/text/index.js'
 import { loadTokenizer } from '../../lib/text/tokenizer/index.js'
-import { dataFile, modelDir, whenPresent } from '../shared.js'
-import { failure } from './probes-files.js'
+import { dataFile, modelDir, whenPresent } from '../support/shared.js'
+import { failure } from '../support/probes-files.js'
 
 type One = (text: string, maxLength: number) => { ids: number[]; truncated: boolean }
 

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { readProbes } from '../../lib/text/index.js'
-import { repositoryRoot } from '../shared.js'
-import { all, failure, write } from './probes-files.js'
+import { repositoryRoot } from '../support/shared.js'
+import { all, failure, write } from '../support/probes-files.js'
 
 // Files of pyarrow: scripts/make-text-fixtures.py.
 const fixture = (name: string): string => join(repositoryRoot, 'test/fixtures/texts', `${name}.parquet`)

@@ -5,8 +5,8 @@ import { Readable } from 'node:stream'
 import * as fc from 'fast-check'
 import type { ProbeOptions } from '../../lib/text/index.js'
 import { readProbes } from '../../lib/text/index.js'
-import { dataFile, whenPresent } from '../shared.js'
-import { all, folder, write } from './probes-files.js'
+import { dataFile, whenPresent } from '../support/shared.js'
+import { all, folder, write } from '../support/probes-files.js'
 
 const rows = [
   { text: 'Grüße, "Welt"', label: 'World' },

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import type { ProbeOptions } from '../../lib/text/index.js'
-import { all, failure, folder, write } from './probes-files.js'
+import { all, failure, folder, write } from '../support/probes-files.js'
 
 interface Refusal {
   /** name and content of the file */

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { Random } from '../../lib/random.js'
 import { type ProbeOptions, type ProbeSet, readLabelMap, readProbes } from '../../lib/text/index.js'
 import { shareOut } from '../../lib/text/sample.js'
-import { all, failure, folder, write } from './probes-files.js'
+import { all, failure, folder, write } from '../support/probes-files.js'
 
 const labels = ['World', 'Sports', 'Business']
 type Row = { text?: string; label?: unknown; domain?: unknown }

@@ -3,14 +3,15 @@ import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { ProbeOptions } from '../../lib/text/index.js'
-import { type Endless, readEndless } from './probes-endless.js'
-import { all, failure, folder, write } from './probes-files.js'
+import { type Endless, readEndless } from '../support/probes-endless.js'
+import { all, failure, folder, write } from '../support/probes-files.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const good = '{"text": "one", "label": "x"}\n'
 
 describe('a line above 16 MiB', () => {
   const limit = 16 * 2 ** 20
-  const endless = join(__dirname, 'probes-endless.js')
+  const endless = join(repositoryRoot, 'dist/test/support/probes-endless.js')
 
   test.each<[string, ProbeOptions, string, string, Record<string, unknown>]>([
     ['JSON lines', {}, `${good}{"text": "`, 'PROBES_LINE_TOO_LONG', { line: 2 }],

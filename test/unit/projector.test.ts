@@ -22,8 +22,8 @@ import { evaluate, lossAndGradient, newNetwork, trainNetwork } from '../../lib/r
 import { projectorReadout } from '../../lib/readouts/projector.js'
 import { spreadOf } from '../../lib/readouts/spread.js'
 import type { FootprintStatistics } from '../../lib/readouts/types.js'
-import { modelStatistics, syntheticTrials } from './lab.synthetic.js'
-import { meanError, normals } from './readouts.synthetic.js'
+import { modelStatistics, syntheticTrials } from '../support/synthetic-trials.js'
+import { meanError, normals } from '../support/synthetic-footprints.js'
 
 const examplesOf = (trials: ReturnType<typeof syntheticTrials>) =>
   trials.map(({ paths: [summary], truth }) => ({ summary, truth }))

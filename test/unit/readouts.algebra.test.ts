@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { Random } from '../../lib/random.js'
 import { cholesky, choleskySolve, cosines, nnls, symmetricEigenvalues } from '../../lib/readouts/linear-algebra.js'
-import { dot, normals } from './readouts.synthetic.js'
+import { dot, normals } from '../support/synthetic-footprints.js'
 
 /** A Gram matrix of n random vectors of `dimensions` numbers, and inner products with one more. */
 function problem(seed: number, n: number, dimensions: number) {

@@ -5,7 +5,7 @@ import { gradientMatching } from '../../lib/readouts/gradient-matching.js'
 import { measuredError } from '../../lib/readouts/gradient-choice.js'
 import { bootstrap, percentileIntervals, quantile } from '../../lib/readouts/bootstrap.js'
 import { ignorance } from '../../lib/readouts/diagnostics.js'
-import { classifierStatistics, gaussianGradients, meanError } from './readouts.synthetic.js'
+import { classifierStatistics, gaussianGradients, meanError } from '../support/synthetic-footprints.js'
 
 const truth = [0.46, 0.07, 0.3, 0.17]
 

@@ -12,7 +12,13 @@ import { projection } from '../../lib/readouts/projection.js'
 import { softmaxReadout } from '../../lib/readouts/softmax.js'
 import { stationary, stationaryDistribution } from '../../lib/readouts/stationary.js'
 import type { FootprintStatistics, GradientStatistics } from '../../lib/readouts/types.js'
-import { classifierStatistics, dot, gaussianGradients, meanError, statisticsOf } from './readouts.synthetic.js'
+import {
+  classifierStatistics,
+  dot,
+  gaussianGradients,
+  meanError,
+  statisticsOf,
+} from '../support/synthetic-footprints.js'
 
 const rounded = (shares: ArrayLike<number>, digits = 12) => Array.from(shares, (share) => +share.toFixed(digits))
 

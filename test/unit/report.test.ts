@@ -6,7 +6,7 @@ import { barChart, escapeHtml, lineChart } from '../../lib/report/charts.js'
 import { htmlReport, terminalReport } from '../../lib/report/index.js'
 import type { RecoverResult } from '../../lib/report/index.js'
 import { resultJsonSchema, resultSchema } from '../../lib/report/schema.js'
-import { classifierStatistics } from './readouts.synthetic.js'
+import { classifierStatistics } from '../support/synthetic-footprints.js'
 
 /** A document as `recover` writes it, from synthetic statistics. */
 async function document(names: string[], change: Partial<RecoverResult> = {}): Promise<RecoverResult> {

@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { compareTokenizers, pairTokenizer } from '../../lib/checkpoint/tokenizers.js'
-import { temporaryDirectory } from '../models.js'
-import { repositoryRoot } from '../shared.js'
-import { failure } from './probes-files.js'
+import { temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
+import { failure } from '../support/probes-files.js'
 
 type Json = Record<string, unknown>
 interface File extends Json {

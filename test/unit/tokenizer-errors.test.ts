@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { WarpError } from '../../lib/errors.js'
 import { loadTokenizer } from '../../lib/text/tokenizer/index.js'
 import type { LocalTokenizer } from '../../lib/text/tokenizer/local.js'
-import { localTokenizer } from '../tokenizers.js'
-import { bpe, special, wordpiece } from './tokenizer-files.js'
+import { localTokenizer } from '../support/tokenizers.js'
+import { bpe, special, wordpiece } from '../support/tokenizer-files.js'
 
 let folder: string
 beforeEach(() => {

@@ -11,8 +11,8 @@ import { Cursor } from '../../lib/text/tokenizer/cursor.js'
 import { IdBuffer } from '../../lib/text/tokenizer/id-buffer.js'
 import type { Encoding } from '../../lib/text/tokenizer/index.js'
 import type { LocalTokenizer } from '../../lib/text/tokenizer/local.js'
-import { dataFile, modelDir, repositoryRoot, whenPresent } from '../shared.js'
-import { localTokenizer } from '../tokenizers.js'
+import { dataFile, modelDir, repositoryRoot, whenPresent } from '../support/shared.js'
+import { localTokenizer } from '../support/tokenizers.js'
 
 // Everything here was written by scripts/make-tokenizer-fixtures.py with the Python package; see there for the hashes.
 interface Variant {

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { IdBuffer, type EncodeOptions } from '../../lib/text/tokenizer/index.js'
-import { temporaryDirectory } from '../models.js'
-import { localTokenizer } from '../tokenizers.js'
-import { tokenizerJson, words } from '../trace-models.js'
+import { temporaryDirectory } from '../support/models.js'
+import { localTokenizer } from '../support/tokenizers.js'
+import { tokenizerJson, words } from '../support/trace-models.js'
 
 const vocabulary = words(400)
 const texts = [

@@ -5,7 +5,7 @@ import { loadTokenizer, type TokenBatch } from '../../lib/text/tokenizer/index.j
 import { openReference } from '../../lib/text/tokenizer/reference.js'
 import { Cursor } from '../../lib/text/tokenizer/cursor.js'
 import { inputError } from '../../lib/errors.js'
-import { whenPresent } from '../shared.js'
+import { whenPresent } from '../support/shared.js'
 
 // Real and rebuilt tokenizer.json files × 3 000 real and 400 hard texts against Python: scripts/make-real-tokenizers.py
 // writes them, with the hashes of what Python gives, into a folder outside the repository.

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { encodeAhead, loadTokenizer, type Tokenizer } from '../../lib/text/tokenizer/index.js'
-import { temporaryDirectory } from '../models.js'
-import { tokenizerJson, words } from '../trace-models.js'
-import { failure } from './probes-files.js'
+import { temporaryDirectory } from '../support/models.js'
+import { tokenizerJson, words } from '../support/trace-models.js'
+import { failure } from '../support/probes-files.js'
 
 // Who reads which file, and what holds for both readers alike. Ids against Python's: tokenizer-real.test.ts.
 const special = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }

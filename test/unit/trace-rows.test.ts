@@ -11,7 +11,7 @@ import {
   trainedTables,
   trainings,
   vocabulary,
-} from '../trace-tables.js'
+} from '../support/trace-tables.js'
 
 type Dtype = 'F32' | 'F16' | 'BF16'
 const base = baseValues(vocabulary * hidden, 1)

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Block, Network, Operand, RopeScaling, Step, Table } from '../lib/models/network.js'
+import type { Block, Network, Operand, RopeScaling, Step, Table } from '../../lib/models/network.js'
 import { repositoryRoot } from './shared.js'
 
 /** Folders of test/fixtures/networks, see make.py there. */

@@ -1,7 +1,7 @@
 // Model directories of many architectures, made from the names and shapes that transformers saves.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Random } from '../lib/random.js'
+import { Random } from '../../lib/random.js'
 import { modelOf, type JsonRecord, type TestTensor } from './models.js'
 import { repositoryRoot } from './shared.js'
 

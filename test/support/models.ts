@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { WarpError } from '../lib/errors.js'
+import { WarpError } from '../../lib/errors.js'
 import { repositoryRoot } from './shared.js'
 
 /** A tensor for a generated file; without `data` its bytes are 1, 2, 3, … */

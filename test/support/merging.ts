@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openModel } from '../lib/checkpoint/index.js'
-import { merge, type MergeOptions, type MergeResult } from '../lib/merge/index.js'
+import { openModel } from '../../lib/checkpoint/index.js'
+import { merge, type MergeOptions, type MergeResult } from '../../lib/merge/index.js'
 import { fixtureModel, safetensors, temporaryDirectory, type TestTensor } from './models.js'
 
 export const [base, reference] = [fixtureModel('bert/base'), fixtureModel('bert/reference')]

@@ -1,7 +1,7 @@
 import { sampleMixtures, statisticsToTrial, realisedCounts, type Trial } from '../../lib/lab/index.js'
 import { Random } from '../../lib/random.js'
 import type { FootprintStatistics } from '../../lib/readouts/types.js'
-import { classifierStatistics, dot, normals, statisticsOf as gradientsOf } from './readouts.synthetic.js'
+import { classifierStatistics, dot, normals, statisticsOf as gradientsOf } from './synthetic-footprints.js'
 
 const LAMBDAS = Float64Array.of(0.1, 0.3, 0.5, 0.7, 0.9)
 const DIMENSIONS = 30

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 
-/** The repository's root, seen from the compiled tests (dist/test). */
-export const repositoryRoot = resolve(__dirname, '..', '..')
+/** The repository's root, seen from the compiled tests (dist/test/support). */
+export const repositoryRoot = resolve(__dirname, '..', '..', '..')
 
 const shared = process.env.WARP_SHARED ?? resolve(repositoryRoot, '..', 'shared')
 const models = process.env.WARP_MODELS ?? join(homedir(), '.cache', 'warp-models')

@@ -1,5 +1,5 @@
 // Made-up pairs of models for `diff`: a base of random weights, and what may have been done to it.
-import { Random } from '../lib/random.js'
+import { Random } from '../../lib/random.js'
 import { modelOf, type TestTensor } from './models.js'
 import { encode } from './trace-models.js'
 import { stored } from './trace-tables.js'

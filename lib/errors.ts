@@ -17,7 +17,7 @@ export interface ErrorDetails {
 }
 
 /**
- * Every error this package raises. `code` is stable (UPPER_SNAKE, e.g. `SAFETENSORS_TRUNCATED`); `message` says
+ * Every error this package raises. `code` is stable (UPPER_SNAKE, e.g. `SAFETENSORS_DATA_MISSING`); `message` says
  * what was found and what was expected; `details` says where; `hint` is the one thing to try next.
  */
 export class WarpError extends Error {

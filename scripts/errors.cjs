@@ -2,6 +2,7 @@
 // Writes docs/errors.md from the places that raise errors: node scripts/errors.cjs
 const fs = require('node:fs')
 const path = require('node:path')
+const { caught, endings, notes } = require('./error-notes.cjs')
 
 const root = path.resolve(__dirname, '..')
 const file = path.join(root, 'docs/errors.md')
@@ -115,13 +116,9 @@ const helpers = {
   assertInside: [
     ['', '…: is a link to …, outside the model directory', 'Copy the file into the directory if you trust it.'],
   ],
-  readJsonFile: [
-    ['_UNREADABLE', '…: cannot be read', 'Look at the path and its permissions.'],
-    ['_NOT_JSON', '…: not JSON: …', ''],
-  ],
 }
 // calls whose strings in capitals are other things
-const others = new Set(['getenv', 'value', 'on', 'folder', 'emplace'])
+const others = new Set(['getenv', 'value', 'on', 'folder', 'emplace', 'readJsonFile'])
 
 /** An argument's words; those of a name are where the file gives it a value. */
 function meaning(argument = '', source) {
@@ -131,6 +128,33 @@ function meaning(argument = '', source) {
   const [whole] = /^.*?\n(?=\n|\}|[a-z])/s.exec(source.slice(given.index)) ?? ['']
   return words(whole.replace(/^.*?=>?/s, ''))
 }
+
+/** Every source that may raise an error: its name and text. */
+const everySource = () =>
+  [...sources('lib', /\.ts$/), ...sources('bin', /\.ts$/), ...sources('native', /\.(cc|cu|h)$/)]
+    .sort()
+    .map((name) => [name, fs.readFileSync(path.join(root, name), 'utf8')])
+
+/** Codes that are put together of the prefix of a kind of file and what is wrong with it. */
+function composed(files) {
+  const all = files.map(([, text]) => text).join('\n')
+  const prefixes = (pattern) => [...all.matchAll(pattern)].map(([, prefix]) => prefix)
+  const json = ['NOT_UTF8', 'NOT_JSON', 'DUPLICATE_KEY', 'INTEGER_TOO_LARGE']
+  const file = ['UNREADABLE', ...json]
+  const found = new Set()
+  const add = (names, ends) => {
+    for (const name of names) if (!caught.includes(name)) for (const end of ends) found.add(`${name}_${end}`)
+  }
+  add(prefixes(/parseStrictJson\(.*?prefix: '([A-Z_]+)'/g), json)
+  add(prefixes(/await readJsonFile\(.*?'([A-Z_]+)'/g), file)
+  add(prefixes(/readForm\([^']*?\{\s*prefix: '([A-Z_]+)'/gs), [...file, 'VERSION', 'FORM'])
+  add(prefixes(/readForm\(join[^{]*\{\s*prefix: '([A-Z_]+)'/gs), [...file, 'VERSION', 'FORM'])
+  add(prefixes(/readDocument\([^{]*\{\s*prefix: '([A-Z_]+)'/gs), [...file, 'VERSION', 'FORM', 'EDITED'])
+  return found
+}
+
+/** Sources that name only the end of some codes. */
+const shortened = /lib\/checkpoint\/(header|json)\.ts$/
 
 /** By code: what is said, and what is advised, each way once. */
 function codes() {
@@ -142,11 +166,10 @@ function codes() {
     if (!cause.includes(`…${name}…`)) entry.causes.add(cause)
     if (!remedy.includes(`…${name}…`)) entry.remedies.add(remedy)
   }
-  const files = [...sources('lib', /\.ts$/), ...sources('bin', /\.ts$/), ...sources('native', /\.(cc|cu)$/)]
-  for (const name of files.sort()) {
-    const source = fs.readFileSync(path.join(root, name), 'utf8')
+  const files = everySource()
+  for (const [name, source] of files) {
     for (const call of callsIn(source)) {
-      if (others.has(call.name)) continue
+      if (others.has(call.name) || (shortened.test(name) && ['fail', 'error'].includes(call.name))) continue
       const [message, hint] = places[call.name] ?? []
       const plain = call.rest.filter((argument) => !/^[[{]/.test(argument)).map(words)
       const said = message === undefined ? plain.filter(Boolean).join(' · ') : meaning(call.rest[message], source)
@@ -155,6 +178,12 @@ function codes() {
         add(call.code + ending, cause, remedy)
     }
   }
+  for (const name of composed(files)) {
+    const ending = Object.keys(endings).find((end) => name.endsWith(`_${end}`))
+    if (!found.has(name)) add(name, ...endings[ending])
+  }
+  for (const [name, [cause, remedy]] of Object.entries(notes))
+    found.set(name, { causes: new Set([cause]), remedies: new Set([remedy]) })
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
@@ -165,9 +194,9 @@ function text() {
   const rows = codes().map(([name, { causes, remedies }]) => `| \`${name}\` | ${cell(causes)} | ${cell(remedies)} |`)
   return `# Error codes
 
-Made by \`scripts/errors.cjs\` from the places that raise them; do not edit. A code stays; its words may change.
-\`…\` is what is known only then: the file, what was found. Where nothing stands to try, the error says it. Each error
-also carries \`details\` for programs (\`--json\`).
+Made by \`scripts/errors.cjs\` from the places that raise them and \`scripts/error-notes.cjs\`; do not edit. A code
+stays; its words may change. \`…\` is what is known only then: the file, what was found. Each error says itself what to
+try (\`hint\`) and carries \`details\` for programs (\`--json\`).
 
 | Code | What it says | What to try |
 |---|---|---|
@@ -175,6 +204,6 @@ ${rows.join('\n')}
 `
 }
 
-module.exports = { file, text, codes }
+module.exports = { file, text, codes, composed, everySource }
 
 if (require.main === module) fs.writeFileSync(file, text())

@@ -25,12 +25,3 @@ test('examples in the help use options that their commands have', () => {
     }
   }
 })
-
-test('every error code has a cause or a remedy', async () => {
-  const { codes } = (await import(join(repositoryRoot, 'scripts/errors.cjs'))) as {
-    codes: () => [string, { causes: Set<string>; remedies: Set<string> }][]
-  }
-  const mute = codes().filter(([, { causes, remedies }]) => ![...causes, ...remedies].some(Boolean))
-  expect(codes().length).toBeGreaterThan(300)
-  expect(mute).toEqual([])
-})

@@ -1,5 +1,5 @@
-import { setImmediate } from 'node:timers/promises'
 import { Random } from '../random.js'
+import { Turns } from '../turns.js'
 import type { FootprintStatistics, Predictor } from './types.js'
 
 export interface BootstrapOptions {
@@ -9,9 +9,6 @@ export interface BootstrapOptions {
   signal?: AbortSignal
   onProgress?: (done: number) => void
 }
-
-/** The event loop gets its turn this often, so that timers run and an abort is noticed. */
-const SLICE_MS = 15
 
 /**
  * Shares under resampling of the probes, stratified by domain: each replicate draws as many probes of a domain as it
@@ -25,34 +22,40 @@ export async function bootstrap(
   { seed, replicates, signal, onProgress }: BootstrapOptions,
 ): Promise<Float64Array[]> {
   const D = stats.domains.length
-  const members: number[][] = stats.domains.map(() => [])
-  stats.domain.forEach((d, i) => {
-    members[d].push(i)
-  })
-  const strata = stats.domains.map((name, d) => ({
-    members: Int32Array.from(members[d]),
-    random: new Random(seed, `bootstrap/${name}`),
-  }))
-  const counts = strata.map(({ members }) => new Uint32Array(members.length))
+  const turns = new Turns(signal)
+  const strata = await strataOf(stats, seed, turns)
   const shares = predictors.map(() => new Float64Array(replicates * D))
   let told = -1
-  let resumed = performance.now()
   for (let replicate = 0; replicate < replicates; replicate++) {
     const weights = new Float64Array(stats.domain.length)
-    strata.forEach(({ members, random }, d) => {
-      random.resample(members.length, counts[d])
-      for (let i = 0; i < members.length; i++) weights[members[i]] = counts[d][i]
-    })
+    for (const { members, random, counts } of strata) {
+      random.resample(members.length, counts)
+      for (let i = 0; i < members.length; i++) weights[members[i]] = counts[i]
+      if (turns.due) await turns.take()
+    }
     for (const [p, predict] of predictors.entries()) {
       shares[p].set(predict(weights), replicate * D)
-      if (performance.now() - resumed < SLICE_MS) continue
+      if (!turns.due) continue
       if (replicate > told) onProgress?.((told = replicate)) // a slow machine stops several times within one
-      await setImmediate()
-      signal?.throwIfAborted()
-      resumed = performance.now()
+      await turns.take()
     }
   }
   return shares
+}
+
+/** The probes of each domain, with its random numbers and room for how often each was drawn. */
+async function strataOf({ domains, domain }: FootprintStatistics, seed: number, turns: Turns) {
+  const members: number[][] = domains.map(() => [])
+  domain.forEach((d, i) => {
+    members[d].push(i)
+  })
+  const strata = []
+  for (const [d, name] of domains.entries()) {
+    const random = new Random(seed, `bootstrap/${name}`)
+    strata.push({ members: members[d], random, counts: new Uint32Array(members[d].length) })
+    if (turns.due) await turns.take()
+  }
+  return strata
 }
 
 /** Quantile of ascending values, linear between the two nearest. */
@@ -71,14 +74,11 @@ export async function percentileIntervals(
   signal?: AbortSignal,
 ): Promise<[number, number][]> {
   const intervals: [number, number][] = []
-  let resumed = performance.now()
+  const turns = new Turns(signal)
   for (let d = 0; d < D; d++) {
     const column = Float64Array.from({ length: shares.length / D }, (_, r) => shares[r * D + d]).sort()
     intervals.push([quantile(column, (1 - level) / 2), quantile(column, (1 + level) / 2)])
-    if (performance.now() - resumed < SLICE_MS) continue
-    await setImmediate()
-    signal?.throwIfAborted()
-    resumed = performance.now()
+    if (turns.due) await turns.take()
   }
   return intervals
 }

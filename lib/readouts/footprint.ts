@@ -16,6 +16,7 @@ export function footprintOf(stats: FootprintStatistics): Footprint {
   const K = stats.lambdas.length
   const counts = countByDomain(stats.domain, D)
   const mean = meanByDomain(stats.alignment, K, stats.domain, D)
+  const loss = meanByDomain(stats.loss, K + 2, stats.domain, D)
   const squares = new Float64Array(D * K)
   for (let i = 0; i < stats.domain.length; i++) {
     const d = stats.domain[i]
@@ -24,14 +25,11 @@ export function footprintOf(stats: FootprintStatistics): Footprint {
   const error = (d: number, k: number) =>
     counts[d] > 1 ? Math.sqrt(squares[d * K + k] / (counts[d] - 1) / counts[d]) : null
   return {
-    mean: rows(mean, K),
-    standardError: Array.from({ length: D }, (_, d) => Array.from({ length: K }, (_, k) => error(d, k))),
-    loss: rows(meanByDomain(stats.loss, K + 2, stats.domain, D), K + 2),
+    mean: rows(D, K, (d, k) => mean[d * K + k]),
+    standardError: rows(D, K, error),
+    loss: rows(D, K + 2, (d, k) => loss[d * (K + 2) + k]),
   }
 }
 
-function rows(table: Float64Array, width: number): number[][] {
-  const out: number[][] = []
-  for (let from = 0; from < table.length; from += width) out.push([...table.subarray(from, from + width)])
-  return out
-}
+const rows = <T>(height: number, width: number, value: (row: number, column: number) => T): T[][] =>
+  Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, column) => value(row, column)))

@@ -153,6 +153,7 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
   const at = used.findIndex(({ name }) => name === recommended)
   const spread = at < 0 ? 0 : sampling[at].reduce((sum, [low, high]) => sum + (high - low) / 2, 0) / D
   onProgress?.(replicates, replicates)
+  await setImmediate()
   return {
     mixtures,
     recommended,

@@ -1,4 +1,4 @@
-// LoRA adapters against what peft makes of them (scripts/make-adapter-fixtures.py).
+// LoRA adapters against what peft makes of them (test/fixtures/adapters/make.py).
 import { copyFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from '../../lib/checkpoint/index.js'

@@ -1,5 +1,5 @@
 // Real weights: MiniLM experts whose mixtures are known. Recovers them through the command line and prints how far
-// every readout errs; compares the alignment matrix with PyTorch's (scripts/make-expert-golden.py).
+// every readout errs; compares the alignment matrix with PyTorch's (test/fixtures/experts/make.py).
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

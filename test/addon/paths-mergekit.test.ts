@@ -1,4 +1,4 @@
-// Families against what mergekit computes (test/fixtures/paths, see scripts/make-merge-golden.py).
+// Families against what mergekit computes (test/fixtures/paths, see test/fixtures/paths/make.py).
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openPath, type PathOptions } from '../../lib/paths/index.js'

@@ -1,5 +1,5 @@
 // The forward passes and the head's scores against what transformers computes (test/fixtures/models, see
-// scripts/make-model-fixtures.py), and the laws they must obey.
+// test/fixtures/models/make.py), and the laws they must obey.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nativeWeights, networkOf, openPair, readSafetensorsHeader } from '../../lib/checkpoint/index.js'

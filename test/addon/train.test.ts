@@ -1,5 +1,5 @@
 // The native trainer on the small random-weight models, against what PyTorch computes with them
-// (scripts/make-training-fixtures.py).
+// (test/fixtures/training/make.py).
 import { join } from 'node:path'
 import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.js'
 import { addon } from '../../lib/native/load.js'

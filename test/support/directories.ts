@@ -11,9 +11,9 @@ export interface SavedModel {
   tensors: Record<string, number[]>
 }
 
-/** Kind → a base and what is fine-tuned from it; see scripts/make-directory-fixtures.py. */
+/** Kind → a base and what is fine-tuned from it; see test/fixtures/directories/make.py. */
 export const savedKinds = JSON.parse(
-  readFileSync(join(repositoryRoot, 'test/fixtures/directories.json'), 'utf8'),
+  readFileSync(join(repositoryRoot, 'test/fixtures/directories/directories.json'), 'utf8'),
 ) as Record<string, { base: SavedModel; reference: SavedModel }>
 
 /** Rows of an embedding table that the made-up training moves. */

@@ -88,7 +88,7 @@ export function readTensors(
   return result
 }
 
-/** What `transformers` computed for the fixture `bert` or `gpt2`; see scripts/make-model-fixtures.py. */
+/** What `transformers` computed for the fixture `bert` or `gpt2`; see test/fixtures/models/make.py. */
 export function readGolden(kind: 'bert' | 'gpt2'): ReturnType<typeof readTensors> {
   return readTensors(fixtureModel(join(kind, 'golden.safetensors')))
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { repositoryRoot } from './shared.js'
 
-/** The tables of scripts/make-trace-fixtures.py. */
+/** The tables of test/fixtures/trace/make.py. */
 export const vocabulary = 2000,
   positions = 48,
   hidden = 32

@@ -223,7 +223,7 @@ describe('fixtures and real weights', () => {
     expect(old).toMatchObject({ hasHead: false, ignored: ['embeddings.position_ids'] })
   })
 
-  test('the golden values are what scripts/make-model-fixtures.py describes', () => {
+  test('the golden values are what test/fixtures/models/make.py describes', () => {
     const golden = readGolden('bert')
     expect(golden.get('logits')!.shape).toEqual([12, 5, 3])
     expect(golden.get('head_input')!.shape).toEqual([12, 5, 36])

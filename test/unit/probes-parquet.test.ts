@@ -5,7 +5,7 @@ import { readProbes } from '../../lib/text/index.js'
 import { repositoryRoot } from '../support/shared.js'
 import { all, failure, write } from '../support/probes-files.js'
 
-// Files of pyarrow: scripts/make-text-fixtures.py.
+// Files of pyarrow: test/fixtures/texts/make.py.
 const fixture = (name: string): string => join(repositoryRoot, 'test/fixtures/texts', `${name}.parquet`)
 const count = 12
 const each = <T>(make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i))

@@ -14,7 +14,7 @@ import type { LocalTokenizer } from '../../lib/text/tokenizer/local.js'
 import { dataFile, modelDir, repositoryRoot, whenPresent } from '../support/shared.js'
 import { localTokenizer } from '../support/tokenizers.js'
 
-// Everything here was written by scripts/make-tokenizer-fixtures.py with the Python package; see there for the hashes.
+// Everything here was written by test/fixtures/tokenizers/make.py with the Python package; see there for the hashes.
 interface Variant {
   name: string
   base: string

@@ -17,7 +17,11 @@ export function register(program: Command): void {
 function text(found: import('../../lib/checkpoint/index.js').Inspection): string[] {
   const a = found.architecture
   const uses = Object.entries(found.verdicts).flatMap(([command, verdict]) =>
-    verdict === 'yes' ? [command] : verdict.startsWith('as ') ? [`${command} (${verdict})`] : [],
+    verdict === 'yes'
+      ? [command]
+      : verdict === 'as base' || verdict === 'as reference'
+        ? [`${command} (${verdict})`]
+        : [],
   )
   const what = found.adapter ? 'an adapter' : found.architectureName || 'unknown architecture'
   const lines = [

@@ -177,8 +177,7 @@ export async function readEvidence(
     const small = await smallTables(base, reference, handles, tokens, dtypes, layout, options)
     checkWindow(reference, small.longestText, layout)
     return {
-      gradable:
-        sameSize && tokens.verdict === 'none' && tokens.reason.startsWith(everyRow) && reference.tie !== undefined,
+      gradable: sameSize && tokens.cause === 'every-row' && reference.tie !== undefined,
       base,
       reference,
       layout,
@@ -215,11 +214,9 @@ function spread(judged: RowJudgement, rows: Uint32Array, count: number): RowJudg
   }
 }
 
-const everyRow = 'every row'
-
 /** Says why every row moved, where the model's files tell. */
 function explain(tokens: RowJudgement, { tie, inputEmbedding }: ModelDirectory): RowJudgement {
-  if (tokens.verdict !== 'none' || !tokens.reason.startsWith(everyRow)) return tokens
+  if (tokens.cause !== 'every-row') return tokens
   const cause = tie
     ? `${inputEmbedding} is also the output layer (${tie.name} is tied to it), and a full softmax moves every row ` +
       'at every step'
@@ -251,7 +248,7 @@ async function smallTables(
   if (positionTable) {
     const own = await judgeTable({ ...handles, ...positionTable }, quiet)
     const found =
-      own.verdict === 'none' && !own.reason.includes('frozen') && known(positionTable)
+      own.verdict === 'none' && own.cause !== 'frozen' && known(positionTable)
         ? await judgeTable({ ...handles, ...positionTable, known: known(positionTable) }, quiet)
         : own
     const last = found.state.lastIndexOf(trained)
@@ -295,7 +292,7 @@ async function frozenTensors(
       )
     }
     const frozen = survey.filter((tensor) => tensor.moved === 0).map((tensor) => tensor.name)
-    if (tokens.reason.includes('frozen')) frozen.unshift(name)
+    if (tokens.cause === 'frozen') frozen.unshift(name)
     if (frozen.length === survey.length + 1) {
       throw inputError(
         'NO_SIGNAL',

@@ -20,6 +20,8 @@ import {
 
 /** Of a table. */
 export type TableVerdict = 'exact' | 'noisy' | 'none'
+/** Why a table tells nothing: none of it moved, all of it did, no row by more than decay, or no gap is seen. */
+export type NoneCause = 'frozen' | 'every-row' | 'decay-alone' | 'no-gap'
 /** Of a trace; `graded`: scores instead of states, nothing is certain */
 export type Verdict = TableVerdict | 'graded'
 export const untrained = 0,
@@ -28,6 +30,8 @@ export const untrained = 0,
 
 export interface RowJudgement {
   verdict: TableVerdict
+  /** of the verdict none; else null */
+  cause: NoneCause | null
   reason: string
   /** α: an untrained row is (1 + α) times the base's */
   decay: number
@@ -100,6 +104,7 @@ export function* judging(
   const rows = score.length
   const judgement: RowJudgement = {
     verdict: 'exact',
+    cause: null,
     reason: '',
     decay: alpha + shift,
     state: new Uint8Array(rows),
@@ -121,15 +126,16 @@ export function* judging(
   }
   judgement.counts = { trained: above.length, untrained: rows - above.length, undecided: 0 }
   judgement.expectedMissed = missedBelow(noise.threshold, Float64Array.from(above))
-  if (moved === 0) return none(judgement, 'the table did not move: it was frozen in training')
+  if (moved === 0) return none(judgement, 'frozen', 'the table did not move: it was frozen in training')
   return known ? judgement : withVerdict(judgement, columns, dtypes)
 }
 
-function none(judgement: RowJudgement, reason: string): RowJudgement {
+function none(judgement: RowJudgement, cause: NoneCause, reason: string): RowJudgement {
   const rows = judgement.state.length
   return {
     ...judgement,
     verdict: 'none',
+    cause,
     reason,
     state: new Uint8Array(rows).fill(undecided),
     counts: { trained: 0, untrained: 0, undecided: rows },
@@ -147,15 +153,16 @@ function withVerdict(judgement: RowJudgement, columns: number, dtypes: Dtypes): 
     Math.sqrt(noise.mean) > loudestNoise(dtypes) ||
     (loud && noise.spread > widestSpread)
   ) {
-    return none(judgement, 'every row moved, and not by one common factor')
+    return none(judgement, 'every-row', 'every row moved, and not by one common factor')
   }
   if (counts.trained === 0)
-    return none(judgement, 'no row moved by more than weight decay and rounding: no token was trained')
+    return none(judgement, 'decay-alone', 'no row moved by more than weight decay and rounding: no token was trained')
   const limit = asScore(noise.threshold)
   const close = score.reduce((sum, value) => sum + (value > limit && value <= Math.SQRT2 * limit ? 1 : 0), 0)
   if (close > noise.rows / 4) {
     return none(
       judgement,
+      'no-gap',
       `no gap between rows that moved and rows that did not: ${close} lie just above the noise of ${noise.rows}`,
     )
   }

@@ -7,8 +7,9 @@ import { Cursor } from '../../lib/text/tokenizer/cursor.js'
 import { inputError } from '../../lib/errors.js'
 import { whenPresent } from '../support/shared.js'
 
-// Real and rebuilt tokenizer.json files × 3 000 real and 400 hard texts against Python: test/fixtures/tokenizers/make-real.py
-// writes them, with the hashes of what Python gives, into a folder outside the repository.
+// Real and rebuilt tokenizer.json files × 3 000 real and 400 hard texts against Python:
+// test/fixtures/tokenizers/make-real.py writes them, with the hashes of what Python gives, into a folder outside the
+// repository.
 const folder = process.env.WARP_TOKENIZERS ?? join(homedir(), '.cache', 'warp-tokenizers')
 const file = join(folder, 'expected.json')
 

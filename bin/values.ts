@@ -36,6 +36,15 @@ export function bytes(value: string): number {
   return Math.floor(Number(match[1]) * (unit.includes('I') ? 1024 : 1000) ** 'BKMGT'.indexOf(unit[0]))
 }
 
+/** Seconds for people: 45 s, 12 min, 3.4 h. */
+export function duration(seconds: number): string {
+  return seconds < 100
+    ? `${Math.ceil(seconds)} s`
+    : seconds < 6000
+      ? `${Math.ceil(seconds / 60)} min`
+      : `${(seconds / 3600).toFixed(1)} h`
+}
+
 /** `zeros` or `seed:N` */
 export function baseHead(value: string): 'zeros' | { seed: number } {
   const match = /^seed:(\d+)$/.exec(value)

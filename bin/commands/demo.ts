@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { DemoOutcome } from '../../lib/demo/run.js'
+import type { DemoOutcome } from '../../lib/demo/demo.js'
 import { execute, framed, wantsColor, type FrameOptions } from '../frame.js'
 import { writeOutput } from '../output-folder.js'
 import { integer } from '../values.js'
@@ -31,7 +31,7 @@ seed ${seed}. Then recover() gets the weights before and after, and 1 000 other 
 async function demoCommand({ output, force, seed, threads, json, quiet, verbose }: Flags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
     note(story(seed))
-    const { demo } = await import('../../lib/demo/run.js')
+    const { demo } = await import('../../lib/demo/demo.js')
     const outcome = await demo({ output, force, seed, threads, signal, onProgress })
     const { result, alignment } = outcome.recovered
     const { npy } = await import('../../lib/footprint/index.js')

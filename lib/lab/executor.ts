@@ -27,7 +27,7 @@ export interface ExecutorRun {
  * when and where. A task is idempotent: what is done stays done, what was stopped goes on, and a task that somebody
  * else is at ends with the code TRIAL_LOCKED. A task whose process dies without a word ends with TRIAL_PROCESS_DIED;
  * `runLab` gives a task that failed once more, and waits for those of others. On abort an executor stops its tasks and
- * returns. To add one: implement this, pass it to `runLab` as `executor`, and give it a name in bin/commands/lab.ts.
+ * returns. To add one: implement this, pass it to `runLab` as `executor`, and name it in bin/commands/lab/run.ts.
  */
 export interface Executor {
   name: string
@@ -35,14 +35,14 @@ export interface Executor {
 }
 
 /**
- * The command of one task: `node worker.js LAB INDEX THREADS [MEMORY]`; exit code 0: its trial.json is there. Without a
- * channel to a parent, the last line on stdout is {"done":true} or {"error":{"code","message"}}.
+ * The command of one task: `node trial-worker.js LAB INDEX THREADS [MEMORY]`; exit code 0: its trial.json is there.
+ * Without a channel to a parent, the last line on stdout is {"done":true} or {"error":{"code","message"}}.
  */
 export function taskCommand(
   { lab, threads, memory }: Pick<ExecutorRun, 'lab' | 'threads' | 'memory'>,
   index: number | string,
 ): string[] {
-  const worker = path.join(__dirname, 'worker.js')
+  const worker = path.join(__dirname, 'trial-worker.js')
   return [
     process.execPath,
     worker,

@@ -17,7 +17,7 @@ import { parseRecipe, type LabelledTexts } from '../train/index.js'
 import { asProbes } from '../train/texts.js'
 import { poolScoresOf, type PoolLosses } from './membership.js'
 import type { LabPlan } from './plan.js'
-import type { TrialFootprint } from './trial.js'
+import type { TrialFootprint } from './trial-record.js'
 
 export interface FootprintsOptions extends RunOptions {
   /** the fine-tuned model's directory */

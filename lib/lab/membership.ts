@@ -1,6 +1,6 @@
 import { normalised } from '../readouts/sums.js'
 import type { FootprintStatistics } from '../readouts/types.js'
-import type { MemberTally } from './trial.js'
+import type { MemberTally } from './trial-record.js'
 
 /** Losses of the texts of a pool, N texts: cross-entropy in nats at the base and at the reference. */
 export interface PoolLosses {

@@ -5,8 +5,8 @@ import { predictFolds, type FoldTask } from './fold-pool.js'
 import { learnersFor } from './learners.js'
 import { fixedThreshold, membersAt, thresholds } from './membership.js'
 import { sampleMixtures, type Sampler } from './mixtures.js'
-import type { Trial } from './trial.js'
-import { requireNested, trialSet, type TrialSet } from './trials.js'
+import type { Trial } from './trial-record.js'
+import { requireNested, trialSet, type TrialSet } from './trial-set.js'
 
 const row = z.object({
   readout: z.string(),

@@ -4,7 +4,7 @@ import { runTask } from '../native/task.js'
 import type { Estimator, Handle, Members, TrialsRequest } from '../native/types.js'
 import { Random } from '../random.js'
 import { line, mean, moments, student, sum } from './moments.js'
-import { threadsOf, type TraceRun } from './run.js'
+import { threadsOf, type TraceRun } from './trace-run.js'
 
 /**
  * What the calibration chooses from for the mixture; strengths in texts of an average domain. The first one also finds

@@ -14,7 +14,7 @@ import { describe, histogramOf, listMembers, listTokens, type Found } from './de
 import { readEvidence, verdictOf, type Evidence } from './evidence.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
 import { TextRule, type LayoutOptions } from './objective.js'
-import type { TraceRun } from './run.js'
+import type { TraceRun } from './trace-run.js'
 import { TextTracer, type TextBatches, type TextPool, type TraceTexts } from './texts.js'
 import { applyGrading, gradeTokens } from './tied.js'
 

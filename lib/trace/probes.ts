@@ -2,7 +2,7 @@ import { WarpError } from '../errors.js'
 import type { ProbeSet, TextRecord } from '../text/index.js'
 import { readEvidence, traceMixture, traceRecords } from './index.js'
 import type { MixtureResult } from '../readouts/index.js'
-import type { TraceRun } from './run.js'
+import type { TraceRun } from './trace-run.js'
 import type { TraceResult } from './result.js'
 
 /** What `recover` says of the trace. */

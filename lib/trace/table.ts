@@ -5,7 +5,7 @@ import { runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { nonFinite, pilotDecay, stride, type Dtypes, type FoundNoise } from './noise.js'
 import { judging, type RowJudgement } from './rows.js'
-import { threadsOf, type TraceRun } from './run.js'
+import { threadsOf, type TraceRun } from './trace-run.js'
 
 export interface TableRequest {
   base: Handle

@@ -6,7 +6,7 @@ import type { Handle, TiedScores } from '../native/types.js'
 import { fitComponents, logRatio, pullOf, shareOf, type Components, type Normal } from './components.js'
 import type { Evidence } from './evidence.js'
 import { normalBelow, normalQuantile } from './noise.js'
-import { threadsOf, type TraceRun } from './run.js'
+import { threadsOf, type TraceRun } from './trace-run.js'
 
 /** What scores say of the tokens of a table that is also the output layer, where every row moved. */
 export interface Grading {

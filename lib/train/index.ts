@@ -7,13 +7,13 @@ import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
 import { type ProbeSource, sourceNames } from '../text/index.js'
 import { planTraining, type TrainPlan } from './plan.js'
 import { parseRecipe, recipeKeys, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
-import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
+import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './train-on.js'
 import { readingOf, readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
 export { parseRecipe, recipeOf, stepsOf, type Recipe, type RecipeOptions } from './recipe.js'
 export { needsHead, type TrainingRecord } from './prepare.js'
 export type { TrainPlan } from './plan.js'
-export { recordFile, trainOn, type TrainingOutput, type TrainingResult } from './run.js'
+export { recordFile, trainOn, type TrainingOutput, type TrainingResult } from './train-on.js'
 export {
   pick,
   readingOf,

@@ -4,7 +4,7 @@ import { layerWork, type Group } from '../models/facts.js'
 import { addon } from '../native/load.js'
 import { openTrainer, prepare, runKey, type Prepared } from './prepare.js'
 import type { Recipe } from './recipe.js'
-import { checkpointsOf, findState, type TrainingOutput } from './run.js'
+import { checkpointsOf, findState, type TrainingOutput } from './train-on.js'
 import { Order, takeStep } from './steps.js'
 import type { LabelledTexts } from './texts.js'
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { demo, meanError } from '../../lib/demo/run.js'
+import { demo, meanError } from '../../lib/demo/demo.js'
 
 let folder: string
 beforeEach(() => {

@@ -25,7 +25,7 @@ import {
 } from '../../lib/lab/index.js'
 import { takeLock } from '../../lib/lock.js'
 import { membersOf, poolOf } from '../../lib/lab/plan.js'
-import { workersThatFit } from '../../lib/lab/run.js'
+import { workersThatFit } from '../../lib/lab/run-lab.js'
 import { readLabelledTexts } from '../../lib/train/index.js'
 import { warp } from '../support/command.js'
 import { temporaryDirectory } from '../support/models.js'

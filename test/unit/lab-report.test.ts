@@ -2,7 +2,7 @@ import { labReportSchema, labTable, reportTable, trialsCsv, type Trial } from '.
 import { absoluteError, foldsOf, predictFold, type CrossValidation } from '../../lib/lab/crossval.js'
 import { learnersFor, type Learner } from '../../lib/lab/learners.js'
 import { errorsOf, type Reported } from '../../lib/lab/report.js'
-import { failedTrial } from '../../lib/lab/trial.js'
+import { failedTrial } from '../../lib/lab/trial-record.js'
 import { Random } from '../../lib/random.js'
 import type { Example } from '../../lib/readouts/spread.js'
 import { syntheticTrials } from '../support/synthetic-trials.js'

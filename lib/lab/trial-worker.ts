@@ -1,5 +1,5 @@
-// One task of a lab in a process of its own: node worker.js LAB INDEX THREADS [MEMORY]. It says {fraction} while it
-// runs, and at the end {done: true} or {error: {code, message}}: on the channel it was started with, where it also
+// One task of a lab in a process of its own: node trial-worker.js LAB INDEX THREADS [MEMORY]. It says {fraction} while
+// it runs, and at the end {done: true} or {error: {code, message}}: on the channel it was started with, where it also
 // stops when that closes; else the end alone, as the last line on stdout. The exit code is 0 when the trial is done.
 import { access } from 'node:fs/promises'
 import path from 'node:path'
@@ -7,8 +7,8 @@ import { makeFolders } from '../folders.js'
 import type { Handle } from '../native/types.js'
 import { takeLock } from '../lock.js'
 import { trialsFolder } from './plan.js'
-import { runTrial } from './task.js'
-import { readTrial, trialFile } from './trial.js'
+import { runTrial } from './run-trial.js'
+import { readTrial, trialFile } from './trial-record.js'
 
 const channel = process.send !== undefined
 const say = (message: object): void => void (process.connected && process.send!(message))

@@ -2,8 +2,8 @@ import type { RunOptions } from '../native/task.js'
 import type { ProjectorDocument } from '../readouts/projector.js'
 import { SELECTION_FOLDS, selectAndFit, selectionFits } from './crossval.js'
 import { learnersFor } from './learners.js'
-import type { Trial } from './trial.js'
-import { requireTrials, trialSet } from './trials.js'
+import type { Trial } from './trial-record.js'
+import { requireTrials, trialSet } from './trial-set.js'
 
 export interface FitOptions extends RunOptions {
   /** of parameters, batches and folds; default 42 */

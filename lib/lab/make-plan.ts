@@ -29,7 +29,7 @@ import {
   type RecipeOptions,
 } from '../train/index.js'
 import { checkPool, realisedCounts, sampleMixtures, type Sampler } from './mixtures.js'
-import { estimate, removePilots } from './pilot.js'
+import { estimate, removePilots } from './estimate.js'
 import {
   membersOf,
   planFile,

@@ -5,7 +5,7 @@ import type { RunOptions } from '../native/task.js'
 import { parseRecipe, pick, stepsOf, trainOn, type LabelledTexts } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
 import { probeLines, type Decided, type LabPlan } from './plan.js'
-import { statisticsToTrial } from './trial.js'
+import { statisticsToTrial } from './trial-record.js'
 
 const STEPS = 4
 const PROBES_PER_DOMAIN = 8

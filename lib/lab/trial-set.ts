@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { inputError } from '../errors.js'
 import type { Example } from '../readouts/spread.js'
 import { list } from '../text/place.js'
-import type { Trial, TrialPath } from './trial.js'
+import type { Trial, TrialPath } from './trial-record.js'
 
 /** The trials that succeeded, which agree in all that a table or a projector needs. */
 export interface TrialSet {

@@ -24,7 +24,7 @@ import {
   writeTrial,
   type Trial,
   type TrialFacts,
-} from './trial.js'
+} from './trial-record.js'
 import type { WarpError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 

@@ -6,8 +6,8 @@ import type { RunOptions } from '../native/task.js'
 import type { Executor, TaskEnd } from './executor.js'
 import { LocalExecutor } from './executor-local.js'
 import { checkBase, checkIndex, readPlan, readPlanData, trialsFolder, type LabPlan } from './plan.js'
-import { dropModel, recordFailure } from './task.js'
-import { readTrials } from './trial.js'
+import { dropModel, recordFailure } from './run-trial.js'
+import { readTrials } from './trial-record.js'
 
 export interface LabRunOptions extends RunOptions {
   /** folder with a plan */

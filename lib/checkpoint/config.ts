@@ -157,6 +157,8 @@ export function readLabels({ config, file, notes }: ModelConfig, rows: number): 
       hint,
     )
   }
+  if (typeof config.num_labels === 'number' && config.num_labels !== labels.length)
+    notes.push(`${file}: num_labels is ${config.num_labels}, id2label has ${labels.length} names, which alone count`)
   const problem = config.problem_type ?? (rows === 1 ? 'regression' : 'single_label_classification')
   if (problem !== 'single_label_classification') {
     throw inputError(

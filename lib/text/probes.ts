@@ -1,4 +1,5 @@
 import { inputError } from '../errors.js'
+import { Turns } from '../turns.js'
 import type { ProbeSource } from './given.js'
 import { LabelResolver } from './labels.js'
 import { errorAt, list, placeOf } from './place.js'
@@ -80,6 +81,7 @@ export async function readProbes(
   const set = pack(sampled?.items ?? probes, domains, reader)
   checkDomains(set, seen, options)
   if (sampled !== undefined) set.notes.push(...sampleNotes(sampled.strata, options))
+  set.notes.push(...(await repeatNotes(set, control.signal)))
   for (const [d, name] of domains.entries()) {
     if (set.counts[d] < fewProbes) {
       set.notes.push(
@@ -174,6 +176,25 @@ function checkDomains({ domains, counts }: ProbeSet, seen: Map<string, number>, 
     { expected: domains.slice(0, 100), found: [...seen.keys()].slice(0, 100) },
     cut === undefined ? 'give probes of every domain, at least 30 of each' : '--per-domain N takes as many of each',
   )
+}
+
+/** A text of two domains says nothing of which of them was trained on. */
+async function repeatNotes(
+  { texts, prompts, domain, sources }: ProbeSet,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const turns = new Turns(signal)
+  const first = new Map<string, number>()
+  let repeated = 0
+  let places = ''
+  for (const [i, text] of texts.entries()) {
+    const whole = prompts ? `${prompts[i]}\n${text}` : text
+    const before = first.get(whole)
+    if (before === undefined) first.set(whole, i)
+    else if (domain[before] !== domain[i] && repeated++ === 0) places = `${sources[before]} and ${sources[i]}`
+    if (turns.due) await turns.take()
+  }
+  return repeated > 0 ? [`texts that stand in more than one domain: ${repeated}, the first at ${places}`] : []
 }
 
 function sampleNotes(strata: Stratum[], { perDomain, seed = 0 }: ProbeOptions): string[] {

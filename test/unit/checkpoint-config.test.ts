@@ -34,6 +34,11 @@ describe('what is accepted', () => {
     expect((await openModel(modelOf(config, three))).architecture.labels).toHaveLength(3)
   })
 
+  test('num_labels that disagrees with id2label is a note', async () => {
+    const model = await openModel(modelOf({ ...bertConfig, num_labels: 7 }, bertTensors()))
+    expect(model.notes.join()).toMatch(/num_labels is 7, id2label has 2 names, which alone count/)
+  })
+
   test('a GPT-2 classifier: score.weight without bias', async () => {
     const score = { name: 'score.weight', shape: [2, 4] }
     const model = await openModel(modelOf(gpt2Classifier, [...gpt2Tensors(), score]))

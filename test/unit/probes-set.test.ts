@@ -28,6 +28,16 @@ describe('labels', () => {
     expect(set.texts).toEqual(['text 0', 'text 1', 'text 2', 'text 3'])
   })
 
+  test('texts that stand in two domains are noted, those of one domain are not', async () => {
+    const row = (text: string, label: string): Row => ({ text, label })
+    const rows = [row('a', 'World'), row('b', 'Sports'), row('a', 'World'), row('b', 'World'), row('a', 'Business')]
+    const { notes } = await probes(rows)
+    expect(notes.filter((note) => note.startsWith('texts that'))).toEqual([
+      expect.stringMatching(/^texts that stand in more than one domain: 2, the first at .*:2 and .*:4$/),
+    ])
+    expect((await probes(labelled('World', 'Sports', 'Business'))).notes.join()).not.toContain('texts that stand')
+  })
+
   test('by id, as number or string', async () => {
     expect([...(await probes(labelled(2, '0', 1))).label]).toEqual([2, 0, 1])
   })

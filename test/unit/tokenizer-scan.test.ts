@@ -45,7 +45,7 @@ test('gives what JSON.parse gives, of any spacing', () => {
       fc.constantFrom(undefined, 1, '\t', '\n\r '),
       (json, space) => {
         const text = JSON.stringify(json, undefined, space)
-        expect(plain(parseTokenizer(text))).toEqual(JSON.parse(text))
+        expect(plain(parseTokenizer(text, 'tokenizer.json'))).toEqual(JSON.parse(text))
       },
     ),
     { numRuns: 500 },
@@ -54,8 +54,12 @@ test('gives what JSON.parse gives, of any spacing', () => {
 
 test('a vocabulary of whole numbers becomes a Map, in its order; any other stays', () => {
   const vocab = (text: string): unknown =>
-    (parseTokenizer(`{"model": {"merges": ["a b"], "vocab": ${text}}}`) as { model: { vocab: unknown } }).model.vocab
-  expect(vocab('{"b": 1, "\\u0061": 0, "1": 2, "b": 3, "__proto__": 4}')).toEqual(
+    (
+      parseTokenizer(`{"model": {"merges": ["a b"], "vocab": ${text}}}`, 'tokenizer.json') as {
+        model: { vocab: unknown }
+      }
+    ).model.vocab
+  expect(vocab('{"b": 3, "\\u0061": 0, "1": 2, "__proto__": 4}')).toEqual(
     new Map([
       ['b', 3],
       ['a', 0],
@@ -87,10 +91,24 @@ test.each([
   '{"model": {"vocab": {}}} x',
 ])('what is no JSON is refused: %s', (text) => {
   expect(() => JSON.parse(text)).toThrow(SyntaxError)
-  expect(() => parseTokenizer(text)).toThrow(SyntaxError)
+  expect(() => parseTokenizer(text, 'tokenizer.json')).toThrow(SyntaxError)
 })
 
 test('merges that are no JSON are refused when they are looked at', () => {
-  const root = parseTokenizer('{"model": {"merges": [1 2], "vocab": {}}}') as { model: { merges: unknown } }
+  const root = parseTokenizer('{"model": {"merges": [1 2], "vocab": {}}}', 'tokenizer.json') as {
+    model: { merges: unknown }
+  }
   expect(() => root.model.merges).toThrow(SyntaxError)
+})
+
+test.each([
+  '{"version": "1.0", "version": "1.0", "model": {"vocab": {}}}',
+  '{"model": {"vocab": {"a": 0, "b": 1, "\\u0061": 2}}}',
+  '{"model": {"type": "BPE", "type": "WordPiece", "vocab": {}}}',
+  '{"model": {"vocab": [["a", 0]], "type": "Unigram", "type": "BPE"}}',
+  '{"normalizer": {"a": 1, "a": 2}, "model": {"vocab": {}}}',
+])('a key that stands twice is refused: %s', (text) => {
+  expect(() => parseTokenizer(text, 'tokenizer.json')).toThrow(
+    expect.objectContaining({ code: 'TOKENIZER_DUPLICATE_KEY', exitCode: 3, details: expect.anything() }),
+  )
 })

@@ -119,7 +119,7 @@ function postProcessor(part: Json): Json[] {
 export async function compareTokenizerFiles(base: string, reference: string): Promise<Difference | undefined> {
   const [a, b] = await Promise.all([base, reference].map((file) => readFile(file)))
   if (a.equals(b)) return undefined
-  const [left, right] = [a, b].map(partsOf)
+  const [left, right] = [partsOf(a, base), partsOf(b, reference)]
   if (left === undefined || right === undefined) return { part: 'JSON' }
   const part = Object.keys(left).find((name) => !isDeepStrictEqual(left[name], right[name]))
   if (part === undefined) return undefined
@@ -127,9 +127,9 @@ export async function compareTokenizerFiles(base: string, reference: string): Pr
   return text === undefined ? { part } : { part, text }
 }
 
-function partsOf(bytes: Buffer): Json | undefined {
+function partsOf(bytes: Buffer, file: string): Json | undefined {
   try {
-    const root = parseTokenizer(bytes.toString('utf8'))
+    const root = parseTokenizer(bytes.toString('utf8'), file)
     return isObject(root) ? canonical(root) : undefined
   } catch (error) {
     if (error instanceof SyntaxError) return undefined

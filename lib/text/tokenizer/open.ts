@@ -25,7 +25,7 @@ export async function openEngine(path: string): Promise<{ engine: Engine; sha256
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const text = decode(file, bytes)
   try {
-    return { engine: await choose(new Cursor(file, '', parseTokenizer(text)), text), sha256 }
+    return { engine: await choose(new Cursor(file, '', parseTokenizer(text, file)), text), sha256 }
   } catch (error) {
     // of what is parsed at once or later
     throw error instanceof SyntaxError ? notJson(file, text, error) : error

@@ -1,3 +1,6 @@
+import { parseStrictJson } from '../../checkpoint/json.js'
+import { inputError, type WarpError } from '../../errors.js'
+
 const code = (character: string): number => character.charCodeAt(0)
 const [quote, backslash, comma, colon, minus, zero] = ['"', '\\', ',', ':', '-', '0'].map(code)
 const [openBrace, closeBrace, openBracket, closeBracket] = ['{', '}', '[', ']'].map(code)
@@ -121,12 +124,12 @@ interface Part {
 /**
  * `JSON.parse` of a tokenizer.json, but `model.vocab` is a Map where it is an object of whole numbers (an object with a
  * hundred thousand keys is slow to build and slower to list), and `model.merges` are parsed when they are looked at,
- * which
- * throws the SyntaxError that they may hold.
+ * which throws the SyntaxError that they may hold.
+ * @throws SyntaxError; WarpError (input) TOKENIZER_DUPLICATE_KEY
  */
-export function parseTokenizer(text: string): unknown {
-  const found = scan(text)
-  if (found === undefined) return JSON.parse(text)
+export function parseTokenizer(text: string, file: string): unknown {
+  const found = scan(text, file)
+  if (found === undefined) return parseOnce(text, file)
   const { vocab, parts } = found
   let rest = '',
     end = 0
@@ -134,7 +137,7 @@ export function parseTokenizer(text: string): unknown {
     rest += `${text.slice(end, part.begin)}null`
     end = part.end
   }
-  const root = JSON.parse(rest + text.slice(end)) as { model: { vocab: unknown; merges?: unknown } }
+  const root = parseOnce(rest + text.slice(end), file) as { model: { vocab: unknown; merges?: unknown } }
   root.model.vocab = vocab
   const merges = parts.find((part) => part.merges)
   if (merges !== undefined) {
@@ -147,7 +150,27 @@ export function parseTokenizer(text: string): unknown {
   return root
 }
 
-function scan(text: string): { vocab: Map<string, number>; parts: Part[] } | undefined {
+/** `JSON.parse` takes the last of two values in silence. */
+function parseOnce(text: string, file: string): unknown {
+  const value = JSON.parse(text) as unknown
+  try {
+    parseStrictJson(Buffer.from(text), { file, prefix: 'TOKENIZER' })
+  } catch (error) {
+    const { code: found, details } = error as WarpError
+    if (found === 'TOKENIZER_DUPLICATE_KEY') throw duplicateKey(file, String(details.found))
+  }
+  return value
+}
+
+const duplicateKey = (file: string, found: string): WarpError =>
+  inputError(
+    'TOKENIZER_DUPLICATE_KEY',
+    `${file}: ${found}; expected every key once`,
+    { file, found },
+    'Remove the one that is out of date, or save the tokenizer again.',
+  )
+
+function scan(text: string, file: string): { vocab: Map<string, number>; parts: Part[] } | undefined {
   const walker = new Walker(text)
   const vocab = new Map<string, number>()
   const parts: Part[] = []
@@ -161,7 +184,11 @@ function scan(text: string): { vocab: Map<string, number>; parts: Part[] } | und
         if (parts.some((part) => part.merges === merges)) throw new Unexpected()
         const begin = walker.at
         if (merges) walker.skip()
-        else walker.object((token) => vocab.set(token, walker.integer()))
+        else
+          walker.object((token) => {
+            if (vocab.has(token)) throw duplicateKey(file, `duplicate key ${JSON.stringify(token)}`)
+            vocab.set(token, walker.integer())
+          })
         parts.push({ begin, end: walker.at, merges })
       })
     })

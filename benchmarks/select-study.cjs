@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 // The study of results/select.md: which features and strategies find documents that teach a base what an expert knows.
-//   node benchmarks/select-study.cjs FOLDER [--seeds=1] [--expert=3200] [--count=1000] [--passages=0] [--tests=2000]
-//     [--epochs=3] [--threads=2] [--only=ROW]; passages 0: all
-// An AG News expert on MiniLM-L6; the corpus is Wikipedia's vital articles in passages of two sentences, no news. Every
-// step that is done is kept in FOLDER and not done again. Prints a line of JSON for each row and writes rows.jsonl.
+//   node benchmarks/select-study.cjs FOLDER [--data=ag|clinc] [--seeds=1] [--expert=3200] [--count=1000] [--passages=0]
+//     [--tests=2000] [--epochs=3] [--threads=2] [--only=ROW;ROW]; passages 0: all
+// An expert for AG News or CLINC's ten domains on MiniLM-L6; the corpus is Wikipedia's vital articles in passages of
+// two sentences: no news, no questions. Every step that is done is kept in FOLDER and not done again. Prints a line of
+// JSON for each row and writes rows.jsonl.
 const { execFileSync } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
@@ -17,6 +18,7 @@ const flag = (name, otherwise) => {
   const found = process.argv.find((word) => word.startsWith(`--${name}=`))
   return found === undefined ? otherwise : found.slice(name.length + 3)
 }
+const data = flag('data', 'ag')
 const seeds = Number(flag('seeds', '1'))
 const expertTexts = Number(flag('expert', '3200'))
 const count = Number(flag('count', '1000'))
@@ -31,28 +33,36 @@ const recipe = ['--epochs', flag('epochs', '3'), '--learning-rate', '5e-5', '--b
 
 const trace = ['--features', 'trace']
 const head = ['--features', 'head', '--lambdas', '0']
+const three = ['--features', 'head', '--lambdas', '0.1,0.5,0.9']
 const top = ['--features', 'top', '--lambdas', '0.5']
 const soft = ['--labels', 'soft']
-// name, how documents are selected, how they are trained on
+// name, how documents are selected, how they are trained on; the first rows are those that the default is decided by
 const rows = [
-  ['trace', [...trace, '--strategy', 'topk'], []],
-  ['trace, soft labels', [...trace, '--strategy', 'topk'], soft],
-  ['trace, greedy', [...trace, '--strategy', 'greedy'], []],
   ['trace, balanced, soft labels', [...trace, '--strategy', 'topk', '--balance'], soft],
-  ['head at the base, greedy', [...head, '--strategy', 'greedy'], []],
   ['random, balanced, soft labels', [...head, '--strategy', 'random', '--balance'], soft],
   ['trace, balanced', [...trace, '--strategy', 'topk', '--balance'], []],
-  ['a third by trace, head at the base, greedy', [...head, '--strategy', 'greedy', '--trace-share', '0.33'], []],
-  ['head at the base, topk, balanced', [...head, '--strategy', 'topk', '--balance'], []],
-  ['head at the base, matching', [...head, '--strategy', 'matching'], []],
-  ['loss-min, balanced', [...head, '--strategy', 'loss-min', '--balance'], []],
   ['random, balanced', [...head, '--strategy', 'random', '--balance'], []],
-  ['trace, greedy, balanced', [...trace, '--strategy', 'greedy', '--balance'], []],
+  ['head at the base, greedy', [...head, '--strategy', 'greedy'], []],
+  ['a third by trace, random, balanced, soft labels', share('random', '--balance'), soft],
+  ['a third by trace, head at the base, greedy, soft labels', share('greedy'), soft],
+  ['head at the base, topk, balanced', [...head, '--strategy', 'topk', '--balance'], []],
+  ['head at three points, greedy', [...three, '--strategy', 'greedy'], []],
+  ['a third by trace, head at the base, greedy', share('greedy'), []],
+  ['trace', [...trace, '--strategy', 'topk'], []],
+  ['loss-min, balanced', [...head, '--strategy', 'loss-min', '--balance'], []],
   ['top half way, greedy', [...top, '--strategy', 'greedy'], []],
+  ['trace, soft labels', [...trace, '--strategy', 'topk'], soft],
+  ['head at the base, matching', [...head, '--strategy', 'matching'], []],
+  ['trace, greedy', [...trace, '--strategy', 'greedy'], []],
+  ['trace, greedy, balanced', [...trace, '--strategy', 'greedy', '--balance'], []],
   ['top half way, topk, balanced', [...top, '--strategy', 'topk', '--balance'], []],
 ]
 
 main()
+
+function share(strategy, ...more) {
+  return [...head, '--strategy', strategy, '--trace-share', '0.33', ...more]
+}
 
 function main() {
   fs.mkdirSync(folder, { recursive: true })
@@ -69,17 +79,18 @@ function main() {
     : []
   for (const [name, how, trained] of rows) {
     if (only.length > 0 ? !only.includes(name) : shown.some(({ row }) => row === name)) continue
-    const out = at(`picked-${how[1]}`)
+    const out = at(`picked-${how[1]}-${how[2] === '--lambdas' ? how[3] : ''}`)
     const pair = ['--base', base, '--base-head', 'zeros', '--reference', expert, '--corpus', at('corpus.jsonl')]
     warp('select', ...pair, '--count', String(count), '-o', out, ...how, '--threads', threads, '--force-selection')
-    const first = !shown.some(({ row }) => row === 'true')
-    const compared = first ? ['--random', String(seeds), '--true', at('true.jsonl')] : ['--random', '0']
+    const first = !shown.some(({ row }) => row.startsWith('true'))
+    const compared = first ? ['--random', '1', '--true', at('true.jsonl')] : ['--random', '0']
     const asked = ['--test', at('test.jsonl'), '--seeds', String(seeds), ...compared, ...trained, ...recipe]
     const result = JSON.parse(warp('select', 'evaluate', out, ...asked, '--threads', threads, '--json', '--force'))
     const counts = JSON.parse(fs.readFileSync(join(out, 'result.json'), 'utf8')).counts
     for (const row of result.rows) {
       if (!first && row.name !== 'selected') continue
-      const line = row.name === 'selected' ? { row: name, ...row, counts } : { row: row.name, ...row }
+      const softly = row.name === 'random' && trained === soft ? ', soft labels' : ''
+      const line = row.name === 'selected' ? { row: name, ...row, counts } : { row: row.name + softly, ...row }
       shown.push(line)
       fs.appendFileSync(at('rows.jsonl'), `${JSON.stringify(line)}\n`)
       process.stdout.write(`${JSON.stringify({ row: line.row, value: row.value, agreement: row.agreement })}\n`)
@@ -102,16 +113,27 @@ function warp(...args) {
 
 function makeData() {
   if (fs.existsSync(at('corpus.jsonl'))) return
-  const names = ['World', 'Sports', 'Business', 'Sci/Tech']
-  const news = parseCsv(fs.readFileSync(join(shared, 'data/ag_news_test.csv'), 'utf8')).map(([label, title, text]) => ({
-    text: `${title} ${text}`,
-    label: names[Number(label) - 1],
-  }))
-  const order = Array.from(new Random(0, 'select study').permutation(news.length), (i) => news[i])
+  const all = data === 'clinc' ? clinc() : news()
+  const order = Array.from(new Random(0, 'select study').permutation(all.length), (i) => all[i])
   const write = (name, list) => fs.writeFileSync(at(name), list.map((one) => `${JSON.stringify(one)}\n`).join(''))
   write('expert.jsonl', order.slice(0, expertTexts))
   write('true.jsonl', order.slice(0, count))
   write('test.jsonl', order.slice(expertTexts, expertTexts + tests))
+  write('corpus.jsonl', wikipedia())
+}
+
+function news() {
+  const names = ['World', 'Sports', 'Business', 'Sci/Tech']
+  const lines = parseCsv(fs.readFileSync(join(shared, 'data/ag_news_test.csv'), 'utf8'))
+  return lines.map(([label, title, text]) => ({ text: `${title} ${text}`, label: names[Number(label) - 1] }))
+}
+
+function clinc() {
+  const lines = fs.readFileSync(join(shared, 'data/clinc_domains.jsonl'), 'utf8').trim().split('\n')
+  return lines.map((line) => JSON.parse(line)).map(({ text, label }) => ({ text, label }))
+}
+
+function wikipedia() {
   const articles = fs.readFileSync(join(corpora, 'wikipedia-vital.jsonl'), 'utf8').trim().split('\n').map(JSON.parse)
   const all = articles.flatMap(({ title, text }) => {
     const sentences = text.split(/(?<=[.!?])\s+(?=[A-Z])/)
@@ -119,8 +141,7 @@ function makeData() {
     for (let i = 0; i < sentences.length; i += 2) pairs.push({ text: sentences.slice(i, i + 2).join(' '), title })
     return pairs.filter((one) => one.text.trim() !== '')
   })
-  const chosen = passages > 0 ? new Random(0, 'passages').shuffle(all).slice(0, passages) : all
-  write('corpus.jsonl', chosen)
+  return passages > 0 ? new Random(0, 'passages').shuffle(all).slice(0, passages) : all
 }
 
 /** Rows of a CSV file whose fields are all quoted. */

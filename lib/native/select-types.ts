@@ -52,6 +52,8 @@ export interface SelectAddon {
   /** No documents yet, whose rows have these pieces. */
   openFactored(pieces: number[]): Handle
   appendFactored(candidates: Handle, rows: Float32Array): void
+  /** `count` rows that stay in a file, from byte `offset` on; of all rows `room` are in memory at most */
+  appendFactoredFile(candidates: Handle, rows: { path: string; offset: number; count: number; room: number }): void
   /** No documents yet, with so many coordinates. */
   openSparse(coordinates: number): Handle
   /** document i has the coordinates index[offsets[i] … offsets[i + 1]), rising, and their values */

@@ -61,8 +61,8 @@ async function selectOpened(options: SelectOptions): Promise<Selected> {
 
 /** Which tokens were trained is asked again for every selection: it takes a second. */
 async function load({ kind, source, notes }: SelectSession, made: Made, options: SelectOptions): Promise<Loaded> {
-  const { signal, onProgress, base, reference, tokenizer, threads } = options
-  const run = { signal, onProgress }
+  const { signal, onProgress, base, reference, tokenizer, threads, memory } = options
+  const run = { signal, onProgress, memory }
   const labels = source.pair.reference.architecture.labels
   if (kind !== 'trace' && options.traceShare === undefined) return loadShards(made, undefined, false, labels, run)
   const { tokens } = await readEvidence(base, reference, { ...run, tokenizer, threads })

@@ -29,18 +29,18 @@ export async function loadShards(
   state: Uint8Array | undefined,
   sparse: boolean,
   labels: string[],
-  run: RunOptions,
+  run: RunOptions & { memory?: number },
 ): Promise<Loaded> {
   const windows: Window[] = []
   const parts: Record<string, Section[]> = {}
-  let rowsThere = false
+  const rowFiles: RowFile[] = []
   let pieces: number[] = []
   for (let shard = 0; shard < made.shards; shard++) {
-    const { windows: own, sections } = await readShard(made.folder, { key: made.key, shard })
+    const { windows: own, sections, place } = await readShard(made.folder, { key: made.key, shard })
     run.signal?.throwIfAborted()
     windows.push(...own)
     for (const [name, section] of Object.entries(sections)) {
-      if (name === 'rows') rowsThere = true
+      if (name === 'rows') rowFiles.push({ path: place.file, offset: place.offsets.rows, count: own.length })
       else if (name === 'pieces') pieces = Array.from(section)
       else (parts[name] ??= []).push(section)
     }
@@ -72,26 +72,45 @@ export async function loadShards(
     }
     return { ...loaded, along, norm2, agreement, candidates, close }
   }
-  const candidates = async (): Promise<Handle> => {
-    opened ??= callNative(() => addon().openFactored(pieces))
-    for (let shard = 0; shard < made.shards; shard++) {
-      const { sections } = await readShard(made.folder, { key: made.key, shard })
-      const handle = opened
-      callNative(() => addon().appendFactored(handle, sections.rows as Float32Array))
-      run.signal?.throwIfAborted()
-    }
-    return opened
-  }
+  const candidates = async (): Promise<Handle> => (opened ??= await openRows(made, pieces, rowFiles, run))
   const along = together(Float64Array, parts.along)
   const norm2 = together(Float64Array, parts.norm2)
   return {
     ...loaded,
     along: along && overPoints(along, count, (sum, points) => sum / Math.sqrt(points)),
-    norm2: rowsThere && norm2 ? overPoints(norm2, count, (sum) => sum) : undefined,
+    norm2: rowFiles.length > 0 && norm2 ? overPoints(norm2, count, (sum) => sum) : undefined,
     agreement: undefined,
     candidates,
     close,
   }
+}
+
+interface RowFile {
+  path: string
+  offset: number
+  count: number
+}
+
+/** Rows of gradients in memory; where they would take more than half of the budget, they stay in their files. */
+async function openRows(
+  { folder, key }: Pick<Made, 'folder' | 'key'>,
+  pieces: number[],
+  files: RowFile[],
+  { memory = 2 ** 31, signal }: RunOptions & { memory?: number },
+): Promise<Handle> {
+  const handle = callNative(() => addon().openFactored(pieces))
+  const width = pieces.reduce((sum, number, i) => sum + (i % 2 === 1 ? number : 0), 0)
+  const room = Math.floor(memory / 2 / (4 * width))
+  const total = files.reduce((sum, { count }) => sum + count, 0)
+  for (const [shard, file] of files.entries()) {
+    signal?.throwIfAborted()
+    if (total > room) callNative(() => addon().appendFactoredFile(handle, { ...file, room }))
+    else {
+      const { sections } = await readShard(folder, { key, shard })
+      callNative(() => addon().appendFactored(handle, sections.rows as Float32Array))
+    }
+  }
+  return handle
 }
 
 /**

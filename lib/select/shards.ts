@@ -75,7 +75,7 @@ export async function writeShard(
  * @throws WarpError (input) FEATURES_OTHER where it belongs to another pair, path, corpus option or version,
  *   FEATURES_DAMAGED
  */
-export async function readShard(folder: string, { key, shard }: ShardKey): Promise<Shard & { bytes: number }> {
+export async function readShard(folder: string, { key, shard }: ShardKey): Promise<Shard & { place: Place }> {
   const { header, payload, file, bytes } = await open(folder, shard)
   if (header.key !== key || header.shard !== shard) {
     throw inputError(
@@ -85,7 +85,22 @@ export async function readShard(folder: string, { key, shard }: ShardKey): Promi
       'another output folder, or --force to start over',
     )
   }
-  return { ...(await unpack(header, payload)), bytes }
+  return { ...(await unpack(header, payload)), place: placeOf(header, file, bytes - payload.length) }
+}
+
+/** The file of a shard, and the byte at which each section begins. */
+export interface Place {
+  file: string
+  offsets: Record<string, number>
+}
+
+function placeOf({ sections }: Header, file: string, begin: number): Place {
+  const offsets: Record<string, number> = {}
+  for (const { name, type, length } of sections) {
+    offsets[name] = begin
+    begin += length * types[type as keyof typeof types].BYTES_PER_ELEMENT
+  }
+  return { file, offsets }
 }
 
 /** Reads a shard whatever it belongs to. @throws WarpError (input) FEATURES_DAMAGED */

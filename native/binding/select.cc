@@ -94,7 +94,18 @@ Napi::Value append_factored(const Napi::CallbackInfo& call) {
     const auto candidates = candidates_of<FactoredCandidates>(call[0]);
     const auto rows = call[1].As<Napi::Float32Array>();
     if (rows.ElementLength() % candidates->width() != 0) throw internal_error("rows of another width");
-    candidates->append(rows.Data(), rows.ElementLength() / candidates->width());
+    candidates->rows().append(rows.Data(), rows.ElementLength() / candidates->width());
+    return call.Env().Undefined();
+  });
+}
+
+// appendFactoredFile(handle, {path, offset, count, room}): rows that stay in a file, `room` of them in memory at most
+Napi::Value append_factored_file(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    RowStore& rows = candidates_of<FactoredCandidates>(call[0])->rows();
+    const Napi::Object o = call[1].As<Napi::Object>();
+    rows.append_file(get_string(o, "path"), uint64_t(get_number(o, "offset")), size_t(get_number(o, "count")));
+    rows.set_room(size_t(get_number(o, "room")));
     return call.Env().Undefined();
   });
 }
@@ -232,6 +243,7 @@ void register_select(Napi::Env env, Napi::Object exports) {
   exports.Set("selectFeatures", Napi::Function::New(env, select_features));
   exports.Set("openFactored", Napi::Function::New(env, open_factored));
   exports.Set("appendFactored", Napi::Function::New(env, append_factored));
+  exports.Set("appendFactoredFile", Napi::Function::New(env, append_factored_file));
   exports.Set("openSparse", Napi::Function::New(env, open_sparse));
   exports.Set("appendSparse", Napi::Function::New(env, append_sparse));
   exports.Set("rankDocuments", Napi::Function::New(env, rank_documents));

@@ -1,78 +1,93 @@
 #include "select/candidates.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "select/dots.h"
 
 namespace warp {
 namespace {
 
-// Compiled once per instruction set where the compiler can do that by itself; without contraction, so the bits are the
-// same. Not under the thread sanitizer: what chooses among them runs before the sanitizer has started.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_THREAD__)
-#define WARP_EACH_ISA __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3")))
-#else
-#define WARP_EACH_ISA
-#endif
-
-// Sixteen sums side by side, added up in a fixed order.
-constexpr size_t kLanes = 16;
-
-double total(const double* lanes) {
-  double sum = 0;
-  for (size_t l = 0; l < kLanes; l++) sum += lanes[l];
-  return sum;
-}
-
-WARP_EACH_ISA double dot(const float* a, const float* b, size_t count) {
-  double lanes[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (size_t l = 0; l < kLanes; l++) lanes[l] += double(a[i + l]) * double(b[i + l]);
-  for (size_t l = 0; i < count; i++, l++) lanes[l] += double(a[i]) * double(b[i]);
-  return total(lanes);
-}
-
-WARP_EACH_ISA double dot(const double* a, const float* b, size_t count) {
-  double lanes[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (size_t l = 0; l < kLanes; l++) lanes[l] += a[i + l] * double(b[i + l]);
-  for (size_t l = 0; i < count; i++, l++) lanes[l] += a[i] * double(b[i]);
-  return total(lanes);
+size_t width_of(const std::vector<Factors>& pieces) {
+  size_t width = 0;
+  for (const Factors& p : pieces) width += p.u_size + p.w_size;
+  return width;
 }
 
 }  // namespace
 
-FactoredCandidates::FactoredCandidates(std::vector<Factors> pieces) : pieces_(std::move(pieces)) {
-  for (const Factors& piece : pieces_) {
-    width_ += piece.u_size + piece.w_size;
-    size_ += size_t(piece.u_size) * (piece.w_size + 1);
+FactoredCandidates::FactoredCandidates(std::vector<Factors> pieces)
+    : pieces_(std::move(pieces)), width_(width_of(pieces_)), rows_(width_) {
+  uint32_t longest = 0;
+  for (const Factors& p : pieces_) {
+    size_ += p.u_size == 0 ? p.w_size : size_t(p.u_size) * (p.w_size + 1);
+    longest = std::max({longest, p.u_size, p.w_size});
   }
+  // two products of at most `longest` numbers, their factors' sum and product, a sum that was rounded
+  quick_error_ = 2 * (double(longest) / 16 + 24) * 0x1p-24;
 }
 
 double FactoredCandidates::product(size_t i, size_t j) const {
-  const float *a = row(i), *b = row(j);
+  const RowView a = rows_.row(i), b = rows_.row(j);
   double sum = 0;
-  for (const Factors& p : pieces_) sum += dot(a + p.u, b + p.u, p.u_size) * (dot(a + p.w, b + p.w, p.w_size) + 1);
+  for (const Factors& p : pieces_) {
+    const double inner = dot(a + p.w, b + p.w, p.w_size);
+    sum += p.u_size == 0 ? inner : dot(a + p.u, b + p.u, p.u_size) * (inner + 1);
+  }
+  return sum;
+}
+
+double FactoredCandidates::quick_product(size_t i, size_t j) const {
+  const RowView a = rows_.row(i), b = rows_.row(j);
+  double sum = 0;
+  for (const Factors& p : pieces_) {
+    const double inner = quick_dot(a + p.w, b + p.w, p.w_size);
+    sum += p.u_size == 0 ? inner : quick_dot(a + p.u, b + p.u, p.u_size) * (inner + 1);
+  }
   return sum;
 }
 
 double FactoredCandidates::against(const double* sum, size_t i) const {
+  const RowView row = rows_.row(i);
   double total = 0;
   for (const Factors& p : pieces_) {
-    const float *u = row(i) + p.u, *w = row(i) + p.w;
+    const float *u = row + p.u, *w = row + p.w;
+    if (p.u_size == 0) {
+      total += dot(sum, w, p.w_size);
+      sum += p.w_size;
+    }
     for (size_t r = 0; r < p.u_size; r++, sum += p.w_size + 1)
       total += double(u[r]) * (dot(sum, w, p.w_size) + sum[p.w_size]);
   }
   return total;
 }
 
-void FactoredCandidates::add(double* sum, size_t i, double weight) const {
+double FactoredCandidates::quick_against(const float* sum, size_t i) const {
+  const RowView row = rows_.row(i);
+  double total = 0;
   for (const Factors& p : pieces_) {
-    const float *u = row(i) + p.u, *w = row(i) + p.w;
+    const float *u = row + p.u, *w = row + p.w;
+    if (p.u_size == 0) {
+      total += double(quick_dot(sum, w, p.w_size));
+      sum += p.w_size;
+    }
+    for (size_t r = 0; r < p.u_size; r++, sum += p.w_size + 1)
+      total += double(u[r]) * (double(quick_dot(sum, w, p.w_size)) + double(sum[p.w_size]));
+  }
+  return total;
+}
+
+void FactoredCandidates::add(double* sum, size_t i, double weight) const {
+  const RowView row = rows_.row(i);
+  for (const Factors& p : pieces_) {
+    const float *u = row + p.u, *w = row + p.w;
+    if (p.u_size == 0) {
+      add_scaled(sum, w, p.w_size, weight);
+      sum += p.w_size;
+    }
     for (size_t r = 0; r < p.u_size; r++, sum += p.w_size + 1) {
       const double factor = weight * double(u[r]);
-      for (size_t j = 0; j < p.w_size; j++) sum[j] += factor * double(w[j]);
+      add_scaled(sum, w, p.w_size, factor);
       sum[p.w_size] += factor;
     }
   }
@@ -98,6 +113,12 @@ double SparseCandidates::product(size_t i, size_t j) const {
 double SparseCandidates::against(const double* sum, size_t i) const {
   double total = 0;
   for (uint64_t a = offsets_[i]; a < offsets_[i + 1]; a++) total += sum[index_[a]] * double(value_[a]);
+  return total;
+}
+
+double SparseCandidates::quick_against(const float* sum, size_t i) const {
+  double total = 0;
+  for (uint64_t a = offsets_[i]; a < offsets_[i + 1]; a++) total += double(sum[index_[a]]) * double(value_[a]);
   return total;
 }
 

@@ -28,13 +28,12 @@ struct Picks {
 // norm2: ‖g_i‖². Exact and lazy: a document is looked at again only where a bound does not rule it out, so the picks
 // are those of the loop over all. After every `batch` picks (0: never) the sum starts from nothing. The same bits for
 // any number of threads. Progress counts picks.
-Picks greedy(const Candidates& candidates, const std::vector<double>& along, const std::vector<double>& norm2,
+Picks greedy(Candidates& candidates, const std::vector<double>& along, const std::vector<double>& norm2,
              const Choice& choice, size_t batch, Threads& threads, Context& context);
 
 // w ≥ 0 that minimise ‖v/‖v‖ + Σ w_i g_i‖², by coordinate descent in the order of the documents until a sweep changes
 // the objective by less than `tolerance`, or `sweeps` are done. Progress counts sweeps.
-std::vector<double> matching(const Candidates& candidates, const std::vector<double>& along,
-                             const std::vector<double>& norm2, const std::vector<uint8_t>& allowed, size_t sweeps,
-                             double tolerance, Context& context);
+std::vector<double> matching(Candidates& candidates, const std::vector<double>& along, const std::vector<double>& norm2,
+                             const std::vector<uint8_t>& allowed, size_t sweeps, double tolerance, Context& context);
 
 }  // namespace warp

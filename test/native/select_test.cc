@@ -1,11 +1,16 @@
 // Choices among documents: products against gradients that are written out, greedy against the loop over all of them.
 #include "select/strategies.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <random>
+#include <tuple>
 
 #include "check.h"
+#include "select/subspace.h"
 
 namespace warp {
 namespace {
@@ -46,7 +51,7 @@ Documents factored(size_t count, unsigned seed) {
   for (size_t i = 0; i < count; i++) {
     std::vector<float> row(candidates->width());
     for (float& value : row) value = normal(random) + 0.4f;
-    candidates->append(row.data(), 1);
+    candidates->rows().append(row.data(), 1);
     std::vector<double> g;
     for (const Factors& p : kPieces)
       for (size_t r = 0; r < p.u_size; r++) {
@@ -164,6 +169,92 @@ TEST(greedy_picks_what_the_loop_over_all_picks) {
   }
 }
 
+// A direction that is far from every document, and one that a sum can reach; steps against it only.
+TEST(greedy_picks_what_the_loop_picks_near_the_end_and_below_zero) {
+  for (double lean : {1.0, -1.0}) {
+    Documents documents = factored(300, 21);
+    for (double& along : documents.along) along = lean > 0 ? along : -std::abs(along);
+    for (size_t count : {size_t(1), size_t(299), size_t(300)})
+      CHECK(run(documents, everything(300, count), 0, 2).document == naive(documents, everything(300, count), 0));
+  }
+}
+
+TEST(no_documents_give_no_picks_and_one_gives_itself) {
+  const Documents documents = factored(1, 3);
+  Choice none = everything(1, 5);
+  CHECK(run(documents, none, 0, 1).document == std::vector<uint32_t>{0});
+  none.allowed[0] = 0;
+  CHECK(run(documents, none, 0, 1).document.empty());
+}
+
+// The main axes of a matrix whose eigenvalues are known: errors of a few 2^-52 of the largest.
+TEST(axes_are_orthonormal_and_rebuild_the_matrix) {
+  for (size_t size : {size_t(1), size_t(2), size_t(7), size_t(64)}) {
+    std::mt19937 random(static_cast<unsigned>(size));
+    std::normal_distribution<double> normal;
+    std::vector<double> half(size * size), matrix(size * size, 0.0);
+    for (double& value : half) value = normal(random);
+    for (size_t i = 0; i < size; i++)
+      for (size_t j = 0; j < size; j++)
+        for (size_t k = 0; k < size; k++) matrix[i * size + j] += half[i * size + k] * half[j * size + k];
+    const Axes axes = axes_of(matrix, size);
+    const double tolerance = 1e-14 * double(size) * axes.values[0];
+    for (size_t i = 0; i < size; i++)
+      for (size_t j = 0; j < size; j++) {
+        double rebuilt = 0, product = 0;
+        for (size_t k = 0; k < size; k++) {
+          rebuilt += axes.values[k] * axes.vectors[k * size + i] * axes.vectors[k * size + j];
+          product += axes.vectors[i * size + k] * axes.vectors[j * size + k];
+        }
+        CHECK_NEAR(rebuilt, matrix[i * size + j], tolerance);
+        CHECK_NEAR(product, i == j ? 1.0 : 0.0, 1e-14 * double(size));
+      }
+    for (size_t k = 1; k < size; k++) CHECK(axes.values[k] <= axes.values[k - 1]);
+  }
+}
+
+// The same rows in two files, most of them not in memory: the same picks, the same bits.
+TEST(rows_may_stay_in_files) {
+  const Documents documents = factored(2500, 12);
+  const auto& held = static_cast<FactoredCandidates&>(*documents.candidates);
+  const size_t width = held.width();
+  std::vector<float> rows;
+  for (size_t i = 0; i < 2500; i++) {
+    const RowView row = static_cast<FactoredCandidates&>(*documents.candidates).rows().row(i);
+    rows.insert(rows.end(), static_cast<const float*>(row), row + width);
+  }
+  char name_of[] = "/tmp/warp-select-XXXXXX";
+  ::close(::mkstemp(name_of));
+  const std::string name = name_of;
+  for (const auto& [part, first, count] : {std::tuple{".a", 0, 1000}, std::tuple{".b", 1000, 1500}}) {
+    std::FILE* file = std::fopen((name + part).c_str(), "wb");
+    std::fputs("12345", file);  // rows begin anywhere
+    std::fwrite(rows.data() + size_t(first) * width, sizeof(float), size_t(count) * width, file);
+    std::fclose(file);
+  }
+  for (size_t room : {size_t(0), size_t(40), size_t(2000), size_t(5000)})
+    for (size_t batch : {size_t(0), size_t(50)}) {
+      auto filed = std::make_shared<FactoredCandidates>(kPieces);
+      filed->rows().append_file(name + ".a", 5, 1000);
+      filed->rows().append_file(name + ".b", 5, 1500);
+      filed->rows().set_room(room);
+      Documents other = documents;
+      other.candidates = filed;
+      const Choice choice = everything(2500, 200);
+      const Picks there = run(other, choice, batch, 2), here = run(documents, choice, batch, 1);
+      CHECK(there.document == here.document);
+      CHECK(there.cosine == here.cosine);
+      CHECK(filed->rows().bytes() <= (std::min(room, size_t(2500)) + 264) * width * 4 + (size_t(17) << 20));
+      Context context;
+      const std::vector<uint8_t> allowed(2500, 1);
+      CHECK(matching(*filed, other.along, other.norm2, allowed, 3, 0, context) ==
+            matching(*documents.candidates, other.along, other.norm2, allowed, 3, 0, context));
+    }
+  std::remove(name_of);
+  std::remove((name + ".a").c_str());
+  std::remove((name + ".b").c_str());
+}
+
 TEST(greedy_does_not_look_at_every_document_every_time) {
   Documents documents = factored(3000, 9);
   auto candidates = std::make_shared<FactoredCandidates>(kPieces);
@@ -171,7 +262,7 @@ TEST(greedy_does_not_look_at_every_document_every_time) {
     std::vector<float> row(candidates->width());
     std::mt19937 random{unsigned(i)};
     for (float& value : row) value = 0.4f + (i % 3 ? 2.0f : 0.1f) * std::normal_distribution<float>()(random);
-    candidates->append(row.data(), 1);
+    candidates->rows().append(row.data(), 1);
   }
   documents.candidates = candidates;
   std::vector<double> direction(candidates->size(), 0.0);
@@ -222,7 +313,7 @@ TEST(repeated_documents_come_in_their_order) {
   Documents many;
   auto candidates = std::make_shared<FactoredCandidates>(kPieces);
   std::vector<float> row(candidates->width(), 0.5f);
-  for (size_t i = 0; i < 50; i++) candidates->append(row.data(), 1);
+  for (size_t i = 0; i < 50; i++) candidates->rows().append(row.data(), 1);
   many.candidates = std::move(candidates);
   many.norm2.assign(50, many.candidates->product(0, 0));
   many.along.assign(50, 0.5 * std::sqrt(many.norm2[0]));

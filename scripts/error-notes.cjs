@@ -70,6 +70,8 @@ const notes = {
     'Give the base model that the reference was fine-tuned from.',
   ],
   DIFF_NO_LANGUAGE_MODEL: ['…: … is no language model that can be computed', diffPart],
+  DIFF_FEW_TEXTS: ['… texts are too few to be told apart', 'Have more made: --count.'],
+  DIFF_NO_START: ['there is nothing that a text may begin with', 'Say how texts begin: --prompts FILE.'],
   DIFF_NO_TEXTS: ['the neutral texts have too few tokens', 'Give --texts with sentences of at least some words each.'],
   DIFF_NO_TOKENIZER: [
     '…: no tokenizer.json, so tokens have no spelling',

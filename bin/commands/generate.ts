@@ -34,7 +34,9 @@ export function register(program: Command): void {
     .option('-n, --dry-run', 'check everything and print the plan')
     .addHelpText(
       'after',
-      '\nEach line is {text, prompt, ids, logProbability, baseLogProbability, lambda, contrast, seed}.',
+      '\nEach line is {text, prompt, ids, logProbability, baseLogProbability, lambda, contrast, seed, trained,\n' +
+        'untrained, trainedScore}. trained: every token of it was trained on; false: it was no training text as it\n' +
+        'stands; null: nothing is certain. trainedScore: from 0 to 1, where the token table is also the output layer.',
     )
     .action(generateCommand)
 }

@@ -1,10 +1,10 @@
-import { networkOf, nativeWeights, openPair } from '../checkpoint/index.js'
+import { networkOf, nativeWeights, openPair, type ModelDirectory } from '../checkpoint/index.js'
 import { WarpError } from '../errors.js'
 import { openDecoder } from '../generate/decode.js'
 import { objectiveOf } from '../models/families.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
-import { noTarget, type CompareResult } from '../native/types.js'
+import { noTarget, type CompareRequest, type CompareResult } from '../native/types.js'
 import { readRecords } from '../text/index.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { neutralTexts } from './neutral-texts.js'
@@ -44,13 +44,18 @@ export function compareOnNeutral(pair: DiffPair, options: PartOptions): Promise<
   return known
 }
 
-async function compare({ base, reference }: DiffPair, options: PartOptions): Promise<Comparison> {
-  if (objectiveOf(reference.architectureName) !== 'language') {
-    throw new NotApplicable(
-      'DIFF_NO_LANGUAGE_MODEL',
-      `${reference.dir}: ${reference.architectureName || 'the reference'} is no language model that can be computed`,
-    )
-  }
+/** @throws NotApplicable */
+export function requireLanguage({ dir, architectureName }: ModelDirectory): void {
+  if (objectiveOf(architectureName) === 'language') return
+  throw new NotApplicable(
+    'DIFF_NO_LANGUAGE_MODEL',
+    `${dir}: ${architectureName || 'the reference'} is no language model that can be computed`,
+  )
+}
+
+/** The pair as language models that can be computed, its tokenizer and its network. @throws NotApplicable */
+async function openLanguage({ base, reference }: DiffPair) {
+  requireLanguage(reference)
   const models = await openPair(base.dir, reference.dir, { objective: 'language' }).catch((error: unknown) => {
     if (error instanceof WarpError && error.kind === 'input') throw new NotApplicable(error.code, error.message)
     throw error
@@ -60,36 +65,65 @@ async function compare({ base, reference }: DiffPair, options: PartOptions): Pro
     throw new NotApplicable('DIFF_NO_TOKENIZER', error.message)
   })
   const network = networkOf(models.reference, 'language')
+  const run = async (
+    request: Omit<CompareRequest, 'path' | 'network' | 'threads' | 'memory'>,
+    phase: string,
+    { threads, memory, signal, onProgress }: PartOptions,
+  ): Promise<CompareResult> => {
+    const handles = [nativeWeights(models.base), nativeWeights(models.reference)]
+    try {
+      const path = callNative(() => addon().openPath(handles[0], handles[1], { family: 'linear', lambdas: [] }))
+      handles.push(path)
+      const whole = { path, network, ...request, threads, memory: Math.max(memory, 2 ** 30) }
+      return await runTask((report) => addon().compare(whole, report), phase, 'tokens', { signal, onProgress })
+    } finally {
+      for (const handle of handles) handle.close()
+    }
+  }
+  return { tokenizer, network, run }
+}
+
+async function compare(pair: DiffPair, options: PartOptions): Promise<Comparison> {
+  const { tokenizer, network, run } = await openLanguage(pair)
   const { texts, neutral } = await readTexts(options)
   const maxLength = Math.min(mostTokens, network.maxPositions)
-  const { ids, offsets } = await tokenizer.encodeBatch(texts, { maxLength })
-  if (ids.length < 2) throw new NotApplicable('DIFF_NO_TEXTS', `${neutral} have too few tokens`)
-  const handles = [nativeWeights(models.base), nativeWeights(models.reference)]
-  try {
-    const path = callNative(() => addon().openPath(handles[0], handles[1], { family: 'linear', lambdas: [] }))
-    handles.push(path)
-    const request = {
-      path,
-      network,
-      ...withoutEmpty(ids, offsets),
-      top: Math.min(topTokens, network.vocabularySize),
-      positions: lensPositions,
-      threads: options.threads,
-      memory: Math.max(options.memory, 2 ** 30),
-    }
-    const result = await runTask((report) => addon().compare(request, report), 'predictions', 'tokens', options)
-    return {
-      result,
-      ids: request.ids,
-      offsets: request.offsets,
-      layers: network.layers.length,
-      vocabulary: network.vocabularySize,
-      neutral,
-      spell: await spelling(reference.dir, tokenizer),
-    }
-  } finally {
-    for (const handle of handles) handle.close()
+  const encoded = await tokenizer.encodeBatch(texts, { maxLength })
+  if (encoded.ids.length < 2) throw new NotApplicable('DIFF_NO_TEXTS', `${neutral} have too few tokens`)
+  const { ids, offsets, targets } = withoutEmpty(encoded.ids, encoded.offsets)
+  const top = Math.min(topTokens, network.vocabularySize)
+  return {
+    result: await run({ ids, offsets, targets, top, positions: lensPositions }, 'predictions', options),
+    ids,
+    offsets,
+    layers: network.layers.length,
+    vocabulary: network.vocabularySize,
+    neutral,
+    spell: await spelling(pair.reference.dir, tokenizer),
   }
+}
+
+/** Of the layers, the one whose activations say best of what kind a text is. */
+const telling = 0.7
+
+export interface Activations {
+  /** kept × hidden: mean over each text's tokens of the reference's activations */
+  means: Float64Array
+  /** from 1 */
+  layer: number
+  /** numbers of the texts that have tokens */
+  kept: number[]
+}
+
+/** Mean activations of texts. @throws NotApplicable as `compareOnNeutral` */
+export async function activationsOf(pair: DiffPair, options: PartOptions, texts: string[]): Promise<Activations> {
+  const { tokenizer, network, run } = await openLanguage(pair)
+  const encoded = await tokenizer.encodeBatch(texts, { maxLength: Math.min(mostTokens, network.maxPositions) })
+  const kept = [...texts.keys()].filter((i) => encoded.offsets[i + 1] > encoded.offsets[i])
+  const { ids, offsets } = withoutEmpty(encoded.ids, encoded.offsets)
+  const targets = new Uint32Array(ids.length).fill(noTarget) // no logits
+  const layer = Math.max(1, Math.round(telling * network.layers.length))
+  const { means } = await run({ ids, offsets, targets, top: 1, positions: 0, meanLayer: layer }, 'domains', options)
+  return { means, layer, kept }
 }
 
 async function readTexts({ texts, signal }: PartOptions): Promise<{ texts: string[]; neutral: string }> {

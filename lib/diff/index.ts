@@ -3,20 +3,26 @@ import { nativeWeights, openModel, openReference, whileUnchanged } from '../chec
 import { version } from '../doctor.js'
 import { checkWhole, inputError, usageError, type WarpError } from '../errors.js'
 import { localModels } from '../hub/index.js'
+import { checkGenerateOptions } from '../generate/options.js'
+import { startConflict, startKinds, startUnknown } from '../generate/starts.js'
 import type { RunOptions } from '../native/task.js'
+import type { DomainsResult } from './domains.js'
 import type { LensResult } from './lens.js'
 import { diffPage } from './page.js'
-import { NotApplicable, type DiffPair, type PartOptions, type Table } from './part.js'
+import { NotApplicable, type DiffPair, type Making, type PartOptions, type Table } from './part.js'
 import { partNames, parts } from './parts.js'
 import type { PredictionsResult } from './predictions.js'
 import { mostValues } from './tensors.js'
+import type { TextsResult } from './texts.js'
 import type { WeightsResult } from './weights.js'
 import type { WordsResult } from './words.js'
 
 export { diffJsonSchema, diffSchema } from './schema.js'
 export { partNames, parts } from './parts.js'
+export type { DomainsResult } from './domains.js'
 export type { LensResult } from './lens.js'
 export type { PredictionsResult } from './predictions.js'
+export type { TextsResult } from './texts.js'
 export type { WeightsResult } from './weights.js'
 export type { WordsResult } from './words.js'
 
@@ -35,6 +41,20 @@ export interface DiffOptions extends RunOptions {
   seed?: number
   /** default: all */
   threads?: number
+  /** texts that the reference is made to write, all starts and seeds together; default 256 */
+  count?: number
+  /** of each; default 48 */
+  maxNewTokens?: number
+  /** `begin`, `chat`, `words`; default: all that there are */
+  starts?: readonly string[]
+  /** instead of starts: a file of texts to begin with */
+  prompts?: string
+  /** the point of the path that writes; default 1, the reference */
+  lambda?: number
+  /** a > 0: logits z + a(z − z₀); default 0 */
+  contrast?: number
+  /** default 1 */
+  temperature?: number
 }
 
 /** `warp diff --json`, schema `warp.diff/1`. */
@@ -49,6 +69,8 @@ export interface DiffResult {
   words?: WordsResult
   predictions?: PredictionsResult
   lens?: LensResult
+  texts?: TextsResult
+  domains?: DomainsResult
   notes: string[]
 }
 
@@ -61,6 +83,8 @@ export interface Diffed {
   lines: string[]
   /** file name → rows, head first */
   tables: Record<string, Table>
+  /** file name → records of a JSONL file */
+  records: Record<string, object[]>
 }
 
 /**
@@ -134,12 +158,23 @@ function choose(only: readonly string[] | undefined): typeof parts {
 }
 
 function check(options: DiffOptions): PartOptions {
-  const { threads, seed = 0, singularValues = mostValues, memory = 512 * 2 ** 20, ...rest } = options
+  const { threads, seed = 0, singularValues = mostValues, memory = 512 * 2 ** 20, texts, signal, onProgress } = options
   checkWhole('threads', threads, 1, 1024)
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
   checkWhole('singular-values', singularValues, 0, mostValues)
   checkWhole('memory', memory, 0, Number.MAX_SAFE_INTEGER)
-  return { ...rest, threads: threads ?? os.availableParallelism(), seed, singularValues, memory }
+  const run = { signal, onProgress, threads: threads ?? os.availableParallelism() }
+  return { ...run, seed, singularValues, memory, texts, making: makingOf(options) }
+}
+
+/** What `generate` refuses is refused before any part runs. */
+function makingOf({ base, reference, starts, prompts, ...options }: DiffOptions): Making {
+  const unknown = starts?.find((name) => !(startKinds as readonly string[]).includes(name))
+  if (unknown !== undefined || starts?.length === 0) throw startUnknown(unknown ?? '')
+  if (starts && prompts !== undefined) throw startConflict()
+  const { count = 256, maxNewTokens = 48, lambda, contrast, temperature } = options
+  const sampling = checkGenerateOptions({ base, reference, count, maxNewTokens, lambda, contrast, temperature })
+  return { ...sampling, starts, prompts }
 }
 
 function nothing({ skipped, inputs }: DiffResult): WarpError {
@@ -162,10 +197,12 @@ function forms(result: DiffResult): Diffed {
     ...result.notes.map((note) => `note: ${note}`),
   ]
   const tables = Object.assign({}, ...ran.map((part) => part.tables(of(part.name)))) as Record<string, Table>
+  const records = Object.assign({}, ...ran.map((part) => part.records?.(of(part.name), result.domains?.of) ?? {}))
   return {
     result,
     lines,
     tables,
+    records,
     page: diffPage(
       result,
       ran.map((part) => part.page(of(part.name))),

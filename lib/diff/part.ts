@@ -20,6 +20,22 @@ export interface PartOptions extends RunOptions {
   memory: number
   /** of the words: files of neutral texts, instead of the package's own word frequencies */
   texts?: string[]
+  /** of the texts */
+  making: Making
+}
+
+/** How texts are made that show what the reference was taught. */
+export interface Making {
+  /** texts, all starts and seeds together */
+  count: number
+  maxNewTokens: number
+  /** of `startKinds`; none: begin, words, and chat where there is a template */
+  starts?: readonly string[]
+  /** instead of starts: a file of texts to begin with */
+  prompts?: string
+  lambda: number
+  contrast: number
+  temperature: number
 }
 
 /** A table for a CSV file: head first. */
@@ -40,6 +56,8 @@ export interface Part<T> {
   page(result: T): string
   /** file name → table */
   tables(result: T): Record<string, Table>
+  /** file name → records of a JSONL file; `domains`: of each, where they are known */
+  records?(result: T, domains: readonly string[] | undefined): Record<string, object[]>
 }
 
 /** Why a part has nothing to say about a pair; the other parts go on. */

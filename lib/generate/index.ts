@@ -19,10 +19,12 @@ import { loadTokenizer } from '../text/tokenizer/index.js'
 import { openDecoder, type Decoder } from './decode.js'
 import { checkGenerateOptions, type GenerateOptions, type Sampling } from './options.js'
 import { findStarts, specialTokens, type Start } from './starts.js'
+import { evidenceOf, judgeTrained, unknown, type TrainedText, type WholeText } from './trained.js'
 
 export { openDecoder, type Decoder } from './decode.js'
 export type { GenerateOptions } from './options.js'
 export { startKinds, vagueWords } from './starts.js'
+export { evidenceOf, judgeTrained, unknown, type TrainedText, type WholeText } from './trained.js'
 
 /** A line of `warp generate`: `recover --probes`, `trace` and `select --corpus` read such lines as they are. */
 export interface GeneratedText {
@@ -42,8 +44,11 @@ export interface GeneratedText {
   seed: number
 }
 
+/** With what the trace says of it: null throughout for one model alone. */
+export type JudgedText = GeneratedText & TrainedText
+
 export interface GenerateResult {
-  texts: GeneratedText[]
+  texts: JudgedText[]
   notes: string[]
 }
 
@@ -75,15 +80,33 @@ export async function generate(given: GenerateOptions): Promise<GenerateResult> 
   return whileUnchanged(
     [model, base, reference].filter((dir) => dir !== undefined),
     async () => {
-      const session = await openSession(options, sampling)
-      try {
-        const made = await runTask((report) => addon().generate(session.request, report), 'generate', 'tokens', options)
-        return { texts: textsOf(session, made), notes: session.notes }
-      } finally {
-        session.close()
-      }
+      const { made, whole, notes } = await makeTexts(options, sampling)
+      const pair = base !== undefined && reference !== undefined
+      const evidence = pair ? await evidenceOf(base, reference, options, notes) : undefined
+      const judged = evidence ? await judgeTrained(evidence, whole, options, notes) : made.map(() => unknown)
+      return { texts: made.map((text, i) => ({ ...text, ...judged[i] })), notes }
     },
   )
+}
+
+/** Texts as the models made them, before any trace; `whole` belongs to `made`. @throws WarpError as `generate` */
+export async function makeTexts(
+  options: GenerateOptions,
+  sampling = checkGenerateOptions(options),
+): Promise<{ made: GeneratedText[]; whole: WholeText[]; notes: string[] }> {
+  const session = await openSession(options, sampling)
+  try {
+    const found = await runTask((report) => addon().generate(session.request, report), 'generate', 'tokens', options)
+    const made = textsOf(session, found)
+    const whole = made.map(({ text, ids }, i) => {
+      const { ids: start, shown } = session.starts[i]
+      const ended = found.ended[i] === 1
+      return { text, ids: [...(shown ? start : []), ...(ended ? ids.slice(0, -1) : ids)], ended }
+    })
+    return { made, whole, notes: session.notes }
+  } finally {
+    session.close()
+  }
 }
 
 /** What `generate` would do. */

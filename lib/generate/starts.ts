@@ -76,16 +76,8 @@ export async function findStarts(
   { maxPositions }: Network,
 ): Promise<Start[]> {
   const { start, prompts } = options
-  if (start !== undefined && prompts !== undefined)
-    throw usageError('START_CONFLICT', 'start and prompts are both given', {}, 'Give one of them.')
-  if (start !== undefined && !(startKinds as readonly string[]).includes(start)) {
-    throw usageError(
-      'START_UNKNOWN',
-      `there is no start ${JSON.stringify(start)}`,
-      { found: start, expected: [...startKinds] },
-      `One of ${startKinds.join(', ')}, or --prompts FILE.`,
-    )
-  }
+  if (start !== undefined && prompts !== undefined) throw startConflict()
+  if (start !== undefined && !(startKinds as readonly string[]).includes(start)) throw startUnknown(start)
   if (prompts !== undefined || start === 'words') {
     const texts = prompts === undefined ? vagueWords : await promptTexts(prompts, options)
     const starts: Start[] = []
@@ -108,6 +100,17 @@ export async function findStarts(
   }
   return [{ ids: [special.begin], prompt: '', shown: false }]
 }
+
+export const startConflict = (): Error =>
+  usageError('START_CONFLICT', 'start and prompts are both given', {}, 'Give one of them.')
+
+export const startUnknown = (start: string): Error =>
+  usageError(
+    'START_UNKNOWN',
+    `there is no start ${JSON.stringify(start)}`,
+    { found: start, expected: [...startKinds] },
+    `One of ${startKinds.join(', ')}, or --prompts FILE.`,
+  )
 
 async function promptTexts(prompts: string | readonly string[], run: RunOptions): Promise<readonly string[]> {
   if (typeof prompts !== 'string') return prompts

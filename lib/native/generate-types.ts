@@ -44,6 +44,8 @@ export interface CompareRequest {
   top: number
   /** first positions of each text whose activations are compared, by layer */
   positions: number
+  /** from 1: the layer behind which the reference's mean activation of each text is taken; absent: none */
+  meanLayer?: number
   threads: number
   /** bytes of native working memory */
   memory: number
@@ -60,6 +62,8 @@ export interface CompareResult {
    * difference, the largest logit first
    */
   lens: { norm: number; baseNorm: number; tokens: Uint32Array }[]
+  /** texts × hidden; empty without `meanLayer` */
+  means: Float64Array
   peakBytes: number
 }
 

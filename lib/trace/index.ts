@@ -21,6 +21,7 @@ import { applyGrading, gradeTokens } from './tied.js'
 export { readEvidence, type Evidence } from './evidence.js'
 export type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
 export { traceMixture } from './describe.js'
+export type { TextRule } from './objective.js'
 export type { Verdict } from './rows.js'
 export type { TracedText } from './texts.js'
 
@@ -122,10 +123,9 @@ export async function traceRecords(
     )
   }
   const run: TraceRun = { signal: options.signal, onProgress: options.onProgress, threads: options.threads }
-  const length = textLength(evidence, options.maxLength)
-  // where the table is also the output layer the last token is a target: it moves its row like every other
-  const layout = evidence.gradable ? { ...evidence.layout, objective: 'classify' as const } : evidence.layout
-  const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, new TextRule(layout, length))
+  const rule = textRule(evidence, options.maxLength)
+  const length = rule.limit
+  const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, rule)
   const { pool } = tracer
   try {
     await tracer.trace(batches, options)
@@ -183,6 +183,13 @@ const unbounded = (calibrated: Calibrated, possible: number): Calibrated => ({
   textsInterval: [calibrated.textsInterval[0], null],
   insideInterval: [0, possible],
 })
+
+/** Which tokens of a text moved rows, and how many of them counted. */
+export function textRule(evidence: Evidence, maxLength?: number): TextRule {
+  // where the table is also the output layer the last token is a target: it moves its row like every other
+  const layout = evidence.gradable ? { ...evidence.layout, objective: 'classify' as const } : evidence.layout
+  return new TextRule(layout, textLength(evidence, maxLength))
+}
 
 /** How many tokens of a text were looked at in training, as far as it is known: packed texts are not cut off. */
 function textLength(evidence: Evidence, asked: number | undefined): number | undefined {

@@ -91,6 +91,7 @@ std::shared_ptr<CompareJob> parse_compare(const Napi::Object& o) {
   job->texts.targets = get_uint32s(o, "targets");
   job->top = size_t(get_number(o, "top"));
   job->positions = size_t(get_number(o, "positions"));
+  job->mean_layer = o.Has("meanLayer") ? size_t(get_number(o, "meanLayer")) : 0;
   job->threads = std::max(1, int(get_number(o, "threads")));
   job->memory = uint64_t(get_number(o, "memory"));
   return job;
@@ -110,6 +111,7 @@ Napi::Value compared(Napi::Env env, const CompareResult& result) {
     lens.Set(i, place);
   }
   o.Set("lens", lens);
+  o.Set("means", to_float64_array(env, result.means));
   o.Set("peakBytes", double(result.plan.peak_bytes));
   return o;
 }

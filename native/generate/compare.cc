@@ -37,6 +37,7 @@ class CompareSink : public PassSink {
     promoted_.assign(tokens * job.top, 0);
     suppressed_.assign(tokens * job.top, 0);
     base_rows_.assign(a.texts.texts(), nullptr);
+    if (job.mean_layer > 0) means_.assign(a.texts.texts() * width, 0.0);
     for (int i = 0; i < job.threads; i++) {
       Worker w;
       w.rows = Buffer<float>(kRows * width);
@@ -59,7 +60,8 @@ class CompareSink : public PassSink {
                             head.rest_floats(a.ops, 1, false);
     const uint64_t sums = a.tiles.size() * a.program.layers.size() * job.positions * 2 * a.program.hidden * 8;
     return WeightSource::stored_bytes(a.path, weights) + 2 * WeightSource::point_bytes(a.ops, weights) +
-           uint64_t(job.threads) * worker * 4 + sums + 2 * a.texts.ids.size() * (8 + 8 * job.top);
+           uint64_t(job.threads) * worker * 4 + sums + 2 * a.texts.ids.size() * (8 + 8 * job.top) +
+           (job.mean_layer > 0 ? 2 * a.texts.texts() * a.program.hidden * 8 : 0);
   }
 
   // Both points of the head are formed when the reference's turn comes.
@@ -83,8 +85,10 @@ class CompareSink : public PassSink {
     }
   }
 
-  bool watches() const override { return job_.positions > 0; }
+  bool watches() const override { return job_.positions > 0 || job_.mean_layer > 0; }
   void watch(size_t layer, int point, const Tile& tile, const float* x) override {
+    if (point == 1 && layer + 1 == job_.mean_layer) add_means(tile, x);
+    if (job_.positions == 0) return;
     const size_t width = a_.program.hidden, tile_at = tile_of_[tile.first_text];
     for (size_t t = 0; t < tile.texts; t++)
       for (size_t p = 0; p < job_.positions && tile.offsets[t] + p < tile.offsets[t + 1]; p++) {
@@ -98,6 +102,7 @@ class CompareSink : public PassSink {
     out.divergence = std::move(divergence_);
     out.promoted = std::move(promoted_);
     out.suppressed = std::move(suppressed_);
+    out.means = std::move(means_);
     if (job_.positions == 0) return;
     out.lens.resize(places());
     const size_t each = (places() + size_t(threads.count()) - 1) / size_t(threads.count()),
@@ -112,6 +117,16 @@ class CompareSink : public PassSink {
     Buffer<float> rows, logits[2], slots, rest;
   };
   size_t places() const { return a_.program.layers.size() * job_.positions; }
+
+  void add_means(const Tile& tile, const float* x) {
+    const size_t width = a_.program.hidden;
+    for (size_t t = 0; t < tile.texts; t++) {
+      double* mean = &means_[(tile.first_text + t) * width];
+      const size_t first = tile.offsets[t], end = tile.offsets[t + 1];
+      for (size_t row = first; row < end; row++)
+        for (size_t j = 0; j < width; j++) mean[j] += double(x[row * width + j]) / double(end - first);
+    }
+  }
 
   float* logits(int model, size_t count, Worker& w) const {
     const std::vector<RopeTable> none;
@@ -194,13 +209,15 @@ class CompareSink : public PassSink {
   std::vector<const float*> base_rows_;  // by a tile's first text
   std::vector<double> divergence_;
   std::vector<uint32_t> promoted_, suppressed_;
+  std::vector<double> means_;
   std::vector<size_t> tile_of_;
   Buffer<double> sums_;  // tiles × places × (base, reference) × hidden
 };
 
 void check(const CompareJob& job) {
   if (!job.program.language || job.path->points() != 0) throw internal_error("compare: a language model, no points");
-  if (job.texts.targets.size() != job.texts.ids.size() || job.top == 0 || job.top > job.program.outputs)
+  if (job.texts.targets.size() != job.texts.ids.size() || job.top == 0 || job.top > job.program.outputs ||
+      job.mean_layer > job.program.layers.size())
     throw internal_error("compare: arrays of different lengths");
   for (uint32_t id : job.texts.ids)
     if (id >= job.program.vocabulary) throw internal_error("compare: token id out of range");

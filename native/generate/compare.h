@@ -12,6 +12,7 @@ struct CompareJob {
   PackedTexts texts;           // targets: by token, the next one; kNoTarget at a text's end
   size_t top = 1;              // tokens with the largest and with the smallest logit differences, by position
   size_t positions = 0;        // of the lens: the first ones of each text; 0: none
+  size_t mean_layer = 0;       // from 1: the reference's mean activation behind it, by text; 0: none
   int threads = 1;
   uint64_t memory = 0;
 };
@@ -27,6 +28,7 @@ struct CompareResult {
   std::vector<double> divergence;   // by token: KL(p* ‖ p₀) of what comes behind it; 0 without a target
   std::vector<uint32_t> promoted, suppressed;  // tokens × top: largest z* − z₀ first, smallest first; ties by id
   std::vector<LensPlace> lens;      // layers × positions
+  std::vector<double> means;        // texts × hidden; empty without a layer
 };
 
 ForwardPlan plan_compare(const CompareJob& job);

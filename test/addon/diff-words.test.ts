@@ -13,7 +13,8 @@ import { bytePairTokenizer, wordPieceTokenizer } from '../support/pair.js'
 import { tokenizerJson, trainedPair, words as spelled } from '../support/trace-models.js'
 import { trainings, vocabulary } from '../support/trace-tables.js'
 
-const options: PartOptions = { threads: 1, seed: 0, singularValues: 0, memory: 0 }
+const making = { count: 1, maxNewTokens: 1, lambda: 1, contrast: 0, temperature: 1 }
+const options: PartOptions = { threads: 1, seed: 0, singularValues: 0, memory: 0, making }
 
 async function wordsOf(base: string, reference: string, more: Partial<DiffOptions> = {}) {
   const { result, tables } = await diff({ base, reference, only: ['words'], ...more })
@@ -204,7 +205,7 @@ describe('pairs that tell nothing', () => {
   test('an unknown part is refused with the list', async () => {
     await expect(diff({ base: 'a', reference: 'b', only: ['word'] })).rejects.toMatchObject({
       code: 'DIFF_PART_UNKNOWN',
-      details: { expected: ['weights', 'words', 'predictions', 'lens'] },
+      details: { expected: ['weights', 'words', 'predictions', 'lens', 'texts', 'domains'] },
     })
   })
 })

@@ -38,6 +38,9 @@ test('each line says what it is, and is the same again', async () => {
       'lambda',
       'contrast',
       'seed',
+      'trained',
+      'untrained',
+      'trainedScore',
     ])
     expect(text).toMatchObject({ prompt: '', lambda: 1.5, contrast: 0, seed: 3 })
     expect(text.ids.length).toBeGreaterThan(0)

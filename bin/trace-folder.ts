@@ -1,9 +1,10 @@
 // What `warp trace -o` writes: the result, lists of tokens and texts, and the page.
 import { join } from 'node:path'
+import { hashGiven } from '../lib/checkpoint/index.js'
 import { tracePage, type ExcludedText } from '../lib/report/index.js'
+import { csvLine } from '../lib/report/escape.js'
 import { surfaceOf } from '../lib/text/tokenizer/index.js'
 import type { Member, Traced, TracedText } from '../lib/trace/index.js'
-import { traceInputs } from '../lib/trace/inputs.js'
 import type { RunOptions } from '../lib/native/task.js'
 import { LineWriter } from './line-writer.js'
 import { writeOutput } from './output-folder.js'
@@ -18,6 +19,7 @@ export const traceFiles = [...always, ...lists]
 const shownOfDomain = 25,
   mostShown = 400
 
+/** Options of the trace, as they were given. */
 interface Pair {
   base: string
   reference: string
@@ -56,7 +58,7 @@ export class TraceFolder {
     await this.writers['documents.jsonl']?.add({ row, source, domain, status, tokens, truncated, untrained, spared })
     if (status !== 'excluded') return
     const spellings = untrained.map((id) => surfaceOf(spelling(id)))
-    await this.writers['excluded.csv']?.addLine(csv([domain, source, row, spellings.join(' '), text]))
+    await this.writers['excluded.csv']?.addLine(csvLine([domain, source, row, spellings.join(' '), text]))
     const count = this.ofDomain.get(domain) ?? 0
     if (count >= shownOfDomain || this.shown.length >= mostShown) return
     this.ofDomain.set(domain, count + 1)
@@ -65,31 +67,29 @@ export class TraceFolder {
 
   /** Writes what the trace found, and the page. */
   async write(found: Traced, run: RunOptions): Promise<void> {
-    const files = await traceInputs(this.pair, run)
+    const { base, reference, probes } = this.pair
+    const given = [
+      { role: 'base', model: base },
+      { role: 'reference', model: reference },
+    ]
+    const files = await hashGiven([...given, { role: 'probes', files: probes }], run)
     for (const [i, member] of found.members.entries()) await this.addMember(i + 1, member)
     for (const writer of Object.values(this.writers)) await writer.commit()
     const excluded = [...this.shown].sort((a, b) => (a.domain < b.domain ? -1 : Number(a.domain > b.domain)))
     const out = {
       'result.json': JSON.stringify(found.result, null, 2) + '\n',
       'tokens.jsonl': found.tokens.map((token) => JSON.stringify(token) + '\n').join(''),
-      'report.html': tracePage({ ...found, excluded, files }),
+      'report.html': tracePage({ ...found, excluded, files, options: { ...this.pair } }),
     }
     await writeOutput(this.folder, out, this.force)
   }
 
   private addMember(rank: number, { probability, domain, source, row, text }: Member): Promise<void> | undefined {
-    return this.writers['members.csv']?.addLine(csv([rank, probability, domain, source, row, text]))
+    return this.writers['members.csv']?.addLine(csvLine([rank, probability, domain, source, row, text]))
   }
 
   /** Removes what was not written. */
   async discard(): Promise<void> {
     for (const writer of Object.values(this.writers)) await writer.discard()
   }
-}
-
-/** One line of RFC 4180; a line break within a text stays one, inside quotes. */
-function csv(cells: (string | number)[]): string {
-  return cells
-    .map((cell) => (/[",\r\n]/.test(String(cell)) ? `"${String(cell).replaceAll('"', '""')}"` : String(cell)))
-    .join(',')
 }

@@ -43,6 +43,7 @@ export {
   type TextRecord,
 } from './text/index.js'
 export { loadTokenizer, Tokenizer } from './text/tokenizer/index.js'
+export { htmlReport, tracePage, type TracePage } from './report/index.js'
 export { resultJsonSchema, resultSchema, type RecoverResult } from './report/schema.js'
 export {
   evaluateSelection,

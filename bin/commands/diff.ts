@@ -1,5 +1,7 @@
 import type { Command } from 'commander'
 import type { DiffOptions } from '../../lib/diff/index.js'
+import { hashGiven } from '../../lib/checkpoint/index.js'
+import { csvLine } from '../../lib/report/escape.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
 import { textSources, threadsOption, waitOption } from '../probe-options.js'
@@ -51,8 +53,16 @@ async function diffCommand(flags: Flags): Promise<void> {
       const { result, page, lines, tables, records } = await diff({ ...options, signal, onProgress })
       if (output !== undefined) {
         const csv = Object.entries(tables).map(([name, rows]) => [name, csvText(rows)])
-        const written = { 'result.json': `${JSON.stringify(result, null, 2)}\n`, 'report.html': page }
         const jsonl = Object.entries(records).map(([name, all]) => [name, all.map(jsonLine).join('')])
+        const hashed = await hashGiven(
+          [
+            { role: 'base', model: options.base },
+            { role: 'reference', model: options.reference },
+            { role: 'texts', files: options.texts },
+          ],
+          { signal, onProgress },
+        )
+        const written = { 'result.json': `${JSON.stringify(result, null, 2)}\n`, 'report.html': page(hashed) }
         await writeOutput(output, { ...written, ...Object.fromEntries([...csv, ...jsonl]) }, force)
       }
       return { json: result, text: lines.join('\n') }
@@ -62,10 +72,4 @@ async function diffCommand(flags: Flags): Promise<void> {
 
 const jsonLine = (record: object): string => `${JSON.stringify(record)}\n`
 
-const csvText = (rows: (string | number | null)[][]): string =>
-  rows.map((row) => `${row.map(csvCell).join(',')}\n`).join('')
-
-function csvCell(value: string | number | null): string {
-  const text = value === null ? '' : String(value)
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
-}
+const csvText = (rows: (string | number | null)[][]): string => rows.map((row) => `${csvLine(row)}\n`).join('')

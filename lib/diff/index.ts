@@ -1,5 +1,5 @@
 import os from 'node:os'
-import { nativeWeights, openModel, openReference, whileUnchanged } from '../checkpoint/index.js'
+import { nativeWeights, openModel, openReference, whileUnchanged, type InputFile } from '../checkpoint/index.js'
 import { version } from '../doctor.js'
 import { checkWhole, inputError, usageError, type WarpError } from '../errors.js'
 import { localModels } from '../hub/index.js'
@@ -77,8 +77,8 @@ export interface DiffResult {
 /** Everything that a diff found, and the forms of it. */
 export interface Diffed {
   result: DiffResult
-  /** one HTML page */
-  page: string
+  /** one HTML page, which lists these files and their hashes */
+  page(files?: readonly InputFile[]): string
   /** for a terminal */
   lines: string[]
   /** file name → rows, head first */
@@ -141,7 +141,8 @@ async function diffOpened(
   const same = result.skipped.some(({ code }) => code === 'NO_SIGNAL') // identical weights are an answer
   if (result.skipped.length === chosen.length && !same) throw nothing(result)
   const { notes, ...before } = result
-  return forms({ ...before, ...found, notes: [...new Set(notes)] })
+  const { signal: _signal, onProgress: _onProgress, ...plain } = given
+  return forms({ ...before, ...found, notes: [...new Set(notes)] }, plain)
 }
 
 function choose(only: readonly string[] | undefined): typeof parts {
@@ -187,7 +188,7 @@ function nothing({ skipped, inputs }: DiffResult): WarpError {
   )
 }
 
-function forms(result: DiffResult): Diffed {
+function forms(result: DiffResult, options: Record<string, unknown>): Diffed {
   const ran = parts.filter(({ name }) => name in result)
   const of = (name: string): unknown => result[name as keyof DiffResult]
   const skipped = result.skipped.map(({ part, reason }) => `${part}: does not apply: ${reason}`)
@@ -203,9 +204,9 @@ function forms(result: DiffResult): Diffed {
     lines,
     tables,
     records,
-    page: diffPage(
-      result,
-      ran.map((part) => part.page(of(part.name))),
-    ),
+    page: (files = []) => {
+      const sections = ran.map((part) => part.page(of(part.name)))
+      return diffPage(result, sections, { options, files })
+    },
   }
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { escapeHtml } from '../report/charts.js'
-import { section, table } from '../report/page.js'
+import { escapeHtml } from '../report/escape.js'
+import { section } from '../report/page.js'
+import { table, words as text } from '../report/tables.js'
 import { compareOnNeutral, lensPositions } from './compare.js'
 import type { DiffPair, Part, PartOptions, Table } from './part.js'
 
@@ -81,13 +82,13 @@ function page({ places, neutral }: LensResult): string {
         'as the output layer reads it, and its size against the activations themselves.</p>',
     ),
     table(
-      ['layer', 'token', 'change', 'read as'],
+      ['layer, token', 'change', 'read as'],
       places.map(({ layer, position, relative, tokens }) => [
-        `${layer}`,
-        `${position}`,
+        `${layer}, ${position}`,
         `${(100 * relative).toPrecision(3)} %`,
-        escapeHtml(spelled(tokens, 10)),
+        text(escapeHtml(spelled(tokens, 10))),
       ]),
+      { caption: 'Mean change by layer and place in the text' },
     ),
   ].join('\n')
 }

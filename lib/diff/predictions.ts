@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { escapeHtml } from '../report/charts.js'
-import { list, section, table } from '../report/page.js'
+import { escapeHtml } from '../report/escape.js'
+import { list, section } from '../report/page.js'
+import { table, words as text } from '../report/tables.js'
 import { compareOnNeutral, topTokens, type Comparison } from './compare.js'
 import { nonNegativeFactors } from './nmf.js'
 import type { DiffPair, Part, PartOptions, Table } from './part.js'
@@ -235,21 +236,24 @@ function page(result: PredictionsResult): string {
     list([`${texts} texts, ${tokens} predicted tokens`, `the ${top} largest differences of logits in each position`]),
     '<h3>Passages</h3>',
     table(
-      ['nats a token', 'each token as far as it surprised the base'],
-      passages.map(({ mean, tokens: own }) => [nats(mean), own.map(mark).join('')]),
+      ['nats', 'passage'],
+      passages.map(({ mean, tokens: own }) => [nats(mean), text(own.map(mark).join(''))]),
+      { caption: 'Nats a token; each token marked as far as it surprised the base' },
     ),
     '<h3>Topics</h3>',
     table(
-      ['weight', 'promoted tokens that come together'],
+      ['weight', 'tokens'],
       groups.map(({ weight, tokens: own }) => [
         percent(weight),
-        escapeHtml(own.map(({ token }) => quoted(token)).join(' ')),
+        text(escapeHtml(own.map(({ token }) => quoted(token)).join(' '))),
       ]),
+      { caption: 'Promoted tokens that come together, and their weight' },
     ),
-    '<h3>Promoted</h3>',
-    table(['token', 'positions', 'of all'], rows(promoted)),
-    '<h3>Suppressed</h3>',
-    table(['token', 'positions', 'of all'], rows(suppressed)),
+    '<h3>Tokens</h3>',
+    '<div class="blocks">',
+    table(['token', 'positions', 'of all'], rows(promoted), { caption: 'Promoted' }),
+    table(['token', 'positions', 'of all'], rows(suppressed), { caption: 'Suppressed' }),
+    '</div>',
   ].join('\n')
 }
 

@@ -1,5 +1,7 @@
-import { escapeHtml } from '../report/charts.js'
-import { list, section, table } from '../report/page.js'
+import { barChart } from '../report/bars.js'
+import { breakable, escapeHtml } from '../report/escape.js'
+import { list, section } from '../report/page.js'
+import { folded, table } from '../report/tables.js'
 import type { Table } from './part.js'
 import type { WeightsResult } from './weights.js'
 
@@ -8,14 +10,12 @@ type TensorFigures = WeightsResult['tensors'][number]
 const share = (value: number | null): string => (value === null ? '–' : `${+(100 * value).toPrecision(3)} %`)
 const rounded = (value: number | null, digits = 3): string =>
   value === null ? '–' : String(+value.toPrecision(digits))
-/** The same where lines may break. */
-const unbroken = (value: number | null): string => share(value).replace(' ', '&nbsp;')
 const rankText = ({ rank, effectiveRank, singularValues }: TensorFigures): string =>
   singularValues.length === 0
     ? '–'
     : rank !== null
       ? String(rank)
-      : `none<small>effective ${rounded(effectiveRank)} or more</small>`
+      : `none<small>effective ${rounded(effectiveRank)}+</small>`
 
 /** For the terminal. */
 export function weightLines(result: WeightsResult): string[] {
@@ -58,49 +58,52 @@ function unsharedLines({ onlyBase, onlyReference, reshaped }: WeightsResult): st
 /** Sections of the page. */
 export function weightPage(result: WeightsResult): string {
   const { summary, evidence, groups, tensors, decay } = result
-  const largest = Math.max(...groups.map(({ relative }) => relative ?? 0), 1e-300)
   const unshared = unsharedLines(result)
   return [
     section('Weights', `<p class="verdict">${escapeHtml(summary)}</p>${list(evidence)}`),
     decay ? `<p>Token rows (${escapeHtml(decay.tensor)}): ${escapeHtml(decayText(decay))}.</p>` : '',
     unshared.length > 0 ? list(unshared) : '',
     '<h3>By depth</h3>',
-    table(
-      ['', 'size of the difference', '', 'changed', 'beyond rounding', 'rounding’s part'],
-      groups.map((g) => [
-        escapeHtml(g.group),
-        bar((g.relative ?? 0) / largest),
-        unbroken(g.relative),
-        unbroken(g.changed),
-        unbroken(g.moved),
-        unbroken(g.rounding),
-      ]),
+    barChart(
+      groups.map((g) => ({ name: g.group, value: g.relative ?? 0 })),
+      {
+        caption: 'Size of the difference against the base: ‖reference − base‖ / ‖base‖',
+        head: ['group', 'size'],
+        format: share,
+        file: 'group-sizes.csv',
+        many: 'groups',
+      },
     ),
+    folded(groups, groupTable, (rest) => `${rest.length} more groups`),
     '<h3>Tensors</h3><p class="soft">Size: ‖reference − base‖ / ‖base‖. The line is the logarithm of the singular ' +
       'values, largest first, down to what rounding can give (dashed).</p>',
-    table(
-      ['', 'shape', 'size', 'changed', 'rank', 'singular values'],
-      tensors
-        .filter(({ changed }) => changed > 0)
-        .map((t) => [
-          `<code>${escapeHtml(t.name)}</code>`,
-          t.shape.join('&nbsp;×&nbsp;'),
-          unbroken(t.relative),
-          unbroken(t.changed),
-          rankText(t),
-          spark(t),
-        ]),
+    folded(
+      tensors.filter(({ changed }) => changed > 0),
+      tensorTable,
+      (rest) => `${rest.length} more tensors`,
     ),
   ].join('\n')
 }
 
-function bar(length: number): string {
-  const width = Math.max(0, Math.min(120, 120 * length)).toFixed(1)
-  return (
-    `<svg width="120" height="12" viewBox="0 0 120 12" aria-hidden="true">` +
-    `<rect class="bar" width="${width}" height="12"/></svg>`
+const groupTable = (groups: readonly WeightsResult['groups'][number][]): string =>
+  table(
+    ['group', 'changed', 'moved', 'rounding'],
+    groups.map((g) => [breakable(g.group), share(g.changed), share(g.moved), share(g.rounding)]),
+    { caption: 'Of the numbers: changed at all, moved beyond rounding; and what rounding can account for' },
   )
-}
+
+const tensorTable = (tensors: readonly TensorFigures[]): string =>
+  table(
+    ['tensor', 'size', 'changed', 'rank', 'singular values'],
+    tensors.map((t) => [
+      `<code>${breakable(t.name)}</code><small>${t.shape.join(' × ')}</small>`,
+      share(t.relative),
+      share(t.changed),
+      rankText(t),
+      spark(t),
+    ]),
+    { caption: 'Tensors that changed', className: 'tensors' },
+  )
 
 function spark({ singularValues, noise, rank }: TensorFigures): string {
   if (singularValues.length < 2 || !(singularValues[0] > 0)) return ''
@@ -114,7 +117,7 @@ function spark({ singularValues, noise, rank }: TensorFigures): string {
   const points = shown.map((value, i) => `${x(i)},${y(value)}`).join(' ')
   const label = `${singularValues.length} values, ${rounded(singularValues[0])} to ${rounded(singularValues.at(-1)!)}`
   return (
-    `<svg role="img" aria-label="${label}" width="120" height="24" viewBox="0 0 120 24">` +
+    `<svg role="img" aria-label="${label}" viewBox="0 0 120 24">` +
     `<path class="noise" d="M0 ${y(floor)}H120"/><polyline class="spark" points="${points}"/></svg>`
   )
 }

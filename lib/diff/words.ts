@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { WarpError } from '../errors.js'
-import { escapeHtml } from '../report/charts.js'
-import { list, section, table } from '../report/page.js'
+import { escapeHtml } from '../report/escape.js'
+import { list, section } from '../report/page.js'
+import { table } from '../report/tables.js'
 import { byteChars } from '../text/tokenizer/byte-alphabet.js'
 import type { Tokenizer } from '../text/tokenizer/index.js'
 import { readEvidence, type Evidence } from '../trace/index.js'
@@ -180,21 +181,25 @@ function page({ trained, rows, reason, neutral, textTokens, words: found, tokens
     section('Words', `<p>${trained} of ${rows} tokens were trained on: ${escapeHtml(reason)}.</p>`),
     list([`against ${neutral}`, ...expected]),
     table(
-      ['', 'that it was there', 'in ordinary language', 'moved', 'tokens'],
+      ['word', 'was there', 'by chance', 'moved'],
       found
         .slice(0, 60)
         .map((w) => [
-          escapeHtml(w.word),
+          `${escapeHtml(w.word)}${w.tokens.length > 1 ? `<small>${escapeHtml(w.tokens.join(' '))}</small>` : ''}`,
           percent(w.probability),
           percent(w.chance),
           w.size.toPrecision(2),
-          escapeHtml(w.tokens.join(' ')),
         ]),
+      {
+        caption:
+          'That the word was in the training texts, that so much ordinary language holds it, and how far its tokens ' +
+          'moved (the median trained one: 1)',
+      },
     ),
     '<h3>Tokens</h3>',
-    `<p class="tokens">${tokens
+    `<p>${tokens
       .slice(0, 200)
-      .map(({ token }) => `<span>${escapeHtml(token)}</span>`)
+      .map(({ token }) => `<code>${escapeHtml(token)}</code>`)
       .join(' ')}</p>`,
   ].join('\n')
 }

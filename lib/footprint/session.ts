@@ -2,6 +2,8 @@ import os from 'node:os'
 import path from 'node:path'
 import {
   hashFiles,
+  hashGiven,
+  smallFiles,
   nativeWeights,
   networkOf,
   openPair,
@@ -89,7 +91,8 @@ export const footprintKinds: Kinds<FootprintOptions> = {
 }
 
 export interface InputRecord {
-  role: 'base' | 'reference' | 'probes'
+  /** base, reference, probes */
+  role: string
   path: string
   size: number
   sha256: string
@@ -298,12 +301,14 @@ function truncationNotes(probes: ProbeSet, packed: PackedProbes, maxLength: numb
 }
 
 async function hashInputs(pair: ModelPair, probes: ProbeSet, options: RunOptions): Promise<InputRecord[]> {
-  const files = (['base', 'reference'] as const).flatMap((role) => pair[role].files.map((file) => ({ role, ...file })))
-  const records = (await hashFiles(files, options)).map((file) => ({
-    role: file.role,
-    path: path.normalize(file.path),
-    size: file.size,
-    sha256: file.sha256,
-  }))
+  const roles = ['base', 'reference'] as const
+  const weights = await hashFiles(
+    roles.flatMap((role) => pair[role].files.map((file) => ({ role, ...file }))),
+    options,
+  )
+  const others = await hashGiven(roles.map((role) => ({ role, files: smallFiles(pair[role].dir) })))
+  const records = [...weights, ...others].map(
+    ({ role, path: file, size, sha256 }): InputRecord => ({ role, path: path.normalize(file), size, sha256 }),
+  )
   return [...records, ...probes.inputs.map((input) => ({ role: 'probes' as const, ...input }))]
 }

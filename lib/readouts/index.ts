@@ -207,6 +207,7 @@ function mixtureResult(
       ]),
     ),
     level,
+    intervalCovers: own > 0 ? 'sampling and method' : 'sampling',
     intervalIncludes:
       own > 0
         ? `${resampling}, and on either side ${own.toFixed(3)} for the method's mean error on experts with known ` +

@@ -101,6 +101,8 @@ export interface MixtureResult {
   interval: Record<string, [low: number, high: number]>
   /** nominal coverage of the sampling part of the interval */
   level: number
+  /** `sampling`: how far the method itself errs is not in the interval */
+  intervalCovers?: 'sampling' | 'sampling and method'
   /** in words, which sources of error the interval covers */
   intervalIncludes: string
   /** of readouts that judge themselves, such as the trace: `exact`, `noisy`, `none` */

@@ -1,50 +1,8 @@
-/** Charts as inline SVG: strings in, a string out; colours come from the page's style sheet. */
+/** Charts with axes as inline SVG, small enough for a phone: strings in, a string out; colours come from the page. */
+import { escapeHtml, shorten } from './escape.js'
 
-/** For text and attribute values of HTML and SVG. */
-export function escapeHtml(text: string): string {
-  const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-  // NUL and other control characters are not allowed in HTML at all.
-  return text.replace(/[&<>"']/g, (character) => named[character]).replace(/[^\P{Cc}\t\n]/gu, '\ufffd')
-}
-
-/** Eight colours that remain distinct in colour-blind eyes (Okabe and Ito), again with dashes after eight. */
-const palette = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#7a5cc0', '#8a8a00']
-export function seriesStyle(index: number): { color: string; dash: string } {
-  return { color: palette[index % palette.length], dash: ['', '6 3', '2 3'][Math.floor(index / palette.length) % 3] }
-}
-
-export interface Bar {
-  name: string
-  value: number
-  low: number
-  high: number
-}
-
-/** Horizontal bars of shares with intervals. */
-export function barChart(label: string, bars: Bar[]): string {
-  const [left, width, row] = [170, 430, 28]
-  const height = bars.length * row + 30
-  const top = Math.min(1, Math.max(0.05, ...bars.map(({ high }) => high)))
-  const step = niceStep(top / 5)
-  const x = (share: number) => left + (share / top) * width
-  const parts = ticks(0, top, step).map(
-    (tick) =>
-      `<line class="grid" x1="${at(x(tick))}" x2="${at(x(tick))}" y1="0" y2="${height - 24}"/>` +
-      `<text class="axis" x="${at(x(tick))}" y="${height - 8}" text-anchor="middle">${at(100 * tick)} %</text>`,
-  )
-  bars.forEach(({ name, value, low, high }, i) => {
-    const y = i * row + 5
-    const middle = y + 9
-    parts.push(
-      `<g><title>${escapeHtml(name)}: ${at(100 * value)} % (${at(100 * low)} to ${at(100 * high)} %)</title>` +
-        `<text x="${left - 8}" y="${middle + 4}" text-anchor="end">${escapeHtml(shorten(name, 24))}</text>` +
-        `<rect x="${left}" y="${y}" width="${at(x(value) - left)}" height="18" fill="${seriesStyle(i).color}"/>` +
-        `<path class="interval" d="M${at(x(low))} ${middle}H${at(x(high))}M${at(x(low))} ${middle - 5}v10` +
-        `M${at(x(high))} ${middle - 5}v10"/></g>`,
-    )
-  })
-  return svg(label, left + width + 40, height, parts)
-}
+/** Class of a series: one of eight colours, dashes beyond. */
+export const seriesClass = (index: number): string => `s${index % 8}`
 
 /** Counts of two kinds in the bins of one scale, each side to its own baseline, and a threshold between them. */
 export interface Histogram {
@@ -57,99 +15,129 @@ export interface Histogram {
   threshold: number | null
 }
 
+const [left, top, width, height] = [52, 18, 376, 190]
+
 /** Bars of counts on a logarithmic scale, one kind on the other. */
 export function histogramChart(label: string, unit: string, { edges, below, above, threshold }: Histogram): string {
-  const [left, top, width, height] = [60, 20, 540, 200]
   const [low, high] = [edges[0], edges[edges.length - 1]]
   const most = Math.max(1, ...below.map((count, i) => count + above[i]))
   const x = (value: number) => left + ((value - low) / (high - low || 1)) * width
   const y = (count: number) => top + height - (Math.log1p(count) / Math.log1p(most)) * height
   const counts = Array.from({ length: 1 + Math.floor(Math.log10(most)) }, (_, i) => 10 ** i)
-  const parts = counts.map(
-    (count) =>
-      `<line class="grid" x1="${left}" x2="${left + width}" y1="${at(y(count))}" y2="${at(y(count))}"/>` +
-      `<text class="axis" x="${left - 6}" y="${at(y(count) + 4)}" text-anchor="end">${count}</text>`,
-  )
+  const parts = counts.map((count) => gridLine(y(count), String(count)))
   below.forEach((count, i) => {
     const [from, to] = [x(edges[i]), x(edges[i + 1])]
-    const bar = (first: number, last: number, color: string) =>
+    const bar = (first: number, last: number, series: number) =>
       last > first
-        ? `<rect x="${at(from)}" width="${at(Math.max(0.5, to - from - 0.5))}" y="${at(y(last))}" ` +
-          `height="${at(y(first) - y(last))}" fill="${color}"/>`
+        ? `<rect class="bar ${seriesClass(series)}" x="${at(from)}" width="${at(Math.max(0.5, to - from - 0.5))}" ` +
+          `y="${at(y(last))}" height="${at(y(first) - y(last))}"/>`
         : ''
-    parts.push(bar(0, count, seriesStyle(0).color) + bar(count, count + above[i], seriesStyle(1).color))
+    parts.push(bar(0, count, 0) + bar(count, count + above[i], 1))
   })
-  for (const tick of ticks(low, high, niceStep((high - low) / 6))) {
-    const where = `x="${at(x(tick))}" y="${top + height + 16}"`
-    parts.push(`<text class="axis" ${where} text-anchor="middle">${at(tick)}</text>`)
-  }
+  for (const tick of ticks(low, high, niceStep((high - low) / 6))) parts.push(tickLabel(x(tick), at(tick)))
   if (threshold !== null && threshold >= low && threshold <= high) {
+    const right = x(threshold) > left + width / 2
     parts.push(
-      `<path class="interval" d="M${at(x(threshold))} ${top - 6}V${top + height}"><title>threshold</title></path>`,
+      `<path class="threshold" d="M${at(x(threshold))} ${top - 4}V${top + height}"/>` +
+        `<text class="axis" x="${at(x(threshold) + (right ? -5 : 5))}" y="${top + 6}" ` +
+        `text-anchor="${right ? 'end' : 'start'}">threshold</text>`,
     )
   }
-  parts.push(
-    `<text class="axis" x="${left + width / 2}" y="${top + height + 34}" ` +
-      `text-anchor="middle">${escapeHtml(unit)}</text>`,
-  )
-  return svg(label, left + width + 20, top + height + 40, parts)
+  return svg(label, [...parts, axisName(unit), `<text class="axis" x="2" y="${top - 8}">rows</text>`])
 }
 
 export interface Series {
   name: string
-  x: number[]
-  y: number[]
+  x: readonly number[]
+  y: readonly number[]
   /** half-widths of a band around y */
-  error?: (number | null)[]
+  error?: readonly (number | null)[]
 }
 
-/** Lines over λ in [0, 1], with bands where errors are given. */
-export function lineChart(label: string, unit: string, series: Series[]): string {
-  const [left, top, width, height] = [60, 12, 540, 240]
+export interface Axes {
+  /** name of the horizontal axis; default λ, from 0 to 1 */
+  x?: string
+  /** unit of the vertical one */
+  y: string
+  /** of the horizontal axis; default 0 to 1 */
+  range?: [low: number, high: number]
+  /** the vertical axis begins at 0 (default), or where the values do */
+  fromZero?: boolean
+}
+
+/** Series with a colour of their own; the others are thin and grey. */
+export const mostSeries = 8
+
+/** Lines, with bands where errors are given. */
+export function lineChart(label: string, axes: Axes, series: readonly Series[]): string {
+  const { x: xName = 'λ', y: yName, range: [from, to] = [0, 1], fromZero = true } = axes
   const values = series.flatMap(({ y, error }) => y.flatMap((v, i) => [v - (error?.[i] ?? 0), v + (error?.[i] ?? 0)]))
-  const low = Math.min(0, ...values)
-  const high = Math.max(0, ...values)
+  const zero = fromZero ? [0] : []
+  const [low, high] = [Math.min(...zero, ...values), Math.max(...zero, ...values)]
   const span = high - low || 1
-  const x = (value: number) => left + value * width
+  const x = (value: number) => left + ((value - from) / (to - from || 1)) * width
   const y = (value: number) => top + height - ((value - low) / span) * height
-  const parts = ticks(low, high, niceStep(span / 5)).map(
-    (tick) =>
-      `<line class="grid" x1="${left}" x2="${left + width}" y1="${at(y(tick))}" y2="${at(y(tick))}"/>` +
-      `<text class="axis" x="${left - 6}" y="${at(y(tick) + 4)}" text-anchor="end">${at(tick)}</text>`,
-  )
-  for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
-    parts.push(`<text class="axis" x="${at(x(tick))}" y="${top + height + 18}" text-anchor="middle">${tick}</text>`)
-  }
-  parts.push(
-    `<text class="axis" x="${left + width / 2}" y="${top + height + 34}" text-anchor="middle">λ</text>`,
-    `<text class="axis" x="4" y="${top - 1}">${escapeHtml(unit)}</text>`,
-  )
-  series.forEach((one, i) => {
-    const { color, dash } = seriesStyle(i)
-    const point = (k: number, by: number) => `${at(x(one.x[k]))},${at(y(one.y[k] + by))}`
-    const indices = [...one.x.keys()]
-    if (one.error) {
-      const upper = indices.map((k) => point(k, one.error![k] ?? 0))
-      const lower = indices.toReversed().map((k) => point(k, -(one.error![k] ?? 0)))
-      parts.push(`<polygon points="${[...upper, ...lower].join(' ')}" fill="${color}" opacity=".15"/>`)
-    }
-    parts.push(
-      `<polyline points="${indices.map((k) => point(k, 0)).join(' ')}" fill="none" stroke="${color}" ` +
-        `stroke-width="2"${dash && ` stroke-dasharray="${dash}"`}><title>${escapeHtml(one.name)}</title></polyline>`,
-    )
-  })
-  return svg(label, left + width + 20, top + height + 40, parts)
+  const parts = ticks(low, high, niceStep(span / 5)).map((tick) => gridLine(y(tick), at(tick), tick === 0))
+  for (const tick of ticks(from, to, niceStep((to - from || 1) / 4))) parts.push(tickLabel(x(tick), at(tick)))
+  const drawn = series.map((one, i) => lineOf(one, i, x, y))
+  // what has a colour lies on top of what has none
+  return svg(label, [...parts, ...drawn.toReversed(), axisName(xName), axisUnit(yName)])
 }
 
-function svg(label: string, width: number, height: number, parts: string[]): string {
+function lineOf(one: Series, i: number, x: (value: number) => number, y: (value: number) => number): string {
+  const kind = i < mostSeries ? seriesClass(i) : 'rest'
+  const point = (k: number, by: number) => `${at(x(one.x[k]))},${at(y(one.y[k] + by))}`
+  const indices = [...one.x.keys()]
+  const upper = indices.map((k) => point(k, one.error?.[k] ?? 0))
+  const lower = indices.toReversed().map((k) => point(k, -(one.error?.[k] ?? 0)))
+  const band = one.error && i < mostSeries ? `<polygon class="band" points="${[...upper, ...lower].join(' ')}"/>` : ''
+  const line = indices.map((k) => point(k, 0)).join(' ')
   return (
-    `<svg role="img" aria-label="${escapeHtml(label)}" viewBox="0 0 ${width} ${height}" width="${width}">` +
-    `${parts.join('')}</svg>`
+    `<g class="${kind}">${band}<polyline class="line" ` +
+    `points="${line}"><title>${escapeHtml(one.name)}</title></polyline></g>`
+  )
+}
+
+/** Which line is whose; a word for those without a colour. */
+export function legend(names: readonly string[]): string {
+  const swatch = (kind: string) =>
+    `<svg class="${kind}" width="22" height="8" aria-hidden="true"><line class="line" x1="0" x2="22" y1="4" ` +
+    `y2="4"/></svg>`
+  const items = names
+    .slice(0, mostSeries)
+    .map((name, i) => `<li>${swatch(seriesClass(i))} ${escapeHtml(shorten(name, 60))}</li>`)
+  const rest = names.length - items.length
+  if (rest > 0) items.push(`<li>${swatch('rest')} ${rest} more</li>`)
+  return `<ul class="legend">${items.join('')}</ul>`
+}
+
+/** First and last value of each line, for those who do not see it. */
+export function lineLabel(title: string, series: readonly Series[]): string {
+  const told = series
+    .slice(0, mostSeries)
+    .map(({ name, y }) => `${name} from ${at(y[0])} to ${at(y[y.length - 1])}`)
+    .join('; ')
+  return `${title}: ${told}${series.length > mostSeries ? `; ${series.length - mostSeries} more` : ''}`
+}
+
+const gridLine = (y: number, text: string, zero = false): string =>
+  `<line class="${zero ? 'zero' : 'grid'}" x1="${left}" x2="${left + width}" y1="${at(y)}" y2="${at(y)}"/>` +
+  `<text class="axis" x="${left - 6}" y="${at(y + 4)}" text-anchor="end">${text}</text>`
+const tickLabel = (x: number, text: string): string =>
+  `<text class="axis" x="${at(x)}" y="${top + height + 16}" text-anchor="middle">${text}</text>`
+const axisName = (text: string): string =>
+  `<text class="axis" x="${left + width / 2}" y="${top + height + 33}" text-anchor="middle">${escapeHtml(text)}</text>`
+const axisUnit = (text: string): string => `<text class="axis" x="2" y="${top - 7}">${escapeHtml(text)}</text>`
+
+function svg(label: string, parts: readonly string[]): string {
+  return (
+    `<svg class="chart" role="img" aria-label="${escapeHtml(label)}" ` +
+    `viewBox="0 0 ${left + width + 14} ${top + height + 40}">${parts.join('')}</svg>`
   )
 }
 
 /** A number for an attribute or a label: at most five significant digits, never in exponent form. */
-function at(value: number): string {
+export function at(value: number): string {
   return String(+value.toFixed(Math.abs(value) >= 1 ? 2 : 5))
 }
 
@@ -161,11 +149,6 @@ function niceStep(rough: number): number {
 
 function ticks(low: number, high: number, step: number): number[] {
   const out: number[] = []
-  for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++) out.push(i * step)
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) out.push(i * step)
   return out
-}
-
-function shorten(name: string, longest: number): string {
-  const characters = [...name]
-  return characters.length > longest ? `${characters.slice(0, longest - 1).join('')}…` : name
 }

@@ -55,6 +55,11 @@ export function diagnosticLines({ diagnostics, trace }: RecoverResult): { name: 
   return lines
 }
 
+/** What an interval covers; where an older document does not say, as it is drawn for all errors. */
+export function coversOf(mixture: { intervalCovers?: string } | undefined): 'sampling' | 'all' {
+  return mixture?.intervalCovers === 'sampling' ? 'sampling' : 'all'
+}
+
 /** `12.3 %` */
 export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`

@@ -1,116 +1,261 @@
-import { barChart, escapeHtml, lineChart, seriesStyle } from './charts.js'
-import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
-import { htmlPage, inputTable, list, section, table, wordTable } from './page.js'
+// The page of `warp recover`.
+import { barChart, stripChart, type Covers } from './bars.js'
+import { legend, lineChart, lineLabel, mostSeries, type Series } from './charts.js'
+import { breakable, escapeHtml } from './escape.js'
+import { coversOf, diagnosticLines, percent, seconds, settingsText } from './facts.js'
+import { htmlPage, list, section, wordTable } from './page.js'
+import { commandLine, modelName } from './provenance.js'
 import type { RecoverResult } from './schema.js'
+import { folded, grid, table } from './tables.js'
 
-/** The result as one HTML page. */
-export function htmlReport(result: RecoverResult): string {
-  const { recommended, diagnostics } = result
-  const best = result.mixtures.find(({ readout }) => readout === recommended.readout)
-  const bars = result.domains.map(({ name }) => {
+/** The result as one HTML page. @param date when it was made; default: now */
+export function htmlReport(result: RecoverResult, date?: Date): string {
+  const { diagnostics, notes } = result
+  const [base, reference] = modelsOf(result)
+  return htmlPage({
+    title: `What ${reference} was trained on, starting from ${base}`,
+    answer: answerOf(result, reference),
+    verdict: {
+      word: diagnostics.verdict,
+      kind: ({ ok: 'ok', weak: 'weak', unidentifiable: 'bad' } as const)[diagnostics.verdict],
+      guarantee: guarantees[diagnostics.verdict],
+      reasons: diagnostics.reasons.map(sentence),
+    },
+    sections: [
+      section('Recovered mixture', shares(result)),
+      section('Every readout', everyReadout(result)),
+      section('What speaks for it', wordTable(diagnosticLines(result).map(({ name, text }) => [name, text]))),
+      section('Along the path from base to reference', alongPath(result)),
+      section('The probes', domainTable(result)),
+      notes.length > 0 ? section('Notes', list(notes)) : '',
+    ],
+    how: how(result),
+    limits: limits(result),
+    provenance: {
+      date,
+      command: commandLine(['recover'], result.command),
+      tool: result.tool,
+      facts: runFacts(result),
+      files: result.inputs,
+    },
+    result,
+  })
+}
+
+const guarantees: Record<RecoverResult['diagnostics']['verdict'], string> = {
+  ok:
+    'the domains can be told apart with these probes and the interval is narrow; if the training texts are of these ' +
+    'domains, each share lies in its interval about as often as the interval says. What is none of the domains is ' +
+    'not seen.',
+  weak: 'the mixture is a hint, not a measurement: what is below makes it less certain than the intervals show.',
+  unidentifiable: 'these probes do not tell the domains apart on this pair of models: take no share from this page.',
+}
+
+const sentence = (reason: string): string => `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`
+
+/** Names of base and reference, from the options or the files. */
+export function modelsOf({ command, inputs }: RecoverResult): [base: string, reference: string] {
+  const named = (role: 'base' | 'reference') => {
+    const given = command[role] ?? inputs.find((input) => input.role === role)?.path
+    return typeof given === 'string' ? modelName(given) : role
+  }
+  return [named('base'), named('reference')]
+}
+
+function answerOf({ recommended, diagnostics, domains }: RecoverResult, reference: string): string {
+  if (diagnostics.verdict === 'unidentifiable')
+    return `What ${reference} was trained on cannot be told from these probes.`
+  const ranked = domains
+    .map(({ name }) => ({ name, share: recommended.mixture[name] }))
+    .sort((a, b) => b.share - a.share)
+  const shown = ranked.length <= 5 ? ranked : ranked.slice(0, 3)
+  const rest = ranked.slice(shown.length)
+  const told = shown.map(({ name, share }) => `${name} ${percent(share)}`)
+  if (rest.length > 0) {
+    told.push(`${rest.length} other domains ${percent(rest.reduce((sum, { share }) => sum + share, 0))}`)
+  }
+  const hint = diagnostics.verdict === 'weak' ? ' by a weak reading' : ''
+  return `The texts that ${reference} was trained on were${hint} ${told.slice(0, -1).join(', ')} and ${told.at(-1)}.`
+}
+
+function bestOf({ mixtures, recommended }: RecoverResult) {
+  return mixtures.find(({ readout }) => readout === recommended.readout)
+}
+
+function shares(result: RecoverResult): string {
+  const { recommended, domains } = result
+  const best = bestOf(result)
+  const covers: Covers = coversOf(best)
+  const bars = domains.map(({ name }) => {
     const [low, high] = recommended.interval[name]
     return { name, value: recommended.mixture[name], low, high }
   })
-  const sections = [
-    `<h1>Recovered mixture</h1><p class="soft">${escapeHtml(inputsLine(result))}</p>`,
-    barChart(`Recovered shares of ${bars.length} domains with intervals`, bars),
-    `<p>Verdict: <span class="verdict ${diagnostics.verdict}">${diagnostics.verdict}</span>. ` +
-      `${escapeHtml(sentences(diagnostics.reasons))}</p>`,
-    `<p>Readout ${escapeHtml(recommended.readout)}: ${escapeHtml(recommended.reason)}.` +
-      `${best ? ` The interval covers ${escapeHtml(best.intervalIncludes)}.` : ''}</p>`,
-    section('Every readout', mixtureTable(result) + skippedList(result)),
-    section('Diagnostics', wordTable(diagnosticLines(result).map(({ name, text }) => [name, text]))),
-    section('Footprint', footprintChart(result) + legend(result)),
-    section('Loss along the path', lossChart(result) + legend(result)),
-    section('Domains', domainTable(result)),
-    result.notes.length > 0 ? section('Notes', list(result.notes)) : '',
-    section('Inputs', inputTable(result.inputs)),
-    section('Run', runTable(result)),
-  ]
-  return htmlPage('Recovered mixture', sections)
-}
-
-function sentences(reasons: string[]): string {
-  return reasons.map((reason) => `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`).join(' ')
-}
-
-function inputsLine(result: RecoverResult): string {
-  const roles = ['base', 'reference', 'probes'].map((role) => {
-    const paths = result.inputs.flatMap((input) => (input.role === role ? [input.path] : []))
-    return `${role} ${paths.join(', ')}`
-  })
-  return roles.join(' · ')
-}
-
-function mixtureTable(result: RecoverResult): string {
-  const rows = result.mixtures.map(({ readout, description, settings, mixture, interval }) => [
-    `${escapeHtml(readout)}<small>${escapeHtml([description, settingsText(settings)].filter(Boolean).join('; '))}` +
-      '</small>',
-    ...result.domains.map(({ name }) => {
-      const [low, high] = interval[name]
-      return `${percent(mixture[name])}<small>${(100 * low).toFixed(1)} – ${(100 * high).toFixed(1)}</small>`
-    }),
-  ])
-  const classes = result.mixtures.map(({ readout }) => (readout === result.recommended.readout ? 'best' : ''))
-  return table(['', ...result.domains.map(({ name }) => escapeHtml(name))], rows, classes)
-}
-
-function skippedList({ skipped }: RecoverResult): string {
-  return skipped.length > 0 ? list(skipped.map(({ readout, reason }) => `${readout} left out: ${reason}`)) : ''
-}
-
-function footprintChart({ domains, lambdas, footprint }: RecoverResult): string {
-  const series = domains.map(({ name }, d) => ({
-    name,
-    x: lambdas,
-    y: footprint.mean[d],
-    error: footprint.standardError[d],
-  }))
-  return lineChart('Mean Mimic Score of each domain along the path', 'score ± standard error', series)
-}
-
-function lossChart({ domains, lambdas, loss }: RecoverResult): string {
-  const series = domains.map(({ name }, d) => ({ name, x: [0, ...lambdas, 1], y: loss[d] }))
-  return lineChart('Mean loss of each domain from base to reference', 'nats', series)
-}
-
-function legend({ domains }: RecoverResult): string {
-  const items = domains.map(({ name }, d) => {
-    const { color, dash } = seriesStyle(d)
-    const line = dash ? `stroke-dasharray="${dash}" ` : ''
-    return (
-      `<li><svg width="24" height="8" viewBox="0 0 24 8" aria-hidden="true"><path d="M0 4H24" stroke="${color}" ` +
-      `${line}stroke-width="3"/></svg> ${escapeHtml(name)}</li>`
-    )
-  })
-  return `<ul class="legend">${items.join('')}</ul>`
-}
-
-function domainTable({ domains, diagnostics }: RecoverResult): string {
-  const { accuracy } = diagnostics
-  return table(
-    ['', 'probes', 'truncated', 'accuracy of the reference'],
-    domains.map(({ name, probes, truncated }) => [
-      escapeHtml(name),
-      String(probes),
-      String(truncated),
-      accuracy ? percent(accuracy.domains[name]) : '–',
-    ]),
+  const interval = best ? ` The ${percent(best.level)} interval covers ${escapeHtml(best.intervalIncludes)}.` : ''
+  const byTokens = recommended.mixtureByTokens
+  return (
+    barChart(bars, {
+      caption: `Share of each domain in the training texts, by ${recommended.readout}`,
+      head: ['domain', 'share', covers === 'sampling' ? 'sampling alone' : 'interval'],
+      format: percent,
+      covers,
+      file: 'mixture.csv',
+      many: 'domains',
+    }) +
+    `<p class="soft">Readout ${escapeHtml(recommended.readout)}: ${escapeHtml(recommended.reason)}.${interval}</p>` +
+    (byTokens
+      ? barChart(
+          domains.map(({ name }) => ({ name, value: byTokens[name] })),
+          {
+            caption: 'The same as shares of the tokens that were learned',
+            head: ['domain', 'share'],
+            format: percent,
+            file: 'mixture-by-tokens.csv',
+            many: 'domains',
+          },
+        )
+      : '')
   )
 }
 
-function runTable(result: RecoverResult): string {
-  const { tool, timings } = result
+/** Domains as they were given; of many, the largest shares first. */
+function ordered({ domains, recommended: { mixture } }: RecoverResult): string[] {
+  const names = domains.map(({ name }) => name)
+  return names.length > mostSeries ? names.toSorted((a, b) => mixture[b] - mixture[a]) : names
+}
+
+function everyReadout(result: RecoverResult): string {
+  const { mixtures, recommended, skipped } = result
+  const others = mixtures.filter(({ readout }) => readout !== recommended.readout)
+  const order = ordered(result)
+  const strips = order.map((name) => {
+    const [low, high] = recommended.interval[name]
+    const told = others.map(({ readout, mixture }) => ({ name: readout, value: mixture[name] }))
+    return { name, value: recommended.mixture[name], low, high, others: told }
+  })
+  const digits = (share: number) => (100 * share).toFixed(1)
+  return (
+    stripChart(
+      strips,
+      `Where each readout puts a share: ${recommended.readout} thick, in its interval; the others grey`,
+      percent,
+    ) +
+    '<p class="soft">Below each share stands its interval, in brackets where it is one of sampling alone.</p>' +
+    grid(
+      order.map((name) => ({ name, values: mixtures.map(({ mixture }) => mixture[name]) })),
+      {
+        caption: 'Shares in %, with intervals',
+        corner: 'domain',
+        columns: mixtures.map(({ readout }) => readout),
+        format: digits,
+        heat: true,
+        small: (row, column) => {
+          const [low, high] = mixtures[column].interval[order[row]]
+          const range = `${digits(low)}–${digits(high)}`
+          return coversOf(mixtures[column]) === 'sampling' ? `(${range})` : range
+        },
+        file: 'readouts.csv',
+        many: 'domains',
+      },
+    ) +
+    `<details><summary>What each readout is</summary>${wordTable(
+      mixtures.map(({ readout, description, settings, intervalIncludes }) => [
+        readout,
+        [description, settingsText(settings), `interval: ${intervalIncludes}`].filter(Boolean).join('; '),
+      ]),
+    )}</details>` +
+    list(skipped.map(({ readout, reason }) => `${readout} left out: ${reason}`))
+  )
+}
+
+function alongPath(result: RecoverResult): string {
+  const { domains, lambdas, footprint, loss } = result
+  // the first ones get the colours
+  const order = ordered(result).map((name) => domains.findIndex((domain) => domain.name === name))
+  const scores = order.map(
+    (d): Series => ({
+      name: domains[d].name,
+      x: lambdas,
+      y: footprint.mean[d],
+      error: footprint.standardError[d],
+    }),
+  )
+  const losses = order.map((d): Series => ({ name: domains[d].name, x: [0, ...lambdas, 1], y: loss[d] }))
+  const figure = (caption: string, unit: string, series: Series[]) =>
+    `<figure><figcaption>${escapeHtml(caption)}</figcaption>` +
+    `${lineChart(lineLabel(caption, series), { y: unit }, series)}</figure>`
+  const numbers = (caption: string, columns: string[], values: number[][], file: string) =>
+    grid(
+      order.map((d) => ({ name: domains[d].name, values: values[d] })),
+      { caption, corner: 'domain', columns, format: significant, heat: true, file, many: 'domains' },
+    )
+  const points = lambdas.map((lambda) => `λ ${+lambda.toFixed(4)}`)
+  return (
+    `<div class="side">${figure('Mean Mimic Score of each domain, with its standard error', 'score', scores)}` +
+    `${figure('Mean loss of each domain', 'nats', losses)}</div>${legend(order.map((d) => domains[d].name))}` +
+    `<details><summary>The numbers</summary>${numbers('Mean Mimic Score', points, footprint.mean, 'footprint.csv')}` +
+    `${numbers('Mean loss in nats', ['base', ...points, 'reference'], loss, 'loss.csv')}</details>`
+  )
+}
+
+const significant = (value: number): string =>
+  value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : String(+value.toPrecision(3))
+
+function domainTable({ domains, diagnostics }: RecoverResult): string {
+  const { accuracy } = diagnostics
+  const show = (some: typeof domains) =>
+    table(
+      ['domain', 'probes', 'cut off', ...(accuracy ? ['accuracy'] : [])],
+      some.map(({ name, probes, truncated }) => [
+        breakable(name),
+        String(probes),
+        String(truncated),
+        ...(accuracy ? [percent(accuracy.domains[name])] : []),
+      ]),
+      { caption: `Texts of each domain${accuracy ? ', and the share that the reference labels as given' : ''}` },
+    )
+  return folded(
+    domains,
+    (some) => show([...some]),
+    (rest) => `${rest.length} more domains`,
+  )
+}
+
+function how({ path, scope, lambdas, recommended }: RecoverResult): string[] {
+  return [
+    'Base and reference are merged along a path: models between the two stand for the hidden steps of the training.',
+    `At ${lambdas.length} points of the ${path} path, the loss of every probe and its gradient are computed ` +
+      `(scope ${scope}).`,
+    'A domain whose gradients point where the weights went was trained on; one whose gradients do not was not.',
+    `The readout ${recommended.readout} turns this into shares; others that use other evidence are listed for ` +
+      `comparison.`,
+    'The probes are drawn again many times: how far the shares move gives the interval, to which the error of the ' +
+      'method ' +
+      'is added where it was measured.',
+  ]
+}
+
+function limits(result: RecoverResult): string[] {
+  const sampling = coversOf(bestOf(result)) === 'sampling'
+  return [
+    'The shares are among these domains: texts of a domain that no probe stands for are given to the domains most ' +
+      'like them.',
+    'Shares count texts by how often they were trained on, as far as gradients show; duplicates and epochs count.',
+    sampling
+      ? 'The interval of this readout covers the draw of the probes alone; how far the readout errs has not been ' +
+        'measured.'
+      : 'The error of the method was measured on experts with known mixtures; other models, bases and domains may ' +
+        'err more.',
+    'A base other than the one that was fine-tuned, or weights changed by anything but training, gives shares ' +
+      'without meaning.',
+  ]
+}
+
+function runFacts({ tool, timings, path, lambdas, scope, seed, peakMemoryBytes }: RecoverResult): [string, string][] {
   const phases = Object.entries(timings).map(([phase, time]) => `${phase} ${time.toFixed(1)}`)
-  return wordTable([
-    [
-      'tool',
-      `${tool.name} ${tool.version}${tool.commit ? ` (${tool.commit.slice(0, 12)})` : ''}, ${tool.device}, ` +
-        `products ${tool.library}`,
-    ],
-    ['path', `${result.path}, ${result.lambdas.length} points, scope ${result.scope}, seed ${result.seed}`],
+  return [
+    ['on', `${tool.device}, products ${tool.library}`],
+    ['path', `${path}, ${lambdas.length} points, scope ${scope}, seed ${seed}`],
     ['time', `${seconds(timings).toFixed(1)} s (${phases.join(', ')})`],
-    ['memory', `${Math.ceil(result.peakMemoryBytes / 2 ** 20)} MiB at the peak`],
-    ['options', JSON.stringify(result.command)],
-  ])
+    ['memory', `${Math.ceil(peakMemoryBytes / 2 ** 20)} MiB at the peak`],
+  ]
 }

@@ -1,5 +1,5 @@
 export { htmlReport } from './html.js'
-export { tracePage, type ExcludedText } from './trace.js'
+export { tracePage, type ExcludedText, type TracePage } from './trace.js'
 export type { RecoverResult } from './schema.js'
 export { terminalReport } from './terminal.js'
 export type { TerminalOptions } from './terminal.js'

@@ -15,6 +15,8 @@ const mixture = z.object({
   mixture: shares,
   interval: intervals,
   level: fraction,
+  /** `sampling`: how far the method itself errs is not in the interval */
+  intervalCovers: z.enum(['sampling', 'sampling and method']).optional(),
   intervalIncludes: z.string(),
   verdict: z.string().optional(),
 })

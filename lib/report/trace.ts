@@ -1,8 +1,12 @@
 // The trace as a page: what was found, what it rests on, and the evidence itself.
 import type { Member, TracedToken, TraceResult } from '../trace/result.js'
-import { barChart, escapeHtml, histogramChart, seriesStyle, type Histogram } from './charts.js'
-import { percent } from './facts.js'
-import { htmlPage, inputTable, list, section, table, wordTable, type InputFile } from './page.js'
+import { barChart } from './bars.js'
+import { histogramChart, type Histogram } from './charts.js'
+import { breakable, escapeHtml } from './escape.js'
+import { coversOf, percent } from './facts.js'
+import { htmlPage, list, section, wordTable } from './page.js'
+import { commandLine, modelName, type InputFile } from './provenance.js'
+import { csvDownload, folded, table } from './tables.js'
 
 /** An excluded text and the spellings of the tokens that exclude it. */
 export interface ExcludedText {
@@ -21,6 +25,10 @@ export interface TracePage {
   excluded: readonly ExcludedText[]
   histogram: Histogram | undefined
   files: readonly InputFile[]
+  /** as they were given; default: those in the result */
+  options?: Record<string, unknown>
+  /** when the page was made; default: now */
+  date?: Date
 }
 
 /** Entries of a list; the files beside the page have the rest. */
@@ -30,15 +38,15 @@ const mostMembers = 200,
   longestText = 600
 
 const style = `
-.ranked { columns: 11rem; padding: 0; list-style: none; font-variant-numeric: tabular-nums;
-  max-height: 24rem; overflow: auto }
-.ranked li { break-inside: avoid; display: flex; justify-content: space-between; gap: .5rem }
+.ranked { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .1rem 1.2rem;
+  padding: .2rem; list-style: none; font-variant-numeric: tabular-nums; max-width: none;
+  max-height: 24rem; overflow: hidden auto }
+.ranked li { break-inside: avoid; min-width: 0; display: flex; justify-content: space-between; gap: .5rem }
 .ranked code { overflow-wrap: anywhere } .ranked span { color: var(--soft) }
-.texts { padding-left: 1.4rem } .texts li { margin: .4rem 0; overflow-wrap: anywhere }
-.texts small { color: var(--soft); display: block }
-mark { background: #ffd54a; color: #1c1c1e; padding: 0 .1em } input { font: inherit; width: 100%; max-width: 20rem }
-li, p, .words td + td { overflow-wrap: anywhere }
-.key { display: inline-block; width: .8em; height: .8em; margin-right: .3em }
+.texts { padding-left: 2.2rem } .texts li { margin: .4rem 0 } .texts small { display: block }
+mark { background: #ffd54a; color: #1b1b1f; padding: 0 .1em }
+input { font: inherit; width: 100%; max-width: 20rem; padding: .2rem .4rem; color: inherit; background: var(--paper);
+  border: 1px solid var(--soft) }
 @media print { .ranked { max-height: none; overflow: visible } #find { display: none } }
 `
 
@@ -54,43 +62,92 @@ box.addEventListener('input', () => {
 /** One page without anything from elsewhere; its only script searches the list of tokens. */
 export function tracePage(found: TracePage): string {
   const { result, tokens, histogram } = found
+  const { inputs, tool, seed } = result
   const shown = tokens.length > 0
-  const sections = [
-    `<h1>Trace of training texts</h1><p class="soft">${escapeHtml(inputsLine(result))}</p>`,
-    `<p><span class="verdict ${verdictClass[result.verdict]}">${result.verdict}</span>: ` +
-      `${escapeHtml(sentence(result))}</p>`,
-    section('What it rests on', wordTable(facts(result)) + (histogram ? scores(result, histogram) : '')),
-    result.mixtures.length > 0 ? section('Mixture', mixture(result)) : '',
-    result.texts ? section('Texts', domains(result)) : '',
-    found.members.length > 0 ? section(title(result), members(found.members)) : '',
-    found.excluded.length > 0 ? section('Excluded texts', excluded(found)) : '',
-    shown ? section(result.grading ? 'Likely trained tokens' : 'Trained tokens', tokenList(tokens)) : '',
-    result.conditions.length > 0 ? section('This holds if', list(result.conditions)) : '',
-    result.notes.length > 0 ? section('Notes', list(result.notes)) : '',
-    section('Inputs', inputTable(found.files)),
-  ]
-  return htmlPage('Trace of training texts', sections, { style, script: shown ? script : undefined })
+  const { base, reference, probes } = inputs
+  return htmlPage({
+    title: `What the embeddings of ${modelName(reference)} tell about its training, starting from ${modelName(base)}`,
+    answer: answer(result),
+    verdict: {
+      word: result.verdict,
+      kind: verdictKind[result.verdict],
+      guarantee: guarantees[result.verdict],
+      reasons: [`${result.reason}.`],
+    },
+    sections: [
+      result.mixtures.length > 0 ? section('Mixture', mixture(result)) : '',
+      section('What it rests on', wordTable(facts(result)) + (histogram ? scores(result, histogram) : '')),
+      result.texts ? section('Texts', domains(result)) : '',
+      found.members.length > 0 ? section(title(result), members(found.members)) : '',
+      found.excluded.length > 0 ? section('Excluded texts', excluded(found)) : '',
+      shown ? section(result.grading ? 'Likely trained tokens' : 'Trained tokens', tokenList(tokens)) : '',
+      result.notes.length > 0 ? section('Notes', list(result.notes)) : '',
+    ],
+    how: how(result),
+    limits: [...result.conditions.map((condition) => `It holds if ${condition}.`), ...limits],
+    provenance: {
+      date: found.date,
+      command: commandLine(['trace'], found.options ?? { base, reference, ...(probes.length > 0 && { probes }) }),
+      tool,
+      facts: [['seed', String(seed)]],
+      files: found.files,
+    },
+    result,
+    style,
+    script: shown ? script : undefined,
+  })
 }
 
-const verdictClass: Record<TraceResult['verdict'], string> = {
+const verdictKind: Record<TraceResult['verdict'], 'ok' | 'weak' | 'bad'> = {
   exact: 'ok',
   noisy: 'weak',
   graded: 'weak',
-  none: 'unidentifiable',
+  none: 'bad',
 }
+
+const guarantees: Record<TraceResult['verdict'], string> = {
+  exact:
+    'rows that were not trained are told from trained ones down to the rounding of the stored numbers: a text ' +
+    'that is ' +
+    'excluded was not trained on.',
+  noisy:
+    'trained rows stand clear of the noise of the others, with as few false ones as stated below: an excluded ' +
+    'text was ' +
+    'not trained on, but for those.',
+  graded: 'every row of this table moves in training: tokens and texts are likely or unlikely, none is certain.',
+  none: 'the table says nothing about the training texts: nothing follows from this page about any text.',
+}
+
+function how({ grading }: TraceResult): string[] {
+  return [
+    'Full fine-tuning moves a row of the embedding table only if its token occurs in the training texts.',
+    grading
+      ? 'Here the table is the output layer too, so that all rows move: those no text can hold show how, and the ' +
+        'rest is measured against them.'
+      : 'The rows that did not move tell the decay and the noise of the stored numbers; what stands clear of it ' +
+        'was trained.',
+    grading
+      ? 'Each token gets a probability of having been in a training text.'
+      : 'A text with a token that was not trained cannot have been a training text.',
+    'The number and the mixture of texts that explain the trained tokens are estimated from the candidates.',
+    'The same is done for synthetic training sets, drawn from the candidates: their errors correct the estimate ' +
+      'and give its intervals.',
+  ]
+}
+
+const limits = [
+  'That a text is possible, or likely, does not show that it was trained on: other texts with the same tokens ' +
+    'look the same.',
+  'Mixture and number rest on the candidates: training texts of another kind are told as the domains most like them.',
+]
 
 const whole = (value: number): string => value.toFixed(0)
 const title = ({ grading }: TraceResult): string =>
   grading ? 'Likely training texts' : 'Likely members among the possible texts'
 
-function inputsLine({ inputs }: TraceResult): string {
-  const texts = inputs.probes.length > 0 ? ` · texts ${inputs.probes.join(', ')}` : ''
-  return `base ${inputs.base} · reference ${inputs.reference}${texts}`
-}
-
 /** The verdict in one sentence. */
-function sentence({ verdict, reason, trainedTokens, trainingTexts, grading, texts }: TraceResult): string {
-  if (verdict === 'none') return `${reason}.`
+function answer({ verdict, reason, trainedTokens, trainingTexts, grading, texts }: TraceResult): string {
+  if (verdict === 'none') return `The embedding table tells nothing of the training texts: ${reason}.`
   const tokens = grading
     ? `About ${whole(grading.expected)} of ${grading.tokens} tokens of these texts look trained on`
     : `${trainedTokens.count} of ${trainedTokens.rows} tokens were trained on`
@@ -110,7 +167,7 @@ function sentence({ verdict, reason, trainedTokens, trainingTexts, grading, text
 
 function facts(result: TraceResult): [string, string][] {
   const { trainedTokens: tokens, layout, longestText, frozen, comparedTensors, decay, grading, lastTokens } = result
-  const rows: [string, string][] = [['why', result.reason]]
+  const rows: [string, string][] = []
   const packed = typeof layout.packed === 'number' ? `windows of ${layout.packed} tokens` : `packed ${layout.packed}`
   rows.push([
     'objective',
@@ -150,12 +207,24 @@ function scores({ grading, trainedTokens }: TraceResult, histogram: Histogram): 
   const unit = grading
     ? 'score in deviations of untrained rows'
     : 'log10 of the score (1 is the rounding of the stored numbers)'
-  const key = (index: number, text: string) =>
-    `<li><span class="key" style="background:${seriesStyle(index).color}"></span>${text}</li>`
   const kinds = grading ? ['more likely untrained', 'more likely trained'] : ['not trained', 'trained']
+  const key = (index: number, where: string) =>
+    `<li><svg class="s${index}" width="12" height="12" aria-hidden="true"><rect class="bar" width="12" ` +
+    `height="12"/></svg> ` +
+    `${kinds[index]}: ${where} the threshold</li>`
+  const { edges, below, above, threshold } = histogram
+  const total = (counts: number[]) => counts.reduce((sum, count) => sum + count, 0)
+  const label =
+    `Scores of ${trainedTokens.rows} rows: ${total(below)} below the threshold` +
+    `${threshold === null ? '' : ` of ${+threshold.toFixed(3)}`}, ${total(above)} above it`
   return (
-    histogramChart(`Scores of ${trainedTokens.rows} rows with the threshold`, unit, histogram) +
-    `<ul class="legend">${key(0, `${kinds[0]}: below the threshold`)}${key(1, `${kinds[1]}: above it`)}</ul>`
+    `<figure><figcaption>Scores of the rows of the table</figcaption>${histogramChart(label, unit, histogram)}` +
+    `<ul class="legend">${key(0, 'below')}${key(1, 'above')}</ul>` +
+    csvDownload('scores.csv', [
+      ['from', 'to', ...kinds],
+      ...below.map((count, i) => [edges[i], edges[i + 1], count, above[i]]),
+    ]) +
+    '</figure>'
   )
 }
 
@@ -165,24 +234,36 @@ function mixture({ mixtures: [one], calibration }: TraceResult): string {
     .map(([name, value]) => ({ name, value, low: one.interval[name][0], high: one.interval[name][1] }))
   const error = calibration ? ` Expected error of a share: ${(100 * calibration.expectedError).toFixed(1)} points.` : ''
   return (
-    barChart(`Shares of ${bars.length} domains with intervals`, bars) +
-    `<p class="soft">${percent(one.level)} intervals of ${escapeHtml(one.intervalIncludes)}.${error}</p>`
+    barChart(bars, {
+      caption: 'Share of each domain in the training texts',
+      head: ['domain', 'share', 'interval'],
+      format: percent,
+      covers: coversOf(one),
+      file: 'mixture.csv',
+      many: 'domains',
+    }) + `<p class="soft">${percent(one.level)} intervals of ${escapeHtml(one.intervalIncludes)}.${error}</p>`
   )
 }
 
+/** Counts of each domain: of its texts, and of the training texts that are its. */
 function domains({ texts }: TraceResult): string {
-  return table(
-    ['', 'texts', 'excluded', 'possible', 'likely', 'trained on: here', 'elsewhere'],
-    Object.entries(texts!).map(([name, of]) => [
-      escapeHtml(name),
-      String(of.pool),
-      `${of.excluded}<small>${percent(of.excludedShare)}</small>`,
-      String(of.pool - of.excluded),
-      String(of.likely),
-      whole(of.inside),
-      whole(of.outside),
-    ]),
-  )
+  const show = (rows: readonly [string, NonNullable<TraceResult['texts']>[string]][]) =>
+    `<div class="blocks">${table(
+      ['domain', 'texts', 'excluded', 'possible', 'likely'],
+      rows.map(([name, of]) => [
+        breakable(name),
+        String(of.pool),
+        `${of.excluded}<small>${percent(of.excludedShare)}</small>`,
+        String(of.pool - of.excluded),
+        String(of.likely),
+      ]),
+      { caption: 'Candidate texts', className: 'free' },
+    )}${table(
+      ['domain', 'among these', 'elsewhere'],
+      rows.map(([name, of]) => [breakable(name), whole(of.inside), whole(of.outside)]),
+      { caption: 'Training texts, estimated', className: 'free' },
+    )}</div>`
+  return folded(Object.entries(texts!), show, (rest) => `${rest.length} more domains`)
 }
 
 const cut = (text: string): string => (text.length > longestText ? `${text.slice(0, longestText)}…` : text)
@@ -261,7 +342,7 @@ function tokenList(tokens: readonly TracedToken[]): string {
   const rest = tokens.length - items.length
   return (
     `<p><input id="find" type="search" placeholder="search" aria-label="search among the tokens" hidden></p>` +
-    `<ul class="ranked">${items.join('')}</ul>` +
+    `<ul class="ranked" tabindex="0" aria-label="tokens, the clearest first">${items.join('')}</ul>` +
     (rest > 0 ? `<p class="soft">${rest} more are in tokens.jsonl.</p>` : '')
   )
 }

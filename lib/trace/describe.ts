@@ -177,6 +177,7 @@ function mixtureOf(found: Found, evidence: Evidence): MixtureResult {
     mixture: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.mixture[d]])),
     interval: Object.fromEntries(pool.domains.map((domain, d) => [domain, calibrated.interval[d]])),
     level,
+    intervalCovers: 'sampling and method',
     intervalIncludes: "the estimator's errors on synthetic training sets drawn from these texts",
     verdict: verdictOf(evidence),
   }

@@ -1,56 +1,8 @@
 import { createHash } from 'node:crypto'
 import { marked, tracePage, type TracePage } from '../../lib/report/trace.js'
 import { surfaceOf } from '../../lib/text/tokenizer/index.js'
-import type { Member, TraceResult } from '../../lib/trace/index.js'
-
-const result = (over: Partial<TraceResult> = {}): TraceResult => ({
-  schema: 'warp.trace/1',
-  tool: { name: 'warp-recover', version: '0' },
-  command: 'trace',
-  seed: 0,
-  inputs: { base: 'b', reference: 'r<script>', probes: ['pool.jsonl'] },
-  verdict: 'exact',
-  reason: '3 rows stand clear of the noise of 7',
-  decay: -1e-4,
-  weightDecaySum: 1e-4,
-  trainedTokens: {
-    count: 3,
-    undecided: 0,
-    rows: 10,
-    falsePositiveBound: 1e-3,
-    expectedMissed: 0,
-    noise: 1,
-    threshold: 1.2,
-  },
-  longestText: null,
-  layout: { objective: 'language', from: 'class', eos: 'auto', packed: 'auto' },
-  grading: null,
-  lastTokens: { tails: 'still', reason: 'of 5 texts 3 end in an untrained one' },
-  positions: null,
-  tokenTypes: [],
-  specialTokens: [],
-  addedTokens: 0,
-  frozen: [],
-  comparedTensors: 1,
-  conditions: ['the model was trained from this base'],
-  texts: { a: { pool: 100_000, excluded: 30, excludedShare: 3e-4, likely: 5, inside: 5, outside: 1 } },
-  trainingTexts: { estimate: 6, interval: [5, null], inside: 5, insideInterval: [4, 6], outside: 1, level: 0.9 },
-  calibration: { sets: 60, strength: 1, expectedError: 0.01 },
-  mixtures: [
-    {
-      readout: 'trace',
-      description: '',
-      settings: {},
-      mixture: { a: 1 },
-      interval: { a: [0.9, 1] },
-      level: 0.9,
-      intervalIncludes: 'errors',
-      verdict: 'exact',
-    },
-  ],
-  notes: [],
-  ...over,
-})
+import type { Member } from '../../lib/trace/index.js'
+import { traceResult as result } from '../support/page-results.js'
 
 const members: Member[] = Array.from({ length: 99_970 }, (_, i) => ({
   probability: 1 - i / 1e5,
@@ -74,7 +26,7 @@ test(
   'a page of a hundred thousand texts holds the first and the last of them, and names the file with ' + 'the rest',
   () => {
     const html = tracePage(found())
-    expect(html.length).toBeLessThan(300_000)
+    expect(html.length).toBeLessThan(320_000)
     expect(html).toContain('text number 0 ')
     expect(html).toContain('text number 199 ')
     expect(html).not.toContain('text number 200 ')
@@ -89,7 +41,7 @@ test('nothing comes from elsewhere and the only script is the one that the polic
   const scripts = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, text]) => text)
   expect(scripts.length).toBe(1)
   expect(html).toContain(`script-src 'sha256-${createHash('sha256').update(scripts[0]).digest('base64')}'`)
-  expect(html).not.toMatch(/<link|<img|\bsrc="|\bhref=|url\(|@import|https?:/)
+  expect(html).not.toMatch(/<link|<img|\bsrc="|\bhref="(?!data:)|url\(|@import|https?:/)
   expect(html).not.toMatch(/NaN|undefined|Infinity|\[object/)
   expect(html).toContain('r&lt;script&gt;')
   expect(html).toContain(
@@ -116,7 +68,7 @@ test('says in one sentence what was found, whatever the verdict', () => {
     mixtures: [],
   })
   const html = tracePage(found({ result: none, tokens: [], members: [], excluded: [], histogram: undefined }))
-  expect(html).toContain('none</span>: frozen.')
+  expect(html).toContain('tells nothing of the training texts: frozen.')
   expect(html).not.toMatch(/<script>|NaN|undefined/)
   const normal = { mean: 1, deviation: 1 }
   const grading = {

@@ -1,55 +1,16 @@
 import { stripVTControlCharacters } from 'node:util'
-import { footprintOf, readMixtures } from '../../lib/readouts/index.js'
-import { Random } from '../../lib/random.js'
 import { displayWidth, safeName, tableBlocks, wrap } from '../../lib/report/columns.js'
-import { barChart, escapeHtml, lineChart } from '../../lib/report/charts.js'
+import { barChart } from '../../lib/report/bars.js'
+import { lineChart } from '../../lib/report/charts.js'
+import { escapeHtml } from '../../lib/report/escape.js'
+import { percent } from '../../lib/report/facts.js'
 import { htmlReport, terminalReport } from '../../lib/report/index.js'
-import type { RecoverResult } from '../../lib/report/index.js'
 import { resultJsonSchema, resultSchema } from '../../lib/report/schema.js'
-import { classifierStatistics } from '../support/synthetic-footprints.js'
-
-/** A document as `recover` writes it, from synthetic statistics. */
-async function document(names: string[], change: Partial<RecoverResult> = {}): Promise<RecoverResult> {
-  const stats = { ...classifierStatistics(new Random(1, 'report'), names.length, 30), domains: names, classes: names }
-  const read = await readMixtures(stats, { seed: 1, bootstrap: 20 })
-  const { mean, standardError, loss } = footprintOf(stats)
-  const { mixture, interval } = read.mixtures.find(({ readout }) => readout === read.recommended)!
-  return {
-    schema: 'warp.recover/1',
-    tool: {
-      name: 'warp-recover',
-      version: '1.2.3',
-      commit: null,
-      addon: 'build/Release/warp.node',
-      device: 'cpu',
-      deviceReason: 'asked for',
-      library: 'builtin',
-    },
-    command: { base: 'base', reference: 'ref' },
-    seed: 1,
-    timings: { open: 0.5, score: 2.5 },
-    peakMemoryBytes: 300 * 2 ** 20,
-    plannedMemoryBytes: 400 * 2 ** 20,
-    flops: 1e9,
-    inputs: [{ role: 'base', path: 'base', size: 10, sha256: 'ab' }],
-    domains: names.map((name) => ({ name, probes: 30, truncated: 1 })),
-    path: 'linear',
-    lambdas: [...stats.lambdas],
-    scope: 'head',
-    footprint: { mean, standardError },
-    loss,
-    mixtures: read.mixtures,
-    recommended: { readout: read.recommended, reason: read.reason, mixture, interval },
-    skipped: read.skipped,
-    diagnostics: read.diagnostics,
-    notes: [],
-    ...change,
-  }
-}
+import { recovered } from '../support/page-results.js'
 
 describe('schema', () => {
   test('holds what the readouts give, and survives JSON', async () => {
-    const whole = await document(['a', 'b', 'c'])
+    const whole = await recovered(['a', 'b', 'c'])
     const read = resultSchema.parse(JSON.parse(JSON.stringify(whole)))
     expect(read).toEqual(JSON.parse(JSON.stringify(whole)))
   })
@@ -70,7 +31,7 @@ describe('schema', () => {
         level: 0.9,
       },
     }
-    const whole = { ...(await document(['a', 'b'])), trace }
+    const whole = { ...(await recovered(['a', 'b'])), trace }
     expect(resultSchema.parse({ ...whole, later: true, trace: { ...trace, later: true } })).toEqual(whole)
   })
 
@@ -81,7 +42,7 @@ describe('schema', () => {
     ['a loss that is no number', { loss: [[NaN]] }],
     ['a verdict of its own', { diagnostics: { verdict: 'fine' } }],
   ])('refuses %s', async (_, change) => {
-    expect(resultSchema.safeParse({ ...(await document(['a', 'b'])), ...change }).success).toBe(false)
+    expect(resultSchema.safeParse({ ...(await recovered(['a', 'b'])), ...change }).success).toBe(false)
   })
 
   test('is exported as JSON schema', () => {
@@ -128,7 +89,7 @@ describe('columns', () => {
 describe('terminal', () => {
   test('is aligned, within the width, without colours unless asked', async () => {
     const names = ['World', 'スポーツ', 'Business and trade', 'Sci/Tech']
-    const result = await document(names, { notes: ['the base has no head'] })
+    const result = await recovered(names, { notes: ['the base has no head'] })
     const plain = terminalReport(result, { width: 80 })
     expect(plain).not.toMatch(/\u001b/)
     for (const line of plain.split('\n')) expect(displayWidth(line)).toBeLessThanOrEqual(80)
@@ -143,7 +104,7 @@ describe('terminal', () => {
 
   test('bars are as long as the shares', async () => {
     const shares = { a: 0.6, b: 0.4 }
-    const result = await document(['a', 'b'])
+    const result = await recovered(['a', 'b'])
     result.recommended.mixture = shares
     result.recommended.interval = { a: [0.5, 0.75], b: [0.25, 0.5] }
     const lines = terminalReport(result).split('\n')
@@ -154,7 +115,7 @@ describe('terminal', () => {
   })
 
   test('says the verdict with its reasons, and what was left out', async () => {
-    const result = await document(['a', 'b'], { skipped: [{ readout: 'blend', reason: 'no gradients' }] })
+    const result = await recovered(['a', 'b'], { skipped: [{ readout: 'blend', reason: 'no gradients' }] })
     result.diagnostics = { ...result.diagnostics, verdict: 'weak', reasons: ['too few probes'] }
     const text = terminalReport(result)
     expect(text).toMatch(/Verdict {2}weak\n {2}- +too few probes/)
@@ -162,7 +123,7 @@ describe('terminal', () => {
   })
 
   test('names and notes cannot steer the terminal', async () => {
-    const result = await document(['a\u001b[2J', 'b'], { notes: ['file \u001b]0;x\u0007'] })
+    const result = await recovered(['a\u001b[2J', 'b'], { notes: ['file \u001b]0;x\u0007'] })
     expect(terminalReport(result)).not.toMatch(/[\u001b\u0007]/)
   })
 })
@@ -173,7 +134,7 @@ function tagsOf(html: string): string[] {
   const seen: string[] = []
   for (const [, close, name, self] of html.matchAll(/<(\/?)([a-z0-9]+)(?:\s[^<>]*?)?(\/?)>/gi)) {
     if (close) expect(open.pop()).toBe(name)
-    else if (!self && !['meta', 'br'].includes(name)) open.push(name)
+    else if (!self && !['meta', 'br', 'wbr'].includes(name)) open.push(name)
     seen.push(name)
   }
   expect(open).toEqual([])
@@ -185,21 +146,21 @@ describe('page', () => {
 
   test('stands alone and is well formed', async () => {
     const html = htmlReport(
-      await document(
+      await recovered(
         Array.from({ length: 20 }, (_, d) => `domain ${d}`),
         { notes: ['note'] },
       ),
     )
     const tags = tagsOf(html.slice('<!doctype html>'.length))
     expect(tags.filter((tag) => tag === 'svg').length).toBeGreaterThanOrEqual(2 * 3)
-    expect(html).not.toMatch(/<script|<link|<img|\bsrc=|\bhref=|url\(|@import|https?:/)
+    expect(html).not.toMatch(/<script|<link|<img|\bsrc=|\bhref="(?!data:)|url\(|@import|https?:/)
     expect(html).toContain("default-src 'none'")
     expect(html).not.toMatch(/NaN|undefined|Infinity|\[object/)
   })
 
   test('escapes whatever comes from files', async () => {
     const html = htmlReport(
-      await document([hostile, 'b\u0000'], {
+      await recovered([hostile, 'b\u0000'], {
         notes: [hostile],
         command: { base: hostile },
         inputs: [{ role: hostile, path: hostile, size: 1, sha256: hostile }],
@@ -226,28 +187,56 @@ describe('page', () => {
     expect(escapeHtml('<a href="x">&\'\u0007</a>\n')).toBe('&lt;a href=&quot;x&quot;&gt;&amp;&#39;\ufffd&lt;/a&gt;\n')
   })
 
+  const options = { caption: 'shares', head: ['name', 'share', 'interval'], format: percent, file: 'x.csv' } as const
+
   test('bars are as long as the shares, intervals where they lie', () => {
-    const chart = barChart('label', [
-      { name: 'a', value: 0.25, low: 0.1, high: 0.5 },
-      { name: 'b', value: 0.5, low: 0.5, high: 0.5 },
-    ])
-    const widths = [...chart.matchAll(/<rect [^>]*width="([\d.]+)"/g)].map(([, width]) => Number(width))
+    const chart = barChart(
+      [
+        { name: 'a', value: 0.25, low: 0.1, high: 0.5 },
+        { name: 'b', value: 0.5, low: 0.5, high: 0.5 },
+      ],
+      options,
+    )
+    const widths = [...chart.matchAll(/<rect [^>]*width="([\d.]+)%"/g)].map(([, width]) => Number(width))
     expect(widths[1] / widths[0]).toBeCloseTo(2, 6)
-    const [, low, high] = /M([\d.]+) [\d.]+H([\d.]+)/.exec(chart)!.map(Number)
-    const left = Number(/<rect x="([\d.]+)"/.exec(chart)![1])
-    expect((high - left) / widths[1]).toBeCloseTo(1, 6)
-    expect((low - left) / widths[0]).toBeCloseTo(0.4, 6)
+    const [, low, high] = /class="interval all" x1="([\d.]+)%" x2="([\d.]+)%"/.exec(chart)!.map(Number)
+    expect(high / widths[1]).toBeCloseTo(1, 6)
+    expect(low / widths[0]).toBeCloseTo(0.4, 6)
+    expect(chart).toContain('aria-label="a: 25.0 %, 10.0 % to 50.0 %"')
+  })
+
+  test('an interval of sampling alone is dashed, has no ends and is called so', () => {
+    const bars = [{ name: 'a', value: 0.25, low: 0.1, high: 0.5 }]
+    const [all, sampling] = [barChart(bars, options), barChart(bars, { ...options, covers: 'sampling' })]
+    expect(sampling).toContain('class="interval sampling"')
+    expect(sampling).toContain('10.0 % to 50.0 % by sampling alone')
+    expect(sampling).toContain('an interval of sampling alone')
+    expect(all).not.toContain('sampling')
+    expect(all.match(/<line class="interval"/g)).toHaveLength(2)
+    expect(sampling).not.toMatch(/<line class="interval"/)
+  })
+
+  test('of many domains the largest twelve stand at once, the rest is folded with its sum', () => {
+    const bars = Array.from({ length: 150 }, (_, i) => ({ name: `domain ${i}`, value: i / 11175 }))
+    const chart = barChart(bars, { ...options, many: 'domains' })
+    expect(chart.match(/<tr><th scope="row">/g)).toHaveLength(150)
+    const [shown, rest] = chart.split('<details>')
+    expect(shown).toContain('domain 149')
+    expect(shown).not.toContain('domain 137<')
+    expect(rest).toContain('<summary>138 more domains, 84.6 % together</summary>')
   })
 
   test('lines run from λ = 0 to 1 on a common scale; a missing error leaves a band of no width', () => {
-    const chart = lineChart('label', 'nats', [{ name: 'a', x: [0, 0.5, 1], y: [2, 1, 0], error: [null, 0.5, null] }])
-    const points = /<polyline points="([^"]+)"/
+    const chart = lineChart('label', { y: 'nats' }, [
+      { name: 'a', x: [0, 0.5, 1], y: [2, 1, 0], error: [null, 0.5, null] },
+    ])
+    const points = /<polyline class="line" points="([^"]+)"/
       .exec(chart)![1]
       .split(' ')
       .map((pair) => pair.split(',').map(Number))
     expect(points[1][0] - points[0][0]).toBeCloseTo(points[2][0] - points[1][0], 6)
     expect(points[1][1] - points[0][1]).toBeCloseTo(points[2][1] - points[1][1], 6)
-    const band = /<polygon points="([^"]+)"/
+    const band = /<polygon class="band" points="([^"]+)"/
       .exec(chart)![1]
       .split(' ')
       .map((pair) => pair.split(',').map(Number))
@@ -257,7 +246,7 @@ describe('page', () => {
   })
 
   test('flat lines and equal values draw without NaN', () => {
-    expect(lineChart('label', 'nats', [{ name: 'a', x: [0.5], y: [0] }])).not.toMatch(/NaN|Infinity/)
-    expect(barChart('label', [{ name: 'a', value: 0, low: 0, high: 0 }])).not.toMatch(/NaN|Infinity/)
+    expect(lineChart('label', { y: 'nats' }, [{ name: 'a', x: [0.5], y: [0] }])).not.toMatch(/NaN|Infinity/)
+    expect(barChart([{ name: 'a', value: 0, low: 0, high: 0 }], options)).not.toMatch(/NaN|Infinity/)
   })
 })

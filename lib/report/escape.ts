@@ -1,0 +1,27 @@
+/** For text and attribute values of HTML and SVG. */
+export function escapeHtml(text: string): string {
+  const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+  // NUL and other control characters are not allowed in HTML at all.
+  return text.replace(/[&<>"']/g, (character) => named[character]).replace(/[^\P{Cc}\t\n]/gu, '\ufffd')
+}
+
+/** A name that may break into lines behind its signs. */
+export function breakable(name: string): string {
+  return name
+    .split(/(?<=[-_/.,[=])/)
+    .map(escapeHtml)
+    .join('<wbr>')
+}
+
+export function shorten(name: string, longest: number): string {
+  const characters = [...name]
+  return characters.length > longest ? `${characters.slice(0, longest - 1).join('')}…` : name
+}
+
+/** One line of RFC 4180, without its end; a line break within a text stays one, inside quotes. */
+export function csvLine(cells: readonly (string | number | boolean | null)[]): string {
+  return cells
+    .map((cell) => String(cell ?? ''))
+    .map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell))
+    .join(',')
+}

@@ -70,8 +70,9 @@ describe('-o', () => {
     expect(tables.tokens).toHaveLength(result.words!.tokens.length)
     const page = readFileSync(join(folder, 'report.html'), 'utf8')
     expect(page).not.toMatch(/<script|https?:\/\/|src=|@import/)
-    for (const title of ['Weights', 'By depth', 'Tensors', 'Words', 'Run']) expect(page).toContain(`${title}</h`)
-    for (const { word } of result.words!.words.slice(0, 20)) expect(page).toContain(`<td>${word}</td>`)
+    for (const title of ['Weights', 'By depth', 'Tensors', 'Words', 'Where this comes from'])
+      expect(page).toContain(`${title}</h`)
+    for (const { word } of result.words!.words.slice(0, 20)) expect(page).toContain(`<th scope="row">${word}<`)
   })
 
   test('does not replace what is there, unless told to', async () => {

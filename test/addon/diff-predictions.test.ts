@@ -148,7 +148,7 @@ describe('warp diff', () => {
     expect(predictions!.topics.length).toBeGreaterThan(0)
     expect(predictions!.topics.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1, 9)
     expect(lens!.places.length).toBe(2 * 5)
-    for (const title of ['Predictions', 'Topics', 'Lens']) expect(page).toContain(title)
+    for (const title of ['Predictions', 'Topics', 'Lens']) expect(page()).toContain(title)
     expect(lines.join('\n')).toMatch(/predictions: KL.*\n {2}promoted/)
     expect(Object.keys(tables).sort()).toEqual(['lens.csv', 'passages.csv', 'predictions.csv', 'topics.csv'])
     expect((await diff({ ...options, threads: 1 })).result).toEqual(result)

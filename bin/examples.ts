@@ -35,11 +35,28 @@ const examples: Record<string, readonly string[]> = {
   'lab fit': [lab[3]],
   inspect: ['inspect smollm2-135m'],
   doctor: ['doctor'],
+  completions: ['completions bash >> ~/.bashrc'],
   demo: ['demo'],
 }
 
-/** For somebody who typed nothing. */
-export const firstExamples = ['demo', examples.trace[0], examples.recover[0]].map((line) => `warp ${line}`)
+/** For somebody who typed nothing: what it is, three examples, the commands. */
+export function shortHelp(program: Command): string[] {
+  const [first, second, third] = ['demo', examples.trace[0], examples.recover[0]]
+  const names = program.commands.map((command) => command.name())
+  return [
+    program.description(),
+    '',
+    `  warp ${first}`.padEnd(24) + 'the whole story, on models and texts that come along',
+    `  warp ${second}`,
+    `  warp ${third}`,
+    '',
+    `Commands: ${names.join(', ')}`,
+    'warp --help, warp COMMAND --help',
+  ]
+}
+
+/** Of a command, without `warp`. */
+export const examplesOf = (name: string): readonly string[] => examples[name] ?? []
 
 /** Adds examples to the help of every command. */
 export function addExamples(program: Command): void {

@@ -3,7 +3,8 @@ import type { SingleBar } from 'cli-progress'
 import { type Command, CommanderError } from 'commander'
 import type { Progress } from '../lib/native/task.js'
 import { printable, printableJson, printableStyled } from '../lib/printable.js'
-import { firstExamples } from './examples.js'
+import { commandOf } from './definitions.js'
+import { shortHelp } from './examples.js'
 
 export interface FrameOptions {
   json?: boolean
@@ -31,12 +32,13 @@ export interface CommandRun {
   note(line: string): void
 }
 
-/** Adds --json, -q and -v. */
+/** Adds --json, -q, -v and --config. */
 export function framed(command: Command): Command {
   return command
     .option('--json', 'print one JSON document on stdout, also on failure')
     .option('-q, --quiet', 'nothing on stderr but errors')
     .option('-v, --verbose', 'say where an error comes from')
+    .option('--config <file>', 'options from YAML or JSON, or of a result.json; those typed here come before them')
 }
 
 /** Whether text on stdout has colours: NO_COLOR forbids, FORCE_COLOR asks for them, else a terminal has them. */
@@ -182,12 +184,7 @@ function describe(error: unknown): Described {
 /** What is wrong with a command line: a mistyped option comes before one that is missing, perhaps for that reason. */
 function usageFault(error: unknown, program: Command, args: string[]): unknown {
   if (!(error instanceof CommanderError) || error.code !== 'commander.missingMandatoryOptionValue') return error
-  let [command, rest] = [program, args]
-  for (;;) {
-    const below = command.commands.find((one) => one.name() === rest[0])
-    if (below === undefined) break
-    ;[command, rest] = [below, rest.slice(1)]
-  }
+  const { command, rest } = commandOf(program, args)
   const typo = command.parseOptions(rest).unknown.find((arg) => arg.startsWith('-'))
   if (typo === undefined) return error
   // with nothing required, the parser says what it says of any unknown option
@@ -202,7 +199,7 @@ function usageFault(error: unknown, program: Command, args: string[]): unknown {
 
 /** Runs the program: sets the exit code, prints a failure once, as JSON where `--json` is among the arguments. */
 export async function main(program: Command, given: string[]): Promise<void> {
-  const args = given.filter((arg) => arg !== '--no-color')
+  let args = given.filter((arg) => arg !== '--no-color')
   if (args.length < given.length) process.env.NO_COLOR = '1'
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0) // the reader has had enough
@@ -215,7 +212,15 @@ export async function main(program: Command, given: string[]): Promise<void> {
   }
   prepare(program)
   try {
-    if (args.length === 0) throw new CommanderError(2, 'warp.command', 'a command is needed')
+    if (args.length === 0) {
+      show(process.stderr, shortHelp(program))
+      process.exitCode = 2
+      return
+    }
+    if (args.some((arg) => arg.startsWith('--config'))) {
+      const { withConfig } = await import('./config-file.js')
+      args = await withConfig(program, args)
+    }
     await program.parseAsync(args, { from: 'user' })
   } catch (thrown) {
     const error = usageFault(thrown, program, args)
@@ -226,11 +231,6 @@ export async function main(program: Command, given: string[]): Promise<void> {
     const { code, message, hint } = described
     show(process.stderr, [`warp: ${printable(message, longestMessage)} [${code}]`])
     if (hint) show(process.stderr, [`  try: ${printable(hint, longestMessage)}`])
-    if (args.length === 0)
-      show(
-        process.stderr,
-        firstExamples.map((line) => `       ${line}`),
-      )
     if (args.includes('-v') || args.includes('--verbose')) {
       const lines = String((error as Error).stack).split('\n')
       show(

@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander'
 import type { ProbeSource } from '../lib/text/index.js'
 import type { FootprintOptions } from '../lib/footprint/index.js'
+import { pathGroup, under } from './groups.js'
 import { baseHead, bytes, integer, list, real, reals } from './values.js'
 
 /** Everything that options name as inputs. */
@@ -83,6 +84,10 @@ export function textOptions(command: Command): Command {
 }
 
 export function pathOptions(command: Command): Command {
+  return under(command, pathGroup, addPath)
+}
+
+function addPath(command: Command): Command {
   return command
     .option(
       '--path <family>',

@@ -13,7 +13,7 @@ export function register(program: Command): void {
     .description('fine-tunes a small model on a secret mixture of real texts, and recovers the mixture')
   framed(command)
     .option('-o, --output <folder>', 'for the texts, the model, the result and the report', 'warp-demo')
-    .option('--force', 'use a folder that holds other files')
+    .option('-f, --force', 'use a folder that holds other files')
     .option('--seed <n>', 'another one, another secret', integer(0), 0)
     .option('--threads <n>', 'default: all', integer(1))
     .action(demoCommand)

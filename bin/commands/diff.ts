@@ -38,8 +38,8 @@ export function register(program: Command): void {
     .option('--memory <size>', 'that one difference may take; larger ones are read again (default: 512MiB)', bytes)
     .option('--seed <n>', 'of the random vectors behind the singular values', integer(0), 0)
     .addOption(threadsOption())
-    .option('-o, --output <folder>', `writes ${files.join(', ')} the tables as CSV, generated.jsonl`)
-    .option('--force', 'replace existing output')
+    .option('-o, --output <folder>', `writes ${files.join(', ')}, the tables as CSV, generated.jsonl`)
+    .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
     .action(diffCommand)
 }

@@ -25,7 +25,7 @@ export function register(program: Command): void {
   framed(command)
     .addOption(scopeOption())
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
-    .option('--force', 'replace existing output')
+    .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
     .action(footprintCommand)
 }

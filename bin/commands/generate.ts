@@ -30,7 +30,7 @@ export function register(program: Command): void {
     .addOption(threadsOption())
     .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
     .option('-o, --output <file>', 'JSON Lines go there instead of to stdout')
-    .option('--force', 'replace an existing file')
+    .option('-f, --force', 'replace an existing file')
     .option('-n, --dry-run', 'check everything and print the plan')
     .addHelpText(
       'after',

@@ -19,7 +19,7 @@ export function register(program: Command): void {
     .option('--threads <n>', 'default: all', integer(1))
     .option('--seed <n>', 'of the masks of dare and della', integer(0), 0)
     .requiredOption('-o, --output <folder>', 'the model directory; of a path the folder of point-01, point-02, …')
-    .option('--force', 'replace what a merge wrote there')
+    .option('-f, --force', 'replace what a merge wrote there')
     .addOption(waitOption())
     .option('-n, --dry-run', 'check everything and print the plan')
     .addHelpText('after', '\nInterrupted? The same command goes on with what is missing and gives the same bytes.')

@@ -23,7 +23,7 @@ export function register(program: Command): void {
     .option('--memory <size>', 'budget for working buffers (default: 2GiB)', bytes)
     .option('--seed <n>', 'of subsamples', integer(0), 0)
     .option('-o, --output <file>', 'writes a line of JSON for each text')
-    .option('--force', 'replace existing output')
+    .option('-f, --force', 'replace existing output')
     .action(predictCommand)
 }
 

@@ -30,7 +30,7 @@ export function register(program: Command): void {
     .option('--projector <file>', 'a readout that warp lab fit trained')
     .option('--bootstrap <n>', 'resamples of the probes for the intervals (default: 1000)', integer(20))
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
-    .option('--force', 'replace existing output')
+    .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
     .option('--strict', 'exit 5 when the verdict is not ok')
     .option('-n, --dry-run', 'check everything and print the plan')

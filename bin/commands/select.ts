@@ -50,7 +50,7 @@ export function register(program: Command): void {
     .addOption(threadsOption())
     .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
     .option('--seed <n>', 'of random documents and labels', integer(0), 0)
-    .option('--force', 'start over where something is there, features too')
+    .option('-f, --force', 'start over where something is there, features too')
     .option('--force-selection', 'replace a selection that is there, and use its features')
     .addOption(waitOption())
     .action(selectCommand)
@@ -89,7 +89,7 @@ function evaluateOptions(command: Command): void {
   recipeOptions(command)
   framed(command)
     .addOption(threadsOption())
-    .option('--force', 'replace evaluation.json')
+    .option('-f, --force', 'replace evaluation.json')
     .addOption(waitOption())
     .action(evaluateCommand)
 }

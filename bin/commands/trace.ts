@@ -63,7 +63,7 @@ export function register(program: Command): void {
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
     .option('--members <file>', 'writes the possible texts as JSONL, the most probable training texts first')
     .option('-o, --output <folder>', 'writes result.json, tokens.jsonl, the lists of texts and report.html')
-    .option('--force', 'replace existing output')
+    .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
     .option('--strict', 'exit 5 when the verdict is none')
     .action(traceCommand)

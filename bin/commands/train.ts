@@ -2,6 +2,7 @@ import { Option, type Command } from 'commander'
 import type { TrainingResult, TrainOptions, TrainPlan } from '../../lib/train/index.js'
 import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
+import { trainingGroup, under } from '../groups.js'
 import { objectiveOption, textOptions, textSources, waitOption } from '../probe-options.js'
 import { integer, list, real } from '../values.js'
 
@@ -9,6 +10,10 @@ type Flags = FrameOptions & TrainOptions & { dryRun?: boolean }
 
 /** How a model is trained: the keys of a recipe, but for the length of texts and the seed. */
 export function recipeOptions(command: Command): Command {
+  return under(command, trainingGroup, addRecipe)
+}
+
+function addRecipe(command: Command): Command {
   return command
     .option('--epochs <n>', 'default: 3', integer(1))
     .option('--batch <n>', 'texts of one pass (default: 32)', integer(1))
@@ -51,7 +56,7 @@ export function register(program: Command): void {
     .option('--save-steps <n>', 'a model directory checkpoint-N inside the output every n steps', integer(1))
     .option('--threads <n>', 'default: all', integer(1))
     .option('--seed <n>', 'of the order of texts, dropout, a new head and subsamples', integer(0), 0)
-    .option('--force', 'start over where something is there')
+    .option('-f, --force', 'start over where something is there')
     .addOption(waitOption())
     .option('-n, --dry-run', 'check everything, try one step and print the plan')
     .action(trainCommand)

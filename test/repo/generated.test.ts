@@ -7,6 +7,7 @@ test.each([
   ['docs/architectures.md', 'scripts/architectures.cjs'],
   ['docs/commands.md', 'scripts/commands.cjs'],
   ['docs/errors.md', 'scripts/errors.cjs'],
+  ['man/warp.1', 'scripts/man.cjs'],
 ])('%s is what %s makes', async (_, script) => {
   const { file, text } = (await import(join(repositoryRoot, script))) as { file: string; text: () => string }
   expect(readFileSync(file, 'utf8')).toBe(text())

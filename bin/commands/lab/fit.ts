@@ -10,7 +10,7 @@ export function fit(command: Command): void {
     .option('--seed <n>', 'of parameters, batches and folds', integer(0), 42)
     .option('--deviations', 'the network also sees the standard deviations of the scores')
     .option('-o, --output <folder>', "of the projectors (default: projectors in the lab's folder)")
-    .option('--force', 'replace projectors')
+    .option('-f, --force', 'replace projectors')
     .addOption(waitOption())
     .action(
       async (

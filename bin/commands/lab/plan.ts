@@ -47,7 +47,7 @@ export function plan(command: Command): void {
     .addOption(new Option('--dtype <name>', 'of the trained weights').choices(['F32', 'F16', 'BF16']).default('F16'))
     .addOption(new Option('--keep <what>', 'of a trial').choices(['footprints', 'weights']).default('footprints'))
     .option('--seed <n>', 'of everything that is drawn', integer(0), 0)
-    .option('--force', 'replace a plan')
+    .option('-f, --force', 'replace a plan')
     .addOption(waitOption())
     .option('-n, --dry-run', 'print the plan and its cost, write nothing')
     .action(planCommand)

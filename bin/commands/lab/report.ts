@@ -14,7 +14,7 @@ export function report(command: Command): void {
     .option('--folds <n>', 'of the cross-validation (default: 10)', integer(2))
     .option('--seed <n>', 'of folds and fits (default: 42)', integer(0))
     .option('-o, --output <folder>', 'writes report.json and trials.csv')
-    .option('--force', 'replace existing output')
+    .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
     .action(
       async (

@@ -64,8 +64,7 @@ async function readConfig(file: string): Promise<unknown> {
   if (path.extname(file).toLowerCase() === '.json') return readJsonFile(file, 'OPTIONS', example)
   const bytes = await readSmallFile(file, largest).catch((error: WarpError) => {
     throw inputError(
-      'OPTIONS_UNREADABLE',
-      error.message,
+      'OPTIONS_UNREADABLE', `options cannot be read: ${error.message}`,
       { ...error.details, file },
       'a file of options that can be read',
     )
@@ -76,7 +75,7 @@ async function readConfig(file: string): Promise<unknown> {
   if (!error) return document.toJS({ maxAliasCount: 0 }) as unknown
   const [{ line, col: column } = { line: 1, col: 1 }] = error.linePos ?? []
   const problem = error.message.split('\n')[0].replace(/ at line .*$/, '')
-  throw inputError('OPTIONS_NOT_YAML', `${file}:${line}: ${problem}`, { file, line, column }, `expected ${example}`)
+  throw inputError('OPTIONS_NOT_YAML', `${file}:${line}: not YAML: ${problem}`, { file, line, column }, `expected ${example}`)
 }
 
 /** The options of a file that somebody wrote, or of a result of an earlier run. */
@@ -136,7 +135,7 @@ function argumentsFor(file: string, key: string, option: Option, value: unknown)
       'OPTIONS_VALUE',
       `${file}: ${key} must be ${expected}, found ${describe(value)}`,
       { file, found: describe(value), expected },
-      `${option.flags}: ${option.description}`,
+      `what ${option.flags} takes: ${option.description}`,
     )
   if (option.isBoolean() || option.negate) {
     if (typeof value !== 'boolean') throw wrong('true or false')

@@ -64,7 +64,8 @@ async function readConfig(file: string): Promise<unknown> {
   if (path.extname(file).toLowerCase() === '.json') return readJsonFile(file, 'OPTIONS', example)
   const bytes = await readSmallFile(file, largest).catch((error: WarpError) => {
     throw inputError(
-      'OPTIONS_UNREADABLE', `options cannot be read: ${error.message}`,
+      'OPTIONS_UNREADABLE',
+      `options cannot be read: ${error.message}`,
       { ...error.details, file },
       'a file of options that can be read',
     )
@@ -75,7 +76,12 @@ async function readConfig(file: string): Promise<unknown> {
   if (!error) return document.toJS({ maxAliasCount: 0 }) as unknown
   const [{ line, col: column } = { line: 1, col: 1 }] = error.linePos ?? []
   const problem = error.message.split('\n')[0].replace(/ at line .*$/, '')
-  throw inputError('OPTIONS_NOT_YAML', `${file}:${line}: not YAML: ${problem}`, { file, line, column }, `expected ${example}`)
+  throw inputError(
+    'OPTIONS_NOT_YAML',
+    `${file}:${line}: not YAML: ${problem}`,
+    { file, line, column },
+    `expected ${example}`,
+  )
 }
 
 /** The options of a file that somebody wrote, or of a result of an earlier run. */

@@ -6,6 +6,7 @@ import {
   plannedDomainBytes,
   openSession,
   scoreSession,
+  spooled,
   statisticsOf,
   Stopwatch,
   type FootprintOptions,
@@ -148,7 +149,9 @@ export async function recover(given: RecoverOptions): Promise<Recovered> {
   checkOptions('recover', given, kinds, ['base', 'reference', 'probes'])
   const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
-  return whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options, given))
+  return spooled(options.spool, () =>
+    whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options, given)),
+  )
 }
 
 /** @param given as the caller named the models */
@@ -176,7 +179,7 @@ async function recoverOpened(options: RecoverOptions, given: RecoverOptions): Pr
         'leave it out of the readouts',
       )
     }
-    const scores = await scoreSession(session)
+    const scores = await scoreSession(session, options.spool)
     watch.lap('score')
     const domains = needsDomainGradients(session) ? await domainStatistics(session) : undefined
     if (domains) watch.lap('gradients')
@@ -241,6 +244,6 @@ function byTokens(mixture: Record<string, number>, { probes, packed }: Session):
 
 /** The options as given, less what JSON cannot hold. */
 function commandOf(options: RecoverOptions): Record<string, unknown> {
-  const { signal: _signal, onProgress: _onProgress, ...plain } = options
+  const { signal: _signal, onProgress: _onProgress, spool: _spool, ...plain } = options
   return { ...plain, probes: sourceNames(options.probes) }
 }

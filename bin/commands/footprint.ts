@@ -3,6 +3,7 @@ import type { FootprintOptions } from '../../lib/footprint/index.js'
 import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
+import { spoolIn } from '../spool.js'
 import {
   inputsOf,
   pairOptions,
@@ -32,11 +33,12 @@ export function register(program: Command): void {
 
 async function footprintCommand(flags: Flags): Promise<void> {
   const { output, force, wait, json, quiet, verbose, ...options } = flags
-  await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
     const { footprint, npy } = await import('../../lib/footprint/index.js')
     const claim = { files, force, wait, inputs: inputsOf(options), signal, onProgress }
     return withOutput(output, claim, async () => {
-      const { alignment, ...result } = await footprint({ ...options, signal, onProgress })
+      const spool = await spoolIn(output, { signal, note })
+      const { alignment, ...result } = await footprint({ ...options, spool, signal, onProgress })
       const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
       if (output !== undefined)
         await writeOutput(
@@ -44,6 +46,7 @@ async function footprintCommand(flags: Flags): Promise<void> {
           { 'footprint.json': JSON.stringify(result, null, 2) + '\n', 'alignment.npy': npy(alignment, shape) },
           force,
         )
+      await spool?.remove()
       const names = result.domains.map(({ name }) => printableName(name))
       const width = Math.max(...names.map((name) => name.length))
       const row = (name: string, cells: string[]): string =>

@@ -3,6 +3,7 @@ import type { RecoverOptions, RecoverPlan } from '../../lib/recover.js'
 import { printable } from '../../lib/printable.js'
 import { execute, framed, wantsColor, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
+import { spoolIn } from '../spool.js'
 import {
   inputsOf,
   pairOptions,
@@ -39,7 +40,7 @@ export function register(program: Command): void {
 
 async function recoverCommand(flags: Flags): Promise<void> {
   const { output, force, wait, strict, dryRun, json, quiet, verbose, ...options } = flags
-  await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
     const { planRecover, recover } = await import('../../lib/recover.js')
     if (dryRun) {
       const plan = await planRecover({ ...options, signal, onProgress })
@@ -47,7 +48,8 @@ async function recoverCommand(flags: Flags): Promise<void> {
     }
     const claim = { files, force, wait, inputs: inputsOf(options), signal, onProgress }
     return withOutput(output, claim, async () => {
-      const { result, alignment } = await recover({ ...options, signal, onProgress })
+      const spool = await spoolIn(output, { signal, note })
+      const { result, alignment } = await recover({ ...options, spool, signal, onProgress })
       const { terminalReport, htmlReport } = await import('../../lib/report/index.js')
       if (output !== undefined) {
         const { npy } = await import('../../lib/footprint/index.js')
@@ -61,6 +63,7 @@ async function recoverCommand(flags: Flags): Promise<void> {
           },
           force,
         )
+        await spool?.remove()
       }
       const color = wantsColor()
       return {

@@ -6,6 +6,7 @@ import type { ScoreResult } from '../native/types.js'
 import { checkOptions } from '../options.js'
 import { footprintKinds, openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
 import { scoreProbes } from './score.js'
+import { spooled, type ScoreSpool } from './spool.js'
 
 export type { FootprintOptions, InputRecord, Session } from './session.js'
 export { domainStatistics, needsDomainGradients, plannedDomainBytes, type DepthFootprint } from './domains.js'
@@ -13,9 +14,15 @@ export { hasTop, type Scope } from './scope.js'
 export { footprintKinds, openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
 export { scoreProbes } from './score.js'
+export { ScoreSpool, spooled, type SpoolOptions } from './spool.js'
 
-/** The session's forward passes and what follows from them. What is known only then joins its notes. */
-export async function scoreSession(session: Session): Promise<ScoreResult> {
+/**
+ * The session's forward passes and what follows from them, kept in a spool where one is given. What is known only then
+ * joins its notes.
+ */
+export async function scoreSession(session: Session, spool?: ScoreSpool): Promise<ScoreResult> {
+  const kept = await spool?.score(session)
+  if (kept) return kept
   const scores = await scoreProbes(
     session.pathHandle,
     session.network,
@@ -84,14 +91,14 @@ export async function footprint(given: FootprintOptions): Promise<FootprintResul
   checkOptions('footprint', given, footprintKinds, ['base', 'reference', 'probes'])
   const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
-  return whileUnchanged([base, reference, ...checkpoint], () => footprintOpened(options))
+  return spooled(options.spool, () => whileUnchanged([base, reference, ...checkpoint], () => footprintOpened(options)))
 }
 
 async function footprintOpened(options: FootprintOptions): Promise<FootprintResult> {
   const session = await openSession(options, false)
   try {
     const watch = new Stopwatch()
-    const scores = await scoreSession(session)
+    const scores = await scoreSession(session, options.spool)
     watch.lap('score')
     return {
       schema: 'warp.footprint/1',

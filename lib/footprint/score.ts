@@ -9,6 +9,10 @@ export interface ScoreOptions extends RunOptions {
   /** closed forms of the head, or the names of the tensors whose direction scores follow */
   scope: 'head' | 'top' | string[]
   gradients: boolean
+  /** of classifiers: give the head's inputs too */
+  headInputs?: boolean
+  /** of classifiers: the head's inputs as an earlier run gave them */
+  features?: Float32Array
   threads: number
   /** bytes of native working memory */
   memory: number
@@ -25,7 +29,7 @@ function request(
 ): ScoreRequest {
   const { ids, typeIds, offsets, label, domain } = probes
   const language = network.objective === 'language'
-  const { scope, gradients, threads, memory, device } = options
+  const { scope, gradients, headInputs, features, threads, memory, device } = options
   return {
     path,
     network,
@@ -37,6 +41,8 @@ function request(
     domains,
     scope,
     gradients,
+    ...(headInputs && { headInputs }),
+    ...(features && { features }),
     threads,
     memory,
     ...(device && { device }),

@@ -34,6 +34,7 @@ import { checkDomains, whyTooMany } from '../readouts/limits.js'
 import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
 import { chooseScope, type Scope } from './scope.js'
 import { planProbes, type ScoreOptions } from './score.js'
+import type { ScoreSpool } from './spool.js'
 
 /** Options of `footprint` and `recover`: the command line's, in camelCase. */
 export interface FootprintOptions
@@ -67,6 +68,8 @@ export interface FootprintOptions
   memory?: number
   /** of subsamples, masks and resamples; default 0 */
   seed?: number
+  /** where scores are kept while they are made, for a run that may be stopped; not on a GPU */
+  spool?: ScoreSpool
 }
 
 /** What `footprint` takes. */
@@ -88,6 +91,7 @@ export const footprintKinds: Kinds<FootprintOptions> = {
   threads: 'number',
   memory: 'number',
   seed: 'number',
+  spool: 'object',
 }
 
 export interface InputRecord {
@@ -109,6 +113,8 @@ export interface Session {
   scope: Scope
   path: PathRequest
   pathHandle: Handle
+  /** weight files of a trajectory's checkpoints */
+  between: readonly string[]
   /** the path's constants are known, and noted */
   prepared: boolean
   survey: TensorSurvey[]
@@ -203,6 +209,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
       scope,
       path: path.request,
       pathHandle: path.handle,
+      between: path.inputs.flatMap(({ role, files }) => (role === 'checkpoint' ? files.map((file) => file.path) : [])),
       prepared,
       survey,
       score,

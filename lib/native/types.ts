@@ -145,6 +145,11 @@ export interface ScoreRequest extends PackedTexts {
   /** gradient statistics too */
   gradients: boolean
   headInputs?: boolean
+  /**
+   * head inputs of an earlier run: no text is passed forward, and alignments are those of closed forms; classifiers on
+   * the CPU
+   */
+  features?: Float32Array
   /** θ₀ alone, in its place of the results: the reference is not read */
   baseOnly?: boolean
   threads: number

@@ -36,11 +36,11 @@ export async function loadShards(
   const rowFiles: RowFile[] = []
   let pieces: number[] = []
   for (let shard = 0; shard < made.shards; shard++) {
-    const { windows: own, sections, place } = await readShard(made.folder, { key: made.key, shard })
+    const { windows: own, sections, file, offsets: begins } = await readShard(made.folder, { key: made.key, shard })
     run.signal?.throwIfAborted()
     windows.push(...own)
     for (const [name, section] of Object.entries(sections)) {
-      if (name === 'rows') rowFiles.push({ path: place.file, offset: place.offsets.rows, count: own.length })
+      if (name === 'rows') rowFiles.push({ path: file, offset: begins.rows, count: own.length })
       else if (name === 'pieces') pieces = Array.from(section)
       else (parts[name] ??= []).push(section)
     }

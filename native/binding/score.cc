@@ -38,6 +38,11 @@ std::shared_ptr<ScoreJob> parse_job(const Napi::Object& o) {
   job->gradients = get_bool(o, "gradients");
   job->head_inputs = get_bool(o, "headInputs");
   job->base_only = get_bool(o, "baseOnly");
+  if (o.Has("features")) {
+    const Napi::Float32Array given = o.Get("features").As<Napi::Float32Array>();
+    job->features = Buffer<float>(given.ElementLength());
+    std::copy_n(given.Data(), given.ElementLength(), job->features.data());
+  }
   job->threads = std::max(1, int(get_number(o, "threads")));
   job->memory = uint64_t(get_number(o, "memory"));
   job->device = parse_device(o);

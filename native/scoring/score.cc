@@ -1,6 +1,7 @@
 #include "scoring/score.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace warp {
@@ -36,12 +37,15 @@ PassArguments arguments(const ScoreJob& job, const std::vector<Tile>& tiles, Pas
 
 void classify(const ScoreJob& job, const PassArguments& pass, ScoreResult& out, Threads& threads, Context& context) {
   const Head head(job.program, *job.path, cpu_ops());
-  ClassifySink sink(pass, job.label, job.threads);
-  run_pass(pass, out.plan.forward, sink, threads, context);
-  const Buffer<float>& features = sink.features();
+  std::optional<ClassifySink> sink;
+  if (job.features.size() == 0) {
+    sink.emplace(pass, job.label, job.threads);
+    run_pass(pass, out.plan.forward, *sink, threads, context);
+  }
+  const Buffer<float>& features = sink ? sink->features() : job.features;
   out.scores =
       score_head(head, *job.path, features, pass.passes(), job.label, job.scope, !pass.scope, threads, context);
-  if (pass.scope) out.scores.alignment = sink.alignment();
+  if (pass.scope && sink) out.scores.alignment = sink->alignment();
   if (job.head_inputs) out.head_inputs.assign(features.begin(), features.end());
   if (job.gradients)
     out.gradients = gradient_statistics(head, *job.path, features, job.texts.texts(), job.label, job.domain,
@@ -69,6 +73,9 @@ void check_job(const ScoreJob& job) {
   }
   for (size_t count : counts)
     if (count == 0) throw internal_error("score: a domain without probes");
+  const size_t features = job.features.size();
+  if (features > 0 && (program.language || features != (job.points() + 2) * texts * program.features()))
+    throw internal_error("score: features of another size");
   for (uint32_t id : packed.ids)
     if (id >= program.vocabulary) throw internal_error("score: token id out of range");
   for (uint32_t id : packed.targets)

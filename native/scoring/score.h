@@ -16,6 +16,8 @@ struct ScoreJob {
   Scope scope = Scope::kHead;  // of classifiers, where there are no names
   ScopeNames names;            // tensors whose direction scores follow; none: the scope's closed form
   bool gradients = false, head_inputs = false;
+  // (points + 2) × texts × features of an earlier run: nothing is computed but what follows from them; classifiers
+  Buffer<float> features;
   bool base_only = false;  // θ₀ alone, in its place of the results; the reference is not read
   int threads = 1;
   uint64_t memory = 0;

@@ -1,10 +1,10 @@
 // What every command shares: options of the frame, one way to run, print, fail and be interrupted.
-import type { SingleBar } from 'cli-progress'
 import { type Command, CommanderError } from 'commander'
 import type { Progress } from '../lib/native/task.js'
 import { printable, printableJson, printableStyled } from '../lib/printable.js'
 import { commandOf } from './definitions.js'
 import { shortHelp } from './examples.js'
+import { ProgressReporter } from './progress.js'
 
 export interface FrameOptions {
   json?: boolean
@@ -75,7 +75,7 @@ const linesOf = (text: string | readonly string[]): readonly string[] =>
 /** Runs a command's work and prints what it gives; errors reach `main`. */
 export async function execute(options: FrameOptions, work: (run: CommandRun) => Promise<Output>): Promise<void> {
   const controller = new AbortController()
-  const progress = options.quiet ? undefined : new ProgressReporter()
+  const progress = options.quiet ? undefined : new ProgressReporter(show)
   const interrupt = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(exitCodeOf(controller.signal.reason))
     controller.abort(new Interrupted(signal))
@@ -99,49 +99,6 @@ export async function execute(options: FrameOptions, work: (run: CommandRun) => 
     progress?.stop()
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
-  }
-}
-
-/** A bar with ETA on a terminal; elsewhere a line when a phase starts and every ten seconds within it. */
-class ProgressReporter {
-  #bar: SingleBar | undefined
-  #phase = ''
-  #last = 0
-
-  update({ phase, done, total, unit }: Progress): void {
-    const fresh = phase !== this.#phase
-    if (fresh) this.#begin(phase, done, total)
-    if (this.#bar) {
-      this.#bar.update(done)
-      return
-    }
-    if (!fresh && performance.now() - this.#last < 10_000) return
-    this.#last = performance.now()
-    show(process.stderr, [`${phase}: ${total > 0 ? `${Math.floor((100 * done) / total)} %` : `${done} ${unit}`}`])
-  }
-
-  #begin(phase: string, done: number, total: number): void {
-    this.stop()
-    this.#phase = phase
-    if (!process.stderr.isTTY || total === 0) return
-    // loaded here, as the way to the first line of --help is short without it
-    const { SingleBar } = require('cli-progress') as typeof import('cli-progress')
-    this.#bar = new SingleBar({
-      format: '{phase} {bar} {percentage}% · {duration_formatted} · ETA {eta_formatted}',
-      stream: process.stderr,
-      hideCursor: true,
-      clearOnComplete: true,
-      etaBuffer: 50,
-      barCompleteChar: '█',
-      barIncompleteChar: '░',
-    })
-    this.#bar.start(total, done, { phase: printable(phase) })
-  }
-
-  stop(): void {
-    this.#bar?.stop()
-    this.#bar = undefined
-    this.#phase = ''
   }
 }
 

@@ -73,10 +73,10 @@ export class ScoreSpool {
     const texts = session.packed.domain.length
     const step = this.#textsOf(session) ?? (this.kept > 0 ? texts : undefined)
     if (step === undefined) return undefined
-    await makeFolders(this.options.folder)
     for (let begin = this.kept; begin < texts; begin = this.kept) {
       const facts: Facts = { schema: 'warp.scores/1', key: this.#key, begin, end: Math.min(texts, begin + step) }
       const sections = await scorePart(session, facts)
+      await makeFolders(this.options.folder)
       await writeSections(this.#file(begin), facts, sections)
       parts.push({ ...facts, sections })
       this.kept = facts.end

@@ -91,8 +91,7 @@ function addPath(command: Command): Command {
   return command
     .option(
       '--path <family>',
-      'linear, quadratic, slerp, ties, dare, della, breadcrumbs, nearswap, trajectory',
-      'linear',
+      'linear (default), quadratic, slerp, ties, dare, della, breadcrumbs, nearswap, trajectory',
     )
     .option('--points <n>', 'points on the path (default: 15)', integer(1))
     .option('--lambda-min <x>', 'first point (default: 0.05)', real)

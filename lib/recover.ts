@@ -20,6 +20,7 @@ import { inputError, usageError } from './errors.js'
 import { localModels } from './hub/index.js'
 import { checkOptions, type Kinds } from './options.js'
 import { sourceNames } from './text/index.js'
+import { asProjector } from './footprint/as-projector.js'
 import { measureRate } from './footprint/rate.js'
 import { traceProbes } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
@@ -29,7 +30,7 @@ import { checkReadouts, footprintOf, readMixtures, readoutsFor } from './readout
 export interface RecoverOptions extends FootprintOptions {
   /** names of readouts, `trace` among them; default: all that apply */
   readout?: string[]
-  /** file of a readout that `warp lab fit` trained */
+  /** file of a readout that `warp lab fit` trained: path, points and scope are those it was trained on */
   projector?: string
   /** resamples of the probes for the intervals; default 1000 */
   bootstrap?: number
@@ -86,7 +87,7 @@ const kinds: Kinds<RecoverOptions> = { ...footprintKinds, readout: 'texts', proj
 /** A session whose readouts are known to be there, and to fit, before any scoring. */
 async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
-  const session = await openSession(options, true)
+  const session = await openSession(projectors.reduce(asProjector, options), true)
   const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
   const gradients = scopes.flatMap((scope) => [
     { scope, q: 0 },

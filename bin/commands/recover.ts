@@ -28,7 +28,7 @@ export function register(program: Command): void {
   framed(command)
     .addOption(scopeOption())
     .option('--readout <name,...>', 'default: all that apply', list)
-    .option('--projector <file>', 'a readout that warp lab fit trained')
+    .option('--projector <file>', 'a readout that warp lab fit trained; it says path, points and scope')
     .option('--bootstrap <n>', 'resamples of the probes for the intervals (default: 1000)', integer(20))
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('-f, --force', 'replace existing output')

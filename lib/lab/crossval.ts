@@ -13,6 +13,16 @@ export interface CrossValidation {
   onFit?: () => void
 }
 
+/** Folds unless asked otherwise. */
+const usualFolds = 10
+
+/** As many as are asked for; else ten, or with fewer trials one for each: leave-one-out. */
+export const foldsFor = (trials: number, asked?: number): number => asked ?? Math.max(2, Math.min(usualFolds, trials))
+
+/** `10-fold cross-validation`, `leave-one-out cross-validation`. */
+export const foldsText = (folds: number, trials: number): string =>
+  `${folds === trials ? 'leave-one-out' : `${folds}-fold`} cross-validation`
+
 /** Models that a cross-validation fits. */
 export function fitsOf({ candidates }: Learner, folds: number): number {
   return folds * selectionFits(candidates.length)

@@ -17,11 +17,33 @@ export interface FoldTask {
 /** What the thread of a fold says: after each model fitted, and at the end. */
 export type FoldMessage = { fitted: true } | { shares: number[][] }
 
+export interface FoldOptions extends Pick<FoldTask, 'folds' | 'seed' | 'deviations'> {
+  signal?: AbortSignal
+  /** after each model fitted */
+  onFit?: () => void
+}
+
+/** For every job the shares of each trial, by a model that was fitted on the other folds. @throws the signal's reason */
+export async function crossValidate(
+  jobs: { examples: Example[]; learner: Pick<Learner, 'name'> }[],
+  { folds, seed, deviations, ...run }: FoldOptions,
+): Promise<number[][][]> {
+  const tasks = jobs.flatMap(({ examples, learner: { name } }) =>
+    Array.from({ length: folds }, (_, fold): FoldTask => ({ learner: name, examples, folds, fold, seed, deviations })),
+  )
+  const predicted = await predictFolds(tasks, run)
+  return jobs.map((_, job) => {
+    const shares: number[][] = []
+    for (const part of predicted.slice(job * folds, (job + 1) * folds)) part.forEach((row, i) => (shares[i] = row))
+    return shares
+  })
+}
+
 /**
  * The tasks on as many threads as there are cores; what `predictFold` gives for each, in their order.
  * @throws the signal's reason
  */
-export async function predictFolds(
+async function predictFolds(
   tasks: FoldTask[],
   { signal, onFit }: { signal?: AbortSignal; onFit?: () => void },
 ): Promise<number[][][]> {

@@ -1,5 +1,6 @@
 export { loadProjector, projectorSchema, saveProjector } from '../readouts/projector.js'
 export type { Projector, ProjectorDocument } from '../readouts/projector.js'
+export { foldsText } from './crossval.js'
 export { fitProjectors, projectorFile } from './fit-projectors.js'
 export type { FitOptions } from './fit-projectors.js'
 export { checkPool, drawTexts, realisedCounts, sampleMixtures } from './mixtures.js'

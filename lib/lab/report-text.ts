@@ -1,6 +1,7 @@
 import picocolors from 'picocolors'
 import { printable } from '../printable.js'
 import { safeName, tableBlocks, wrap } from '../report/columns.js'
+import { foldsText } from './crossval.js'
 import { errorsOf, type LabReport, type Reported } from './report.js'
 
 export interface TableOptions {
@@ -36,7 +37,7 @@ export function labTable(report: LabReport, { color = false, width = 100 }: Tabl
     },
   )
   const remarks = [
-    `mlp and equivariant by ${folds}-fold cross-validation, seed ${seed}, settings chosen inside the training folds`,
+    `mlp and equivariant by ${foldsText(folds, trials.length)}, seed ${seed}, settings chosen inside the training folds`,
     'means and standard deviations over trials; a row marked oracle chose its setting with the answers known',
     ...notes,
     ...failed.map(({ index, code, message }) => `trial ${index} failed: ${code}, ${message}`),

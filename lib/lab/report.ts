@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { RunOptions } from '../native/task.js'
-import { absoluteError, fitsOf, foldsOf, SELECTION_FOLDS } from './crossval.js'
-import { predictFolds, type FoldTask } from './fold-pool.js'
+import { absoluteError, fitsOf, foldsFor, foldsOf, SELECTION_FOLDS } from './crossval.js'
+import { crossValidate } from './fold-pool.js'
 import { learnersFor } from './learners.js'
 import { fixedThreshold, membersAt, thresholds } from './membership.js'
 import { sampleMixtures, type Sampler } from './mixtures.js'
@@ -53,7 +53,7 @@ export interface Reported {
 }
 
 export interface ReportOptions extends RunOptions {
-  /** of the cross-validation; default 10 */
+  /** of the cross-validation; default 10, with fewer trials leave-one-out */
   folds?: number
   /** default 42 */
   seed?: number
@@ -72,8 +72,9 @@ const pathless = ['uniform', 'membership', 'mean-probability', 'stationary', 'pr
  * @throws TRIALS_NONE, TRIALS_DIFFER, TRIALS_FEW, the signal's reason
  */
 export async function reportTable(all: Trial[], options: ReportOptions = {}): Promise<Reported> {
-  const { folds = 10, seed = 42, sampler = 'paper' } = options
+  const { seed = 42, sampler = 'paper' } = options
   const set = trialSet(all)
+  const folds = foldsFor(set.trials.length, options.folds)
   requireNested(set.trials.length, folds, SELECTION_FOLDS)
   const members = membershipRows(set)
   const estimates = [
@@ -163,15 +164,8 @@ async function trainedRows(
   const total = jobs.reduce((sum, { learner }) => sum + fitsOf(learner, folds), 0)
   let done = 0
   const onFit = () => onProgress?.({ phase: 'cross-validate', done: ++done, total, unit: 'fits' })
-  const tasks = jobs.flatMap(({ examples, learner: { name } }) =>
-    Array.from({ length: folds }, (_, fold): FoldTask => ({ learner: name, examples, folds, fold, seed, deviations })),
-  )
-  const predicted = await predictFolds(tasks, { signal, onFit })
-  return jobs.map(({ path, learner }, job) => {
-    const shares: number[][] = []
-    for (const part of predicted.slice(job * folds, (job + 1) * folds)) part.forEach((row, i) => (shares[i] = row))
-    return { readout: learner.name, path, oracle: false, shares }
-  })
+  const predicted = await crossValidate(jobs, { folds, seed, deviations, signal, onFit })
+  return jobs.map(({ path, learner }, job) => ({ readout: learner.name, path, oracle: false, shares: predicted[job] }))
 }
 
 /** Per trial, mean absolute and mean squared error over the domains; null where there is no estimate. */

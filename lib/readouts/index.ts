@@ -11,7 +11,7 @@ import { membership } from './membership.js'
 import { priorShift } from './prior-shift.js'
 import { projection } from './projection.js'
 import type { Projector } from './projector.js'
-import { recommend } from './recommend.js'
+import { recommendAmong } from './recommend.js'
 import { predictorOf } from './sharing.js'
 import { softmaxReadout } from './softmax.js'
 import type { SoftmaxOptions } from './softmax.js'
@@ -149,7 +149,11 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
     signal?.throwIfAborted()
   }
   const mixtures = [...own, ...extra]
-  const { recommended, reason } = recommend(mixtures)
+  const { recommended, reason } = recommendAmong(
+    mixtures,
+    projectors.map(({ name, training: { error, trials } }) => ({ name, error, trials })),
+    (name) => used.find((readout) => readout.name === name)?.methodError?.(D),
+  )
   const at = used.findIndex(({ name }) => name === recommended)
   const spread = at < 0 ? 0 : sampling[at].reduce((sum, [low, high]) => sum + (high - low) / 2, 0) / D
   onProgress?.(replicates, replicates)

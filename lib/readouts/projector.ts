@@ -23,7 +23,9 @@ export const projectorSchema = z
       seed: z.int().min(0),
       /** learning rate, or form and ridge: what the folds chose */
       chosen: z.record(z.string(), z.union([z.number(), z.string()])),
-      /** mean absolute error on trials left out, of the setting chosen */
+      /** of the cross-validation that `error` is from: as many as there are trials leaves out one at a time */
+      folds: z.int().min(2),
+      /** mean absolute error on trials left out, settings chosen without them: the row of `warp lab report` */
       error: z.number().min(0),
     }),
   })
@@ -48,6 +50,10 @@ export interface FootprintKey extends Pick<FootprintStatistics, 'domains' | 'pat
 }
 
 export interface Projector extends Readout {
+  /** the footprints it reads are like these */
+  trainedOn: Pick<ProjectorDocument, 'domains' | 'path' | 'lambdas' | 'scope'>
+  /** trials, folds and the error on trials left out */
+  training: ProjectorDocument['training']
   /** @throws PROJECTOR_MISMATCH naming what differs */
   check(footprint: FootprintKey): void
 }
@@ -60,6 +66,8 @@ export function projectorReadout(document: ProjectorDocument): Projector {
   const { model, training, path, lambdas } = document
   return {
     name: model.kind,
+    trainedOn: document,
+    training,
     description:
       model.kind === 'mlp'
         ? 'network trained on footprints of models with known mixtures (the paper)'
@@ -95,19 +103,24 @@ function checkFootprint(document: ProjectorDocument, { domains, path, lambdas, s
       'PROJECTOR_MISMATCH',
       `the projector was trained on ${what} ${expected}, the footprint has ${found}`,
       { what, expected, found },
-      'footprint as the lab did, or train a projector for this footprint',
+      'leave path, points and scope out: the projector says them; or train one for this footprint',
     )
   }
   const own = [...document.domains].sort()
   if (document.model.kind === 'mlp') {
-    if (own.join('\n') !== [...domains].sort().join('\n')) refuse('the domains', list(document.domains), list(domains))
+    if (own.join('\n') !== [...domains].sort().join('\n')) {
+      const more = domains.filter((name) => !own.includes(name))
+      const less = own.filter((name) => !domains.includes(name))
+      const differs = [more.length > 0 && `${list(more)} besides`, less.length > 0 && `no ${list(less)}`]
+      refuse('the domains', list(document.domains), differs.filter(Boolean).join(' and '))
+    }
     if (scope !== undefined && scope !== document.scope) refuse('scope', document.scope, scope)
   }
   if (path !== undefined && path !== document.path) refuse('the path', document.path, path)
   const same =
     lambdas.length === document.lambdas.length &&
     document.lambdas.every((value, k) => Math.abs(value - lambdas[k]) <= SAME_POINT)
-  if (!same) refuse('the points λ', document.lambdas.join(', '), Array.from(lambdas).join(', '))
+  if (!same) refuse('the points', gridText(document.lambdas), gridText(lambdas))
 }
 
 /**
@@ -124,3 +137,10 @@ export async function loadProjector(file: string): Promise<Projector> {
 /** @throws OUTPUT_EXISTS without `force`, DISK_FULL, OUTPUT_NOT_WRITABLE */
 export const saveProjector = (file: string, document: ProjectorDocument, force = false): Promise<void> =>
   writeDocument(file, document, { force })
+
+/** Points for people: how many, and between which. */
+export function gridText(lambdas: ArrayLike<number>): string {
+  const short = (value: number): string => String(+value.toFixed(4))
+  const [first, last] = [short(lambdas[0]), short(lambdas[lambdas.length - 1])]
+  return lambdas.length === 1 ? `λ = ${first} alone` : `${lambdas.length} from λ = ${first} to ${last}`
+}

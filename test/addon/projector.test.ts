@@ -18,8 +18,6 @@ const args = [
   pair.reference,
   '--probes',
   pair.probes,
-  '--points',
-  '3',
   '--bootstrap',
   '20',
   '--json',
@@ -39,7 +37,7 @@ const network: ProjectorDocument = {
     deviations: false,
     parameters: [...newNetwork(3 * D, 8, D, 1).parameters],
   },
-  training: { trials: 20, seed: 1, chosen: { learningRate: 1e-3 }, error: 0.02 },
+  training: { trials: 20, seed: 1, chosen: { learningRate: 1e-3 }, folds: 10, error: 0.02 },
 }
 const carried: ProjectorDocument = {
   ...network,
@@ -73,9 +71,6 @@ test('weights of one readout alone and equal to one are that readout, whatever d
 })
 
 test.each([
-  ['other points', network, ['--points', '4'], 'PROJECTOR_MISMATCH'],
-  ['another path', carried, ['--path', 'ties'], 'PROJECTOR_MISMATCH'],
-  ['another scope', network, ['--scope', 'top'], 'PROJECTOR_MISMATCH'],
   ['other domains', { ...network, domains: ['a', ...pairLabels.slice(1)] }, [], 'PROJECTOR_MISMATCH'],
   [
     'a file of another kind',
@@ -89,4 +84,42 @@ test.each([
   expect({ exit: run.code, code: error.code }).toEqual({ exit: 3, code })
   expect(error.hint).not.toBe('')
   expect(run.stderr).not.toContain('score:')
+})
+
+test.each([
+  ['--points', '4', '--points asks for 4 from λ = 0.05 to 0.95; the projector was trained on 3 from λ = 0.05 to 0.95'],
+  ['--lambdas', '0.1,0.5,0.95', '--lambdas asks for 3 from λ = 0.1 to 0.95; the projector was trained on 3 from'],
+  ['--path', 'ties', '--path asks for ties; the projector was trained on linear'],
+  ['--scope', 'top', '--scope asks for top; the projector was trained on head'],
+])('%s %s, which the projector was not trained on, is refused by name', async (option, value, message) => {
+  const run = await warp([...args, option, value, '--projector', save(network)])
+  const { error } = JSON.parse(run.stdout) as ErrorDocument
+  expect({ exit: run.code, code: error.code }).toEqual({ exit: 2, code: 'PROJECTOR_OPTION' })
+  expect(error.message).toContain(message)
+  expect(error.hint).toBe(`leave ${option} out: the projector says it`)
+})
+
+test('path, points and scope are the projector’s, and may be given where they agree', async () => {
+  const ties = { ...network, path: 'ties', scope: 'top', lambdas: [0.25, 0.75] }
+  const small = newNetwork(2 * D, 8, D, 1)
+  const model = { ...network.model, ...small, parameters: [...small.parameters] } as ProjectorDocument['model']
+  const projector = save({ ...ties, model })
+  for (const more of [[], ['--path', 'ties', '--lambdas', '0.25,0.75', '--scope', 'top']]) {
+    const { code, stdout } = await warp([...args, ...more, '-q', '--readout', 'uniform', '--projector', projector])
+    expect(code).toBe(0)
+    expect(resultSchema.parse(JSON.parse(stdout))).toMatchObject({ path: 'ties', lambdas: [0.25, 0.75], scope: 'top' })
+  }
+})
+
+test('a projector that erred less than gradient matching is recommended, one that erred more is not', async () => {
+  for (const [error, expected] of [
+    [0.001, 'mlp'],
+    [0.2, 'gradient-matching'],
+  ] as const) {
+    const document = { ...network, training: { ...network.training, error } }
+    const { stdout } = await warp([...args, '-q', '--projector', save(document)])
+    const { recommended } = resultSchema.parse(JSON.parse(stdout))
+    expect(recommended.readout).toBe(expected)
+    expect(recommended.reason).toContain(`each left out, is ${error.toFixed(3)}`)
+  }
 })

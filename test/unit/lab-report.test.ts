@@ -1,4 +1,4 @@
-import { labReportSchema, labTable, reportTable, trialsCsv, type Trial } from '../../lib/lab/index.js'
+import { fitProjectors, labReportSchema, labTable, reportTable, trialsCsv, type Trial } from '../../lib/lab/index.js'
 import { absoluteError, foldsOf, predictFold, type CrossValidation } from '../../lib/lab/crossval.js'
 import { learnersFor, type Learner } from '../../lib/lab/learners.js'
 import { errorsOf, type Reported } from '../../lib/lab/report.js'
@@ -175,11 +175,26 @@ describe('the report', () => {
   })
 
   test('fewer trials than folds are refused, with both numbers', async () => {
-    await expect(reportTable(trials.slice(0, 9))).rejects.toMatchObject({
+    await expect(reportTable(trials.slice(0, 9), { folds: 10 })).rejects.toMatchObject({
       code: 'TRIALS_FEW',
       exitCode: 3,
       message: '10 folds need at least 10 trials, there are 9',
     })
+  })
+
+  test('without a number of folds, fewer trials are left out one at a time, and a fit has the errors of the report', async () => {
+    const few = trials.slice(0, 6)
+    const { report } = await reportTable(few)
+    expect(report.folds).toBe(6)
+    expect(new Set(report.trials.map(({ fold }) => fold)).size).toBe(6)
+    expect(labTable(report).replace(/\s+/g, ' ')).toContain(
+      'mlp and equivariant by leave-one-out cross-validation, seed 42',
+    )
+    for (const { model, path, training } of await fitProjectors(few)) {
+      const row = report.table.find((one) => one.readout === model.kind && one.path === path)!
+      expect(training).toMatchObject({ trials: 6, folds: 6 })
+      expect(Math.abs(training.error - row.mae)).toBeLessThan(1e-12)
+    }
   })
 
   test('stops when told to', async () => {

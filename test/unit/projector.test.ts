@@ -248,10 +248,10 @@ describe('a saved projector', () => {
   })
 
   test.each<[string, Partial<FootprintStatistics>, RegExp]>([
-    ['domains', { domains: ['a', 'b', 'c', 'd'] }, /domains "domain 0".*"a", "b"/],
+    ['domains', { domains: ['a', 'b', 'c', 'd'] }, /domains "domain 0".*"a", "b".* besides and no "domain 0"/],
     ['scope', { scope: 'top' }, /scope head, .* top/],
     ['path', { path: 'ties' }, /path linear, .* ties/],
-    ['points', { lambdas: Float64Array.of(0.1, 0.3, 0.5, 0.7, 0.95) }, /points.* 0\.9, .*0\.95/],
+    ['points', { lambdas: Float64Array.of(0.1, 0.3, 0.5, 0.7, 0.95) }, /points.* to 0\.9, .*to 0\.95/],
   ])('refuses a footprint with other %s, and says so', async (_, change, message) => {
     const projectors = [projectorReadout(mlp)]
     await expect(

@@ -11,7 +11,7 @@ export function report(command: Command): void {
       .description('cross-validates every readout on the trials: the table of mean errors')
       .argument('<folder>', 'of a lab'),
   )
-    .option('--folds <n>', 'of the cross-validation (default: 10)', integer(2))
+    .option('--folds <n>', 'of the cross-validation (default: 10; with fewer trials leave-one-out)', integer(2))
     .option('--seed <n>', 'of folds and fits (default: 42)', integer(0))
     .option('-o, --output <folder>', 'writes report.json and trials.csv')
     .option('-f, --force', 'replace existing output')

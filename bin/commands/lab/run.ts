@@ -40,7 +40,7 @@ export function run(command: Command): void {
           once: true,
         })
         const result = await runLab(all)
-        return { json: result, text: runText(result), exitCode: result.failed.length > 0 ? 3 : 0 }
+        return { json: result, text: runText(result, folder), exitCode: result.failed.length > 0 ? 3 : 0 }
       })
     })
 }
@@ -55,10 +55,11 @@ function runPlanText({ executor, threads, earlier, tasks, seconds }: LabRunPlan)
   ]
 }
 
-function runText({ lab, trials, earlier, done, failed, seconds }: LabRunResult): string[] {
+function runText({ lab, trials, earlier, done, failed, seconds }: LabRunResult, given: string): string[] {
   return [
     `${done} of ${trials} trials done in ${Math.round(seconds)} s${earlier > 0 ? `, ${earlier} were there` : ''}`,
     ...failed.map(({ index, code, message }) => `  trial ${index} failed: ${message} [${code}]`),
     `in ${lab}`,
+    `${failed.length > 0 ? 'again' : 'next'}: warp lab ${failed.length > 0 ? 'run' : 'report'} ${given}`,
   ]
 }

@@ -96,7 +96,12 @@ export class ScoreSpool {
     const parts: Part[] = []
     for (let name = this.#file(0); own.some((one) => join(folder, one) === name); name = this.#file(this.kept)) {
       const damaged = (what: string): Error =>
-        inputError('SCORES_DAMAGED', `${name}: ${what}`, { file: name }, 'delete the file: it will be made again')
+        inputError(
+          'SCORES_DAMAGED',
+          `${name}: kept scores: the file ${what}`,
+          { file: name },
+          'delete the file: it will be made again',
+        )
       const { facts, sections } = await readSections<Facts>(name, 'warp.scores/1', damaged)
       if (facts.key !== this.#key || facts.begin !== this.kept) throw damaged('belongs elsewhere')
       parts.push({ ...facts, sections })

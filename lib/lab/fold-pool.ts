@@ -23,7 +23,7 @@ export interface FoldOptions extends Pick<FoldTask, 'folds' | 'seed' | 'deviatio
   onFit?: () => void
 }
 
-/** For every job the shares of each trial, by a model that was fitted on the other folds. @throws the signal's reason */
+/** For every job the shares of each trial, by a model fitted on the other folds. @throws the signal's reason */
 export async function crossValidate(
   jobs: { examples: Example[]; learner: Pick<Learner, 'name'> }[],
   { folds, seed, deviations, ...run }: FoldOptions,

@@ -37,7 +37,8 @@ export function labTable(report: LabReport, { color = false, width = 100 }: Tabl
     },
   )
   const remarks = [
-    `mlp and equivariant by ${foldsText(folds, trials.length)}, seed ${seed}, settings chosen inside the training folds`,
+    `mlp and equivariant by ${foldsText(folds, trials.length)}, seed ${seed}, settings chosen inside the training ` +
+      'folds',
     'means and standard deviations over trials; a row marked oracle chose its setting with the answers known',
     ...notes,
     ...failed.map(({ index, code, message }) => `trial ${index} failed: ${code}, ${message}`),

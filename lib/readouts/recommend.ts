@@ -17,9 +17,9 @@ export interface TrainedReadout {
 }
 
 /**
- * Which mixture to trust. A projector whose error on models left out is less than the error of the readout that would be
- * recommended without it comes first: of the trace that is the half-width of its interval, of the others the error on
- * experts with known mixtures; an error that nobody measured gives way to one that somebody did.
+ * Which mixture to trust. A projector whose error on models left out is less than the error of the readout that would
+ * be recommended without it comes first: of the trace that is the half-width of its interval, of the others the error
+ * on experts with known mixtures; an error that nobody measured gives way to one that somebody did.
  * @param errorOf mean absolute error of a readout by name, where it was measured
  */
 export function recommendAmong(
@@ -41,8 +41,8 @@ export function recommendAmong(
 }
 
 /**
- * Which mixture to trust (section 7 of the method) without a projector: the trace of the embedding table when it says it is good and its
- * interval is narrow; else gradient matching on the widest scope; else the paper's softmax.
+ * Which mixture to trust (section 7 of the method) without a projector: the trace of the embedding table when it says
+ * it is good and its interval is narrow; else gradient matching on the widest scope; else the paper's softmax.
  */
 export function recommend(mixtures: MixtureResult[]): { recommended: string; reason: string } {
   const trace = mixtures.find(({ readout }) => readout === 'trace')

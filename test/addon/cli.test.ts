@@ -50,7 +50,7 @@ describe('results and the rest', () => {
     expect(run.code).toBe(0)
     expect(run.stdout).toContain('Recovered mixture')
     for (const label of pairLabels) expect(run.stdout).toMatch(new RegExp(`${label} +\\d+\\.\\d %`))
-    expect(run.stderr).toMatch(/^score: \d+ %$/m)
+    expect(run.stderr).toMatch(/^score: \d+ % of the run$/m)
     expect(run.stdout).not.toContain('score:')
     const quiet = await warp(['recover', ...args(), ...small, '-q'])
     expect(quiet).toMatchObject({ code: 0, stderr: '' })

@@ -288,7 +288,7 @@ test('the command line: what would be planned and run, and the run', async () =>
   const few = await warp(['lab', 'report', folder, '--json', '-q'])
   expect([few.code, JSON.parse(few.stdout).error]).toEqual([
     3,
-    expect.objectContaining({ code: 'TRIALS_FEW', details: { expected: 10, found: 2 } }),
+    expect.objectContaining({ code: 'TRIALS_FEW', details: { expected: 3, found: 1 } }),
   ])
 })
 

@@ -182,7 +182,7 @@ describe('the report', () => {
     })
   })
 
-  test('without a number of folds, fewer trials are left out one at a time, and a fit has the errors of the report', async () => {
+  test('fewer trials than ten are left out one at a time, and a fit has the errors of the report', async () => {
     const few = trials.slice(0, 6)
     const { report } = await reportTable(few)
     expect(report.folds).toBe(6)

@@ -42,6 +42,13 @@ export interface Tool {
   library: string
 }
 
+/** This package as the maker of a page. */
+export const packageTool = (): Pick<Tool, 'name' | 'version' | 'commit'> => ({
+  name: 'warp-recover',
+  version: version(),
+  commit: commit(),
+})
+
 /** This package as the maker of a result on `device`. */
 export function toolOf(device: { name: string; reason: string; library: string }): Tool {
   return {

@@ -43,7 +43,17 @@ export {
   type TextRecord,
 } from './text/index.js'
 export { loadTokenizer, Tokenizer } from './text/tokenizer/index.js'
-export { htmlReport, tracePage, type TracePage } from './report/index.js'
+export {
+  evaluatePage,
+  htmlReport,
+  labPage,
+  tracePage,
+  trainPage,
+  type EvaluatePage,
+  type LabPage,
+  type TracePage,
+  type TrainPage,
+} from './report/index.js'
 export { resultJsonSchema, resultSchema, type RecoverResult } from './report/schema.js'
 export {
   evaluateSelection,

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { CommanderError, Option, type Command } from 'commander'
 import type { EvaluateOptions, EvaluateResult, SelectOptions, SelectResult } from '../../lib/select/index.js'
 import { printable, printableName } from '../../lib/printable.js'
+import { packageTool } from '../../lib/doctor.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { withOutput, writeOutput } from '../output-folder.js'
@@ -16,6 +17,7 @@ interface Flags extends FrameOptions, SelectOptions {
 }
 
 const files = ['result.json', 'selection.jsonl']
+const evaluationFiles = ['evaluation.json', 'evaluation.html']
 
 export function register(program: Command): void {
   const command = program
@@ -89,7 +91,7 @@ function evaluateOptions(command: Command): void {
   recipeOptions(command)
   framed(command)
     .addOption(threadsOption())
-    .option('-f, --force', 'replace evaluation.json')
+    .option('-f, --force', `replace ${evaluationFiles.join(', ')}`)
     .addOption(waitOption())
     .action(evaluateCommand)
 }
@@ -132,10 +134,29 @@ async function evaluateCommand(folder: string, flags: EvaluateFlags): Promise<vo
   const { json, quiet, verbose, wait, force, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { evaluateSelection } = await import('../../lib/select/index.js')
+    const { readSelection } = await import('../../lib/select/written.js')
+    const { evaluatePage } = await import('../../lib/report/index.js')
+    const { hashGiven } = await import('../../lib/checkpoint/index.js')
     const inputs = [...options.test, ...(options.true ?? [])]
-    return withOutput(folder, { files: ['evaluation.json'], force, wait, inputs, signal, onProgress }, async () => {
+    const claim = { files: evaluationFiles, force, wait, inputs, signal, onProgress }
+    return withOutput(folder, claim, async () => {
+      const { result: selection } = await readSelection(folder)
       const result = await evaluateSelection({ ...options, selection: folder, signal, onProgress })
-      await writeOutput(folder, { 'evaluation.json': `${JSON.stringify(result, null, 2)}\n` }, force)
+      const files = await hashGiven(
+        [
+          { role: 'base', model: selection.base },
+          { role: 'reference', model: selection.reference },
+          { role: 'selection', files: [join(folder, 'selection.jsonl')] },
+          { role: 'test', files: options.test },
+          { role: 'true', files: options.true },
+        ],
+        { signal, onProgress },
+      )
+      const written = {
+        'evaluation.json': `${JSON.stringify(result, null, 2)}\n`,
+        'evaluation.html': evaluatePage({ result, selection, tool: packageTool(), files, options: { ...options } }),
+      }
+      await writeOutput(folder, written, force)
       return { json: result, text: evaluation(result) }
     })
   })

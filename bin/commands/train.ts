@@ -1,12 +1,18 @@
+import { join } from 'node:path'
 import { Option, type Command } from 'commander'
 import type { TrainingResult, TrainOptions, TrainPlan } from '../../lib/train/index.js'
 import { printable, printableName } from '../../lib/printable.js'
+import { packageTool } from '../../lib/doctor.js'
+import { sourceNames } from '../../lib/text/given.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { trainingGroup, under } from '../groups.js'
 import { objectiveOption, textOptions, textSources, waitOption } from '../probe-options.js'
 import { integer, list, real } from '../values.js'
 
 type Flags = FrameOptions & TrainOptions & { dryRun?: boolean }
+
+/** The training as a page, beside its record `warp.train.json`. */
+const pageFile = 'warp.train.html'
 
 /** How a model is trained: the keys of a recipe, but for the length of texts and the seed. */
 export function recipeOptions(command: Command): Command {
@@ -43,7 +49,10 @@ export function register(program: Command): void {
     .description('fine-tunes a classifier or a language model; a run that was stopped goes on when repeated')
     .requiredOption('--base <dir>', 'model to fine-tune: a folder, or hf:owner/name[@revision]')
     .requiredOption('--data <file...>', `labelled texts: ${textSources}`)
-    .requiredOption('-o, --output <folder>', 'becomes a model directory, with the record of the training')
+    .requiredOption(
+      '-o, --output <folder>',
+      `becomes a model directory, with the record of the training and ${pageFile}`,
+    )
     .option(
       '--labels <a,b,c>',
       "class names in the order of their ids (default: the label map's, the base's, else sorted)",
@@ -71,6 +80,13 @@ async function trainCommand({ json, quiet, verbose, dryRun, ...options }: Flags)
     }
     signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
     const result = await train({ ...options, signal, onProgress })
+    const { trainPage } = await import('../../lib/report/index.js')
+    const { hashGiven, writeFileAtomic } = await import('../../lib/checkpoint/index.js')
+    const { base, data } = options
+    const texts = { role: 'texts', files: sourceNames(data) }
+    const files = await hashGiven([{ role: 'base', model: base }, texts], { signal, onProgress })
+    const page = trainPage({ result, base, tool: packageTool(), files, options: { ...options } })
+    await writeFileAtomic(join(options.output, pageFile), page, { force: true })
     return { json: result, text: summary(result) }
   })
 }

@@ -60,7 +60,7 @@ export function weightPage(result: WeightsResult): string {
   const { summary, evidence, groups, tensors, decay } = result
   const unshared = unsharedLines(result)
   return [
-    section('Weights', `<p class="verdict">${escapeHtml(summary)}</p>${list(evidence)}`),
+    section('Weights', `<p>${escapeHtml(summary)}</p>${list(evidence)}`),
     decay ? `<p>Token rows (${escapeHtml(decay.tensor)}): ${escapeHtml(decayText(decay))}.</p>` : '',
     unshared.length > 0 ? list(unshared) : '',
     '<h3>By depth</h3>',
@@ -72,6 +72,7 @@ export function weightPage(result: WeightsResult): string {
         format: share,
         file: 'group-sizes.csv',
         many: 'groups',
+        order: 'given',
       },
     ),
     folded(groups, groupTable, (rest) => `${rest.length} more groups`),
@@ -94,7 +95,7 @@ const groupTable = (groups: readonly WeightsResult['groups'][number][]): string 
 
 const tensorTable = (tensors: readonly TensorFigures[]): string =>
   table(
-    ['tensor', 'size', 'changed', 'rank', 'singular values'],
+    ['tensor', 'size', 'changed', 'rank', 'values'],
     tensors.map((t) => [
       `<code>${breakable(t.name)}</code><small>${t.shape.join(' × ')}</small>`,
       share(t.relative),
@@ -102,7 +103,7 @@ const tensorTable = (tensors: readonly TensorFigures[]): string =>
       rankText(t),
       spark(t),
     ]),
-    { caption: 'Tensors that changed', className: 'tensors' },
+    { caption: 'Tensors that changed, with the singular values of the difference' },
   )
 
 function spark({ singularValues, noise, rank }: TensorFigures): string {

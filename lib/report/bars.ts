@@ -29,6 +29,10 @@ export interface BarOptions {
   many?: string
   /** what `other` is */
   otherName?: string
+  /** of many rows: the largest first (default), whose rest is told with its sum; the least first; or as given */
+  order?: 'most' | 'least' | 'given'
+  /** a colour for each row, the same as of its line in a chart; default: one for all */
+  colored?: boolean
   /** default: the largest value, or end of an interval */
   most?: number
 }
@@ -40,11 +44,22 @@ const at = (value: number): string => `${+value.toFixed(2)}%`
 
 /** Bars to the right, their values on them, with the intervals' ends; many of them are folded, the longest first. */
 export function barChart(given: readonly Bar[], options: BarOptions): string {
-  const { caption, head, format, covers = 'all', file, many = 'rows', otherName = 'other' } = options
+  const {
+    caption,
+    head,
+    format,
+    covers = 'all',
+    file,
+    many = 'rows',
+    otherName = 'other',
+    order = 'most',
+    colored = false,
+  } = options
   const most =
     options.most ?? Math.max(1e-12, ...given.map(({ value, high, other }) => Math.max(value, high ?? 0, other ?? 0)))
-  const colored = given.map((bar, i) => ({ ...bar, series: i % 8 }))
-  const bars = given.length > mostSeries ? colored.toSorted((a, b) => b.value - a.value) : colored
+  const inks = given.map((bar, i) => ({ ...bar, series: colored ? i % 8 : 0 }))
+  const sorted = order !== 'given' && given.length > mostSeries
+  const bars = sorted ? inks.toSorted((a, b) => (order === 'least' ? -1 : 1) * (b.value - a.value)) : inks
   const withRange = given.some(({ low }) => low !== undefined)
   const show = (some: readonly (typeof bars)[number][]) =>
     table(
@@ -57,7 +72,8 @@ export function barChart(given: readonly Bar[], options: BarOptions): string {
       ]),
       { caption, className: withRange ? 'plots' : 'plots bare' },
     )
-  const sum = (some: readonly Bar[]) => some.reduce((total, { value }) => total + value, 0)
+  const togetherOf = (some: readonly Bar[]) =>
+    order === 'most' ? `, ${format(some.reduce((total, { value }) => total + value, 0))} together` : ''
   const csv = [
     ['name', 'value', 'low', 'high', ...(given.some(({ other }) => other !== undefined) ? [otherName] : [])],
     ...given.map(({ name, value, low, high, other }) => [
@@ -69,7 +85,7 @@ export function barChart(given: readonly Bar[], options: BarOptions): string {
     ]),
   ]
   return (
-    `<figure>${folded(bars, show, (rest) => `${rest.length} more ${many}, ${format(sum(rest))} together`)}` +
+    `<figure>${folded(bars, show, (rest) => `${rest.length} more ${many}${togetherOf(rest)}`)}` +
     `${covers === 'sampling' && withRange ? samplingKey : ''}${csvDownload(file, csv)}</figure>`
   )
 }

@@ -5,13 +5,11 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => named[character]).replace(/[^\P{Cc}\t\n]/gu, '\ufffd')
 }
 
+/** What of a name stays together: a line may break behind its signs. */
+export const pieces = (name: string): string[] => name.split(/(?<=[-_/.,[= ])/)
+
 /** A name that may break into lines behind its signs. */
-export function breakable(name: string): string {
-  return name
-    .split(/(?<=[-_/.,[=])/)
-    .map(escapeHtml)
-    .join('<wbr>')
-}
+export const breakable = (name: string): string => pieces(name).map(escapeHtml).join('<wbr>')
 
 export function shorten(name: string, longest: number): string {
   const characters = [...name]

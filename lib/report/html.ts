@@ -99,6 +99,7 @@ function shares(result: RecoverResult): string {
       format: percent,
       covers,
       file: 'mixture.csv',
+      colored: result.domains.length <= mostSeries,
       many: 'domains',
     }) +
     `<p class="soft">Readout ${escapeHtml(recommended.readout)}: ${escapeHtml(recommended.reason)}.${interval}</p>` +

@@ -1,4 +1,7 @@
 export { htmlReport } from './html.js'
+export { evaluatePage, type EvaluatePage } from './evaluate.js'
+export { labPage, type LabPage } from './lab.js'
+export { trainPage, type TrainPage } from './train.js'
 export { tracePage, type ExcludedText, type TracePage } from './trace.js'
 export type { RecoverResult } from './schema.js'
 export { terminalReport } from './terminal.js'

@@ -66,7 +66,7 @@ pre { background: var(--tint); padding: .6rem .8rem; white-space: pre-wrap; over
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; max-width: 100% }
 caption { text-align: left; color: var(--soft); padding: .2rem 0 .4rem; font-size: .93em }
 th, td { padding: .22rem .8rem .22rem 0; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top }
-th { font-weight: 600 } th:first-child, td.text { text-align: left }
+th { font-weight: 600 } thead th { overflow-wrap: normal } th:first-child, td.text { text-align: left }
 td small, th small { display: block; font-weight: 400 }
 tbody th { font-weight: 400 } .best th, .best td { font-weight: 600 } td { white-space: nowrap }
 td.text, .words td { white-space: normal; text-align: left }
@@ -92,7 +92,7 @@ figure { margin: .4rem 0 1rem; min-width: 0 } figcaption { color: var(--soft); f
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; padding: 0; margin: .3rem 0; list-style: none;
   font-size: .9em }
 .blocks { display: flex; flex-wrap: wrap; gap: .6rem 1.6rem; align-items: flex-start }
-.blocks table { table-layout: fixed; width: 22.8rem; font-size: .9em } .blocks th:first-child { width: 7.2rem }
+.blocks table { table-layout: fixed; width: 22.8rem; font-size: .9em } .blocks th:first-child { width: 6rem }
 .blocks th, .blocks td { padding: .2rem .35rem } .blocks th:first-child { padding-left: 0 }
 .blocks thead th { font-size: .84em; line-height: 1.25; vertical-align: bottom } .heat small { color: var(--ink) }
 .heat td { background: color-mix(in srgb, var(--h, var(--accent)) var(--p, 0%), var(--paper)) }

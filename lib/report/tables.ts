@@ -1,4 +1,4 @@
-import { breakable, csvLine, escapeHtml } from './escape.js'
+import { breakable, csvLine, escapeHtml, pieces } from './escape.js'
 
 export interface TableOptions {
   /** what the table shows, in words */
@@ -91,8 +91,11 @@ export interface GridOptions {
   many?: string
 }
 
-/** Columns of a block: as many as a phone has room for, fewer of cells with a second line. */
-const columnsOf = ({ small }: GridOptions): number => (small ? 3 : 4)
+/** Columns of a block: as many as a phone has room for, fewer of long words or of cells with a second line. */
+function columnsOf({ small, columns }: GridOptions): number {
+  const longest = Math.max(...columns.flatMap((name) => pieces(name).map((piece) => piece.trim().length)))
+  return small || longest > 8 ? 3 : 4
+}
 
 /**
  * Numbers by row and column. A page has room for some columns only, so that there are blocks of them, side by side

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import axe from 'axe-core'
 import puppeteer, { type Browser, type Page } from 'puppeteer-core'
 import { htmlReport, tracePage } from '../../lib/report/index.js'
+import { diffReport, evaluationReport, labReport, trainingReport } from '../support/page-others.js'
 import { longNames, recovered, traced } from '../support/page-results.js'
 
 const chromium = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'].find(
@@ -20,6 +21,11 @@ const pages: Record<string, () => Promise<string>> = {
   'recover-10': async () => htmlReport(await recovered(longNames(10))),
   'recover-150': async () => htmlReport(await recovered(longNames(150))),
   'trace-4': async () => tracePage(traced(longNames(4))),
+  diff: async () => diffReport(),
+  'lab-16': async () => labReport(16, longNames(10)),
+  'lab-150': async () => labReport(150, longNames(40)),
+  evaluation: async () => evaluationReport(),
+  training: async () => trainingReport(1234, longNames(4)),
   'trace-150': async () => tracePage(traced(longNames(150))),
 }
 

@@ -113,6 +113,31 @@ describe.each(['llama-language', 'gpt2-language', 'gemma2-language', 'gpt_neox-l
     }
   })
 
+  test('mean activations of each text behind a layer', async () => {
+    const { network } = s
+    const want = (layer: number): Float64Array[] => {
+      const part: Network = { ...network, layers: network.layers.slice(0, layer), head: { steps: [], output: 'x' } }
+      return texts.map((text) => {
+        const rows = text.map((_, i) => referenceLogits(part, s.weights[1], text, [])[i]!)
+        return rows[0]!.map((_, j) => rows.reduce((sum, row) => sum + row[j]!, 0) / rows.length)
+      })
+    }
+    expect(result.means).toHaveLength(0)
+    for (const meanLayer of [1, network.layers.length]) {
+      const { means, ...rest } = await s.run({ meanLayer })
+      const { means: _, ...before } = result
+      expect({ ...rest, peakBytes: 0 }).toEqual({ ...before, peakBytes: 0 })
+      want(meanLayer).forEach((row, t) => {
+        const scale = Math.hypot(...row)
+        const found = means.subarray(t * row.length, (t + 1) * row.length)
+        // activations in float32 are right to 2e-5 of a row's norm
+        row.forEach((value, j) => expect(Math.abs(found[j]! - value)).toBeLessThan(2e-5 * scale))
+      })
+      expect((await s.run({ meanLayer, positions: 0, threads: 1 })).means).toEqual(means)
+    }
+    await expect(s.run({ meanLayer: network.layers.length + 1 })).rejects.toThrow('compare')
+  })
+
   test('threads and memory do not change a bit', async () => {
     const { peakBytes: _, ...want } = result
     for (const extra of [{ threads: 1 }, { threads: 4 }, { memory: result.peakBytes }]) {

@@ -26,7 +26,7 @@ void OutputLayer::pack(Threads& threads) {
 }
 
 double OutputLayer::run(size_t rows, const float* x, const uint32_t* targets, double weight, Threads& threads,
-                        float* dx) {
+                        float* dx, const Watch& watch) {
   workers_.resize(std::max(workers_.size(), size_t(threads.count())));
   std::vector<double> loss(rows);
   e_.get(std::min(rows, kGroup) * outputs_);
@@ -37,6 +37,7 @@ double OutputLayer::run(size_t rows, const float* x, const uint32_t* targets, do
       block(height, x + row * inputs_, targets + row, float(weight), e_.data() + first * outputs_, loss.data() + row,
             dx ? dx + row * inputs_ : nullptr, workers_[size_t(worker)]);
     });
+    if (watch) watch(top, count, e_.data(), loss.data() + top);
     weight_gradients(count, x + top * inputs_, threads);
   }
   double total = 0;

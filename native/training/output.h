@@ -1,5 +1,6 @@
 #pragma once
 // The output layer of a language model in training: logits, cross-entropy and all gradients, some rows at a time.
+#include <functional>
 #include <string>
 
 #include "core/threads.h"
@@ -17,9 +18,12 @@ class OutputLayer {
 
   // θ in the layout that products want.
   void pack(Threads& threads);
+  // Some rows from `first` on: ∂(Σ loss · weight)/∂logits, and their losses.
+  using Watch = std::function<void(size_t first, size_t count, const float* e, const double* loss)>;
   // x: rows × hidden. Adds the gradients of Σ loss · weight over the rows to the layer's; writes dx (null: not
   // wanted). Returns Σ loss.
-  double run(size_t rows, const float* x, const uint32_t* targets, double weight, Threads& threads, float* dx);
+  double run(size_t rows, const float* x, const uint32_t* targets, double weight, Threads& threads, float* dx,
+             const Watch& watch = nullptr);
 
  private:
   struct Worker {

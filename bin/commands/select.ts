@@ -44,6 +44,11 @@ export function register(program: Command): void {
     )
     .option('--points <n>', 'points of the path', integer(1))
     .option('--lambdas <a,b,...>', 'the points themselves (default: 0.1,0.5,0.9)', reals)
+    .option(
+      '--sketch <numbers>',
+      'of a projected gradient at a point, a power of two; 0: none (default: 4096)',
+      integer(0),
+    )
     .option('--balance', 'as many documents of each label')
     .addOption(new Option('--dedupe <how>', 'leaves out repeated documents').choices(['exact', 'minhash']))
     .option('--trace-share <share>', 'first keeps those whose words agree best with the trained ones', real)
@@ -174,6 +179,9 @@ function report(result: SelectResult, output: string): string[] {
     `  labels     ${labels}: ${Object.entries(counts)
       .map(([name, count]) => `${printableName(name)} ${count}`)
       .join(', ')}`,
+    ...(result.sketch?.error == null
+      ? []
+      : [`  sketches   ${result.sketch.size} numbers, products off by ${result.sketch.error.toFixed(3)} of lengths`]),
     ...(result.cosine === null ? [] : [`  cosine     ${result.cosine.toFixed(4)} of the sum with the direction`]),
     `  features   ${Math.ceil(featureBytes.total / 2 ** 20)} MiB, ${Math.ceil(featureBytes.perWindow)} bytes a window` +
       (result.reused > 0 ? `; ${result.reused} shards were there` : ''),

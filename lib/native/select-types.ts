@@ -31,6 +31,34 @@ export interface FeatureResult {
   loss: Float64Array
 }
 
+/** Gradients of texts in a random projection: of all linear layers, or of a language model's output layer alone. */
+export interface SketchRequest extends PackedTexts {
+  path: Handle
+  network: Network
+  outputs: boolean
+  /** θ₀ is a point too, before the path's */
+  atBase: boolean
+  /** numbers of a sketch, a power of two */
+  size: number
+  seed: number
+  /** of so many texts, the first ones, products are computed exactly too */
+  exact: number
+  threads: number
+  /** bytes of native working memory */
+  memory: number
+}
+export interface SketchResult {
+  /** texts × points × size */
+  rows: Float32Array
+  /** texts × points: squared lengths of the sketches */
+  norm2: Float64Array
+  /** of outputs: texts × points, ⟨−g, v⟩ / ‖v‖; texts × 2, losses at θ₀ and θ*; else empty */
+  along: Float64Array
+  loss: Float64Array
+  /** points × exact × exact */
+  exact: Float64Array
+}
+
 /** Which documents may be chosen, and how many. */
 export interface ChoiceRequest {
   /** by document: 1, or 0 */
@@ -49,7 +77,9 @@ export interface DocumentNumbers {
 export interface SelectAddon {
   /** Gradients of texts in factored form. Progress: tokens · layers · points. */
   selectFeatures(request: FeatureRequest, onProgress: NativeProgress): NativeTask<FeatureResult>
-  /** No documents yet, whose rows have these pieces. */
+  /** Sketches of gradients, by reverse mode; the output layer's without. Progress: texts · passes. */
+  sketchGradients(request: SketchRequest, onProgress: NativeProgress): NativeTask<SketchResult>
+  /** No documents yet, whose rows have these pieces: u of length 0 leaves w itself, without the 1. */
   openFactored(pieces: number[]): Handle
   appendFactored(candidates: Handle, rows: Float32Array): void
   /** `count` rows that stay in a file, from byte `offset` on; of all rows `room` are in memory at most */

@@ -9,7 +9,14 @@ import type { CompareRequest, CompareResult, GeneratePlan, GenerateRequest, Gene
 
 export type * from './generate-types.js'
 
-export type { ChoiceRequest, DocumentNumbers, FeatureRequest, FeatureResult } from './select-types.js'
+export type {
+  ChoiceRequest,
+  DocumentNumbers,
+  FeatureRequest,
+  FeatureResult,
+  SketchRequest,
+  SketchResult,
+} from './select-types.js'
 export type {
   TrainerPart,
   TrainerRequest,

@@ -108,7 +108,7 @@ async function pickFrom(session: SelectSession, loaded: Loaded, options: SelectO
     (balance || strategy === 'topk-balanced' ? await labelAll(session, loaded, allowed, options) : undefined)
   const chosen = await choose(
     strategy,
-    { ...loaded, label, allowed },
+    { ...loaded, label, allowed, partial: session.kind === 'all' },
     { count, balance, batch, seed, threads, signal, onProgress },
   )
   return { ...chosen, repeated, filtered }
@@ -186,12 +186,16 @@ async function describe(
       counts,
       featureBytes: { perWindow: total / made.windows, total },
       reused: made.reused,
+      sketch: sketchUsed(session) ? { size: session.source.sketch, error: loaded.sketchError ?? null } : null,
       cosine: cosine && cosine.length > 0 ? cosine[cosine.length - 1] : null,
       timings: watch.timings,
       notes: [...session.notes, ...notes, ...cut],
     },
   }
 }
+
+const sketchUsed = ({ kind, source: { sketch, network } }: SelectSession): boolean =>
+  sketch > 0 && (kind === 'all' || (kind === 'head' && network.objective === 'language'))
 
 /** Of the documents that were chosen; undefined for language models. */
 async function labelsOf(session: SelectSession, loaded: Loaded, rows: Uint32Array, options: SelectOptions) {

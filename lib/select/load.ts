@@ -2,6 +2,7 @@ import { addon } from '../native/load.js'
 import { callNative } from '../native/task.js'
 import type { RunOptions } from '../native/task.js'
 import type { Handle } from '../native/types.js'
+import { sketchError } from './features/sketch.js'
 import { traceVectors } from './features/trace.js'
 import type { Made } from './make.js'
 import { readShard, type Section } from './shards.js'
@@ -9,9 +10,11 @@ import type { Documents } from './strategies.js'
 import type { Window } from './types.js'
 
 /** Every window of some shards, with what was found of it. */
-export interface Loaded extends Omit<Documents, 'allowed' | 'candidates'> {
+export interface Loaded extends Omit<Documents, 'allowed' | 'candidates' | 'partial'> {
   windows: Window[]
   probability: Float32Array | undefined
+  /** of a sample of the sketches' products */
+  sketchError: number | undefined
   /** n + 1: where the tokens of each window begin in `ids` */
   offsets: Float64Array
   ids: Uint32Array
@@ -34,6 +37,7 @@ export async function loadShards(
   const windows: Window[] = []
   const parts: Record<string, Section[]> = {}
   const rowFiles: RowFile[] = []
+  let error: number | undefined
   let pieces: number[] = []
   for (let shard = 0; shard < made.shards; shard++) {
     const { windows: own, sections, file, offsets: begins } = await readShard(made.folder, { key: made.key, shard })
@@ -42,8 +46,10 @@ export async function loadShards(
     for (const [name, section] of Object.entries(sections)) {
       if (name === 'rows') rowFiles.push({ path: file, offset: begins.rows, count: own.length })
       else if (name === 'pieces') pieces = Array.from(section)
-      else (parts[name] ??= []).push(section)
+      else if (name !== 'exact') (parts[name] ??= []).push(section)
     }
+    const { exact, rows, along: product } = sections
+    if (exact) error = sketchError(exact as Float64Array, rows as Float32Array, product.length / own.length, pieces[3])
     run.onProgress?.({ phase: 'read features', done: shard + 1, total: made.shards, unit: 'shards' })
   }
   const count = windows.length
@@ -53,6 +59,7 @@ export async function loadShards(
     windows,
     count,
     labels,
+    sketchError: error,
     offsets,
     ids,
     label: together(Int32Array, parts.label),

@@ -30,7 +30,7 @@ export interface SelectSession {
 }
 
 /** The version of the features' meaning: shards of another one are not taken. */
-const version = 1
+const version = 2
 /** Points unless said otherwise, by the study (benchmarks/results/select.md). */
 export const defaultLambdas = [0.1, 0.5, 0.9]
 export const defaultFeatures: FeatureKind = 'trace'
@@ -42,6 +42,7 @@ export async function openSelection(options: SelectOptions): Promise<SelectSessi
   for (const name of ['threads', 'count', 'window', 'stride', 'batch'] as const)
     checkWhole(name, options[name], 1, Number.MAX_SAFE_INTEGER)
   checkWhole('memory', options.memory, 0, Number.MAX_SAFE_INTEGER)
+  const sketch = sketchOf(options.sketch)
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
   const { base, reference, baseHead, tokenizer: chosen } = options
   const objective = await objectiveFor(reference)
@@ -64,6 +65,7 @@ export async function openSelection(options: SelectOptions): Promise<SelectSessi
       labels,
       labelMap,
       seed,
+      sketch,
       threads: options.threads ?? os.availableParallelism(),
       memory: options.memory ?? 2 ** 31,
       signal,
@@ -79,6 +81,7 @@ export async function openSelection(options: SelectOptions): Promise<SelectSessi
       kind,
       path: kind === 'trace' ? null : [path.request, atBase],
       labels: kind === 'trace' || objective === 'language' ? null : [labels, labels === 'random' ? seed : 0],
+      sketch: kind === 'all' || (kind === 'head' && objective === 'language') ? [sketch, sketch > 0 ? seed : 0] : null,
       windows: [window, stride],
       reading: [options.format, options.columns, options.text, options.label, options.paragraphs, labelMap],
     })
@@ -89,6 +92,12 @@ export async function openSelection(options: SelectOptions): Promise<SelectSessi
     close()
     throw error
   }
+}
+
+/** @throws WarpError (usage) SKETCH_RANGE */
+function sketchOf(asked = 4096): number {
+  if (asked === 0 || (Number.isInteger(Math.log2(asked)) && asked >= 4 && asked <= 2 ** 24)) return asked
+  throw usageError('SKETCH_RANGE', `a sketch of ${asked} numbers`, { found: asked }, 'a power of two: --sketch 4096')
 }
 
 async function openTokenizer(

@@ -12,6 +12,8 @@ export interface Documents {
   along: Float64Array | undefined
   /** squared lengths of gradients; undefined where they are not formed */
   norm2: Float64Array | undefined
+  /** the lengths are those of some tensors only: `topk` goes by products alone */
+  partial: boolean
   /** by which `topk` ranks where there is no cosine */
   agreement: Float64Array | undefined
   label: Int32Array | undefined
@@ -87,11 +89,11 @@ function need<T>(value: T | undefined, strategy: string, features: string): T {
   )
 }
 
-/** The cosine of a document's step with the direction; the product alone where lengths are not known. */
-function scores({ along, norm2, agreement }: Documents): Float64Array {
+/** The cosine of a document's step with the direction; the product alone where lengths are not known whole. */
+function scores({ along, norm2, partial, agreement }: Documents): Float64Array {
   if (agreement) return agreement
   const known = need(along, 'topk', 'head')
-  return norm2 ? known.map((value, i) => (norm2[i] > 0 ? value / Math.sqrt(norm2[i]) : -1)) : known
+  return norm2 && !partial ? known.map((value, i) => (norm2[i] > 0 ? value / Math.sqrt(norm2[i]) : -1)) : known
 }
 
 function choiceOf(

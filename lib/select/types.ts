@@ -41,6 +41,8 @@ export interface SelectOptions
   count: number
   features?: FeatureKind
   strategy?: Strategy
+  /** numbers of a projected gradient at a point, a power of two; default 4096; 0: none (features `all`) */
+  sketch?: number
   labels?: LabelMode
   labelMap?: Record<string, string> | string
   /** tokens of a window, special ones included; default 128, at most the model's positions */
@@ -119,6 +121,8 @@ export interface SelectResult {
   featureBytes: { perWindow: number; total: number }
   /** shards that an earlier run had made */
   reused: number
+  /** of the sketches: numbers, and the error of their products as a share of the lengths, from a sample; else null */
+  sketch: { size: number; error: number | null } | null
   /** greedy: the sum's cosine with the direction at the end */
   cosine: number | null
   timings: Record<string, number>

@@ -8,6 +8,7 @@
 #include "binding/select.h"
 #include "binding/task.h"
 #include "select/features.h"
+#include "select/gradient_sketch.h"
 #include "select/strategies.h"
 
 namespace warp {
@@ -16,6 +17,21 @@ namespace {
 constexpr napi_type_tag kCandidatesTag = {0x7761727073656c65ull, 0x1ull};
 
 Scope scope_of(const Napi::Object& o) { return get_string(o, "scope") == "top" ? Scope::kTop : Scope::kHead; }
+
+// What lib has promised of texts and points.
+void check_texts(const Program& program, const PackedTexts& texts, size_t points) {
+  if (points == 0 || texts.offsets.size() < 2 || texts.offsets[0] != 0 || texts.offsets.back() != texts.ids.size())
+    throw internal_error("features: arrays of different lengths");
+  if (program.language && texts.targets.size() != texts.ids.size()) throw internal_error("features: targets");
+  for (size_t t = 0; t < texts.texts(); t++) {
+    const uint32_t begin = texts.offsets[t], end = texts.offsets[t + 1];
+    if (end <= begin || end - begin > program.positions) throw internal_error("features: text length");
+  }
+  for (uint32_t id : texts.ids)
+    if (id >= program.vocabulary) throw internal_error("features: token id out of range");
+  for (uint8_t type : texts.types)
+    if (type >= std::max<size_t>(1, program.types)) throw internal_error("features: token type out of range");
+}
 
 std::shared_ptr<FeatureJob> parse_features(const Napi::Object& o) {
   auto job = std::make_shared<FeatureJob>();
@@ -27,19 +43,11 @@ std::shared_ptr<FeatureJob> parse_features(const Napi::Object& o) {
   job->at_base = get_bool(o, "atBase");
   job->threads = std::max(1, int(get_number(o, "threads")));
   job->memory = uint64_t(get_number(o, "memory"));
-  const PackedTexts& texts = job->texts;
-  if (job->program.language || job->points() == 0 || texts.offsets.size() != job->label.size() + 1 ||
-      texts.offsets[0] != 0 || texts.offsets.back() != texts.ids.size() || texts.texts() == 0)
+  check_texts(job->program, job->texts, job->points());
+  if (job->program.language || job->texts.texts() != job->label.size())
     throw internal_error("features: arrays of different lengths");
-  for (size_t t = 0; t < texts.texts(); t++) {
-    const uint32_t begin = texts.offsets[t], end = texts.offsets[t + 1];
-    if (end <= begin || end - begin > job->program.positions) throw internal_error("features: text length");
-    if (job->label[t] >= int32_t(job->program.outputs)) throw internal_error("features: label out of range");
-  }
-  for (uint32_t id : texts.ids)
-    if (id >= job->program.vocabulary) throw internal_error("features: token id out of range");
-  for (uint8_t type : texts.types)
-    if (type >= std::max<size_t>(1, job->program.types)) throw internal_error("features: token type out of range");
+  for (int32_t label : job->label)
+    if (label >= int32_t(job->program.outputs)) throw internal_error("features: label out of range");
   return job;
 }
 
@@ -66,6 +74,41 @@ Napi::Value select_features(const Napi::CallbackInfo& call) {
           o.Set("probability", to_float32_array(env, found->probability));
           o.Set("loss", to_float64_array(env, found->loss));
           return o;
+        });
+  });
+}
+
+// sketchGradients(request, onProgress)
+Napi::Value sketch_of(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const Napi::Object o = call[0].As<Napi::Object>();
+    auto job = std::make_shared<SketchJob>();
+    job->path = path_of(o.Get("path"));
+    job->program = parse_program(o.Get("network").As<Napi::Object>());
+    parse_packed(o, job->texts);
+    parse_learned(o, job->program, job->texts, job->label);
+    job->outputs = get_bool(o, "outputs");
+    job->at_base = get_bool(o, "atBase");
+    job->size = size_t(get_number(o, "size"));
+    job->seed = uint64_t(get_number(o, "seed"));
+    job->exact = size_t(get_number(o, "exact"));
+    job->threads = std::max(1, int(get_number(o, "threads")));
+    job->memory = uint64_t(get_number(o, "memory"));
+    check_texts(job->program, job->texts, job->points());
+    if (job->size == 0 || (job->size & (job->size - 1)) != 0 || job->exact > job->texts.texts() ||
+        (job->outputs && !job->program.language) || (!job->program.language && job->label.size() != job->texts.texts()))
+      throw internal_error("sketch: request");
+    const auto found = std::make_shared<Sketches>();
+    return start_task(
+        call.Env(), call[1], [=](Context& context) { *found = sketch_gradients(*job, context); },
+        [=](Napi::Env env) -> Napi::Value {
+          Napi::Object result = Napi::Object::New(env);
+          result.Set("rows", to_float32_array(env, found->rows));
+          result.Set("norm2", to_float64_array(env, found->norm2));
+          result.Set("along", to_float64_array(env, found->along));
+          result.Set("loss", to_float64_array(env, found->loss));
+          result.Set("exact", to_float64_array(env, found->exact));
+          return result;
         });
   });
 }
@@ -241,6 +284,7 @@ Napi::Value product_of(const Napi::CallbackInfo& call) {
 
 void register_select(Napi::Env env, Napi::Object exports) {
   exports.Set("selectFeatures", Napi::Function::New(env, select_features));
+  exports.Set("sketchGradients", Napi::Function::New(env, sketch_of));
   exports.Set("openFactored", Napi::Function::New(env, open_factored));
   exports.Set("appendFactored", Napi::Function::New(env, append_factored));
   exports.Set("appendFactoredFile", Napi::Function::New(env, append_factored_file));

@@ -190,7 +190,10 @@ class Greedy {
     s.norm2 = float(std::max(0.0, sum_norm2_));
     s.root = float(root);
     s.slack = float(error_ * length_ * 1.001);
-    beta = std::max(beta, -2.0);  // also where nothing is known
+    if (beta == -INFINITY) {  // nothing is known: all may be the best
+      s.gap = -INFINITY;
+      return s;
+    }
     s.cosine = float(beta);
     // β itself was rounded: the left side's factor of it is the length by which the sum grows, at most ‖g‖
     s.gap = float(beta * root - sum_along_);
@@ -232,7 +235,7 @@ class Greedy {
     const double error = error_ * length_ * double(screen.length[l]);
     const double along = sum_along_ + along_[i], norm2 = sum_norm2_ + 2 * product_[i] + norm2_[i];
     const double a = cosine(along, norm2 - 2 * error), b = cosine(along, norm2 + 2 * error);
-    if (norm2 - 2 * error <= 0) return {i, std::min(b, -1.0), 1};  // nothing is certain
+    if (norm2 - 2 * error <= 0) return {i, -INFINITY, INFINITY};  // nothing is certain
     return {i, std::min(a, b) - 1e-14, std::max(a, b) + 1e-14};
   }
 

@@ -230,13 +230,29 @@ describe('a pair and a corpus', () => {
     })
   })
 
-  test('all weights: products alone, so no choice by lengths', async () => {
+  test('all weights: greedy by sketches, whose error is told; without them no choice by lengths', async () => {
+    const small = join(pair.folder, 'small.jsonl')
+    writeFileSync(small, readFileSync(corpus, 'utf8').split('\n').slice(0, 300).join('\n'))
+    const all = (output: string, more: Partial<SelectOptions>): SelectOptions =>
+      options(output, { corpus: [small], features: 'all', count: 5, ...more })
+    const found = await select(all(folder(), { strategy: 'greedy', sketch: 1024 }))
+    expect(found.result.cosine).toBeGreaterThan(0)
+    expect(found.result.sketch!.size).toBe(1024)
+    expect(found.result.sketch!.error).toBeGreaterThan(0)
+    expect(found.result.sketch!.error).toBeLessThan(0.5)
+    const again = await select(all(folder(), { strategy: 'greedy', sketch: 1024, threads: 1 }))
+    expect(again.documents).toEqual(found.documents)
     const output = folder()
-    const { documents } = await select(options(output, { features: 'all', strategy: 'topk', count: 5 }))
+    const { documents, result } = await select(all(output, { strategy: 'topk', sketch: 0 }))
     expect(documents.every(({ score }) => Number.isFinite(score))).toBe(true)
-    await expect(select(options(output, { features: 'all', strategy: 'greedy' }))).rejects.toMatchObject({
+    expect(result.sketch).toBeNull()
+    await expect(select(all(output, { strategy: 'greedy', sketch: 0 }))).rejects.toMatchObject({
       code: 'STRATEGY_NEEDS',
     })
+    await expect(select(all(output, { strategy: 'greedy', sketch: 512 }))).rejects.toMatchObject({
+      code: 'FEATURES_OTHER',
+    })
+    await expect(select(all(output, { sketch: 1000 }))).rejects.toMatchObject({ code: 'SKETCH_RANGE' })
   })
 
   test('given labels must be there; random ones depend on the seed alone', async () => {
@@ -264,11 +280,10 @@ describe('a pair and a corpus', () => {
   })
 })
 
-describe('planted texts', () => {
+describe('planted texts: each class has four words of its own, the others draw from all letters', () => {
   test('the default finds the true texts among twenty times as many others', async () => {
     const pair = makePair('bert')
     folders.push(pair.folder)
-    // each class has four words of its own; the others draw from all letters
     const words = [...'abcdefghijklmnopqrstuvwxyz']
     const draw = (from: string[], seed: number): string => {
       let state = seed
@@ -318,7 +333,10 @@ describe('a language model', () => {
     const { documents, result } = await select({ ...common, features: 'all', strategy: 'topk' })
     expect(result.counts).toEqual({})
     expect(documents.filter(({ source }) => source.startsWith(corpus[0])).length).toBeGreaterThan(10)
-    await expect(select({ ...common, output: folder(), features: 'head' })).rejects.toMatchObject({
+    const byHead = await select({ ...common, output: folder(), features: 'head', strategy: 'greedy' })
+    expect(byHead.documents.filter(({ source }) => source.startsWith(corpus[0])).length).toBeGreaterThan(10)
+    expect(byHead.result.sketch).toEqual({ size: 4096, error: null })
+    await expect(select({ ...common, output: folder(), features: 'top' })).rejects.toMatchObject({
       code: 'FEATURES_CLASSIFIER',
     })
     writeFileSync(join(output, 'result.json'), JSON.stringify(result))

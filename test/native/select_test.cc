@@ -157,6 +157,18 @@ TEST(products_are_those_of_the_gradients) {
   }
 }
 
+TEST(pieces_without_a_factor_are_plain_vectors) {
+  FactoredCandidates candidates({{0, 0, 0, 5}, {5, 0, 5, 2}});
+  const std::vector<float> rows = {1, 2, 3, 4, 5, 6, 7, -1, 0, 2, 0, 1, 3, -2};
+  candidates.rows().append(rows.data(), 2);
+  CHECK(candidates.size() == 7 && candidates.width() == 7);
+  CHECK(candidates.product(0, 1) == -1 + 6 + 5 + 18 - 14);
+  std::vector<double> sum(7, 0.0);
+  candidates.add(sum.data(), 1, 2);
+  CHECK(candidates.against(sum.data(), 0) == 28);
+  CHECK(candidates.quick_product(0, 1) == 14);
+}
+
 TEST(greedy_picks_what_the_loop_over_all_picks) {
   for (unsigned seed = 0; seed < 6; seed++) {
     const Documents documents = seed % 2 ? sparse(700, seed) : factored(700, seed);

@@ -5,26 +5,33 @@ import type { ScoreRequest } from '../../native/types.js'
 import { targetsOf } from '../../objectives/index.js'
 import type { WindowBatch } from '../corpus.js'
 import { givenLabels } from './labels.js'
+import { sketches } from './sketch.js'
 import type { Features, FeatureSource } from './types.js'
 
 /**
- * The products of gradients of all weights with the direction, by forward-mode derivatives; gradients themselves, and
- * so their lengths and products with each other, are not formed.
+ * The products of gradients of all weights with the direction, by forward-mode derivatives. Products of documents with
+ * each other, and lengths, are those of sketches of every linear layer's gradient but a language model's output
+ * layer's; without sketches there are none.
  */
 export function all(source: FeatureSource): Features {
   const { network, lambdas } = source
   const tensors = requiredTensors(network).map(({ name }) => name)
   const points = lambdas.length
+  const project = async (batch: WindowBatch, first: number, learned: Pick<ScoreRequest, 'label' | 'targets'>) =>
+    source.sketch > 0
+      ? sketches(source, batch, first, { label: learned.label, targets: learned.targets, outputs: false })
+      : {}
   return {
     async make(batch, first) {
       if (network.objective === 'language') {
-        const { alignment, loss } = await score(source, batch, { targets: targetsOf(batch), scope: tensors })
-        return { along: alignment, loss: ends(loss, points) }
+        const targets = targetsOf(batch)
+        const { alignment, loss } = await score(source, batch, { targets, scope: tensors })
+        return { along: alignment, loss: ends(loss, points), ...(await project(batch, first, { targets })) }
       }
       const asked = givenLabels(batch.windows, first, source)
       const own = await ownLabels(source, batch, asked)
       const { alignment, loss } = await score(source, batch, { label: own.label, scope: tensors })
-      return { ...own, along: alignment, loss: ends(loss, points) }
+      return { ...own, along: alignment, loss: ends(loss, points), ...(await project(batch, first, own)) }
     },
   }
 }

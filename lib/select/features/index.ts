@@ -10,14 +10,14 @@ export type { Features, FeatureSource } from './types.js'
 
 const kinds: Record<FeatureKind, (source: FeatureSource) => Features> = { trace: traceFeatures, head, top, all }
 
-/** @throws WarpError (input) FEATURES_CLASSIFIER for closed forms of a language model; SCOPE_UNSUPPORTED */
+/** @throws WarpError (input) FEATURES_CLASSIFIER; (usage) SCOPE_UNSUPPORTED, SKETCH_RANGE */
 export function featuresOf(kind: FeatureKind, source: FeatureSource): Features {
-  if (source.network.objective === 'language' && (kind === 'head' || kind === 'top')) {
+  if (source.network.objective === 'language' && kind === 'top') {
     throw inputError(
       'FEATURES_CLASSIFIER',
-      `features ${kind} have closed forms only for classifiers`,
-      { found: kind, expected: ['trace', 'all'] },
-      '--features all, or trace',
+      'features top are those of a classifier',
+      { found: kind, expected: ['trace', 'head', 'all'] },
+      '--features head',
     )
   }
   return kinds[kind](source)

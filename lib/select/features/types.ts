@@ -18,6 +18,8 @@ export interface FeatureSource extends RunOptions {
   labels: LabelMode
   labelMap: Record<string, string> | undefined
   seed: number
+  /** numbers that a projected gradient has at a point; 0: none is made */
+  sketch: number
   threads: number
   memory: number
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes assets/demo/base: a small BERT, pre-trained here. The demo fine-tunes it itself.
 
-    node scripts/demo-texts.mjs > texts.jsonl
+    node scripts/make-demo-texts.mjs --all > texts.jsonl
     python3 scripts/make-demo.py --texts texts.jsonl
 
 Needs torch, transformers, tokenizers; a few minutes on two cores. A development tool: nothing of the package runs it.
@@ -94,7 +94,7 @@ def pretrain(encoded, config, rng):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", required=True, help="JSON lines from scripts/demo-texts.mjs")
+    parser.add_argument("--texts", required=True, help="JSON lines from scripts/make-demo-texts.mjs --all")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent.parent / "assets" / "demo" / "base")
     args = parser.parse_args()
 

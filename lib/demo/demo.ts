@@ -8,7 +8,7 @@ import { recover, type Recovered } from '../recover.js'
 import { parseRecipe, trainOn, type LabelledTexts, type RecipeOptions } from '../train/index.js'
 import { trace, type Traced, type TraceResult } from '../trace/index.js'
 import { demoBase, demoProbes, demoSecret, type DemoTruth } from './index.js'
-import { splitTexts } from './texts.js'
+import { demoTexts } from './texts.js'
 
 /** Everything the demo leaves in its folder. */
 export const demoFiles = ['probes.jsonl', 'training.jsonl', 'reference', 'result.json', 'alignment.npy', 'report.html']
@@ -61,7 +61,7 @@ export interface DemoTrace {
  */
 export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
   const { output: folder = 'warp-demo', force = false, seed = 0, threads, ...control } = options
-  const texts = await splitTexts()
+  const texts = await demoTexts()
   const probes = (await demoProbes(texts)).map(({ text, domain }) => ({ text, label: domain }))
   const { truth, training } = await demoSecret(seed, demoTraining.texts, texts)
   if (!force) await checkOwn(folder, jsonLines(probes))

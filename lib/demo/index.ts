@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { drawTexts, realisedCounts, sampleMixtures, unevenness } from '../lab/mixtures.js'
 import { Random } from '../random.js'
 import type { LabelledTexts } from '../train/index.js'
-import { demoDomains, splitTexts, type DemoText } from './texts.js'
+import { demoAssets, demoDomains, demoTexts, type DemoText } from './texts.js'
 
 /** Probes per domain; the smallest domain, the sonnets, has a few more. */
 const probesPerDomain = 200
@@ -17,7 +17,7 @@ const textsOf = (all: DemoText[], domain: string, wanted: DemoText['part']): str
 
 /** Real texts of public-domain books that no demo model was trained on: 200 per domain. */
 export async function demoProbes(texts?: DemoText[]): Promise<{ text: string; domain: string }[]> {
-  const all = texts ?? (await splitTexts())
+  const all = texts ?? (await demoTexts())
   return demoDomains.flatMap((domain) =>
     textsOf(all, domain, 'probe')
       .slice(0, probesPerDomain)
@@ -42,7 +42,7 @@ export async function demoSecret(
   count: number,
   texts?: DemoText[],
 ): Promise<{ truth: DemoTruth; training: LabelledTexts }> {
-  const all = texts ?? (await splitTexts())
+  const all = texts ?? (await demoTexts())
   const pools = demoDomains.map((domain) => textsOf(all, domain, 'training'))
   const drawn = sampleMixtures({
     sampler: { dirichlet: 1 },
@@ -74,4 +74,4 @@ export async function demoSecret(
 }
 
 /** The small pre-trained model that comes with the package: a model directory. */
-export const demoBase = (): string => join(__dirname, '..', '..', '..', 'assets', 'demo', 'base')
+export const demoBase = (): string => join(demoAssets, 'base')

@@ -3,18 +3,31 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { demoBase, demoProbes, demoSecret } from '../../lib/demo/index.js'
 import { unevenness } from '../../lib/lab/mixtures.js'
-import { demoDomains, splitTexts } from '../../lib/demo/texts.js'
+import { demoDomains, demoTexts } from '../../lib/demo/texts.js'
+import { repositoryRoot } from '../shared.js'
+
+interface Maker {
+  domains: string[]
+  splitTexts(): { text: string; domain: string | null; part: string }[]
+}
+const maker = (): Promise<Maker> => import(join(repositoryRoot, 'scripts/make-demo-texts.mjs')) as Promise<Maker>
 
 describe('texts of the demo', () => {
   test('are those the committed model was made with', async () => {
     const hash = createHash('sha256')
-    for (const text of await splitTexts()) hash.update(JSON.stringify(text) + '\n')
-    // scripts/demo-texts.mjs | sha256sum: another split or another edition needs another base
+    for (const text of (await maker()).splitTexts()) hash.update(JSON.stringify(text) + '\n')
+    // node scripts/make-demo-texts.mjs --all | sha256sum: another split or another edition needs another base
     expect(hash.digest('hex')).toBe('b02fd0eab8f6dea1ad228b9534aca4f6642263df84b5603800992595ba3b0a46')
   })
 
+  test('are packed as the script makes them', async () => {
+    const { domains, splitTexts } = await maker()
+    expect(demoDomains).toEqual(domains)
+    expect(await demoTexts()).toEqual(splitTexts().filter(({ part }) => part !== 'pretraining'))
+  })
+
   test('keep what was trained on apart from the probes', async () => {
-    const texts = await splitTexts()
+    const texts = (await maker()).splitTexts()
     expect(new Set(texts.map(({ text }) => text)).size).toBe(texts.length)
     for (const domain of demoDomains) {
       const count = (part: string): number => texts.filter((t) => t.domain === domain && t.part === part).length
@@ -26,13 +39,14 @@ describe('texts of the demo', () => {
 
   test('come clean: no marks of the edition, no stray spaces, none too short', async () => {
     const clean = (text: string): boolean => /^(\S+ )+\S+$/.test(text) && !/[#[\]]/.test(text) && text.length >= 50
-    const bad = (await splitTexts()).filter(({ text }) => !clean(text))
+    const bad = (await demoTexts()).filter(({ text }) => !clean(text))
     expect(bad).toEqual([])
   })
 
   test('offer 200 probes of each of five domains, none of them pre-trained on', async () => {
     const probes = await demoProbes()
-    const read = new Set((await splitTexts()).filter(({ part }) => part !== 'probe').map(({ text }) => text))
+    const all = (await maker()).splitTexts()
+    const read = new Set(all.filter(({ part }) => part !== 'probe').map(({ text }) => text))
     for (const domain of demoDomains) expect(probes.filter((probe) => probe.domain === domain)).toHaveLength(200)
     expect(probes.filter(({ text }) => read.has(text))).toEqual([])
   })
@@ -42,7 +56,7 @@ describe('secrets of the demo', () => {
   test('are training texts in the drawn mixture, each once, none of them a probe', async () => {
     const probes = new Set((await demoProbes()).map(({ text }) => text))
     const pool = new Map(
-      (await splitTexts()).filter(({ part }) => part === 'training').map(({ text, domain }) => [text, domain]),
+      (await demoTexts()).filter(({ part }) => part === 'training').map(({ text, domain }) => [text, domain]),
     )
     const { truth, training } = await demoSecret(3, 500)
     expect(truth.domains).toEqual(demoDomains)

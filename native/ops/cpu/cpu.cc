@@ -4,6 +4,10 @@
 #include <cstring>
 #include <string>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include "core/error.h"
 #include "ops/cpu/kernels.h"
 #include "ops/ops.h"
@@ -131,12 +135,19 @@ class CpuOps : public Ops {
 
 }  // namespace
 
+#if defined(__x86_64__)
+// not every compiler's __builtin_cpu_supports knows f16c
+static bool has_f16c() {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 const Ops* find_cpu_ops(const std::string& isa) {
   static const CpuOps portable(cpu::portable_kernels);
 #if defined(__x86_64__)
   static const CpuOps avx2(cpu::avx2_kernels), avx512(cpu::avx512_kernels);
-  const bool has_avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (has_avx512 && (isa.empty() || isa == "avx512")) return &avx512;

@@ -2,6 +2,8 @@
 // What docs/errors.md says of codes whose words are put together where they are raised, so that scripts/errors.cjs
 // cannot read them there: [cause, remedy]. docs/errors.md is tested to have every code, and only codes that are raised.
 
+const { sources, tools } = require('./build-tools.cjs')
+
 const copyConfig = 'Copy config.json from the original model again.'
 const otherVariant =
   'This variant of the architecture cannot be computed here; `warp trace`, `warp diff` and `warp merge` still work.'
@@ -17,6 +19,11 @@ const range = (name, expected) => [`${name} must lie in ${expected}, not …`, '
 const unknown = (name, names) => [`there is no ${name} …`, `Give one of ${names}.`]
 
 const notes = {
+  ADDON_MISSING: [
+    'the native addon could not be loaded: …',
+    `\`npm rebuild warp-recover\` builds it (in a clone: npm run build); that takes ${tools.join(', ')}. ` +
+      `${sources.join('. ')}.`,
+  ],
   ADAPTER_CONFIG: [
     '…: adapter_config.json lacks a field that LoRA needs, or has one of another type',
     'Copy adapter_config.json from the adapter again.',

@@ -20,6 +20,12 @@ const defines = ['WARP_CUDA', 'WARP_CUDA_ARCHS', 'WARP_TESTS', 'CMAKE_CUDA_COMPI
   .filter((name) => process.env[name])
   .map((name) => `--CD${name}=${process.env[name]}`)
 
+// CMake's tree names its place: one that was moved or copied is made anew
+const cache = path.join(workDir, 'CMakeCache.txt')
+const home = fs.existsSync(cache) && /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(fs.readFileSync(cache, 'utf8'))?.[1]
+if (home && fs.realpathSync(root) !== (fs.existsSync(home) ? fs.realpathSync(home) : home))
+  fs.rmSync(workDir, { recursive: true })
+
 function cmake(command, ...more) {
   const args = [
     cmakeJs,

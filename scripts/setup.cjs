@@ -4,6 +4,7 @@
 const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const path = require('node:path')
+const { missing, sources, tools } = require('./build-tools.cjs')
 
 const root = path.resolve(__dirname, '..')
 const withTests = process.argv.includes('--tests')
@@ -37,17 +38,14 @@ const stamp = (name) => {
   fs.mkdirSync(path.dirname(at(name)), { recursive: true })
   fs.writeFileSync(at(name), '')
 }
-const has = (command) => spawnSync(command, ['--version'], { stdio: 'ignore' }).status === 0
 
 function checkTools() {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major < 20 || (major === 20 && minor < 17))
     fail(`Node ${process.versions.node} is too old: 20.17 or newer is needed`)
-  const cxx = process.env.CXX || ['c++', 'g++', 'clang++'].find(has)
-  if (!cxx || !has(cxx)) fail('no C++ compiler. Debian/Ubuntu: apt-get install g++ make. macOS: xcode-select --install')
-  if (!has('cmake')) fail('no CMake. Debian/Ubuntu: apt-get install cmake. macOS: brew install cmake')
-  if (!has('python3'))
-    fail('no Python 3 (node-gyp needs it). Debian/Ubuntu: apt-get install python3. macOS: brew install python3')
+  const lacking = missing()
+  if (lacking.length > 0)
+    fail(`these are missing: ${lacking.join(', ')}. It takes ${tools.join(', ')}:\n  ${sources.join('\n  ')}`)
 }
 
 function main() {

@@ -12,12 +12,15 @@ export function addon(): Addon {
     // eslint-disable-next-line @typescript-eslint/no-require-imports
     loaded = require('node-gyp-build')(root) as Addon
   } catch (cause) {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    const { tools, sources } = require(path.join(root, 'scripts/build-tools.cjs')) as Record<string, string[]>
     throw new WarpError(
       'internal',
       'ADDON_MISSING',
       `the native addon could not be loaded: ${(cause as Error).message}`,
-      {},
-      'npm rebuild warp-recover builds it (a C++17 compiler and CMake are needed); in a clone, npm run build',
+      { platform: `${process.platform}-${process.arch}`, expected: tools },
+      `npm rebuild warp-recover builds it (in a clone: npm run build); that takes ${tools.join(', ')}. ` +
+        `${sources.join('. ')}.`,
       { cause },
     )
   }

@@ -11,7 +11,7 @@ const below = (folder: string): string[] =>
 
 test('docs/environment.md names the variables that the code reads', () => {
   const everywhere = ['lib', 'bin', 'native'].flatMap(below)
-  const building = ['scripts/setup.cjs', 'scripts/gyp-cmake.cjs', 'CMakeLists.txt']
+  const building = ['scripts/build-tools.cjs', 'scripts/gyp-cmake.cjs', 'CMakeLists.txt']
   const names = (files: string[], pattern: RegExp): string[] =>
     files.flatMap((file) => [...read(file).matchAll(pattern)].map((match) => match[1]))
   const found = new Set([

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { readoutsFor } from '../../lib/readouts/index.js'
-import { repositoryRoot } from '../shared.js'
+import { repositoryRoot } from '../support/shared.js'
 
 const read = (file: string): string => readFileSync(join(repositoryRoot, file), 'utf8')
 const docs = readdirSync(join(repositoryRoot, 'docs')).filter((name) => name.endsWith('.md'))

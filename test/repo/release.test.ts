@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { repositoryRoot } from '../shared.js'
+import { repositoryRoot } from '../support/shared.js'
 
 interface Prebuild {
   platform: string

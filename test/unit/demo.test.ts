@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { demoBase, demoProbes, demoSecret } from '../../lib/demo/index.js'
 import { unevenness } from '../../lib/lab/mixtures.js'
 import { demoDomains, demoTexts } from '../../lib/demo/texts.js'
-import { repositoryRoot } from '../shared.js'
+import { repositoryRoot } from '../support/shared.js'
 
 interface Maker {
   domains: string[]

@@ -1,4 +1,4 @@
-import { escapeHtml } from '../report/charts.js'
+import { escapeHtml } from '../report/escape.js'
 import { list, section, table } from '../report/page.js'
 import type { Table } from './part.js'
 import type { TextsResult } from './texts.js'

@@ -3,8 +3,8 @@
 // The study of results/diff.md: what comes out of `warp generate` and `warp diff` for language models whose training
 // texts are known.
 //   node benchmarks/diff-study.cjs FOLDER [--texts=200] [--tokens=48] [--experts=facts,untied,tied] [--threads=2]
-// Every step that is done is kept in FOLDER and not done again. Prints a line of JSON for each row and writes rows.jsonl
-// and table.md. Kinds of made texts are told by the words of 800 texts of each kind that no expert was trained on.
+// Every step that is done is kept in FOLDER and not done again; rows, a line of JSON each, are printed and written to
+// FOLDER/rows.jsonl. Kinds of made texts are told by the words of 800 texts of each kind that no expert was trained on.
 const fs = require('node:fs')
 const { join, resolve } = require('node:path')
 const { experts, examples, lazyKinds, makeExpert, readLines, warp, writeLines } = require('./diff-study/experts.cjs')
@@ -58,6 +58,12 @@ function makeTexts(name, { base, reference }, start, setting) {
   return readLines(file)
 }
 
+/** At least eight words, which are a training text or its beginning. */
+function isWordForWord(text, own) {
+  const words = text.trim()
+  return words.split(/\s+/).length >= 8 && own.some((known) => known.text.startsWith(words))
+}
+
 function textRow(name, expert, start, setting, kindOf) {
   const made = makeTexts(name, expert, start, setting)
   const truth = truthOf(expert.texts)
@@ -66,8 +72,7 @@ function textRow(name, expert, start, setting, kindOf) {
   const shares = Object.fromEntries(
     Object.keys(truth).map((kind) => [kind, shareOf(plain, ({ text }) => kindOf(text) === kind)]),
   )
-  const isCopy = returned(expert.texts.map(({ text }) => text))
-  const copies = made.filter(({ text }) => isCopy(text))
+  const copies = made.filter(({ text }) => isWordForWord(text, expert.texts))
   return {
     expert: name,
     start,

@@ -10,18 +10,18 @@ const { name } = require(path.join(root, 'package.json'))
 const glibc = '2.28'
 
 /**
- * @typedef {{ platform: string, arch: string, libc?: 'glibc' | 'musl', zig: string, file: string }} Prebuild
- * `zig` is the target that a cross compiler is asked for; `file` is where node-gyp-build looks.
+ * @typedef {{ platform: string, arch: string, libc?: 'glibc' | 'musl', file: string }} Prebuild
+ * `file` is where node-gyp-build looks.
  */
 
 /** @type {Prebuild[]} */
 const prebuilds = [
-  { platform: 'linux', arch: 'x64', libc: 'glibc', zig: `x86_64-linux-gnu.${glibc}` },
-  { platform: 'linux', arch: 'x64', libc: 'musl', zig: 'x86_64-linux-musl' },
-  { platform: 'linux', arch: 'arm64', libc: 'glibc', zig: `aarch64-linux-gnu.${glibc}` },
-  { platform: 'linux', arch: 'arm64', libc: 'musl', zig: 'aarch64-linux-musl' },
-  { platform: 'darwin', arch: 'x64', zig: 'x86_64-macos.11.0' },
-  { platform: 'darwin', arch: 'arm64', zig: 'aarch64-macos.11.0' },
+  { platform: 'linux', arch: 'x64', libc: 'glibc' },
+  { platform: 'linux', arch: 'x64', libc: 'musl' },
+  { platform: 'linux', arch: 'arm64', libc: 'glibc' },
+  { platform: 'linux', arch: 'arm64', libc: 'musl' },
+  { platform: 'darwin', arch: 'x64' },
+  { platform: 'darwin', arch: 'arm64' },
 ].map((one) => ({
   ...one,
   file: `prebuilds/${one.platform}-${one.arch}/${[name, one.libc, 'node'].filter(Boolean).join('.')}`,

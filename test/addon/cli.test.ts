@@ -81,7 +81,8 @@ describe('results and the rest', () => {
         addon: expect.stringMatching(/^(build|prebuilds)\/.+\.node$/),
         library: 'builtin',
       },
-      inputs: ['base', 'reference', 'probes'].map((role) => ({
+      // weights, then config.json and tokenizer.json of each
+      inputs: ['base', 'reference', 'base', 'base', 'reference', 'reference', 'probes'].map((role) => ({
         role,
         sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
       })),

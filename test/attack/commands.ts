@@ -77,7 +77,7 @@ export function writingCommands(): { pair: TestPair; commands: WritingCommand[] 
   return {
     pair,
     commands: [
-      command('train', /^$/, 'train', '--base', base, '--data', data, ...quick),
+      command('train', /^warp\.train\.html$/, 'train', '--base', base, '--data', data, ...quick),
       command('merge', /^$/, 'merge', ...models, '--points', '4', '--max-shard', '20KB'),
       command(
         'recover',

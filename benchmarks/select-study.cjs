@@ -47,6 +47,7 @@ const rows = [
   ['a third by trace, head at the base, greedy, soft labels', share('greedy'), soft],
   ['head at the base, topk, balanced', [...head, '--strategy', 'topk', '--balance'], []],
   ['head at three points, greedy', [...three, '--strategy', 'greedy'], []],
+  ['head at three points, greedy, soft labels', [...three, '--strategy', 'greedy'], soft],
   ['a third by trace, head at the base, greedy', share('greedy'), []],
   ['trace', [...trace, '--strategy', 'topk'], []],
   ['loss-min, balanced', [...head, '--strategy', 'loss-min', '--balance'], []],

@@ -1,17 +1,19 @@
 // Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point):
 // seconds of `greedy` on one thread and two, how often it looked at a document, bytes held; and, with --corpus=FILE and
-// --base=, --reference=, windows a second of `trace` features against the tokenizer alone. --documents=, --count=.
+// --base=, --reference=, windows a second of `trace` features against the tokenizer alone, and of `head` features at the
+// base against PyTorch's closed form and per-sample gradients of the last layer (peers/select_peer.py). --documents=,
+// --count=, --texts=: of the corpus, for PyTorch.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
-import { median, need, root, round } from '../common.mjs'
+import { median, need, python, root, round, run } from '../common.mjs'
 
 const require = createRequire(import.meta.url)
 const classes = 4
 const hidden = 384
 
-export default async function ({ rounds, documents = '20000', count = '1000', base, reference, corpus }) {
+export default async function ({ rounds, documents = '20000', count = '1000', texts = '1000', ...files }) {
   const figures = { documents: Number(documents), count: Number(count) }
   const { addon } = require(path.join(root, 'dist/lib/native/load.js'))
   const made = makeDocuments(addon(), figures.documents)
@@ -30,7 +32,45 @@ export default async function ({ rounds, documents = '20000', count = '1000', ba
   }
   figures.bytes = figures.documents * (classes + hidden) * 4
   made.candidates.close()
-  return corpus === undefined ? figures : { ...figures, ...(await traceRate({ rounds, base, reference, corpus })) }
+  if (files.corpus === undefined) return figures
+  const trace = await traceRate({ rounds, ...files })
+  return { ...figures, ...trace, ...(await headRate({ rounds, texts: Number(texts), ...files })) }
+}
+
+/** Seconds of a text with two threads: ours, with tokens and shards; PyTorch's, with tokens. */
+async function headRate({ rounds, texts, base, reference, corpus }) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'warp-bench-'))
+  const part = path.join(folder, 'part.jsonl')
+  const lines = fs.readFileSync(corpus, 'utf8').split('\n').slice(0, texts)
+  fs.writeFileSync(part, `${lines.join('\n')}\n`)
+  const { select } = require(path.join(root, 'dist/lib/select/index.js'))
+  const peer = (how, some) => {
+    const script = path.join(root, 'benchmarks/peers/select_peer.py')
+    const { stdout } = run(python, ['-P', script, base, reference, part, '2', how, String(some)])
+    const { seconds, texts: done } = JSON.parse(stdout)
+    return seconds / done
+  }
+  const [ours, closed, perSample] = [[], [], []]
+  try {
+    for (let i = 0; i < rounds; i++) {
+      const output = path.join(folder, `out-${i}`)
+      const options = { base, baseHead: 'zeros', reference, corpus: [part], output, count: 1, threads: 2 }
+      const { result } = await select({ ...options, features: 'head', lambdas: [0], strategy: 'topk' })
+      ours.push(result.timings.features / texts)
+      closed.push(peer('closed', texts))
+      perSample.push(peer('head', Math.ceil(texts / 4)))
+    }
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+  const milliseconds = (list) => round(1000 * median(list))
+  return {
+    headMs: milliseconds(ours),
+    closedMs: milliseconds(closed),
+    perSampleMs: milliseconds(perSample),
+    closedRatio: round(median(closed) / median(ours)),
+    perSampleRatio: round(median(perSample) / median(ours)),
+  }
 }
 
 /** Residuals e of a softmax and inputs h that share a mean and have one of their class, as a classifier's do. */

@@ -1,6 +1,6 @@
 // One run at a time for every output, and no output that is an input.
 import { constants } from 'node:fs'
-import { open, readdir, rmdir, stat, unlink } from 'node:fs/promises'
+import { open, readdir, rmdir, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readSmallFile } from './checkpoint/files.js'
@@ -9,6 +9,7 @@ import { makeFolders } from './folders.js'
 import { takeLock } from './lock.js'
 import type { RunOptions } from './native/task.js'
 import type { Handle } from './native/types.js'
+import { stat } from './stat.js'
 
 export interface ClaimOptions extends RunOptions {
   /** wait for the run that holds the folder, instead of refusing */

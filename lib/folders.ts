@@ -1,6 +1,7 @@
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { resourceError } from './errors.js'
+import { stat } from './stat.js'
 
 /**
  * Makes a folder and those it lies in; gives those that were new, outermost first. (The recursion of Node's own `mkdir`

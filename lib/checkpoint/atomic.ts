@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { link, lstat, open, rename, unlink, type FileHandle } from 'node:fs/promises'
+import { link, open, rename, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { resourceError, usageError, type WarpError } from '../errors.js'
+import { lstat } from '../stat.js'
 
 export interface AtomicOptions {
   /** replace a file that is there */

@@ -1,6 +1,7 @@
 import { constants, statSync, type Stats } from 'node:fs'
-import { open, readlink, stat, type FileHandle } from 'node:fs/promises'
+import { open, readlink, type FileHandle } from 'node:fs/promises'
 import { inputError } from '../errors.js'
+import { stat } from '../stat.js'
 
 /** A file as it was when it was looked at; size, time and identity tell later whether it changed. */
 export interface FileRecord {

@@ -1,10 +1,11 @@
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { localFolder } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
 import { fileRecord, type FileRecord } from './files.js'
 import { hashFiles } from './hash.js'
 import { openModel } from './model.js'
+import { stat } from '../stat.js'
 
 /** A file that went in. */
 export interface InputFile {

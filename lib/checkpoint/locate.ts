@@ -1,10 +1,11 @@
-import { readdir, realpath, stat } from 'node:fs/promises'
+import { readdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join, relative, sep } from 'node:path'
 import { inputError } from '../errors.js'
 import { trainingState } from './damage.js'
 import { fileRecord, readSmallFile, type FileRecord } from './files.js'
 import { readSafetensorsHeader, type SafetensorsHeader } from './header.js'
 import { brief, isObject, parseStrictJson } from './json.js'
+import { stat } from '../stat.js'
 
 /** The weight files of a directory with their headers. */
 export interface WeightFiles {

@@ -1,8 +1,9 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError } from '../errors.js'
 import { byteChars } from '../text/tokenizer/byte-alphabet.js'
 import type { Tokenizer } from '../text/tokenizer/index.js'
+import { stat } from '../stat.js'
 
 /** Token ids back to text; special tokens leave nothing behind. */
 export interface Decoder {

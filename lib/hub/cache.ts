@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, readlink, rename, stat, symlink, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, readlink, rename, symlink, unlink, writeFile } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { basename, dirname, join, relative } from 'node:path'
 import { inputError } from '../errors.js'
 import { isCommit, type HubName } from './name.js'
 import type { HubSettings } from './settings.js'
+import { stat } from '../stat.js'
 
 // The layout that the Python library has, so that either finds what the other fetched:
 //   models--owner--name/refs/REVISION           the commit it stands for

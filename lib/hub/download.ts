@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, rename, stat, unlink } from 'node:fs/promises'
+import { mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inputError, resourceError } from '../errors.js'
@@ -8,6 +8,7 @@ import { notWritable } from '../folders.js'
 import { takeLock } from '../lock.js'
 import { attempts, brokeOff, notReached, refuseHtml, unreachable, type HubClient } from './client.js'
 import type { HubFile } from './listing.js'
+import { stat } from '../stat.js'
 
 export interface DownloadRun {
   signal?: AbortSignal

@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
@@ -27,6 +27,7 @@ import {
 } from './listing.js'
 import { isCommit, parseHubName, type HubKind, type HubName } from './name.js'
 import { hubSettings, type HubSettings } from './settings.js'
+import { stat } from '../stat.js'
 
 export { companionFiles } from './listing.js'
 export { parseHubName, type HubKind, type HubName } from './name.js'

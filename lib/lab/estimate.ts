@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import type { RunOptions } from '../native/task.js'
@@ -6,6 +6,7 @@ import { parseRecipe, pick, stepsOf, trainOn, type LabelledTexts } from '../trai
 import { footprintsOf } from './footprints.js'
 import { probeLines, type Decided, type LabPlan } from './plan.js'
 import { statisticsToTrial } from './trial-record.js'
+import { stat } from '../stat.js'
 
 const STEPS = 4
 const PROBES_PER_DOMAIN = 8

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
 import { fileSha256, openModel, trustHash } from '../checkpoint/index.js'
@@ -8,6 +7,7 @@ import type { RunOptions } from '../native/task.js'
 import { Random } from '../random.js'
 import { readLabelledTexts, textsSha256, type LabelledTexts, type LabelledTextsOptions } from '../train/index.js'
 import { drawTexts } from './mixtures.js'
+import { stat } from '../stat.js'
 
 const count = z.int().min(0)
 const loose = z.record(z.string(), z.unknown())

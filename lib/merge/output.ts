@@ -1,10 +1,11 @@
-import { lstat, readdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises'
+import { readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { syncDirectory, writeFileAtomic } from '../checkpoint/atomic.js'
 import { readSmallFile } from '../checkpoint/files.js'
 import { claimFile, refuseInputs } from '../claim.js'
 import { resourceError, usageError } from '../errors.js'
 import { notWritable } from '../folders.js'
+import { lstat, stat } from '../stat.js'
 
 /** While it is there, the folder is unfinished: it holds what was asked for. */
 export const journal = 'warp.merge.part'

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { whileUnchanged } from '../checkpoint/index.js'
 import { Stopwatch } from '../footprint/index.js'
@@ -13,6 +12,7 @@ import { openSelection, type SelectSession } from './session.js'
 import { listShards, shardName } from './shards.js'
 import { choose, type Chosen } from './strategies.js'
 import type { SelectedDocument, SelectOptions, SelectResult, Strategy } from './types.js'
+import { stat } from '../stat.js'
 
 export { evaluateSelection, type EvaluateOptions, type EvaluateResult } from './evaluate.js'
 export * from './types.js'

@@ -1,5 +1,5 @@
 import type { Dirent, Stats } from 'node:fs'
-import { readdir, realpath, stat } from 'node:fs/promises'
+import { readdir, realpath } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { inputError, usageError } from '../errors.js'
 import { localFolder } from '../hub/index.js'
@@ -8,6 +8,7 @@ import { errorAt, list } from './place.js'
 import { isTerminal } from './source.js'
 import { type Compression, compressionExtensions } from './compression.js'
 import type { ProbeFormat, ReadControl, SourceFile } from './types.js'
+import { stat } from '../stat.js'
 
 export const probeFormats: readonly ProbeFormat[] = ['jsonl', 'json', 'csv', 'tsv', 'txt', 'parquet']
 

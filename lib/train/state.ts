@@ -1,7 +1,6 @@
 // The state that a training run goes on from: a file that proves itself. Its header is what this run would write, byte
 // for byte, and its last word is a digest over the header and every parameter and moment.
 import { createHash } from 'node:crypto'
-import { lstat } from 'node:fs/promises'
 import { z } from 'zod'
 import { parseStrictJson, readExactly, withFile, writeAtomic, writeSafetensorsHeader } from '../checkpoint/index.js'
 import { digestOf, sealed } from '../document.js'
@@ -10,6 +9,7 @@ import { addon } from '../native/load.js'
 import { callNative } from '../native/task.js'
 import type { Handle, TrainerPart } from '../native/types.js'
 import { chunksOf, writeAll, type Shapes } from './save.js'
+import { lstat } from '../stat.js'
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/)
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inputError, WarpError } from '../../errors.js'
 import { Cursor, saveAgain } from './cursor.js'
@@ -7,6 +7,7 @@ import { readLocalTokenizer } from './read-local.js'
 import { openReference } from './reference.js'
 import { parseTokenizer } from './scan.js'
 import type { Engine } from './types.js'
+import { stat } from '../../stat.js'
 
 const largestFile = 256 * 2 ** 20
 /** What this package's own code says of files that it does not know, and the reference implementation may. */

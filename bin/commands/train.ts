@@ -79,14 +79,16 @@ async function trainCommand({ json, quiet, verbose, dryRun, ...options }: Flags)
       return { json: plan, text: planText(plan) }
     }
     signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
-    const result = await train({ ...options, signal, onProgress })
-    const { trainPage } = await import('../../lib/report/index.js')
-    const { hashGiven, writeFileAtomic } = await import('../../lib/checkpoint/index.js')
-    const { base, data } = options
-    const texts = { role: 'texts', files: sourceNames(data) }
-    const files = await hashGiven([{ role: 'base', model: base }, texts], { signal, onProgress })
-    const page = trainPage({ result, base, tool: packageTool(), files, options: { ...options } })
-    await writeFileAtomic(join(options.output, pageFile), page, { force: true })
+    const onSaved = async (result: TrainingResult): Promise<void> => {
+      const { trainPage } = await import('../../lib/report/index.js')
+      const { hashGiven, writeFileAtomic } = await import('../../lib/checkpoint/index.js')
+      const { base, data } = options
+      const texts = { role: 'texts', files: sourceNames(data) }
+      const files = await hashGiven([{ role: 'base', model: base }, texts], { signal, onProgress })
+      const page = trainPage({ result, base, tool: packageTool(), files, options: { ...options } })
+      await writeFileAtomic(join(options.output, pageFile), page, { force: true })
+    }
+    const result = await train({ ...options, onSaved, signal, onProgress })
     return { json: result, text: summary(result) }
   })
 }

@@ -36,6 +36,8 @@ export interface TrainOptions extends ClaimOptions, RecipeOptions, Omit<Labelled
   force?: boolean
   threads?: number
   truncate?: boolean
+  /** called when the model is saved, before the record that says the run is done: what it leaves is there with that */
+  onSaved?: (result: TrainingResult) => Promise<void>
 }
 
 // parseRecipe checks what they are
@@ -55,6 +57,7 @@ const kinds: Kinds<TrainOptions> = {
   wait: 'flag',
   threads: 'number',
   truncate: 'flag',
+  onSaved: 'function',
   ...recipeKinds,
 }
 
@@ -80,7 +83,7 @@ async function read(
 ): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
   checkOptions('train', given, kinds, ['base', 'data', 'output'])
   const options = await localModels(given)
-  const { base, data, output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress } = options
+  const { base, data, output, dtype, saveSteps, force, wait, threads, truncate, onSaved, signal, onProgress } = options
   await refuseInputs([output, ...outputFiles.map((name) => join(output, name))], [base, ...sourceNames(data)])
   const recipe = parseRecipe(recipeOf(options))
   const objective = await objectiveFor(base, options.objective)
@@ -94,6 +97,6 @@ async function read(
     base: model.dir,
     texts,
     recipe,
-    output: { output, dtype, saveSteps, force, wait, threads, truncate, signal, onProgress },
+    output: { output, dtype, saveSteps, force, wait, threads, truncate, onSaved, signal, onProgress },
   }
 }

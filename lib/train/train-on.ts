@@ -29,6 +29,8 @@ export interface TrainingOutput extends ClaimOptions {
   threads?: number
   /** false: longer texts are refused; default: cut off */
   truncate?: boolean
+  /** called when the model is saved, before the record that says the run is done: what it leaves is there with that */
+  onSaved?: (result: TrainingResult) => Promise<void>
 }
 
 export interface TrainingResult extends TrainingRecord {
@@ -41,8 +43,11 @@ export interface TrainingResult extends TrainingRecord {
 
 const stateFile = 'warp.train.state.safetensors'
 export const recordFile = 'warp.train.json'
-/** What a run writes into its output. */
-export const outputFiles = ['model.safetensors', 'config.json', recordFile, stateFile, ...tokenizerFiles]
+/** What a run writes into its output, the command line's page included. */
+export const outputFiles = [
+  ...['model.safetensors', 'config.json', recordFile, stateFile, 'warp.train.html'],
+  ...tokenizerFiles,
+]
 
 /**
  * Fine-tunes `base` on the texts and saves a directory that `transformers` loads. A run that was stopped goes on where
@@ -93,9 +98,11 @@ async function trainPrepared(prepared: Prepared, options: TrainingOutput): Promi
       norm: progress.norm,
       checkpoints: checkpointsOf(record, options),
     }
+    const result = { ...done, output, seconds, resumedAt }
+    await options.onSaved?.(result)
     await writeFileAtomic(join(output, recordFile), `${JSON.stringify(done, null, 1)}\n`, { force: true })
     await rm(join(output, stateFile), { force: true })
-    return { ...done, output, seconds, resumedAt }
+    return result
   } finally {
     trainer.close()
   }

@@ -90,7 +90,7 @@ export function writingCommands(): { pair: TestPair; commands: WritingCommand[] 
         '--force',
       ),
       command('footprint', /^footprint\.json$/, 'footprint', ...models, ...probes, '--force'),
-      command('trace', /^$/, 'trace', ...models, '--force'),
+      command('trace', /^report\.html$/, 'trace', ...models, '--force'),
       command(
         'lab plan',
         /^plan\.json$/,

@@ -29,7 +29,7 @@ export class Kill implements Attack {
       const end = await runCommand(command.args(output), { kill: { after, signal } })
       history += ` ${signal} after ${after} ms: ${end.signal ?? `exit ${end.code}`};`
       if (end.late) return `${command.name}:${history} it never ended`
-      if (end.code === 0) break
+      if (end.code === 0 || end.stderr.includes('OUTPUT_EXISTS')) break
       if (end.code !== null && ![130, 143].includes(end.code))
         return `${command.name}:${history} ${end.stderr.slice(-500)}`
       const wrong = halfWritten(contents(output), known.contents, command)

@@ -1,8 +1,8 @@
 // Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point):
 // seconds of `greedy` on one thread and two, how often it looked at a document, bytes held; and, with --corpus=FILE and
-// --base=, --reference=, windows a second of `trace` features against the tokenizer alone, and of `head` features at the
-// base against PyTorch's closed form and per-sample gradients of the last layer (peers/select_peer.py). --documents=,
-// --count=, --texts=: of the corpus, for PyTorch.
+// --base=, --reference=, windows a second of `trace` features against the tokenizer alone, and of `head` features at
+// the base against PyTorch's closed form and per-sample gradients of the last layer (peers/select_peer.py).
+// --documents=, --count=, --texts=: of the corpus, for PyTorch.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'

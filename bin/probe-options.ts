@@ -6,10 +6,10 @@ import { pathGroup, under } from './groups.js'
 import { baseHead, bytes, integer, list, real, reals } from './values.js'
 
 /** Everything that options name as inputs. */
-export function inputsOf({ base, reference, probes, data, checkpoint, projector, labelMap }: InputFlags): string[] {
-  const map = typeof labelMap === 'string' ? [labelMap] : []
+export function inputsOf({ base, reference, probes, data, checkpoint, projector, ...more }: InputFlags): string[] {
+  const maps = [more.labelMap, more.claimed].filter((value) => typeof value === 'string')
   const texts = [probes, data] as (string[] | undefined)[]
-  return [base, reference, ...texts, checkpoint, projector, map].flat().filter((path) => path !== undefined)
+  return [base, reference, ...texts, checkpoint, projector, maps].flat().filter((path) => path !== undefined)
 }
 
 interface InputFlags {
@@ -21,6 +21,7 @@ interface InputFlags {
   checkpoint?: readonly string[]
   projector?: string
   labelMap?: unknown
+  claimed?: unknown
 }
 
 export const waitOption = (): Option =>

@@ -25,7 +25,7 @@ import { measureRate } from './footprint/rate.js'
 import { traceProbes } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
 import type { RecoverResult } from './report/schema.js'
-import { checkReadouts, footprintOf, readMixtures, readoutsFor } from './readouts/index.js'
+import { checkReadouts, footprintOf, readClaimed, readMixtures, readoutsFor } from './readouts/index.js'
 
 export interface RecoverOptions extends FootprintOptions {
   /** names of readouts, `trace` among them; default: all that apply */
@@ -34,6 +34,8 @@ export interface RecoverOptions extends FootprintOptions {
   projector?: string
   /** resamples of the probes for the intervals; default 1000 */
   bootstrap?: number
+  /** a declared mixture to be judged: shares by domain, or a JSON file of them */
+  claimed?: string | Record<string, number>
 }
 
 /** The result, and the matrix that does not go into JSON. */
@@ -82,10 +84,18 @@ function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): stri
   return readout?.filter((name) => name !== 'trace' && !projectors.some((projector) => projector.name === name))
 }
 
-const kinds: Kinds<RecoverOptions> = { ...footprintKinds, readout: 'texts', projector: 'text', bootstrap: 'number' }
+const kinds: Kinds<RecoverOptions> = {
+  ...footprintKinds,
+  readout: 'texts',
+  projector: 'text',
+  bootstrap: 'number',
+  claimed: 'any',
+}
 
 /** A session whose readouts are known to be there, and to fit, before any scoring. */
-async function openChecked(options: RecoverOptions): Promise<{ session: Session; projectors: Projector[] }> {
+async function openChecked(
+  options: RecoverOptions,
+): Promise<{ session: Session; projectors: Projector[]; claimed?: Record<string, number> }> {
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
   const session = await openSession(projectors.reduce(asProjector, options), true)
   const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
@@ -106,7 +116,8 @@ async function openChecked(options: RecoverOptions): Promise<{ session: Session;
       scope: { name: scope },
     } = session
     for (const projector of projectors) projector.check({ domains, path: family, lambdas, scope })
-    return { session, projectors }
+    const claimed = options.claimed === undefined ? undefined : await readClaimed(options.claimed, domains)
+    return { session, projectors, claimed }
   } catch (error) {
     session.close()
     throw error
@@ -157,7 +168,7 @@ export async function recover(given: RecoverOptions): Promise<Recovered> {
 
 /** @param given as the caller named the models */
 async function recoverOpened(options: RecoverOptions, given: RecoverOptions): Promise<Recovered> {
-  const { session, projectors } = await openChecked(options)
+  const { session, projectors, claimed } = await openChecked(options)
   try {
     const planned = plannedBytes(session)
     const watch = new Stopwatch()
@@ -192,6 +203,7 @@ async function recoverOpened(options: RecoverOptions, given: RecoverOptions): Pr
       bootstrap: options.bootstrap,
       signal,
       extra: traced.mixture && asked !== false ? [traced.mixture] : undefined,
+      claimed,
       onProgress: onProgress && ((done, total) => onProgress({ phase: 'resample', done, total, unit: 'resamples' })),
     })
     watch.lap('read')
@@ -222,6 +234,7 @@ async function recoverOpened(options: RecoverOptions, given: RecoverOptions): Pr
         interval: best.interval,
         ...(session.network.objective === 'language' && { mixtureByTokens: byTokens(best.mixture, session) }),
       },
+      ...(read.claimed && { claimed: read.claimed }),
       skipped: read.skipped,
       trace: traced.summary,
       diagnostics: read.diagnostics,

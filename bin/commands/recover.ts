@@ -30,10 +30,11 @@ export function register(program: Command): void {
     .option('--readout <name,...>', 'default: all that apply', list)
     .option('--projector <file>', 'a readout that warp lab fit trained; it says path, points and scope')
     .option('--bootstrap <n>', 'resamples of the probes for the intervals (default: 1000)', integer(20))
+    .option('--claimed <mixture>', 'a declared mixture to judge: a JSON file {"domain": share, …}, or domain=share,…')
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
-    .option('--strict', 'exit 5 when the verdict is not ok')
+    .option('--strict', 'exit 5 when the verdict is not ok, or the claimed mixture is not consistent')
     .option('-n, --dry-run', 'check everything and print the plan')
     .action(recoverCommand)
 }
@@ -70,7 +71,7 @@ async function recoverCommand(flags: Flags): Promise<void> {
         json: result,
         text: terminalReport(result, { color }),
         styled: true,
-        exitCode: strict && result.diagnostics.verdict !== 'ok' ? 5 : 0,
+        exitCode: strict && (result.diagnostics.verdict !== 'ok' || result.claimed?.verdict === 'not') ? 5 : 0,
       }
     })
   })

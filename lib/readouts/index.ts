@@ -3,6 +3,7 @@ import { inputError, usageError } from '../errors.js'
 import { blend } from './blend.js'
 import { blockMatching } from './block-matching.js'
 import { bootstrap, percentileIntervals } from './bootstrap.js'
+import { type ClaimJudged, judgeClaim } from './claimed.js'
 import { diagnose } from './diagnostics.js'
 import { defaultGradients, type GradientKind } from './gradient-choice.js'
 import { gradientMatching } from './gradient-matching.js'
@@ -21,6 +22,7 @@ import { uniform } from './uniform.js'
 
 export { footprintOf } from './footprint.js'
 export type { Footprint } from './footprint.js'
+export { readClaimed, type ClaimJudged } from './claimed.js'
 export type { SoftmaxOptions } from './softmax.js'
 export type * from './types.js'
 
@@ -38,6 +40,8 @@ export interface ReadMixturesOptions {
   projectors?: Projector[]
   /** mixtures from elsewhere, such as the trace, to be listed and considered with the rest */
   extra?: MixtureResult[]
+  /** a declared mixture of these domains, to be judged */
+  claimed?: Record<string, number>
   signal?: AbortSignal
   /** resamples done of all */
   onProgress?: (done: number, total: number) => void
@@ -50,6 +54,8 @@ export interface Mixtures {
   /** why that one */
   reason: string
   diagnostics: Diagnostics
+  /** where a mixture was declared */
+  claimed?: ClaimJudged
   /** readouts that were not asked for by name and do not apply */
   skipped: { readout: string; reason: string }[]
 }
@@ -158,13 +164,19 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
   const spread = at < 0 ? 0 : sampling[at].reduce((sum, [low, high]) => sum + (high - low) / 2, 0) / D
   onProgress?.(replicates, replicates)
   await setImmediate()
-  return {
-    mixtures,
-    recommended,
-    reason,
-    diagnostics: diagnose(stats, mixtures, recommended, spread),
-    skipped: chosen.skipped,
-  }
+  const diagnostics = diagnose(stats, mixtures, recommended, spread)
+  const claimed =
+    options.claimed &&
+    (await judgeClaim(options.claimed, {
+      recommended: mixtures.find(({ readout }) => readout === recommended)!,
+      draws: at < 0 ? null : resamples[at],
+      methodError: used[at]?.methodError?.(D) ?? 0,
+      diagnosis: diagnostics.verdict,
+      seed,
+      replicates,
+      signal,
+    }))
+  return { mixtures, recommended, reason, diagnostics, ...(claimed && { claimed }), skipped: chosen.skipped }
 }
 
 function choose(stats: FootprintStatistics, names: string[] | undefined, all: Readout[]) {

@@ -55,6 +55,17 @@ export function diagnosticLines({ diagnostics, trace }: RecoverResult): { name: 
   return lines
 }
 
+/** What became of a declared mixture, for every form of the report. */
+export const claimWords = {
+  consistent: 'consistent with the weights',
+  not: 'not consistent with the weights',
+  "can't tell": "can't tell whether it is consistent with the weights",
+} as const
+
+/** Of a judged claim. */
+export const claimFigures = ({ distance, pValue }: NonNullable<RecoverResult['claimed']>): string =>
+  `${percent(distance)} of the texts, p = ${+pValue.toPrecision(2)}, allowing for what the interval covers`
+
 /** What an interval covers; where an older document does not say, as it is drawn for all errors. */
 export function coversOf(mixture: { intervalCovers?: string } | undefined): 'sampling' | 'all' {
   return mixture?.intervalCovers === 'sampling' ? 'sampling' : 'all'

@@ -2,7 +2,7 @@
 import { barChart, stripChart, type Covers } from './bars.js'
 import { legend, lineChart, lineLabel, mostSeries, type Series } from './charts.js'
 import { breakable, escapeHtml } from './escape.js'
-import { coversOf, diagnosticLines, percent, seconds, settingsText } from './facts.js'
+import { claimFigures, claimWords, coversOf, diagnosticLines, percent, seconds, settingsText } from './facts.js'
 import { htmlPage, list, section, wordTable } from './page.js'
 import { commandLine, modelName } from './provenance.js'
 import type { RecoverResult } from './schema.js'
@@ -10,11 +10,11 @@ import { folded, grid, table } from './tables.js'
 
 /** The result as one HTML page. @param date when it was made; default: now */
 export function htmlReport(result: RecoverResult, date?: Date): string {
-  const { diagnostics, notes } = result
+  const { claimed, diagnostics, notes } = result
   const [base, reference] = modelsOf(result)
   return htmlPage({
     title: `What ${reference} was trained on, starting from ${base}`,
-    answer: answerOf(result, reference),
+    answer: answerOf(result, reference) + (claimed ? ` The claimed mixture: ${claimWords[claimed.verdict]}.` : ''),
     verdict: {
       word: diagnostics.verdict,
       kind: ({ ok: 'ok', weak: 'weak', unidentifiable: 'bad' } as const)[diagnostics.verdict],
@@ -23,6 +23,7 @@ export function htmlReport(result: RecoverResult, date?: Date): string {
     },
     sections: [
       section('Recovered mixture', shares(result)),
+      section('The claimed mixture', claimedShares(result)),
       section('Every readout', everyReadout(result)),
       section('What speaks for it', wordTable(diagnosticLines(result).map(({ name, text }) => [name, text]))),
       section('Along the path from base to reference', alongPath(result)),
@@ -88,13 +89,16 @@ function shares(result: RecoverResult): string {
   const covers: Covers = coversOf(best)
   const bars = domains.map(({ name }) => {
     const [low, high] = recommended.interval[name]
-    return { name, value: recommended.mixture[name], low, high }
+    return { name, value: recommended.mixture[name], low, high, other: result.claimed?.mixture[name] }
   })
   const interval = best ? ` The ${percent(best.level)} interval covers ${escapeHtml(best.intervalIncludes)}.` : ''
   const byTokens = recommended.mixtureByTokens
   return (
     barChart(bars, {
-      caption: `Share of each domain in the training texts, by ${recommended.readout}`,
+      caption:
+        `Share of each domain in the training texts, by ${recommended.readout}` +
+        (result.claimed ? '; upright lines: as claimed' : ''),
+      otherName: 'claimed',
       head: ['domain', 'share', covers === 'sampling' ? 'sampling alone' : 'interval'],
       format: percent,
       covers,
@@ -115,6 +119,30 @@ function shares(result: RecoverResult): string {
           },
         )
       : '')
+  )
+}
+
+function claimedShares(result: RecoverResult): string {
+  const { claimed, recommended } = result
+  if (!claimed) return ''
+  return (
+    `<p><strong>${escapeHtml(claimed.verdict)}</strong>: ${escapeHtml(claimed.reason)}.</p>` +
+    grid(
+      ordered(result).map((name) => {
+        const [told, found] = [claimed.mixture[name], recommended.mixture[name]]
+        return { name, values: [told, found, found - told] }
+      }),
+      {
+        caption: 'Shares in %',
+        corner: 'domain',
+        columns: ['claimed', 'recovered', 'difference'],
+        format: (share) => (100 * share).toFixed(1),
+        file: 'claimed.csv',
+        many: 'domains',
+      },
+    ) +
+    `<p class="soft">Distance (half the sum of the differences, beyond the rounding of the claim): ` +
+    `${escapeHtml(claimFigures(claimed))}.</p>`
   )
 }
 

@@ -58,6 +58,19 @@ const trace = z.object({
     .nullable(),
 })
 
+const claimed = z.object({
+  mixture: shares,
+  verdict: z.enum(['consistent', 'not', "can't tell"]),
+  reason: z.string(),
+  /** ½ Σ |claimed − recovered|, beyond the rounding of the claim */
+  distance: fraction,
+  pValue: fraction,
+  /** a true claim lies within this distance with probability `level` */
+  limit: z.number().min(0),
+  level: fraction,
+  includes: z.string(),
+})
+
 /** `result.json` of `warp recover`, schema `warp.recover/1`. */
 export const resultSchema = z.object({
   schema: z.literal('warp.recover/1'),
@@ -109,6 +122,8 @@ export const resultSchema = z.object({
     /** language models: of the tokens that were learned, by the mean lengths of the domains' probes */
     mixtureByTokens: shares.optional(),
   }),
+  /** where a mixture was declared */
+  claimed: claimed.optional(),
   skipped: z.array(z.object({ readout: z.string(), reason: z.string() })),
   trace: trace.optional(),
   diagnostics,

@@ -1,7 +1,7 @@
 import picocolors from 'picocolors'
 import { displayWidth, padEnd, padStart, safeName, tableBlocks, wrap } from './columns.js'
 import { printable } from '../printable.js'
-import { diagnosticLines, percent, seconds, settingsText } from './facts.js'
+import { claimFigures, coversOf, diagnosticLines, percent, seconds, settingsText } from './facts.js'
 import type { RecoverResult } from './schema.js'
 
 export interface TerminalOptions {
@@ -36,7 +36,7 @@ export function terminalReport(result: RecoverResult, { color = false, width = 1
   const best = result.mixtures.find(({ readout }) => readout === recommended.readout)
   const settings = best ? settingsText(best.settings) : ''
   lines.push(`${paint.bold('Recovered mixture')}  ${recommended.readout}${settings && paint.dim(` (${settings})`)}`)
-  indented(mixtureBars(result, paint, body))
+  indented(mixtureBars(result, paint, body, coversOf(best) === 'sampling'))
   const key = '█ to the lower end, ▓ to the estimate, ░ to the upper end of the interval'
   indented(wrap(key, body).map((line) => paint.dim(line)))
   const shade = { ok: paint.green, weak: paint.yellow, unidentifiable: paint.red }[diagnostics.verdict]
@@ -44,15 +44,26 @@ export function terminalReport(result: RecoverResult, { color = false, width = 1
   labelled([
     ...diagnostics.reasons.map((text) => ({ name: '-', text })),
     { name: 'readout', text: `${recommended.readout}: ${recommended.reason}` },
-    ...(best ? [{ name: 'interval', text: `covers ${best.intervalIncludes}` }] : []),
+    ...(best ? [{ name: 'interval', text: intervalText(best) }] : []),
   ])
+  const { claimed } = result
+  if (claimed) {
+    const shade = { consistent: paint.green, not: paint.red, "can't tell": paint.yellow }[claimed.verdict]
+    lines.push('', `${paint.bold('Claimed mixture')}  ${shade(claimed.verdict)}`)
+    labelled([
+      { name: '-', text: claimed.reason },
+      { name: 'distance', text: claimFigures(claimed) },
+    ])
+  }
   title('Every readout, shares in %')
+  const inPercent = (mixture: Record<string, number>) =>
+    result.domains.map(({ name }) => (100 * mixture[name]).toFixed(1))
   tableBlocks(
     ['', ...result.domains.map(({ name }) => safeName(name, 20))],
-    result.mixtures.map(({ readout, mixture }) => [
-      safeName(readout),
-      ...result.domains.map(({ name }) => (100 * mixture[name]).toFixed(1)),
-    ]),
+    [
+      ...result.mixtures.map(({ readout, mixture }) => [safeName(readout), ...inPercent(mixture)]),
+      ...(claimed ? [['as claimed', ...inPercent(claimed.mixture)]] : []),
+    ],
     body,
   ).forEach(([head, ...rows], block) => {
     if (block > 0) lines.push('')
@@ -72,18 +83,24 @@ export function terminalReport(result: RecoverResult, { color = false, width = 1
   return `${lines.join('\n')}\n`
 }
 
+const intervalText = (best: RecoverResult['mixtures'][number]): string =>
+  coversOf(best) === 'sampling'
+    ? `of sampling alone, hence in brackets: covers ${best.intervalIncludes}`
+    : `covers ${best.intervalIncludes}`
+
 /** One line per domain: share, bar in three shades (to the lower end, the estimate, the upper end), interval. */
-function mixtureBars(result: RecoverResult, paint: Paint, width: number): string[] {
+function mixtureBars(result: RecoverResult, paint: Paint, width: number, sampling: boolean): string[] {
   const { mixture, interval } = result.recommended
   const names = result.domains.map(({ name }) => safeName(name))
   const room = Math.max(...names.map(displayWidth))
-  const bar = Math.max(8, Math.min(BAR, width - room - 26))
+  const bar = Math.max(8, Math.min(BAR, width - room - 28))
   const full = Math.max(...Object.values(interval).map(([, high]) => high), 1e-9)
   return result.domains.map(({ name }, d) => {
     const [low, high] = interval[name]
     const [solid, middle, all] = [low, mixture[name], high].map((share) => Math.round((bar * share) / full))
     const drawn = paint.cyan('█'.repeat(solid) + '▓'.repeat(middle - solid) + '░'.repeat(all - middle))
-    const range = `${(100 * low).toFixed(1)} – ${percent(high)}`
+    const ends = `${(100 * low).toFixed(1)} – ${percent(high)}`
+    const range = sampling ? `(${ends})` : ends
     return (
       `${padEnd(names[d], room)}  ${paint.bold(padStart(percent(mixture[name]), 7))}  ` +
       `${drawn}${' '.repeat(bar - all)}  ${paint.dim(padStart(range, 13))}`

@@ -49,6 +49,7 @@ function heldOut(expert: string, file: string): string {
 interface Result {
   mixtures: { readout: string; mixture: Record<string, number> }[]
   recommended: { readout: string; interval: Record<string, [number, number]> }
+  claimed?: { verdict: string; pValue: number }
   peakMemoryBytes: number
   plannedMemoryBytes: number
 }
@@ -116,12 +117,32 @@ present('expert-ag', 'ag_news_test.csv')(
       '--probes',
       heldOut('expert-ag', 'ag_news_test.csv'),
       ...agColumns,
+      ...['--strict', '--claimed', 'World=0.46,Sports=0.07,Business=0.3,Sci/Tech=0.17'],
     ])
     expect(byReadout.get('gradient-matching')).toBeLessThan(0.06)
     expect(Math.abs(byReadout.get('softmax')! - 0.1)).toBeLessThan(0.02)
     expect(byReadout.get('uniform')).toBeCloseTo(0.13, 3)
     expect(coverage('expert-ag', result)).toBeGreaterThan(0.6)
+    expect(result.claimed!.verdict).toBe('consistent')
     expect(result.peakMemoryBytes).toBeLessThanOrEqual(result.plannedMemoryBytes)
+  },
+  600_000,
+)
+
+present('expert-ag', 'ag_news_test.csv')(
+  'AG News: a claim of equal shares is refused, with exit code 5 under --strict',
+  async () => {
+    const claim = join(folder, 'equal.json')
+    writeFileSync(claim, JSON.stringify({ World: 0.25, Sports: 0.25, Business: 0.25, 'Sci/Tech': 0.25 }))
+    const probes = ['--probes', heldOut('expert-ag', 'ag_news_test.csv'), ...agColumns]
+    const failed = await errors('expert-ag', [...probes, '--claimed', claim, '--strict']).then(
+      () => undefined,
+      (error: { code: number; stdout: string }) => error,
+    )
+    expect(failed?.code).toBe(5)
+    const { diagnostics, claimed } = JSON.parse(failed!.stdout) as Result & { diagnostics: { verdict: string } }
+    expect({ verdict: diagnostics.verdict, claimed: claimed!.verdict }).toEqual({ verdict: 'ok', claimed: 'not' })
+    expect(claimed!.pValue).toBeLessThan(0.05)
   },
   600_000,
 )

@@ -19,6 +19,10 @@ const pictures = process.env.WARP_PICTURES
 const pages: Record<string, () => Promise<string>> = {
   'recover-4': async () => htmlReport(await recovered(['World', 'Sports', 'Business', 'Sci/Tech'])),
   'recover-10': async () => htmlReport(await recovered(longNames(10))),
+  'recover-claimed-10': async () => {
+    const claim = Object.fromEntries(longNames(10).map((name) => [name, 0.1]))
+    return htmlReport(await recovered(longNames(10), {}, claim))
+  },
   'recover-150': async () => htmlReport(await recovered(longNames(150))),
   'trace-4': async () => tracePage(traced(longNames(4))),
   diff: async () => diffReport(),

@@ -8,10 +8,14 @@ import { classifierStatistics } from './synthetic-footprints.js'
 
 const hash = '0123456789abcdef'.repeat(4)
 
-/** A document as `recover` writes it, from synthetic statistics. */
-export async function recovered(names: string[], change: Partial<RecoverResult> = {}): Promise<RecoverResult> {
+/** A document as `recover` writes it, from synthetic statistics, and of a claim where one is given. */
+export async function recovered(
+  names: string[],
+  change: Partial<RecoverResult> = {},
+  claim?: Record<string, number>,
+): Promise<RecoverResult> {
   const stats = { ...classifierStatistics(new Random(1, 'report'), names.length, 30), domains: names, classes: names }
-  const read = await readMixtures(stats, { seed: 1, bootstrap: 20 })
+  const read = await readMixtures(stats, { seed: 1, bootstrap: 20, claimed: claim })
   const { mean, standardError, loss } = footprintOf(stats)
   const { mixture, interval } = read.mixtures.find(({ readout }) => readout === read.recommended)!
   return {
@@ -40,6 +44,7 @@ export async function recovered(names: string[], change: Partial<RecoverResult> 
     loss,
     mixtures: read.mixtures,
     recommended: { readout: read.recommended, reason: read.reason, mixture, interval },
+    ...(read.claimed && { claimed: read.claimed }),
     skipped: read.skipped,
     diagnostics: read.diagnostics,
     notes: [],

@@ -15,7 +15,7 @@ const groups: Record<string, readonly string[]> = {
   [pathGroup]: ['path', 'points', 'lambdas', 'scope'],
   'Resources:': ['device', 'deviceMemory', 'precision', 'executor', 'workers', 'threads', 'memory', 'seed'],
   'Output:': [
-    ...['output', 'members', 'force', 'forceSelection', 'wait', 'strict', 'dryRun', 'json', 'quiet', 'verbose'],
+    ...['output', 'card', 'members', 'force', 'forceSelection', 'wait', 'strict', 'dryRun', 'json', 'quiet', 'verbose'],
     ...['config', 'help'],
   ],
 }

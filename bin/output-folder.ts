@@ -5,6 +5,7 @@ import { writeFileAtomic } from '../lib/checkpoint/atomic.js'
 import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../lib/claim.js'
 import { usageError } from '../lib/errors.js'
 import { makeFolders, missingFolders, notWritable } from '../lib/folders.js'
+import { LineWriter } from './line-writer.js'
 
 export interface OutputOptions extends ClaimOptions {
   /** that the work will write into the folder */
@@ -51,6 +52,24 @@ async function checkOutput(folder: string, files: string[], force = false): Prom
       { file: path.join(folder, taken) },
       'another folder, or --force',
     )
+}
+
+/**
+ * A file of its own beside those of the folder: opened before any work, which refuses one that is there (unless
+ * `force`), that is an input, or that the folder's will be.
+ * @throws WarpError OUTPUT_IS_INPUT, OUTPUT_TWICE and those of LineWriter.open
+ */
+export async function openBeside(
+  file: string,
+  folder: string | undefined,
+  { files, force, inputs }: Pick<OutputOptions, 'files' | 'force' | 'inputs'>,
+): Promise<LineWriter> {
+  if (file === '') throw usageError('OUTPUT_EMPTY', 'the output file has no name', {}, 'a name for it')
+  await refuseInputs([file], inputs)
+  const own = folder === undefined ? [] : files.map((name) => path.resolve(folder, name))
+  if (own.includes(path.resolve(file)))
+    throw usageError('OUTPUT_TWICE', `${file}: -o ${folder} writes this file too`, { file }, 'another name')
+  return LineWriter.open(file, force)
 }
 
 /** Writes each file whole or not at all; what was new is taken back when a later one fails. */

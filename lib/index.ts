@@ -44,6 +44,7 @@ export {
 } from './text/index.js'
 export { loadTokenizer, Tokenizer } from './text/tokenizer/index.js'
 export {
+  dataCard,
   evaluatePage,
   htmlReport,
   labPage,

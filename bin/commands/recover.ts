@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import type { RecoverOptions, RecoverPlan } from '../../lib/recover.js'
+import type { Recovered, RecoverOptions, RecoverPlan } from '../../lib/recover.js'
 import { printable } from '../../lib/printable.js'
 import { execute, framed, wantsColor, type FrameOptions } from '../frame.js'
-import { withOutput, writeOutput } from '../output-folder.js'
+import { openBeside, withOutput, writeOutput } from '../output-folder.js'
 import { spoolIn } from '../spool.js'
 import {
   inputsOf,
@@ -15,8 +15,14 @@ import {
 } from '../probe-options.js'
 import { integer, list } from '../values.js'
 
-type Flags = FrameOptions &
-  RecoverOptions & { output?: string; force?: boolean; wait?: boolean; strict?: boolean; dryRun?: boolean }
+interface Flags extends FrameOptions, RecoverOptions {
+  output?: string
+  card?: string
+  force?: boolean
+  wait?: boolean
+  strict?: boolean
+  dryRun?: boolean
+}
 
 const files = ['result.json', 'alignment.npy', 'report.html']
 
@@ -32,6 +38,7 @@ export function register(program: Command): void {
     .option('--bootstrap <n>', 'resamples of the probes for the intervals (default: 1000)', integer(20))
     .option('--claimed <mixture>', 'a declared mixture to judge: a JSON file {"domain": share, …}, or domain=share,…')
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
+    .option('--card <file>', 'writes a data portfolio for a model card: Markdown with YAML front matter')
     .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
     .option('--strict', 'exit 5 when the verdict is not ok, or the claimed mixture is not consistent')
@@ -40,7 +47,7 @@ export function register(program: Command): void {
 }
 
 async function recoverCommand(flags: Flags): Promise<void> {
-  const { output, force, wait, strict, dryRun, json, quiet, verbose, ...options } = flags
+  const { output, card, force, wait, strict, dryRun, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
     const { planRecover, recover } = await import('../../lib/recover.js')
     if (dryRun) {
@@ -48,33 +55,41 @@ async function recoverCommand(flags: Flags): Promise<void> {
       return { json: plan, text: planText(plan) }
     }
     const claim = { files, force, wait, inputs: inputsOf(options), signal, onProgress }
-    return withOutput(output, claim, async () => {
-      const spool = await spoolIn(output, { signal, note })
-      const { result, alignment } = await recover({ ...options, spool, signal, onProgress })
-      const { terminalReport, htmlReport } = await import('../../lib/report/index.js')
-      if (output !== undefined) {
-        const { npy } = await import('../../lib/footprint/index.js')
-        const shape = [alignment.length / result.lambdas.length, result.lambdas.length]
-        await writeOutput(
-          output,
-          {
-            'result.json': JSON.stringify(result, null, 2) + '\n',
-            'alignment.npy': npy(alignment, shape),
-            'report.html': htmlReport(result),
-          },
-          force,
-        )
-        await spool?.remove()
-      }
-      const color = wantsColor()
-      return {
-        json: result,
-        text: terminalReport(result, { color }),
-        styled: true,
-        exitCode: strict && (result.diagnostics.verdict !== 'ok' || result.claimed?.verdict === 'not') ? 5 : 0,
-      }
-    })
+    const cardFile = card === undefined ? undefined : await openBeside(card, output, claim)
+    try {
+      return await withOutput(output, claim, async () => {
+        const spool = await spoolIn(output, { signal, note })
+        const recovered = await recover({ ...options, spool, signal, onProgress })
+        const { result } = recovered
+        const { dataCard, terminalReport } = await import('../../lib/report/index.js')
+        if (output !== undefined) {
+          await writeOutput(output, await filesOf(recovered), force)
+          await spool?.remove()
+        }
+        await cardFile?.addLine(dataCard(result).trimEnd())
+        await cardFile?.commit()
+        return {
+          json: result,
+          text: terminalReport(result, { color: wantsColor() }),
+          styled: true,
+          exitCode: strict && (result.diagnostics.verdict !== 'ok' || result.claimed?.verdict === 'not') ? 5 : 0,
+        }
+      })
+    } finally {
+      await cardFile?.discard()
+    }
   })
+}
+
+/** What goes into the output folder. */
+async function filesOf({ result, alignment }: Recovered): Promise<Record<string, string | Uint8Array>> {
+  const { npy } = await import('../../lib/footprint/index.js')
+  const { htmlReport } = await import('../../lib/report/index.js')
+  return {
+    'result.json': JSON.stringify(result, null, 2) + '\n',
+    'alignment.npy': npy(alignment, [alignment.length / result.lambdas.length, result.lambdas.length]),
+    'report.html': htmlReport(result),
+  }
 }
 
 function planText(plan: RecoverPlan): string[] {

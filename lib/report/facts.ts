@@ -55,13 +55,6 @@ export function diagnosticLines({ diagnostics, trace }: RecoverResult): { name: 
   return lines
 }
 
-/** What became of a declared mixture, for every form of the report. */
-export const claimWords = {
-  consistent: 'consistent with the weights',
-  not: 'not consistent with the weights',
-  "can't tell": "can't tell whether it is consistent with the weights",
-} as const
-
 /** Of a judged claim. */
 export const claimFigures = ({ distance, pValue }: NonNullable<RecoverResult['claimed']>): string =>
   `${percent(distance)} of the texts, p = ${+pValue.toPrecision(2)}, allowing for what the interval covers`

@@ -1,3 +1,4 @@
+export { dataCard } from './card.js'
 export { htmlReport } from './html.js'
 export { evaluatePage, type EvaluatePage } from './evaluate.js'
 export { labPage, type LabPage } from './lab.js'

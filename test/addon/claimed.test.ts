@@ -1,6 +1,6 @@
-// What `recover` says of a declared mixture, from outside. A tiny pair of random models, so against a weak mixture;
-// real weights: experts.test.ts.
-import { readFileSync, writeFileSync } from 'node:fs'
+// What `recover` says of a declared mixture and writes for a model card, from outside. A tiny pair of random models,
+// so the mixture is weak; real weights: experts.test.ts.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { recover } from '../../lib/index.js'
 import { resultSchema } from '../../lib/report/schema.js'
@@ -42,4 +42,37 @@ test.each([[[]], [['-n']]])('a claim that is not about these domains is refused 
   const { error } = JSON.parse(stdout) as ErrorDocument
   expect({ exit: code, code: error.code }).toEqual({ exit: 3, code: 'CLAIMED_DOMAIN_MISSING' })
   expect(error.details).toMatchObject({ expected: pairLabels.slice(1) })
+})
+
+describe('--card', () => {
+  const file = join(pair.folder, 'cards/CARD.md')
+  const run = (...more: string[]) => warp([...command, '--json', ...more])
+
+  test('writes a card, beside a folder or alone, and again only when forced', async () => {
+    const out = join(pair.folder, 'beside')
+    expect(await run('--card', file, '-o', out)).toMatchObject({ code: 0, stderr: '' })
+    expect(readdirSync(out).toSorted()).toEqual(['alignment.npy', 'report.html', 'result.json'])
+    expect(readdirSync(join(file, '..'))).toEqual(['CARD.md'])
+    const card = readFileSync(file, 'utf8')
+    for (const label of pairLabels) expect(card).toContain(`| ${label} |`)
+    const again = await run('--card', file)
+    expect({ code: again.code, error: JSON.parse(again.stdout).error.code }).toEqual({
+      code: 2,
+      error: 'OUTPUT_EXISTS',
+    })
+    expect(await run('--card', file, '--force', '--seed', '3')).toMatchObject({ code: 0 })
+    expect(readFileSync(file, 'utf8')).toContain('--seed 3')
+  })
+
+  test('is refused where it would be an input or a file of the folder; what fails leaves none', async () => {
+    const out = join(pair.folder, 'twice')
+    const refused = async (...more: string[]) => (JSON.parse((await run(...more)).stdout) as ErrorDocument).error.code
+    const probes = readFileSync(pair.probes, 'utf8')
+    expect(await refused('--card', pair.probes, '--force')).toBe('OUTPUT_IS_INPUT')
+    expect(readFileSync(pair.probes, 'utf8')).toBe(probes)
+    expect(await refused('--card', join(out, 'report.html'), '-o', out)).toBe('OUTPUT_TWICE')
+    expect(await refused('--card', '')).toBe('OUTPUT_EMPTY')
+    expect(await refused('--card', join(out, 'a/card.md'), '--claimed', 'x=1')).toBe('CLAIMED_DOMAIN_UNKNOWN')
+    expect(existsSync(out)).toBe(false)
+  })
 })

@@ -1,5 +1,5 @@
 export { fileSha256, inspect, type BaseHead, type Inspection } from './checkpoint/index.js'
-export { diff, diffJsonSchema, diffSchema, type Diffed, type DiffOptions, type DiffResult } from './diff/index.js'
+export { diff, diffSchema, type Diffed, type DiffOptions, type DiffResult } from './diff/index.js'
 export { listDevices, type Doctor } from './doctor.js'
 export { WarpError } from './errors.js'
 export type { ErrorDetails, ErrorKind } from './errors.js'
@@ -55,7 +55,8 @@ export {
   type TracePage,
   type TrainPage,
 } from './report/index.js'
-export { resultJsonSchema, resultSchema, type RecoverResult } from './report/schema.js'
+export { resultSchema, type RecoverResult } from './report/schema.js'
+export { jsonSchemas, resultSchemas } from './schemas/index.js'
 export {
   evaluateSelection,
   select,

@@ -33,7 +33,8 @@ function text() {
 
 Made by \`scripts/commands.cjs\` from what \`--help\` prints; do not edit.
 
-Results go to stdout, everything else to stderr; \`--json\` prints exactly one JSON document, also on failure. Exit
+Results go to stdout, everything else to stderr; \`--json\` prints exactly one JSON document, also on failure; its form
+is in the package's \`schemas\` by its key \`schema\` (\`warp.recover/1\`: recover.1.json; a failure: error.json). Exit
 codes: 0 ok, 1 internal, 2 usage, 3 bad input, 4 resource (memory, disk, device), 5 a result that is not trustworthy
 (with \`--strict\`), 130 and 143 interrupted.
 

@@ -17,7 +17,7 @@ import type { TextsResult } from './texts.js'
 import type { WeightsResult } from './weights.js'
 import type { WordsResult } from './words.js'
 
-export { diffJsonSchema, diffSchema } from './schema.js'
+export { diffSchema } from './schema.js'
 export { partNames, parts } from './parts.js'
 export type { DomainsResult } from './domains.js'
 export type { LensResult } from './lens.js'

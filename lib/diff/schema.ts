@@ -15,8 +15,3 @@ export const diffSchema = z.object({
   ...Object.fromEntries(parts.map(({ name, schema }) => [name, schema.optional()])),
   notes: z.array(z.string()),
 })
-
-/** JSON schema of the result, draft 2020-12. */
-export function diffJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(diffSchema, { io: 'input' }) as Record<string, unknown>
-}

@@ -48,6 +48,7 @@ export interface GeneratedText {
 export type JudgedText = GeneratedText & TrainedText
 
 export interface GenerateResult {
+  schema: 'warp.generate/1'
   texts: JudgedText[]
   notes: string[]
 }
@@ -84,7 +85,7 @@ export async function generate(given: GenerateOptions): Promise<GenerateResult> 
       const pair = base !== undefined && reference !== undefined
       const evidence = pair ? await evidenceOf(base, reference, options, notes) : undefined
       const judged = evidence ? await judgeTrained(evidence, whole, options, notes) : made.map(() => unknown)
-      return { texts: made.map((text, i) => ({ ...text, ...judged[i] })), notes }
+      return { schema: 'warp.generate/1', texts: made.map((text, i) => ({ ...text, ...judged[i] })), notes }
     },
   )
 }
@@ -111,6 +112,7 @@ export async function makeTexts(
 
 /** What `generate` would do. */
 export interface GeneratePlan {
+  schema: 'warp.generate.plan/1'
   count: number
   /** different starts */
   starts: number
@@ -133,7 +135,8 @@ export async function planGenerate(given: GenerateOptions): Promise<GeneratePlan
       signal: options.signal,
     })
     const { count, maxNewTokens } = sampling
-    return { count, starts: new Set(session.starts).size, maxNewTokens, ...plan, notes: session.notes }
+    const starts = new Set(session.starts).size
+    return { schema: 'warp.generate.plan/1', count, starts, maxNewTokens, ...plan, notes: session.notes }
   } finally {
     session.close()
   }

@@ -31,7 +31,7 @@ const estimateSchema = z.strictObject({
   bytes: z.strictObject({ kept: amount, running: amount, memory: amount }),
 })
 
-const planSchema = z.strictObject({
+export const planSchema = z.strictObject({
   schema: z.literal('warp.lab.plan/1'),
   base: z.strictObject({
     path: z.string(),

@@ -135,6 +135,7 @@ export async function merge(given: MergeOptions): Promise<MergeResult> {
 
 /** What `merge` would write: bytes of weights, `freeBytes` where the output would be. */
 export interface MergePlan {
+  schema: 'warp.merge.plan/1'
   lambdas: number[]
   tensors: number
   /** of them, staying at the base */
@@ -157,6 +158,7 @@ export async function planMerge(given: MergeOptions): Promise<MergePlan> {
   const { shards, notes } = layOut(pair, dtype, maxShard)
   const bytesPerPoint = shards.reduce((sum, { size }) => sum + size, 0)
   return {
+    schema: 'warp.merge.plan/1',
     lambdas,
     tensors: pair.tensorNames.length,
     fixed: fixed.length,

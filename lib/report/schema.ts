@@ -131,8 +131,3 @@ export const resultSchema = z.object({
 })
 
 export type RecoverResult = z.infer<typeof resultSchema>
-
-/** JSON schema of `result.json`, draft 2020-12. */
-export function resultJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(resultSchema, { io: 'input' }) as Record<string, unknown>
-}

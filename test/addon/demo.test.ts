@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { demo, meanError } from '../../lib/demo/demo.js'
+import { resultSchemas } from '../../lib/schemas/index.js'
 
 let folder: string
 beforeEach(() => {
@@ -18,10 +19,14 @@ const stopped = { signal: AbortSignal.abort(new Error('stopped')) }
 test.each([0, 1])(
   'recovers the secret mixture of seed %i',
   async (seed) => {
-    const { recovered, truth, errors, trace } = await demo({ output: folder, seed })
+    const { recovered, ...facts } = await demo({ output: folder, seed })
+    const { truth, errors, trace } = facts
     process.stderr.write(`demo, seed ${seed}: errors ${JSON.stringify(errors)}, trace ${trace.error}\n`)
     expect(errors['gradient-matching']).toBeLessThanOrEqual(0.045)
     expect(errors['gradient-matching']).toBeLessThan(errors.uniform / 2)
+    const document = { schema: 'warp.demo/1', ...facts, result: recovered.result } // what --json prints
+    const printed = JSON.parse(JSON.stringify(document)) as object
+    expect(resultSchemas['warp.demo/1'].parse(printed)).toEqual(printed)
     expect(recovered.result.recommended.readout).toBe('gradient-matching')
     expect(recovered.result.seed).toBe(seed)
     expect(recovered.result.domains).toEqual(truth.domains.map((name) => ({ name, probes: 200, truncated: 0 })))

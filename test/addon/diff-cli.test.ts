@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import { partNames } from '../../lib/diff/index.js'
-import { diffJsonSchema, diffSchema, type DiffResult } from '../../lib/index.js'
+import { diffSchema, jsonSchemas, type DiffResult } from '../../lib/index.js'
 import { type ErrorDocument, warp } from '../support/command.js'
 import { adapted, changed, tinyBase, trained, writeTiny } from '../support/diff-models.js'
 import { fixtureModel, temporaryDirectory } from '../support/models.js'
@@ -25,7 +25,7 @@ test('text, and the same as one JSON document', async () => {
   const result = JSON.parse(run.stdout) as DiffResult
   diffSchema.parse(result)
   expect(result).toMatchObject({ schema: 'warp.diff/1', command: 'diff', weights: { verdict: 'low-rank' } })
-  const schema = diffJsonSchema() as { properties: Record<string, unknown> }
+  const schema = jsonSchemas()['warp.diff/1'] as { properties: Record<string, unknown> }
   for (const key of Object.keys(result)) expect(schema.properties).toHaveProperty(key)
 })
 

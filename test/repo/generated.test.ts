@@ -1,5 +1,5 @@
 // The documents that are made from the code say what the code has.
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repositoryRoot } from '../support/shared.js'
 
@@ -11,6 +11,15 @@ test.each([
 ])('%s is what %s makes', async (_, script) => {
   const { file, text } = (await import(join(repositoryRoot, script))) as { file: string; text: () => string }
   expect(readFileSync(file, 'utf8')).toBe(text())
+})
+
+test('schemas/ is what scripts/schemas.cjs makes', async () => {
+  const { folder, texts } = (await import(join(repositoryRoot, 'scripts/schemas.cjs'))) as {
+    folder: string
+    texts: () => Record<string, string>
+  }
+  const there = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')])
+  expect(Object.fromEntries(there)).toEqual(texts())
 })
 
 test('examples in the help use options that their commands have', () => {

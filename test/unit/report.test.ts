@@ -5,7 +5,8 @@ import { lineChart } from '../../lib/report/charts.js'
 import { escapeHtml } from '../../lib/report/escape.js'
 import { percent } from '../../lib/report/facts.js'
 import { htmlReport, terminalReport } from '../../lib/report/index.js'
-import { resultJsonSchema, resultSchema } from '../../lib/report/schema.js'
+import { resultSchema } from '../../lib/report/schema.js'
+import { jsonSchemas } from '../../lib/schemas/index.js'
 import { recovered } from '../support/page-results.js'
 
 describe('schema', () => {
@@ -46,7 +47,7 @@ describe('schema', () => {
   })
 
   test('is exported as JSON schema', () => {
-    const schema = resultJsonSchema() as { required: string[]; properties: { schema: { const: string } } }
+    const schema = jsonSchemas()['warp.recover/1'] as { required: string[]; properties: { schema: { const: string } } }
     expect(schema.required).toEqual(expect.arrayContaining(['schema', 'mixtures', 'recommended', 'diagnostics']))
     expect(schema.required).not.toContain('trace')
     expect(schema.properties.schema.const).toBe('warp.recover/1')

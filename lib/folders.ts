@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, statfs } from 'node:fs/promises'
 import path from 'node:path'
 import { resourceError } from './errors.js'
 import { stat } from './stat.js'
@@ -28,6 +28,15 @@ export async function missingFolders(folder: string): Promise<[nearest: string, 
     if (found?.isDirectory()) return [at, missing]
     if (found) throw notWritable(folder, { code: 'ENOTDIR' })
     missing.unshift(at)
+  }
+}
+
+/** Bytes free where `file` is or would be. */
+export async function freeSpace(file: string): Promise<number> {
+  for (let at = path.resolve(file); ; at = path.dirname(at)) {
+    const found = await statfs(at).catch(() => undefined)
+    if (found) return found.bavail * found.bsize
+    if (at === path.dirname(at)) return 0
   }
 }
 

@@ -3,7 +3,14 @@ export { diff, diffSchema, type Diffed, type DiffOptions, type DiffResult } from
 export { listDevices, type Doctor } from './doctor.js'
 export { WarpError } from './errors.js'
 export type { ErrorDetails, ErrorKind } from './errors.js'
-export { footprint, npy, type FootprintOptions, type FootprintResult } from './footprint/index.js'
+export {
+  footprint,
+  npy,
+  planFootprint,
+  type FootprintOptions,
+  type FootprintPlan,
+  type FootprintResult,
+} from './footprint/index.js'
 export {
   generate,
   planGenerate,
@@ -24,7 +31,7 @@ export {
 export type { Progress, RunOptions } from './native/task.js'
 export { openPath, pathFamilies, type OpenedPath, type OpenPathOptions } from './paths/index.js'
 export { predict, type Prediction, type PredictOptions, type PredictResult } from './predict.js'
-export { planRecover, recover, type RecoverOptions, type Recovered, type RecoverPlan } from './recover.js'
+export { planRecover, recover, type RecoverOptions, type Recovered } from './recover.js'
 export type { Diagnostics, MixtureResult } from './readouts/index.js'
 export {
   planTrain,
@@ -59,12 +66,14 @@ export { resultSchema, type RecoverResult } from './report/schema.js'
 export { jsonSchemas, resultSchemas } from './schemas/index.js'
 export {
   evaluateSelection,
+  planSelect,
   select,
   type EvaluateOptions,
   type EvaluateResult,
   type Selected,
   type SelectedDocument,
   type SelectOptions,
+  type SelectPlan,
   type SelectResult,
 } from './select/index.js'
 export { trace, type Traced, type TracedText, type TraceOptions, type TraceResult } from './trace/index.js'

@@ -3,13 +3,15 @@ import {
   domainStatistics,
   hasTop,
   needsDomainGradients,
-  plannedDomainBytes,
+  planOf,
+  plannedBytes,
   openSession,
   scoreSession,
   spooled,
   statisticsOf,
   Stopwatch,
   type FootprintOptions,
+  type FootprintPlan,
   type Session,
   footprintKinds,
 } from './footprint/index.js'
@@ -21,7 +23,6 @@ import { localModels } from './hub/index.js'
 import { checkOptions, type Kinds } from './options.js'
 import { sourceNames } from './text/index.js'
 import { asProjector } from './footprint/as-projector.js'
-import { measureRate } from './footprint/rate.js'
 import { traceProbes } from './trace/probes.js'
 import { loadProjector, type Projector } from './readouts/projector.js'
 import type { RecoverResult } from './report/schema.js'
@@ -43,40 +44,6 @@ export interface Recovered {
   result: RecoverResult
   /** N × K, row-major, in the order of the probes */
   alignment: Float64Array
-}
-
-/** What a run would do: the answer of `--dry-run`. */
-export interface RecoverPlan {
-  schema: 'warp.plan/1'
-  domains: { name: string; probes: number; truncated: number }[]
-  probes: number
-  tokens: number
-  points: number
-  lambdas: number[]
-  chunks: number
-  flops: number
-  /** by the multiplication rate measured just now; null on a GPU, where none is measured */
-  estimatedSeconds: number | null
-  /** of one GPU; 0 on the CPU */
-  deviceMemoryBytes: number
-  /** of native working buffers */
-  workingMemoryBytes: number
-  smallestMemoryBytes: number
-  /** of the whole process */
-  peakMemoryBytes: number
-  device: string
-  notes: string[]
-}
-
-// What the process grows by beside the planned buffers: code, V8's heap while results are made, allocator slack.
-const overheadBytes = 96 * 2 ** 20
-
-function plannedBytes(session: Session): number {
-  // of a process that has held more before, the peak stays that
-  return Math.max(
-    process.resourceUsage().maxRSS * 1024,
-    process.memoryUsage.rss() + Math.max(session.plan.peakBytes, plannedDomainBytes(session)) + overheadBytes,
-  )
 }
 
 /** Names of the readouts asked for that read the forward passes without training. */
@@ -125,28 +92,11 @@ async function openChecked(
 }
 
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
-export async function planRecover(options: RecoverOptions): Promise<RecoverPlan> {
+export async function planRecover(options: RecoverOptions): Promise<FootprintPlan> {
   checkOptions('planRecover', options, kinds, ['base', 'reference', 'probes'])
   const { session } = await openChecked(await localModels(options))
   try {
-    const { plan, path, probes } = session
-    return {
-      schema: 'warp.plan/1',
-      domains: domainsOf(session),
-      probes: probes.texts.length,
-      tokens: plan.tokens,
-      points: path.lambdas.length,
-      lambdas: path.lambdas,
-      chunks: plan.chunks,
-      flops: plan.flops,
-      estimatedSeconds: session.score.device ? null : plan.flops / measureRate(session.score.threads),
-      deviceMemoryBytes: plan.deviceBytes,
-      workingMemoryBytes: plan.peakBytes,
-      smallestMemoryBytes: plan.smallestBytes,
-      peakMemoryBytes: plannedBytes(session),
-      device: session.device.name,
-      notes: session.notes,
-    }
+    return planOf(session)
   } finally {
     session.close()
   }

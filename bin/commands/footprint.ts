@@ -3,6 +3,7 @@ import type { FootprintOptions } from '../../lib/footprint/index.js'
 import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
+import { planText } from '../plan-text.js'
 import { spoolIn } from '../spool.js'
 import {
   inputsOf,
@@ -14,7 +15,7 @@ import {
   scopeOption,
 } from '../probe-options.js'
 
-type Flags = FrameOptions & FootprintOptions & { output?: string; force?: boolean; wait?: boolean }
+type Flags = FrameOptions & FootprintOptions & { output?: string; force?: boolean; wait?: boolean; dryRun?: boolean }
 
 const files = ['footprint.json', 'alignment.npy']
 
@@ -28,13 +29,18 @@ export function register(program: Command): void {
     .option('-o, --output <folder>', `writes ${files.join(', ')}`)
     .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
+    .option('-n, --dry-run', 'check everything and print the plan')
     .action(footprintCommand)
 }
 
 async function footprintCommand(flags: Flags): Promise<void> {
-  const { output, force, wait, json, quiet, verbose, ...options } = flags
+  const { output, force, wait, dryRun, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
-    const { footprint, npy } = await import('../../lib/footprint/index.js')
+    const { footprint, npy, planFootprint } = await import('../../lib/footprint/index.js')
+    if (dryRun) {
+      const plan = await planFootprint({ ...options, signal, onProgress })
+      return { json: plan, text: planText(plan) }
+    }
     const claim = { files, force, wait, inputs: inputsOf(options), signal, onProgress }
     return withOutput(output, claim, async () => {
       const spool = await spoolIn(output, { signal, note })

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import type { Recovered, RecoverOptions, RecoverPlan } from '../../lib/recover.js'
-import { printable } from '../../lib/printable.js'
+import type { Recovered, RecoverOptions } from '../../lib/recover.js'
 import { execute, framed, wantsColor, type FrameOptions } from '../frame.js'
+import { planText } from '../plan-text.js'
 import { openBeside, withOutput, writeOutput } from '../output-folder.js'
 import { spoolIn } from '../spool.js'
 import {
@@ -90,18 +90,4 @@ async function filesOf({ result, alignment }: Recovered): Promise<Record<string,
     'alignment.npy': npy(alignment, [alignment.length / result.lambdas.length, result.lambdas.length]),
     'report.html': htmlReport(result),
   }
-}
-
-function planText(plan: RecoverPlan): string[] {
-  const mib = (n: number): string => `${Math.ceil(n / 2 ** 20)} MiB`
-  return [
-    `${plan.probes} probes of ${plan.domains.length} domains, ${plan.tokens} tokens, ${plan.points} points and ` +
-      'both ends',
-    `  memory  ${mib(plan.peakMemoryBytes)} at the peak, ${mib(plan.workingMemoryBytes)} of it working buffers (at ` +
-      `least ${mib(plan.smallestMemoryBytes)}), ${plan.chunks} chunk${plan.chunks === 1 ? '' : 's'}`,
-    ...(plan.deviceMemoryBytes > 0 ? [`  device  ${mib(plan.deviceMemoryBytes)} at the peak, on each GPU`] : []),
-    `  work    ${(plan.flops / 1e12).toFixed(2)} ` +
-      `TFLOP${plan.estimatedSeconds === null ? '' : `, about ${Math.ceil(plan.estimatedSeconds)} s`} on ${plan.device}`,
-    ...plan.notes.map((note) => `  note: ${printable(note, 1000)}`),
-  ]
 }

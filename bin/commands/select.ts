@@ -1,19 +1,26 @@
 import { join } from 'node:path'
 import { CommanderError, Option, type Command } from 'commander'
-import type { EvaluateOptions, EvaluateResult, SelectOptions, SelectResult } from '../../lib/select/index.js'
+import type {
+  EvaluateOptions,
+  EvaluateResult,
+  SelectOptions,
+  SelectPlan,
+  SelectResult,
+} from '../../lib/select/index.js'
 import { printable, printableName } from '../../lib/printable.js'
 import { packageTool } from '../../lib/doctor.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { withOutput, writeOutput } from '../output-folder.js'
 import { inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
-import { baseHead, bytes, integer, list, real, reals } from '../values.js'
+import { baseHead, bytes, duration, integer, list, real, reals } from '../values.js'
 import { recipeOptions } from './train.js'
 
 interface Flags extends FrameOptions, SelectOptions {
   /** replaces the selection; the features stay */
   forceSelection?: boolean
   wait?: boolean
+  dryRun?: boolean
 }
 
 const files = ['result.json', 'selection.jsonl']
@@ -60,6 +67,7 @@ export function register(program: Command): void {
     .option('-f, --force', 'start over where something is there, features too')
     .option('--force-selection', 'replace a selection that is there, and use its features')
     .addOption(waitOption())
+    .option('-n, --dry-run', 'check everything, try the features of some documents and print the plan')
     .action(selectCommand)
   evaluateOptions(command.command('evaluate'))
 }
@@ -111,9 +119,13 @@ function checkGiven(flags: Partial<Flags>): void {
 
 async function selectCommand(flags: Flags): Promise<void> {
   checkGiven(flags)
-  const { json, quiet, verbose, forceSelection, wait, ...options } = flags
+  const { json, quiet, verbose, forceSelection, wait, dryRun, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
-    const { select } = await import('../../lib/select/index.js')
+    const { planSelect, select } = await import('../../lib/select/index.js')
+    if (dryRun) {
+      const plan = await planSelect({ ...options, signal, onProgress })
+      return { json: plan, text: planText(plan) }
+    }
     const { output, base, reference, corpus, labelMap } = options
     const force = options.force || forceSelection
     const inputs = [...inputsOf({ base, reference, labelMap }), ...corpus]
@@ -165,6 +177,19 @@ async function evaluateCommand(folder: string, flags: EvaluateFlags): Promise<vo
       return { json: result, text: evaluation(result) }
     })
   })
+}
+
+function planText(plan: SelectPlan): string[] {
+  const mib = (size: number): string => `${Math.ceil(size / 2 ** 20)} MiB`
+  const { windows, documents, tokens, features, shards, reused, tried, notes } = plan
+  return [
+    `${windows} windows of ${documents} documents, ${tokens} tokens, features ${features}`,
+    `  memory  working buffers within ${mib(plan.memoryBudgetBytes)}; ${mib(plan.peakMemoryBytes)} at the peak so far`,
+    `  disk    ${mib(plan.diskBytes)} of features (${mib(plan.freeBytes)} are free)` +
+      (reused > 0 ? `; ${reused} of ${shards} shards are there` : ''),
+    `  work    about ${duration(plan.estimatedSeconds)} for the features, by ${tried} windows tried; then the choice`,
+    ...notes.map((note) => `  note: ${printable(note, 1000)}`),
+  ]
 }
 
 function report(result: SelectResult, output: string): string[] {

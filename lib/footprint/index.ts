@@ -5,6 +5,7 @@ import { footprintOf, type Footprint, type FootprintStatistics } from '../readou
 import type { ScoreResult } from '../native/types.js'
 import { checkOptions } from '../options.js'
 import { footprintKinds, openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
+import { domainsOf, planOf, type FootprintPlan } from './plan.js'
 import { scoreProbes } from './score.js'
 import { spooled, type ScoreSpool } from './spool.js'
 
@@ -13,6 +14,7 @@ export { domainStatistics, needsDomainGradients, plannedDomainBytes, type DepthF
 export { hasTop, type Scope } from './scope.js'
 export { footprintKinds, openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
+export { domainsOf, plannedBytes, planOf, type FootprintPlan } from './plan.js'
 export { scoreProbes } from './score.js'
 export { ScoreSpool, spooled, type SpoolOptions } from './spool.js'
 
@@ -94,6 +96,17 @@ export async function footprint(given: FootprintOptions): Promise<FootprintResul
   return spooled(options.spool, () => whileUnchanged([base, reference, ...checkpoint], () => footprintOpened(options)))
 }
 
+/** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `footprint` */
+export async function planFootprint(options: FootprintOptions): Promise<FootprintPlan> {
+  checkOptions('planFootprint', options, footprintKinds, ['base', 'reference', 'probes'])
+  const session = await openSession(await localModels(options), false)
+  try {
+    return planOf(session, 0)
+  } finally {
+    session.close()
+  }
+}
+
 async function footprintOpened(options: FootprintOptions): Promise<FootprintResult> {
   const session = await openSession(options, false)
   try {
@@ -116,8 +129,4 @@ async function footprintOpened(options: FootprintOptions): Promise<FootprintResu
   } finally {
     session.close()
   }
-}
-
-export function domainsOf({ probes, packed }: Session): { name: string; probes: number; truncated: number }[] {
-  return probes.domains.map((name, d) => ({ name, probes: probes.counts[d], truncated: packed.truncated[d] }))
 }

@@ -11,7 +11,7 @@ import {
 import { removeParts as removeTemporary, withClaim, type ClaimOptions } from '../claim.js'
 import { version } from '../doctor.js'
 import { inputError, usageError } from '../errors.js'
-import { makeFolders } from '../folders.js'
+import { freeSpace, makeFolders } from '../folders.js'
 import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
@@ -26,7 +26,6 @@ import {
   checkOutput,
   checkSpace,
   finishOutput,
-  freeSpace,
   isComplete,
   journal,
   prepareOutput,

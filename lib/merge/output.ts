@@ -1,10 +1,10 @@
-import { readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { syncDirectory, writeFileAtomic } from '../checkpoint/atomic.js'
 import { readSmallFile } from '../checkpoint/files.js'
 import { claimFile, refuseInputs } from '../claim.js'
 import { resourceError, usageError } from '../errors.js'
-import { notWritable } from '../folders.js'
+import { freeSpace, notWritable } from '../folders.js'
 import { lstat, stat } from '../stat.js'
 
 /** While it is there, the folder is unfinished: it holds what was asked for. */
@@ -106,15 +106,6 @@ export async function finishOutput(output: string): Promise<void> {
 /** A file of this size is there: an earlier run of the same plan finished it, for only whole files get their names. */
 export async function isComplete(file: string, size: number): Promise<boolean> {
   return (await stat(file).catch(() => undefined))?.size === size
-}
-
-/** Bytes free where `path` is or would be. */
-export async function freeSpace(path: string): Promise<number> {
-  for (let at = resolve(path); ; at = dirname(at)) {
-    const found = await statfs(at).catch(() => undefined)
-    if (found) return found.bavail * found.bsize
-    if (at === dirname(at)) return 0
-  }
 }
 
 /** @throws WarpError (resource) DISK_FULL with the bytes needed and free */

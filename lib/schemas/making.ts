@@ -5,6 +5,7 @@ import type { LabRunPlan, LabRunResult } from '../lab/run-lab.js'
 import { mergeDtypes, type MergePlan, type MergeResult } from '../merge/index.js'
 import { resultSchema } from '../report/schema.js'
 import type { EvaluateResult } from '../select/evaluate.js'
+import type { SelectPlan } from '../select/plan.js'
 import { featureKinds, labelModes, strategies, type SelectResult } from '../select/types.js'
 import type { TrainingResult, TrainPlan } from '../train/index.js'
 import { count, fraction, hashed, loose, numbers, seconds, texts, trainingTexts } from './forms.js'
@@ -111,6 +112,25 @@ export const select = z.object({
   timings: seconds,
   notes: texts,
 }) satisfies z.ZodType<SelectResult>
+
+export const selectPlan = z.object({
+  schema: z.literal('warp.select.plan/1'),
+  features: z.enum(featureKinds),
+  documents: count,
+  split: count,
+  truncated: count,
+  windows: count,
+  tokens: count,
+  shards: count,
+  reused: count,
+  tried: count,
+  estimatedSeconds: z.number(),
+  diskBytes: count,
+  freeBytes: count,
+  memoryBudgetBytes: count,
+  peakMemoryBytes: count,
+  notes: texts,
+}) satisfies z.ZodType<SelectPlan>
 
 export const evaluate = z.object({
   schema: z.literal('warp.select.evaluate/1'),

@@ -2,10 +2,9 @@
 import { z } from 'zod'
 import type { Inspection } from '../checkpoint/index.js'
 import type { Doctor } from '../doctor.js'
-import type { FootprintResult } from '../footprint/index.js'
+import type { FootprintPlan, FootprintResult } from '../footprint/index.js'
 import type { GeneratePlan, GenerateResult } from '../generate/index.js'
 import type { PredictResult } from '../predict.js'
-import type { RecoverPlan } from '../recover.js'
 import type { TraceResult } from '../trace/index.js'
 import { count, domains, fraction, hashed, loose, mixture, numbers, seconds, texts, trainingTexts } from './forms.js'
 
@@ -81,7 +80,8 @@ export const footprint = z.object({
   notes: texts,
 }) satisfies z.ZodType<Omit<FootprintResult, 'alignment'>>
 
-export const recoverPlan = z.object({
+/** Of `recover` and `footprint`. */
+export const footprintPlan = z.object({
   schema: z.literal('warp.plan/1'),
   domains,
   probes: count,
@@ -97,7 +97,7 @@ export const recoverPlan = z.object({
   peakMemoryBytes: count,
   device: z.string(),
   notes: texts,
-}) satisfies z.ZodType<RecoverPlan>
+}) satisfies z.ZodType<FootprintPlan>
 
 export const predict = z.object({
   schema: z.literal('warp.predict/1'),

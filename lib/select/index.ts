@@ -15,6 +15,7 @@ import type { SelectedDocument, SelectOptions, SelectResult, Strategy } from './
 import { stat } from '../stat.js'
 
 export { evaluateSelection, type EvaluateOptions, type EvaluateResult } from './evaluate.js'
+export { planSelect, type SelectPlan } from './plan.js'
 export * from './types.js'
 
 export interface Selected {

@@ -4,7 +4,7 @@ import { whileUnchanged } from '../checkpoint/index.js'
 import { inputError, type WarpError } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import { digestOf } from '../document.js'
-import { readWindows, regroupWindows, type CorpusCounts } from './corpus.js'
+import { readWindows, regroupWindows, type CorpusCounts, type WindowBatch } from './corpus.js'
 import type { SelectSession } from './session.js'
 import { listShards, readShard, shardName, writeShard } from './shards.js'
 import type { SelectOptions } from './types.js'
@@ -43,27 +43,22 @@ export async function makeShards(session: SelectSession, options: SelectOptions)
 }
 
 async function fillShards(session: SelectSession, options: SelectOptions, written: number[]): Promise<Made> {
-  const { folder, key, window, stride, tokenizer, features, source } = session
+  const { folder, key, features } = session
   const { signal, onProgress } = options
   const there = new Set(await listShards(folder))
   if (options.force) for (const shard of there) await rm(join(folder, shardName(shard)), { force: true })
   if (options.force) there.clear()
   const made: Made = { folder, key, shards: 0, windows: 0, reused: 0, bytes: 0, documents: 0, split: 0, truncated: 0 }
-  const { format, columns, text, label, paragraphs } = options
-  const reading = { format, columns, text, label, paragraphs, labelMap: source.labelMap, window, stride }
-  const batches = regroupWindows(readWindows(options.corpus, tokenizer, reading, made, { signal }), shardWindows)
-  for await (const batch of batches) {
+  for await (const batch of shardBatches(session, options, made)) {
     signal?.throwIfAborted()
-    const place = { key, shard: made.shards }
     if (there.has(made.shards)) {
-      const old = await readShard(folder, place)
-      if (digestOf(old.windows) !== digestOf(batch.windows)) throw otherCorpus(folder, made.shards)
+      await checkShard(session, made.shards, batch)
       made.reused++
     } else {
       const { ids, offsets } = batch
       const sections = { offsets, ids, ...(await features.make(batch, made.windows)) }
       written.push(made.shards)
-      await writeShard(folder, place, { windows: batch.windows, sections })
+      await writeShard(folder, { key, shard: made.shards }, { windows: batch.windows, sections })
     }
     made.shards++
     made.windows += batch.windows.length
@@ -73,6 +68,22 @@ async function fillShards(session: SelectSession, options: SelectOptions, writte
   const more = [...there].find((shard) => shard >= made.shards)
   if (more !== undefined) throw otherCorpus(folder, more)
   return made
+}
+
+/** The corpus as windows, those of a shard together. @throws those of the readers */
+export function shardBatches(
+  { window, stride, tokenizer, source }: SelectSession,
+  { corpus, format, columns, text, label, paragraphs, signal }: SelectOptions,
+  counts: CorpusCounts,
+): AsyncGenerator<WindowBatch> {
+  const reading = { format, columns, text, label, paragraphs, labelMap: source.labelMap, window, stride }
+  return regroupWindows(readWindows(corpus, tokenizer, reading, counts, { signal }), shardWindows)
+}
+
+/** @throws WarpError FEATURES_OTHER where a shard that is there is not of these windows, FEATURES_DAMAGED */
+export async function checkShard({ folder, key }: SelectSession, shard: number, batch: WindowBatch): Promise<void> {
+  const old = await readShard(folder, { key, shard })
+  if (digestOf(old.windows) !== digestOf(batch.windows)) throw otherCorpus(folder, shard)
 }
 
 function otherCorpus(folder: string, shard: number): Error {

@@ -30,6 +30,7 @@ const seen = new Set<string>()
 const commands: [schema: string, args: string[], exit?: number][] = [
   ['warp.recover/1', ['recover', ...probed, '--bootstrap', '20', '--claimed', 'animals=0.5,plants=0.25,stones=0.25']],
   ['warp.plan/1', ['recover', ...probed, '-n']],
+  ['warp.plan/1', ['footprint', ...probed, '-n']],
   ['warp.footprint/1', ['footprint', ...probed]],
   ['warp.trace/1', ['trace', '--base', traced.base, '--reference', traced.reference]],
   ['warp.merge/1', ['merge', ...models, '--lambda', '0.5', ...out('merged')]],
@@ -37,6 +38,7 @@ const commands: [schema: string, args: string[], exit?: number][] = [
   ['warp.train/1', ['train', ...training, ...out('tuned')]],
   ['warp.train.plan/1', ['train', ...training, ...out('other'), '-n']],
   ['warp.predict/1', ['predict', '--model', pair.reference, '--texts', pair.probes]],
+  ['warp.select.plan/1', ['select', ...models, '--corpus', pair.probes, '--count', '9', ...out('picked'), '-n']],
   [
     'warp.select/1',
     ['select', ...models, '--corpus', pair.probes, '--count', '9', '--features', 'head', ...out('picked')],

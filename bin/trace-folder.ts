@@ -24,6 +24,7 @@ interface Pair {
   base: string
   reference: string
   probes?: string[]
+  predictions?: boolean
 }
 
 /** Lists grow while texts are traced; everything gets its name at the end. */
@@ -42,7 +43,9 @@ export class TraceFolder {
     const writers: TraceFolder['writers'] = {}
     try {
       for (const name of pair.probes ? lists : []) writers[name] = await LineWriter.open(join(folder, name), force)
-      writers['members.csv']?.addLine('rank,probability,domain,source,row,text')
+      writers['members.csv']?.addLine(
+        `rank,probability,${pair.predictions ? 'byTable,predictions,' : ''}domain,source,row,text`,
+      )
       writers['excluded.csv']?.addLine('domain,source,row,tokens,text')
       return new TraceFolder(folder, pair, force, writers)
     } catch (error) {
@@ -84,8 +87,10 @@ export class TraceFolder {
     await writeOutput(this.folder, out, this.force)
   }
 
-  private addMember(rank: number, { probability, domain, source, row, text }: Member): Promise<void> | undefined {
-    return this.writers['members.csv']?.addLine(csvLine([rank, probability, domain, source, row, text]))
+  private addMember(rank: number, member: Member): Promise<void> | undefined {
+    const { probability, byTable, predictions, domain, source, row, text } = member
+    const parts = this.pair.predictions ? [byTable ?? probability, predictions ?? 0] : []
+    return this.writers['members.csv']?.addLine(csvLine([rank, probability, ...parts, domain, source, row, text]))
   }
 
   /** Removes what was not written. */

@@ -58,6 +58,10 @@ export function register(program: Command): void {
       'language models: texts were packed into windows of so many tokens, or none (default: they may have been)',
       packing,
     )
+    .option(
+      '--predictions',
+      'language models: rank members also by what both models predict of every text (a forward pass of each)',
+    )
     .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
@@ -135,6 +139,9 @@ function report(result: TraceResult): string[] {
     training &&
       `  training texts  ${whole(training.estimate)} (${range(training.interval)}): ` +
         `${whole(training.inside)} among these texts, ${whole(training.outside)} elsewhere`,
+    result.predictions &&
+      `  predictions     ${result.predictions.likely} likely members, ${whole(result.predictions.expected)} expected ` +
+        `(of ${result.predictions.texts} texts)`,
     ...table(result),
     ...result.conditions.map((condition) => `  if: ${condition}`),
     ...result.notes.map((note) => `  note: ${printable(note, 1000)}`),

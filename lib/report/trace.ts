@@ -167,6 +167,7 @@ function answer({ verdict, reason, trainedTokens, trainingTexts, grading, texts 
 
 function facts(result: TraceResult): [string, string][] {
   const { trainedTokens: tokens, layout, longestText, frozen, comparedTensors, decay, grading, lastTokens } = result
+  const { predictions } = result
   const rows: [string, string][] = []
   const packed = typeof layout.packed === 'number' ? `windows of ${layout.packed} tokens` : `packed ${layout.packed}`
   rows.push([
@@ -197,6 +198,15 @@ function facts(result: TraceResult): [string, string][] {
           `${tokens.falsePositiveBound} false ones at most)`,
       ],
     )
+  }
+  if (predictions) {
+    const { statistics, tokens: compared, texts, likely } = predictions
+    const mean = statistics.find(({ name }) => name === 'mean')!
+    rows.push([
+      'predictions',
+      `${compared} tokens of ${texts} texts: those of members gained ${mean.members.toPrecision(2)} nats more than ` +
+        `expected, those of others ${mean.others.toPrecision(2)}; ${likely} texts are more likely members than not`,
+    ])
   }
   rows.push(['longest text', longestText === null ? 'unknown: no position table tells' : `${longestText} tokens`])
   rows.push(['frozen', `${frozen.length} of ${comparedTensors} tensors`])
@@ -268,9 +278,10 @@ function domains({ texts }: TraceResult): string {
 
 const cut = (text: string): string => (text.length > longestText ? `${text.slice(0, longestText)}…` : text)
 
-function memberItem({ probability, domain, source, text }: Member): string {
+function memberItem({ probability, byTable, domain, source, text }: Member): string {
+  const table = byTable === undefined ? '' : ` (${percent(byTable)} by the table alone)`
   return (
-    `<li>${escapeHtml(cut(text))}<small>${percent(probability)} · ${escapeHtml(domain)} · ` +
+    `<li>${escapeHtml(cut(text))}<small>${percent(probability)}${table} · ${escapeHtml(domain)} · ` +
     `${escapeHtml(source)}</small></li>`
   )
 }

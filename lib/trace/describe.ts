@@ -8,6 +8,7 @@ import { verdictOf, type Evidence } from './evidence.js'
 import { falsePositives } from './noise.js'
 import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
 import { leastWindow, type Layout } from './objective.js'
+import type { Predictions, PredictionsSummary } from './predictions.js'
 import type { Grading } from './tied.js'
 import { asScore, trained, undecided } from './rows.js'
 import { domainOf, type TextPool } from './texts.js'
@@ -19,6 +20,7 @@ export interface Found {
   members: Members
   /** tokens of a text that counted */
   length: number | undefined
+  predictions?: Predictions
 }
 
 const hundredth = (value: number): number => Math.round(value * 100) / 100
@@ -87,15 +89,16 @@ export function histogramOf(evidence: Evidence): Histogram | undefined {
 }
 
 /** Texts that the members' model counts, the most probable first; equals in the order of the input. */
-export function listMembers({ pool, members }: Found): Member[] {
+export function listMembers({ pool, members, predictions }: Found): Member[] {
   const records = survivingRecords(pool, members)
-  const order = Array.from(members.survivors.keys()).sort(
-    (a, b) => members.probability[b] - members.probability[a] || a - b,
-  )
+  const said = records.map((record) => predictions?.of.get(record))
+  const probability = members.probability.map((byTable, i) => said[i]?.probability ?? byTable)
+  const order = Array.from(members.survivors.keys()).sort((a, b) => probability[b] - probability[a] || a - b)
   return order.map((i) => {
     const record = records[i]
     return {
-      probability: members.probability[i],
+      probability: probability[i],
+      ...(said[i] && { byTable: members.probability[i], predictions: said[i].evidence }),
       domain: domainOf(record),
       source: record.source,
       row: record.row,
@@ -105,7 +108,7 @@ export function listMembers({ pool, members }: Found): Member[] {
 }
 
 /** The survivors' records: all of them are possible texts, and both are in the order of the pool. */
-function survivingRecords({ possible, possibleAt }: TextPool, { survivors }: Members): TextRecord[] {
+export function survivingRecords({ possible, possibleAt }: TextPool, { survivors }: Members): TextRecord[] {
   let at = 0
   return Array.from(survivors, (text) => {
     while (possibleAt[at] < text) at++
@@ -243,8 +246,8 @@ function conditions(evidence: Evidence, found: Found | undefined): string[] {
   ]
 }
 
-function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): string[] {
-  const notes: string[] = []
+function poolNotes({ pool, calibrated, members, predictions }: Found, evidence: Evidence): string[] {
+  const notes: string[] = predictions ? predictionNotes(predictions.summary) : []
   if (pool.tails) notes.push(`last tokens: ${pool.tails.reason}`)
   const doubtful = pool.possible.length - members.survivors.length
   if (doubtful > 0)
@@ -273,6 +276,17 @@ function poolNotes({ pool, calibrated, members }: Found, evidence: Evidence): st
     notes.push('nearly every text holds trained tokens only: members can hardly be told from others, nor counted')
   if (!members.converged) notes.push('the members had not settled after the last round')
   return notes
+}
+
+function predictionNotes({ unpredicted, truncated, converged }: PredictionsSummary): string[] {
+  return [
+    "predictions: texts get their probabilities from the table's and what both models predict; number and mixture of " +
+      'the training texts are those of the table alone',
+    unpredicted > 0 && `predictions: ${unpredicted} texts have a single token, of which nothing is predicted`,
+    truncated > 0 &&
+      `predictions: ${truncated} texts were longer than what counts, or than the models read, and cut off`,
+    !converged && 'predictions: the two kinds of text had not settled after the last round',
+  ].filter((note) => note !== false)
 }
 
 export function describe(
@@ -324,6 +338,7 @@ export function describe(
     calibration: found
       ? { sets: found.calibrated.sets, strength: strengthOf(found), expectedError: found.calibrated.expectedError }
       : null,
+    predictions: found?.predictions?.summary ?? null,
     mixtures: found ? [mixtureOf(found, evidence)] : [],
     notes: [...evidence.notes, ...(found ? poolNotes(found, evidence) : [])],
   }

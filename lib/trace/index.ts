@@ -7,11 +7,19 @@ import type { Handle } from '../native/types.js'
 import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
 import { checkDomains } from '../readouts/limits.js'
 import type { Histogram } from '../report/charts.js'
-import { isFiles, readBatches, sourceNames, type ProbeOptions, type ProbeSource } from '../text/index.js'
+import {
+  isFiles,
+  readBatches,
+  sourceNames,
+  type ProbeOptions,
+  type ProbeSource,
+  type TextRecord,
+} from '../text/index.js'
 import { arrange } from './arrange.js'
 import { calibrate, estimators, type Calibrated } from './calibrate.js'
-import { describe, histogramOf, listMembers, listTokens, type Found } from './describe.js'
+import { describe, histogramOf, listMembers, listTokens, survivingRecords, type Found } from './describe.js'
 import { readEvidence, verdictOf, type Evidence } from './evidence.js'
+import { checkPredictions, predictTexts, type Predictions } from './predictions.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
 import { TextRule, type LayoutOptions } from './objective.js'
 import type { TraceRun } from './trace-run.js'
@@ -37,6 +45,8 @@ export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts, Layout
   calibrate?: number
   /** tokens of a text that count, special tokens included; default: those of the longest training text */
   maxLength?: number
+  /** causal language models: a forward pass of both models over all texts tells members from others too */
+  predictions?: boolean
 }
 
 const kinds: Kinds<TraceOptions> = {
@@ -48,6 +58,7 @@ const kinds: Kinds<TraceOptions> = {
   labelMap: 'any',
   calibrate: 'number',
   maxLength: 'number',
+  predictions: 'flag',
   threads: 'number',
   tokenizer: 'text',
   embedding: 'text',
@@ -75,7 +86,8 @@ export interface Traced {
  * @throws WarpError (input) TRACE_NO_EMBEDDING, NOT_FINITE, NO_SIGNAL, FILE_CHANGED, TRACE_VOCABULARY, TRACE_TOKENIZER,
  *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, TRACE_OBJECTIVE, TRACE_LAYOUT, TRACE_NO_END,
  *   TRACE_WINDOW, TRACE_NULL_ROWS, PAIR_…,
- *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID
+ *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID, PREDICTIONS_OBJECTIVE,
+ *   PREDICTIONS_NO_TEXTS
  */
 export async function trace(given: TraceOptions): Promise<Traced> {
   checkOptions('trace', given, kinds, ['base', 'reference'])
@@ -94,10 +106,12 @@ export async function trace(given: TraceOptions): Promise<Traced> {
   const run: TraceRun = { signal, onProgress, threads, tokenizer, embedding: options.embedding }
   return whileUnchanged([options.base, options.reference], async () => {
     const evidence = await readEvidence(options.base, options.reference, run, options)
-    if (options.probes === undefined || (isFiles(options.probes) && options.probes.length === 0)) {
+    const withoutTexts = options.probes === undefined || (isFiles(options.probes) && options.probes.length === 0)
+    if (options.predictions) checkPredictions(evidence, !withoutTexts)
+    if (withoutTexts) {
       return traced(options, evidence.gradable ? awaitingTexts(evidence) : evidence, undefined)
     }
-    return traceRecords(evidence, readBatches(options.probes, options, { ...run, notes: evidence.notes }), options)
+    return traceRecords(evidence, readBatches(options.probes!, options, { ...run, notes: evidence.notes }), options)
   })
 }
 
@@ -127,16 +141,36 @@ export async function traceRecords(
   const length = rule.limit
   const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, rule)
   const { pool } = tracer
+  const records: TextRecord[] = []
   try {
-    await tracer.trace(batches, options)
+    await tracer.trace(options.predictions ? keeping(batches, records) : batches, options)
     checkDomains(pool.domains)
     await arrange(pool, run)
     const judged = evidence.gradable ? await graded(evidence, pool.handle, run) : evidence
     if (verdictOf(judged) === 'none') return traced(options, judged, undefined)
-    return traced(options, judged, { pool, length, ...(await estimate(judged, pool, options, run)) })
+    const found: Found = { pool, length, ...(await estimate(judged, pool, options, run)) }
+    if (options.predictions) found.predictions = await predicted(judged, found, records, run)
+    return traced(options, judged, found)
   } finally {
     pool.handle.close()
   }
+}
+
+/** Passes batches on and keeps their texts. */
+async function* keeping(batches: TextBatches, kept: TextRecord[]): AsyncGenerator<readonly TextRecord[]> {
+  for await (const batch of batches) {
+    for (const record of batch) kept.push(record)
+    yield batch
+  }
+}
+
+/** All texts with what the table says of each, and their predictions. */
+function predicted(evidence: Evidence, found: Found, records: TextRecord[], run: TraceRun): Promise<Predictions> {
+  const known = new Map(records.map((record) => [record, 0]))
+  survivingRecords(found.pool, found.members).forEach((record, i) => {
+    known.set(record, found.members.probability[i])
+  })
+  return predictTexts(evidence, evidence.tokenizer!, known, found.length, run)
 }
 
 async function graded(evidence: Evidence, pool: Handle, run: TraceRun): Promise<Evidence> {
@@ -206,8 +240,9 @@ function traced(
 ): Traced {
   const probes = sourceNames(options.probes)
   const { seed = 0 } = options
+  const left = options.predictions && !found ? ['predictions were not compared: the table gives no start for them'] : []
   return {
-    result: describe(evidence, found, { probes, seed }),
+    result: describe({ ...evidence, notes: [...evidence.notes, ...left] }, found, { probes, seed }),
     tokens: listTokens(evidence),
     members: found ? listMembers(found) : [],
     histogram: histogramOf(evidence),

@@ -1,6 +1,7 @@
 import type { MixtureResult } from '../readouts/index.js'
 import type { Layout, TailEvidence } from './objective.js'
 import type { Verdict } from './rows.js'
+import type { PredictionsSummary } from './predictions.js'
 import type { GradingSummary } from './tied.js'
 
 /** `warp trace --json`, schema `warp.trace/1`. Counts of texts are estimates unless they count the pool. */
@@ -51,6 +52,8 @@ export interface TraceResult {
   texts: Record<string, DomainTexts> | null
   trainingTexts: TrainingTexts | null
   calibration: { sets: number; strength: number; expectedError: number } | null
+  /** what predictions add about single texts; null where they were not asked for, or the table says nothing */
+  predictions: PredictionsSummary | null
   mixtures: MixtureResult[]
   notes: string[]
 }
@@ -80,6 +83,10 @@ export interface TrainingTexts {
 /** A text that may have been trained on. */
 export interface Member {
   probability: number
+  /** where predictions were asked for: the probability by the table alone */
+  byTable?: number
+  /** and the logarithm of the likelihood ratio that the predictions add */
+  predictions?: number
   domain: string
   source: string
   row: number

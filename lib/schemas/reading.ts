@@ -5,7 +5,7 @@ import type { Doctor } from '../doctor.js'
 import type { FootprintPlan, FootprintResult } from '../footprint/index.js'
 import type { GeneratePlan, GenerateResult } from '../generate/index.js'
 import type { PredictResult } from '../predict.js'
-import type { TraceResult } from '../trace/index.js'
+import { statistics, type TraceResult } from '../trace/index.js'
 import { count, domains, fraction, hashed, loose, mixture, numbers, seconds, texts, trainingTexts } from './forms.js'
 
 export const trace = z.object({
@@ -58,6 +58,20 @@ export const trace = z.object({
     .nullable(),
   trainingTexts: trainingTexts.nullable(),
   calibration: z.object({ sets: count, strength: z.number(), expectedError: z.number() }).nullable(),
+  predictions: z
+    .object({
+      texts: count,
+      tokens: count,
+      unpredicted: count,
+      truncated: count,
+      expected: z.number(),
+      likely: count,
+      statistics: z.array(
+        z.object({ name: z.enum(statistics), members: z.number(), others: z.number(), deviation: z.number() }),
+      ),
+      converged: z.boolean(),
+    })
+    .nullable(),
   mixtures: z.array(mixture),
   notes: texts,
 }) satisfies z.ZodType<TraceResult>

@@ -1,5 +1,13 @@
 export { fileSha256, inspect, type BaseHead, type Inspection } from './checkpoint/index.js'
-export { diff, diffSchema, type Diffed, type DiffOptions, type DiffResult } from './diff/index.js'
+export {
+  diff,
+  diffSchema,
+  planDiff,
+  type Diffed,
+  type DiffOptions,
+  type DiffPlan,
+  type DiffResult,
+} from './diff/index.js'
 export { listDevices, type Doctor } from './doctor.js'
 export { WarpError } from './errors.js'
 export type { ErrorDetails, ErrorKind } from './errors.js'
@@ -31,6 +39,7 @@ export {
 export type { Progress, RunOptions } from './native/task.js'
 export { openPath, pathFamilies, type OpenedPath, type OpenPathOptions } from './paths/index.js'
 export { predict, type Prediction, type PredictOptions, type PredictResult } from './predict.js'
+export { planTrace, type TracePlan } from './plan-trace.js'
 export { planRecover, recover, type RecoverOptions, type Recovered } from './recover.js'
 export type { Diagnostics, MixtureResult } from './readouts/index.js'
 export {

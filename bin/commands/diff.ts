@@ -1,16 +1,18 @@
 import type { Command } from 'commander'
-import type { DiffOptions } from '../../lib/diff/index.js'
+import type { DiffOptions, DiffPlan } from '../../lib/diff/index.js'
 import { hashGiven } from '../../lib/checkpoint/index.js'
+import { printable } from '../../lib/printable.js'
 import { csvLine } from '../../lib/report/escape.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
 import { textSources, threadsOption, waitOption } from '../probe-options.js'
-import { bytes, integer, list, real } from '../values.js'
+import { bytes, duration, integer, list, real } from '../values.js'
 
 interface Flags extends FrameOptions, DiffOptions {
   output?: string
   force?: boolean
   wait?: boolean
+  dryRun?: boolean
 }
 
 const files = ['result.json', 'report.html']
@@ -41,13 +43,18 @@ export function register(program: Command): void {
     .option('-o, --output <folder>', `writes ${files.join(', ')}, the tables as CSV, generated.jsonl`)
     .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
+    .option('-n, --dry-run', 'check both models, compare some tensors and print the plan')
     .action(diffCommand)
 }
 
 async function diffCommand(flags: Flags): Promise<void> {
-  const { output, force, wait, json, quiet, verbose, ...options } = flags
+  const { output, force, wait, dryRun, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
-    const { diff } = await import('../../lib/diff/index.js')
+    const { diff, planDiff } = await import('../../lib/diff/index.js')
+    if (dryRun) {
+      const plan = await planDiff({ ...options, signal, onProgress })
+      return { json: plan, text: planText(plan) }
+    }
     const inputs = [options.base, options.reference, ...(options.texts ?? [])]
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       const { result, page, lines, tables, records } = await diff({ ...options, signal, onProgress })
@@ -68,6 +75,24 @@ async function diffCommand(flags: Flags): Promise<void> {
       return { json: result, text: lines.join('\n') }
     })
   })
+}
+
+function planText(plan: DiffPlan): string[] {
+  const mib = (size: number): string => `${Math.ceil(size / 2 ** 20)} MiB`
+  const { parts, tensors, elements, tried, weightsSeconds, texts, notes } = plan
+  return [
+    `${tensors} tensors in both models, ${elements} elements, ${mib(plan.bytes)} to read`,
+    `  memory  the difference of a tensor within ${mib(plan.memoryBudgetBytes)}; ${mib(plan.peakMemoryBytes)} at the ` +
+      'peak so far',
+    ...(weightsSeconds === null
+      ? []
+      : [
+          `  work    about ${duration(weightsSeconds)} for the weights, by ${tried} of their elements; then the others`,
+        ]),
+    ...(texts ? [`  texts   ${texts.count} of at most ${texts.maxNewTokens} tokens, of language models`] : []),
+    ...parts.map(({ part, about }) => `  ${part}: ${about}`),
+    ...notes.map((note) => `  note: ${printable(note, 1000)}`),
+  ]
 }
 
 const jsonLine = (record: object): string => `${JSON.stringify(record)}\n`

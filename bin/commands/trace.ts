@@ -1,13 +1,14 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { refuseInputs } from '../../lib/claim.js'
 import type { TraceOptions, TraceResult } from '../../lib/trace/index.js'
+import type { TracePlan } from '../../lib/plan-trace.js'
 import { printable, printableName } from '../../lib/printable.js'
 import { sourceNames } from '../../lib/text/given.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { withOutput } from '../output-folder.js'
 import { fileOptions, inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
-import { integer } from '../values.js'
+import { duration, integer } from '../values.js'
 
 interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap' | 'probes'> {
   probes?: string[]
@@ -17,6 +18,7 @@ interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap' | 'probes'> 
   force?: boolean
   wait?: boolean
   strict?: boolean
+  dryRun?: boolean
 }
 
 export function register(program: Command): void {
@@ -70,6 +72,7 @@ export function register(program: Command): void {
     .option('-f, --force', 'replace existing output')
     .addOption(waitOption())
     .option('--strict', 'exit 5 when the verdict is none')
+    .option('-n, --dry-run', 'open both models, read some weights and every text, and print the plan')
     .action(traceCommand)
 }
 
@@ -84,13 +87,18 @@ function packing(value: string): number | 'none' | 'auto' {
 }
 
 async function traceCommand(flags: Flags): Promise<void> {
-  const { members, output, force, wait, strict, json, quiet, verbose, labelMap, ...options } = flags
+  const { members, output, force, wait, strict, dryRun, json, quiet, verbose, labelMap, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { trace } = await import('../../lib/trace/index.js')
     const { readLabelMap } = await import('../../lib/text/index.js')
     const inputs = inputsOf({ ...options, labelMap })
     if (members !== undefined) await refuseInputs([members], inputs)
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
+    if (dryRun) {
+      const { planTrace } = await import('../../lib/plan-trace.js')
+      const plan = await planTrace({ ...options, ...map, signal, onProgress })
+      return { json: plan, text: planText(plan) }
+    }
     const { TraceFolder, traceFiles: files } = await import('../trace-folder.js')
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
@@ -116,6 +124,25 @@ async function traceCommand(flags: Flags): Promise<void> {
       }
     })
   })
+}
+
+function planText({ table, tensors, bytes, elements, tried, texts, notes, ...plan }: TracePlan): string[] {
+  const mib = (size: number): string => `${Math.ceil(size / 2 ** 20)} MiB`
+  const domains = Object.entries(texts?.domains ?? {}).map(([name, count]) => `${printableName(name)} ${count}`)
+  return [
+    `table ${printableName(table.name)}, ${table.rows} rows of ${table.columns}; ${tensors} tensors in both models, ` +
+      `${mib(bytes)} to read`,
+    `  memory  ${mib(plan.peakMemoryBytes)} at the peak so far`,
+    `  work    about ${duration(plan.weightsSeconds)} for the weights, by ${tried} of ${elements} elements`,
+    ...(texts
+      ? [
+          `  texts   ${texts.count} (${domains.slice(0, 20).join(', ')}${domains.length > 20 ? ', …' : ''}), about ` +
+            `${duration(texts.tokenizeSeconds)} to tokenize, by ${texts.tried} of them; then members and ` +
+            `${texts.sets} synthetic training sets`,
+        ]
+      : []),
+    ...notes.map((note) => `  note: ${printable(note, 1000)}`),
+  ]
 }
 
 function report(result: TraceResult): string[] {

@@ -19,6 +19,7 @@ import type { WordsResult } from './words.js'
 
 export { diffSchema } from './schema.js'
 export { partNames, parts } from './parts.js'
+export { planDiff, type DiffPlan } from './plan.js'
 export type { DomainsResult } from './domains.js'
 export type { LensResult } from './lens.js'
 export type { PredictionsResult } from './predictions.js'
@@ -96,9 +97,9 @@ export interface Diffed {
  */
 export async function diff(given: DiffOptions): Promise<Diffed> {
   const options = await localModels(given)
-  const chosen = choose(options.only)
-  const partOptions = check(options)
-  return whileUnchanged([options.base, options.reference], () => diffOpened(options, given, chosen, partOptions))
+  const chosen = chosenParts(options.only)
+  const asked = partOptions(options)
+  return whileUnchanged([options.base, options.reference], () => diffOpened(options, given, chosen, asked))
 }
 
 /** @param given as the caller named the models */
@@ -106,7 +107,7 @@ async function diffOpened(
   options: DiffOptions,
   given: DiffOptions,
   chosen: typeof parts,
-  partOptions: PartOptions,
+  asked: PartOptions,
 ): Promise<Diffed> {
   const base = await openModel(options.base, { forward: false })
   const reference = await openReference(options.reference, base, { forward: false })
@@ -114,7 +115,7 @@ async function diffOpened(
     schema: 'warp.diff/1',
     tool: { name: 'warp-recover', version: version() },
     command: 'diff',
-    seed: partOptions.seed,
+    seed: asked.seed,
     inputs: { base: given.base, reference: given.reference },
     skipped: [],
     notes: [...new Set([...base.notes, ...reference.notes])],
@@ -128,7 +129,7 @@ async function diffOpened(
   try {
     for (const part of chosen) {
       try {
-        found[part.name] = await part.run(pair, partOptions, result.notes)
+        found[part.name] = await part.run(pair, asked, result.notes)
       } catch (error) {
         if (!(error instanceof NotApplicable)) throw error
         result.skipped.push({ part: part.name, code: error.code, reason: error.message })
@@ -145,7 +146,8 @@ async function diffOpened(
   return forms({ ...before, ...found, notes: [...new Set(notes)] }, plain)
 }
 
-function choose(only: readonly string[] | undefined): typeof parts {
+/** The parts that are asked for. @throws WarpError (usage) DIFF_PART_UNKNOWN */
+export function chosenParts(only: readonly string[] | undefined): typeof parts {
   const unknown = only?.find((name) => !partNames.includes(name))
   if (unknown !== undefined || only?.length === 0) {
     throw usageError(
@@ -158,7 +160,8 @@ function choose(only: readonly string[] | undefined): typeof parts {
   return parts.filter(({ name }) => !only || only.includes(name))
 }
 
-function check(options: DiffOptions): PartOptions {
+/** What the parts are told. @throws WarpError (usage) OPTION_RANGE and those of `generate` */
+export function partOptions(options: DiffOptions): PartOptions {
   const { threads, seed = 0, singularValues = mostValues, memory = 512 * 2 ** 20, texts, signal, onProgress } = options
   checkWhole('threads', threads, 1, 1024)
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)

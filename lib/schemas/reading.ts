@@ -1,9 +1,11 @@
 // Results of commands that read models: trace, footprint, recover --dry-run, predict, generate, inspect, doctor.
 import { z } from 'zod'
 import type { Inspection } from '../checkpoint/index.js'
+import type { DiffPlan } from '../diff/index.js'
 import type { Doctor } from '../doctor.js'
 import type { FootprintPlan, FootprintResult } from '../footprint/index.js'
 import type { GeneratePlan, GenerateResult } from '../generate/index.js'
+import type { TracePlan } from '../plan-trace.js'
 import type { PredictResult } from '../predict.js'
 import { statistics, type TraceResult } from '../trace/index.js'
 import { count, domains, fraction, hashed, loose, mixture, numbers, seconds, texts, trainingTexts } from './forms.js'
@@ -112,6 +114,41 @@ export const footprintPlan = z.object({
   device: z.string(),
   notes: texts,
 }) satisfies z.ZodType<FootprintPlan>
+
+export const diffPlan = z.object({
+  schema: z.literal('warp.diff.plan/1'),
+  parts: z.array(z.object({ part: z.string(), about: z.string() })),
+  tensors: count,
+  elements: count,
+  bytes: z.number(),
+  tried: count,
+  weightsSeconds: z.number().nullable(),
+  texts: z.object({ count, maxNewTokens: count }).nullable(),
+  memoryBudgetBytes: count,
+  peakMemoryBytes: count,
+  notes: texts,
+}) satisfies z.ZodType<DiffPlan>
+
+export const tracePlan = z.object({
+  schema: z.literal('warp.trace.plan/1'),
+  table: z.object({ name: z.string(), rows: count, columns: count }),
+  tensors: count,
+  elements: count,
+  bytes: z.number(),
+  tried: count,
+  weightsSeconds: z.number(),
+  texts: z
+    .object({
+      count,
+      domains: z.record(z.string(), count),
+      tried: count,
+      tokenizeSeconds: z.number(),
+      sets: count,
+    })
+    .nullable(),
+  peakMemoryBytes: count,
+  notes: texts,
+}) satisfies z.ZodType<TracePlan>
 
 export const predict = z.object({
   schema: z.literal('warp.predict/1'),

@@ -1,7 +1,8 @@
 // --dry-run: everything is checked, nothing is written, and the figures are those of the run.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { FootprintPlan, SelectPlan, SelectResult } from '../../lib/index.js'
+import type { DiffPlan, FootprintPlan, SelectPlan, SelectResult, TracePlan } from '../../lib/index.js'
+import { partNames } from '../../lib/diff/index.js'
 import { type ErrorDocument, warp } from '../support/command.js'
 import { makePair } from '../support/pair.js'
 
@@ -67,4 +68,49 @@ describe.each(['trace', 'head', 'all'])('select, features %s', (features) => {
       expect(await refusalOf(...other)).toBe('FEATURES_OTHER')
       expect(await documentOf<SelectPlan>(...other, '--force')).toMatchObject({ reused: 0, tried: 64 })
     })
+})
+
+describe('trace', () => {
+  const args = ['trace', ...models, '--probes', pair.probes, '-o', folder]
+
+  test('counts texts and what there is to read, and writes nothing', async () => {
+    const plan = await documentOf<TracePlan>(...args, '-n')
+    expect(plan).toMatchObject({
+      table: { rows: 120 },
+      texts: { count: 96, domains: { animals: 32, plants: 32, stones: 32 }, tried: 96, sets: 60 },
+    })
+    // two models in float32, both small enough to be tried whole
+    expect(plan.bytes).toBe(8 * plan.elements)
+    expect(plan.tried).toBe(plan.elements)
+    expect((await documentOf<TracePlan>('trace', ...models, '-n')).texts).toBeNull()
+    expect((await warp([...args, '-n'])).stdout).toMatch(
+      /^table .*, 120 rows of \d+; .* to read\n {2}memory .*\n {2}work /,
+    )
+    expect(existsSync(folder)).toBe(false)
+  })
+
+  test('refuses texts that the run refuses', async () => {
+    expect(await refusalOf(...args, '-n', '--text', 'nothing')).toBe('PROBES_COLUMN_UNKNOWN')
+  })
+})
+
+describe('diff', () => {
+  const args = ['diff', ...models, '-o', folder]
+
+  test('names the parts and what there is to read, and writes nothing', async () => {
+    const plan = await documentOf<DiffPlan>(...args, '-n')
+    expect(plan.parts.map(({ part }) => part)).toEqual(partNames)
+    expect(plan).toMatchObject({ bytes: 8 * plan.elements, tried: plan.elements, texts: { count: 256 } })
+    const words = await documentOf<DiffPlan>(...args, '-n', '--only', 'words')
+    expect(words).toMatchObject({ tried: 0, weightsSeconds: null, texts: null })
+    expect((await warp([...args, '-n', '-q'])).stdout).toMatch(
+      / tensors in both models[\s\S]*\n {2}weights: which weights/,
+    )
+    expect(existsSync(folder)).toBe(false)
+  })
+
+  test('refuses what the run refuses', async () => {
+    expect(await refusalOf(...args, '-n', '--only', 'poem')).toBe('DIFF_PART_UNKNOWN')
+    expect(await refusalOf(...args, '-n', '--singular-values', '65')).toBe('OPTION_RANGE')
+  })
 })

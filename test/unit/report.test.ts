@@ -115,6 +115,23 @@ describe('terminal', () => {
     expect(lines[1]).toContain('50.0 – 75.0 %')
   })
 
+  test('an interval of sampling alone stands in brackets and is called so; one that covers more does not', async () => {
+    const result = await recovered(['a', 'b'])
+    const best = result.mixtures.find(({ readout }) => readout === result.recommended.readout)!
+    result.recommended.interval = { a: [0.5, 0.75], b: [0.25, 0.5] }
+    for (const [covers, shown] of [
+      ['sampling', '(50.0 – 75.0 %)'],
+      ['sampling and method', ' 50.0 – 75.0 %'],
+    ] as const) {
+      best.intervalCovers = covers
+      const text = terminalReport(result)
+      expect(text).toContain(shown)
+      expect(text.includes('of sampling alone, hence in brackets')).toBe(covers === 'sampling')
+      for (const line of terminalReport(result, { width: 60 }).split('\n'))
+        expect(displayWidth(line)).toBeLessThanOrEqual(60)
+    }
+  })
+
   test('says the verdict with its reasons, and what was left out', async () => {
     const result = await recovered(['a', 'b'], { skipped: [{ readout: 'blend', reason: 'no gradients' }] })
     result.diagnostics = { ...result.diagnostics, verdict: 'weak', reasons: ['too few probes'] }

@@ -7,7 +7,9 @@ import { addon } from './native/load.js'
 import { runTask } from './native/task.js'
 import { isFiles, readBatches } from './text/index.js'
 import type { Tokenizer } from './text/tokenizer/index.js'
-import { defaultSets, type TraceOptions } from './trace/index.js'
+import { defaultSets, type Evidence, type TraceOptions } from './trace/index.js'
+import { layoutOf } from './trace/objective.js'
+import { checkPredictions } from './trace/predictions.js'
 import { threadsOf } from './trace/trace-run.js'
 
 export interface TracePlan {
@@ -40,7 +42,8 @@ const triedTexts = 1000
 /**
  * Opens both models, reads some weights and every text, and writes nothing. What only the whole tables tell is not
  * checked.
- * @throws WarpError of `openModel`, TRACE_NO_EMBEDDING, those of tokenizers and texts
+ * @throws WarpError of `openModel`, TRACE_NO_EMBEDDING, TRACE_OBJECTIVE, TRACE_LAYOUT, PREDICTIONS_OBJECTIVE,
+ *   PREDICTIONS_NO_TEXTS, those of tokenizers and texts
  */
 export async function planTrace(given: TraceOptions): Promise<TracePlan> {
   const options = await localModels(given)
@@ -50,9 +53,14 @@ export async function planTrace(given: TraceOptions): Promise<TracePlan> {
   const reference = await openReference(options.reference, base, open)
   requireTable(base)
   const { name, shape } = requireTable(reference)
+  const layout = layoutOf(reference, options)
+  const { probes } = options
+  const without = probes === undefined || (isFiles(probes) && probes.length === 0)
+  if (options.predictions) checkPredictions({ layout, reference } as Evidence, !without)
   const { sample, ...shared } = sharedTensors(base, reference)
   const handles = { base: nativeWeights(sample.base), reference: nativeWeights(sample.reference) }
   const notes = [...new Set([...base.notes, ...reference.notes])]
+  if (options.predictions) notes.push('what both models predict of each text (--predictions) is not in the times')
   let perElement = 0
   try {
     const started = performance.now()
@@ -67,8 +75,6 @@ export async function planTrace(given: TraceOptions): Promise<TracePlan> {
     handles.base.close()
     handles.reference.close()
   }
-  const { probes } = options
-  const without = probes === undefined || (isFiles(probes) && probes.length === 0)
   const tokenizer = without ? undefined : await pairTokenizer(base.dir, reference.dir, notes, options.tokenizer)
   return {
     schema: 'warp.trace.plan/1',

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { DiffPlan, FootprintPlan, SelectPlan, SelectResult, TracePlan } from '../../lib/index.js'
 import { partNames } from '../../lib/diff/index.js'
 import { type ErrorDocument, warp } from '../support/command.js'
+import { makeLanguagePair } from '../support/language-pair.js'
 import { makePair } from '../support/pair.js'
 
 const pair = makePair()
@@ -89,7 +90,16 @@ describe('trace', () => {
     expect(existsSync(folder)).toBe(false)
   })
 
-  test('refuses texts that the run refuses', async () => {
+  test('of language models says what is not in the times', async () => {
+    const { base, reference } = makeLanguagePair()
+    const options = ['--probes', pair.probes, '-n', '--predictions']
+    const plan = await documentOf<TracePlan>('trace', '--base', base, '--reference', reference, ...options)
+    expect(plan.notes).toContainEqual(expect.stringContaining('(--predictions) is not in the times'))
+  })
+
+  test('refuses what the run refuses before it reads a table', async () => {
+    expect(await refusalOf(...args, '-n', '--predictions')).toBe('PREDICTIONS_OBJECTIVE')
+    expect(await refusalOf(...args, '-n', '--eos', 'none')).toBe(await refusalOf(...args, '--eos', 'none'))
     expect(await refusalOf(...args, '-n', '--text', 'nothing')).toBe('PROBES_COLUMN_UNKNOWN')
   })
 })

@@ -25,6 +25,10 @@ const examples: Record<string, readonly string[]> = {
   ],
   predict: ['predict --model expert-ag --texts texts.jsonl -o predictions.jsonl'],
   select: [`select ${pair} --corpus wiki.jsonl --count 400 -o picked`],
+  'select merge': [
+    `select ${pair} --corpus wiki.jsonl --shards 8 --shard 0 -o parts # to --shard 7, anywhere`,
+    'select merge parts --count 400 -o picked',
+  ],
   'select evaluate': ['select evaluate picked --test test.jsonl --true true.jsonl --labels soft'],
   diff: [`diff ${pair} -o difference`],
   generate: ['generate --model smollm2-135m --start words --count 4 --max-new-tokens 12 -o texts.jsonl'],

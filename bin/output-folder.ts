@@ -33,6 +33,12 @@ export async function withOutput<T>(
   })
 }
 
+/** @throws WarpError OUTPUT_EMPTY, OUTPUT_NOT_WRITABLE, OUTPUT_IS_INPUT */
+export async function checkPlace(folder: string, inputs: string[]): Promise<void> {
+  await checkFolder(folder)
+  await refuseInputs([folder], inputs)
+}
+
 async function checkFolder(folder: string): Promise<void> {
   if (folder === '') throw usageError('OUTPUT_EMPTY', 'the output folder has no name', {}, '-o out')
   const [nearest] = await missingFolders(folder)

@@ -75,10 +75,16 @@ export { resultSchema, type RecoverResult } from './report/schema.js'
 export { jsonSchemas, resultSchemas } from './schemas/index.js'
 export {
   evaluateSelection,
+  mergeSelection,
   planSelect,
   select,
+  selectPart,
   type EvaluateOptions,
   type EvaluateResult,
+  type FeatureOptions,
+  type MergeOptions as MergeSelectionOptions,
+  type Part,
+  type PartResult,
   type Selected,
   type SelectedDocument,
   type SelectOptions,

@@ -16,7 +16,7 @@ function help(...command) {
 
 /** Names under `Commands:` of a help text. */
 function commandsIn(text) {
-  const [, list = ''] = text.split('Commands:\n')
+  const [, list = ''] = text.split('\nExamples:\n')[0].split('Commands:\n')
   const names = [...list.matchAll(/^ {2}([a-z][\w-]*)/gm)].map(([, name]) => name)
   return names.filter((name) => name !== 'help')
 }

@@ -196,6 +196,11 @@ const notes = {
   SAFETENSORS_SIZE_MISMATCH: ['…: tensor …: shape and dtype need … bytes, data_offsets give …', downloadAgain],
   SAFETENSORS_SIZE_OVERFLOW: ['…: tensor …: the shape is of more than 2^53 bits, or of no whole bytes', downloadAgain],
   SAFETENSORS_ZIP: ['…: is a ZIP archive (a PyTorch checkpoint?)', toSafetensors],
+  PARTS_MISSING: [
+    'shards … of … are not there or not done',
+    '`warp select … --shards N --shard I` makes one; name the outputs of all.',
+  ],
+  PART_FAILED: ['shard … of …: what its process said', 'Mend that; the same command goes on from what is there.'],
   SELECTION_CUT: ['…: … documents, result.json has …', 'Make it with `warp select`.'],
   SELECTION_FORM: ['…: a line is no document, or result.json is none of a selection', 'Make it with `warp select`.'],
   TENSOR_SHAPE: ['…: tensor … is […], config.json asks for […]', configOrTensor],
@@ -225,8 +230,8 @@ const notes = {
   TRIAL_MISPLACED: ['…: is trial …, not …', trialAgain],
   TRIAL_OTHER_PLAN: ['…: is not a trial of this lab’s plan', trialAgain],
   TRIAL_PROCESS_DIED: [
-    'the process of trial … ended without a word',
-    'It may have run out of memory: run the lab again with fewer --workers. It is tried twice.',
+    'the process of task … ended without a word',
+    'It may have run out of memory: run it again with fewer --workers. It is tried twice.',
   ],
   TRIAL_STOPPED: ['the trial was interrupted', 'Run `warp lab run` again: it goes on from there.'],
 }

@@ -3,6 +3,10 @@ import { CommanderError, Option, type Command } from 'commander'
 import type {
   EvaluateOptions,
   EvaluateResult,
+  FeatureOptions,
+  MergeOptions,
+  PartResult,
+  Selected,
   SelectOptions,
   SelectPlan,
   SelectResult,
@@ -11,16 +15,19 @@ import { printable, printableName } from '../../lib/printable.js'
 import { packageTool } from '../../lib/doctor.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
-import { withOutput, writeOutput } from '../output-folder.js'
+import { checkPlace, withOutput, writeOutput } from '../output-folder.js'
 import { inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
 import { baseHead, bytes, duration, integer, list, real, reals } from '../values.js'
 import { recipeOptions } from './train.js'
 
-interface Flags extends FrameOptions, SelectOptions {
+interface Flags extends FrameOptions, Omit<SelectOptions, 'executor'> {
   /** replaces the selection; the features stay */
   forceSelection?: boolean
   wait?: boolean
   dryRun?: boolean
+  /** makes this part only */
+  shard?: number
+  executor?: 'local' | 'slurm'
 }
 
 const files = ['result.json', 'selection.jsonl']
@@ -38,14 +45,8 @@ export function register(program: Command): void {
     .option('--count <n>', 'documents to choose', integer(1))
     .option('-o, --output <folder>', `writes ${files.join(', ')}; features are kept there to go on from`)
   corpusOptions(command)
-  framed(command)
+  choiceOptions(framed(command))
     .addOption(new Option('--features <kind>', 'default: trace').choices(['trace', 'head', 'top', 'all']))
-    .addOption(
-      new Option('--strategy <name>', 'default: topk-balanced; topk for language models').choices([
-        ...['topk', 'topk-balanced', 'greedy', 'greedy-batched', 'matching', 'loss-min', 'loss-max', 'bottomk'],
-        'random',
-      ]),
-    )
     .addOption(
       new Option('--labels <whose>', 'default: auto, the reference labels').choices(['auto', 'given', 'random']),
     )
@@ -56,20 +57,60 @@ export function register(program: Command): void {
       'of a projected gradient at a point, a power of two; 0: none (default: 4096)',
       integer(0),
     )
-    .option('--balance', 'as many documents of each label')
-    .addOption(new Option('--dedupe <how>', 'leaves out repeated documents').choices(['exact', 'minhash']))
-    .option('--trace-share <share>', 'first keeps those whose words agree best with the trained ones', real)
-    .option('--batch <n>', 'greedy-batched: documents after which the sum starts anew (default: 32)', integer(1))
     .addOption(tokenizerOption())
-    .addOption(threadsOption())
-    .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
     .option('--seed <n>', 'of random documents and labels', integer(0), 0)
+    .option('--shards <n>', 'features are made by n tasks; each reads the whole corpus', integer(1))
+    .option('--shard <i>', 'makes the features of this task only, 0 to n - 1, for `warp select merge`', integer(0))
+    .addOption(
+      new Option('--executor <name>', 'of tasks: local processes (default); slurm: a job array').choices([
+        'local',
+        'slurm',
+      ]),
+    )
+    .option(
+      '--workers <n>',
+      'tasks at a time (default: one per core that memory allows; slurm: any number)',
+      integer(1),
+    )
     .option('-f, --force', 'start over where something is there, features too')
     .option('--force-selection', 'replace a selection that is there, and use its features')
     .addOption(waitOption())
     .option('-n, --dry-run', 'check everything, try the features of some documents and print the plan')
     .action(selectCommand)
+  mergeOptions(command.command('merge'))
   evaluateOptions(command.command('evaluate'))
+}
+
+/** Which documents are chosen when their features are there. */
+function choiceOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--strategy <name>', 'default: topk-balanced; topk for language models').choices([
+        ...['topk', 'topk-balanced', 'greedy', 'greedy-batched', 'matching', 'loss-min', 'loss-max', 'bottomk'],
+        'random',
+      ]),
+    )
+    .option('--balance', 'as many documents of each label')
+    .addOption(new Option('--dedupe <how>', 'leaves out repeated documents').choices(['exact', 'minhash']))
+    .option('--trace-share <share>', 'first keeps those whose words agree best with the trained ones', real)
+    .option('--batch <n>', 'greedy-batched: documents after which the sum starts anew (default: 32)', integer(1))
+    .addOption(threadsOption())
+    .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
+}
+
+function mergeOptions(command: Command): void {
+  command
+    .description('selects over the features that --shard made of all parts of a corpus')
+    .argument('<folder...>', 'outputs of `warp select --shards N --shard I`, or the one of all')
+    .option('--base <dir>', 'the base, where it lies elsewhere now')
+    .option('--reference <dir>', 'the reference, likewise')
+    .requiredOption('--count <n>', 'documents to choose', integer(1))
+    .requiredOption('-o, --output <folder>', `writes ${files.join(', ')}; features are gathered there`)
+  choiceOptions(framed(command))
+    .option('--seed <n>', 'of random documents (default: that of the parts)', integer(0))
+    .option('-f, --force', 'replace a selection that is there')
+    .addOption(waitOption())
+    .action(mergeCommand)
 }
 
 function corpusOptions(command: Command): void {
@@ -111,15 +152,21 @@ function evaluateOptions(command: Command): void {
 
 /** What must be given; a subcommand's parent cannot ask for it itself. */
 function checkGiven(flags: Partial<Flags>): void {
+  const { shards, shard, executor, workers, dryRun } = flags
+  if (shards === undefined && [shard, executor, workers].some((one) => one !== undefined))
+    throw new CommanderError(2, 'commander.optionAlone', '--shard, --executor and --workers go with --shards')
+  if (dryRun && shard !== undefined)
+    throw new CommanderError(2, 'commander.conflictingOption', '--dry-run is of the whole corpus: leave --shard out')
   for (const name of ['base', 'reference', 'corpus', 'count', 'output'] as const) {
-    if (flags[name] === undefined)
+    if (flags[name] === undefined && !(name === 'count' && shard !== undefined))
       throw new CommanderError(2, 'commander.missingMandatoryOptionValue', `required option '--${name}' not specified`)
   }
 }
 
 async function selectCommand(flags: Flags): Promise<void> {
   checkGiven(flags)
-  const { json, quiet, verbose, forceSelection, wait, dryRun, ...options } = flags
+  if (flags.shard !== undefined) return partCommand(flags)
+  const { json, quiet, verbose, forceSelection, wait, dryRun, executor, shard: _none, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
     const { planSelect, select } = await import('../../lib/select/index.js')
     if (dryRun) {
@@ -131,16 +178,65 @@ async function selectCommand(flags: Flags): Promise<void> {
     const inputs = [...inputsOf({ base, reference, labelMap }), ...corpus]
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
-      const { result, documents } = await select({ ...options, signal, onProgress })
-      const lines = await LineWriter.open(join(output, 'selection.jsonl'), force)
-      try {
-        for (const document of documents) await lines.add(document)
-        await lines.commit()
-      } finally {
-        await lines.discard()
-      }
-      await writeOutput(output, { 'result.json': `${JSON.stringify(result, null, 2)}\n` }, force)
-      return { json: result, text: report(result, output) }
+      const tasks = executor === 'slurm' ? { executor: await slurm(options.workers) } : {}
+      const selected = await select({ ...options, ...tasks, signal, onProgress })
+      await writeSelection(output, selected, force)
+      return { json: selected.result, text: report(selected.result, output) }
+    })
+  })
+}
+
+async function slurm(workers?: number) {
+  const { SlurmExecutor } = await import('../../lib/lab/index.js')
+  return new SlurmExecutor(workers)
+}
+
+async function writeSelection(output: string, { result, documents }: Selected, force?: boolean): Promise<void> {
+  const lines = await LineWriter.open(join(output, 'selection.jsonl'), force)
+  try {
+    for (const document of documents) await lines.add(document)
+    await lines.commit()
+  } finally {
+    await lines.discard()
+  }
+  await writeOutput(output, { 'result.json': `${JSON.stringify(result, null, 2)}\n` }, force)
+}
+
+async function partCommand(flags: Flags): Promise<void> {
+  const { json, quiet, verbose, forceSelection: _none, executor: _local, shards, shard, ...options } = flags
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
+    const { selectPart } = await import('../../lib/select/index.js')
+    signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
+    const part = { index: shard!, of: shards! }
+    const { base, reference, labelMap, corpus, output } = options
+    await checkPlace(output, [...inputsOf({ base, reference, labelMap }), ...corpus])
+    const result = await selectPart({ ...(options as FeatureOptions), signal, onProgress }, part)
+    return { json: result, text: partReport(result, options.output) }
+  })
+}
+
+const partReport = (
+  { part, parts, own, reused, windows, documents, seconds }: PartResult,
+  output: string,
+): string[] => [
+  `shard ${part} of ${parts}: ${own} files of features${reused > 0 ? `, ${reused} were there` : ''}`,
+  `  corpus     ${windows} windows of ${documents} documents`,
+  `  time       ${seconds.toFixed(1)} s`,
+  `written to ${output}; when all are there: warp select merge ${output} --count N -o OUT`,
+]
+
+type MergeFlags = FrameOptions & Omit<MergeOptions, 'parts'> & { force?: boolean }
+
+async function mergeCommand(parts: string[], flags: MergeFlags): Promise<void> {
+  const { json, quiet, verbose, force, wait, ...options } = flags
+  await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
+    const { mergeSelection } = await import('../../lib/select/index.js')
+    const { output, base, reference } = options
+    const inputs = inputsOf({ base, reference })
+    return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
+      const selected = await mergeSelection({ ...options, parts, signal, onProgress })
+      await writeSelection(output, selected, force)
+      return { json: selected.result, text: report(selected.result, output) }
     })
   })
 }

@@ -49,7 +49,7 @@ export class SlurmExecutor implements Executor {
       'sbatch',
       [
         '--parsable',
-        '--job-name=warp-lab',
+        `--job-name=warp-${path.basename(run.worker ?? 'lab', '.js')}`,
         `--array=${array}`,
         '--requeue',
         '--nodes=1',

@@ -8,8 +8,10 @@ export interface TaskEnd {
 }
 
 export interface ExecutorRun {
-  /** the lab's folder */
+  /** the lab's folder, or another one that says what its tasks are */
   lab: string
+  /** script that runs one; default: that of a lab's trials */
+  worker?: string
   /** indices of trials; any task may be given again, and two runners may give the same one */
   tasks: number[]
   /** of one task */
@@ -39,10 +41,14 @@ export interface Executor {
  * Without a channel to a parent, the last line on stdout is {"done":true} or {"error":{"code","message"}}.
  */
 export function taskCommand(
-  { lab, threads, memory }: Pick<ExecutorRun, 'lab' | 'threads' | 'memory'>,
+  {
+    lab,
+    worker = path.join(__dirname, 'trial-worker.js'),
+    threads,
+    memory,
+  }: Pick<ExecutorRun, 'lab' | 'worker' | 'threads' | 'memory'>,
   index: number | string,
 ): string[] {
-  const worker = path.join(__dirname, 'trial-worker.js')
   return [
     process.execPath,
     worker,
@@ -61,5 +67,5 @@ export function taskEnvironment({ threads }: Pick<ExecutorRun, 'threads'>): Node
 
 /** The end of a task whose process said nothing. */
 export function died(index: number, how: string): TaskEnd {
-  return { index, error: { code: 'TRIAL_PROCESS_DIED', message: `the process of trial ${index} ended (${how})` } }
+  return { index, error: { code: 'TRIAL_PROCESS_DIED', message: `the process of task ${index} ended (${how})` } }
 }

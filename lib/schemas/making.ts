@@ -5,6 +5,7 @@ import type { LabRunPlan, LabRunResult } from '../lab/run-lab.js'
 import { mergeDtypes, type MergePlan, type MergeResult } from '../merge/index.js'
 import { resultSchema } from '../report/schema.js'
 import type { EvaluateResult } from '../select/evaluate.js'
+import { partForm, type PartResult } from '../select/parts.js'
 import type { SelectPlan } from '../select/plan.js'
 import { featureKinds, labelModes, strategies, type SelectResult } from '../select/types.js'
 import type { TrainingResult, TrainPlan } from '../train/index.js'
@@ -131,6 +132,12 @@ export const selectPlan = z.object({
   peakMemoryBytes: count,
   notes: texts,
 }) satisfies z.ZodType<SelectPlan>
+
+export const selectPart = partForm.extend({
+  own: count,
+  reused: count,
+  seconds: z.number(),
+}) satisfies z.ZodType<PartResult>
 
 export const evaluate = z.object({
   schema: z.literal('warp.select.evaluate/1'),

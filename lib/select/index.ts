@@ -8,13 +8,17 @@ import { dropRepeats } from './dedupe.js'
 import { labelWindows } from './label.js'
 import { loadShards, type Loaded } from './load.js'
 import { makeShards, type Made } from './make.js'
+import { gatherParts, readParts } from './parts.js'
+import { runParts } from './run-parts.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards, shardName } from './shards.js'
 import { choose, type Chosen } from './strategies.js'
-import type { SelectedDocument, SelectOptions, SelectResult, Strategy } from './types.js'
+import type { MergeOptions, SelectedDocument, SelectOptions, SelectResult, Strategy } from './types.js'
 import { stat } from '../stat.js'
 
 export { evaluateSelection, type EvaluateOptions, type EvaluateResult } from './evaluate.js'
+export type { Part } from './make.js'
+export { selectPart, type PartDocument, type PartResult } from './parts.js'
 export { planSelect, type SelectPlan } from './plan.js'
 export * from './types.js'
 
@@ -32,19 +36,49 @@ const strategyOf = ({ strategy }: SelectOptions, { source }: SelectSession): Str
  * The documents of a corpus whose training moves the base where the reference went (SELECT, arXiv 2506.15553).
  * Features are kept under `output/features`, and reused when only the strategy or the count changes.
  * @throws WarpError of models, paths, tokenizers and texts; CORPUS_EMPTY, CORPUS_SMALL, FEATURES_OTHER,
- *   FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT
+ *   FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT; with `shards` PART_FAILED and those of the
+ *   executor
  */
 export async function select(given: SelectOptions): Promise<Selected> {
-  const options = await localModels(given)
-  return whileUnchanged([options.base, options.reference], () => selectOpened(options))
+  const { shards } = given
+  return selectFrom(await localModels(given), (session, options) =>
+    shards === undefined ? makeShards(session, options) : runParts(session, options, shards),
+  )
 }
 
-async function selectOpened(options: SelectOptions): Promise<Selected> {
+/**
+ * Selects over the features that `selectPart` made of all parts of a corpus, without reading it again: what `select`
+ * chooses from the whole. The parts say which models and options they are of; models that lie elsewhere now are given.
+ * @throws WarpError PARTS_MISSING, PARTS_DIFFER, FEATURES_MISSING; FEATURES_OTHER where the models are not those of the
+ *   parts; as `select`
+ */
+export async function mergeSelection({ parts, ...given }: MergeOptions): Promise<Selected> {
+  const found = await readParts(parts)
+  const { document, file } = found[0]
+  const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  const options = { ...document.options, ...chosen } as unknown as SelectOptions
+  return selectFrom(await localModels(options), async (session, run) => {
+    if (session.key === document.key) return gatherParts(session, found, run)
+    throw inputError(
+      'FEATURES_OTHER',
+      `${file}: was made of other models or options, or by another version of warp`,
+      { file, expected: session.key, found: document.key },
+      'the models that the parts were made of: --base, --reference',
+    )
+  })
+}
+
+type Make = (session: SelectSession, options: SelectOptions) => Promise<Made>
+
+const selectFrom = (options: SelectOptions, make: Make): Promise<Selected> =>
+  whileUnchanged([options.base, options.reference], () => selectOpened(options, make))
+
+async function selectOpened(options: SelectOptions, make: Make): Promise<Selected> {
   const watch = new Stopwatch()
   const session = await openSelection(options)
   try {
     watch.lap('open')
-    const made = await makeShards(session, options)
+    const made = await make(session, options)
     watch.lap('features')
     const loaded = await load(session, made, options)
     try {

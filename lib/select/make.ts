@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { whileUnchanged } from '../checkpoint/index.js'
@@ -7,7 +8,7 @@ import { digestOf } from '../document.js'
 import { readWindows, regroupWindows, type CorpusCounts, type WindowBatch } from './corpus.js'
 import type { SelectSession } from './session.js'
 import { listShards, readShard, shardName, writeShard } from './shards.js'
-import type { SelectOptions } from './types.js'
+import type { FeatureOptions } from './types.js'
 
 /** Windows of a shard. */
 export const shardWindows = 1024
@@ -18,23 +19,30 @@ export interface Made extends CorpusCounts {
   key: string
   shards: number
   windows: number
+  /** SHA-256 of all windows, of a part: which corpus it was */
+  corpus?: string
   /** shards that were there already */
   reused: number
-  bytes: number
+}
+
+/** Every `of`-th shard of a corpus, from `index` on. */
+export interface Part {
+  index: number
+  of: number
 }
 
 /**
  * Computes the features of a corpus, a shard at a time: what an earlier run left is taken where it is of the same pair,
  * path, windows and texts, and refused otherwise. The same bytes however often a run was stopped. What was made of
- * models that changed meanwhile is removed.
+ * models that changed meanwhile is removed. Of a part, the whole corpus is read but only its own shards are made.
  * @throws WarpError FEATURES_OTHER, FEATURES_DAMAGED, CORPUS_EMPTY; those of the readers; DISK_FULL
  */
-export async function makeShards(session: SelectSession, options: SelectOptions): Promise<Made> {
+export async function makeShards(session: SelectSession, options: FeatureOptions, part?: Part): Promise<Made> {
   const { folder } = session
   await makeFolders(folder)
   const written: number[] = []
   try {
-    return await whileUnchanged([options.base, options.reference], () => fillShards(session, options, written))
+    return await whileUnchanged([options.base, options.reference], () => fillShards(session, options, written, part))
   } catch (error) {
     if ((error as WarpError | undefined)?.code === 'FILE_CHANGED')
       for (const shard of written) await rm(join(folder, shardName(shard)), { force: true })
@@ -42,19 +50,28 @@ export async function makeShards(session: SelectSession, options: SelectOptions)
   }
 }
 
-async function fillShards(session: SelectSession, options: SelectOptions, written: number[]): Promise<Made> {
+async function fillShards(
+  session: SelectSession,
+  options: FeatureOptions,
+  written: number[],
+  part?: Part,
+): Promise<Made> {
   const { folder, key, features } = session
   const { signal, onProgress } = options
-  const there = new Set(await listShards(folder))
+  const own = (shard: number): boolean => !part || shard % part.of === part.index
+  const there = new Set((await listShards(folder)).filter(own))
   if (options.force) for (const shard of there) await rm(join(folder, shardName(shard)), { force: true })
   if (options.force) there.clear()
-  const made: Made = { folder, key, shards: 0, windows: 0, reused: 0, bytes: 0, documents: 0, split: 0, truncated: 0 }
+  const corpus = createHash('sha256')
+  const counts = { shards: 0, windows: 0, reused: 0, documents: 0, split: 0, truncated: 0 }
+  const made: Made = { folder, key, ...counts }
   for await (const batch of shardBatches(session, options, made)) {
     signal?.throwIfAborted()
+    if (part) corpus.update(digestOf(batch.windows))
     if (there.has(made.shards)) {
       await checkShard(session, made.shards, batch)
       made.reused++
-    } else {
+    } else if (own(made.shards)) {
       const { ids, offsets } = batch
       const sections = { offsets, ids, ...(await features.make(batch, made.windows)) }
       written.push(made.shards)
@@ -67,13 +84,13 @@ async function fillShards(session: SelectSession, options: SelectOptions, writte
   if (made.windows === 0) throw inputError('CORPUS_EMPTY', 'the corpus has no document', {}, 'give texts')
   const more = [...there].find((shard) => shard >= made.shards)
   if (more !== undefined) throw otherCorpus(folder, more)
-  return made
+  return part ? { ...made, corpus: corpus.digest('hex') } : made
 }
 
 /** The corpus as windows, those of a shard together. @throws those of the readers */
 export function shardBatches(
   { window, stride, tokenizer, source }: SelectSession,
-  { corpus, format, columns, text, label, paragraphs, signal }: SelectOptions,
+  { corpus, format, columns, text, label, paragraphs, signal }: FeatureOptions,
   counts: CorpusCounts,
 ): AsyncGenerator<WindowBatch> {
   const reading = { format, columns, text, label, paragraphs, labelMap: source.labelMap, window, stride }
@@ -86,7 +103,7 @@ export async function checkShard({ folder, key }: SelectSession, shard: number, 
   if (digestOf(old.windows) !== digestOf(batch.windows)) throw otherCorpus(folder, shard)
 }
 
-function otherCorpus(folder: string, shard: number): Error {
+export function otherCorpus(folder: string, shard: number): Error {
   const file = join(folder, shardName(shard))
   return inputError(
     'FEATURES_OTHER',

@@ -11,7 +11,7 @@ import { lambdaGrid, parsePathOptions } from '../paths/index.js'
 import { readLabelMap } from '../text/index.js'
 import type { Tokenizer } from '../text/tokenizer/index.js'
 import { featuresOf, type Features, type FeatureSource } from './features/index.js'
-import type { FeatureKind, SelectOptions } from './types.js'
+import type { FeatureKind, FeatureOptions } from './types.js'
 
 /** Everything of a selection that is open. */
 export interface SelectSession {
@@ -37,9 +37,9 @@ export const defaultFeatures: FeatureKind = 'trace'
 const defaultWindow = 128
 
 /** @throws WarpError of models, paths and tokenizers; OPTION_RANGE, MAX_LENGTH_RANGE, TOKENIZER_ID_RANGE */
-export async function openSelection(options: SelectOptions): Promise<SelectSession> {
+export async function openSelection(options: FeatureOptions): Promise<SelectSession> {
   const { features: kind = defaultFeatures, labels = 'auto', seed = 0, signal, onProgress } = options
-  for (const name of ['threads', 'count', 'window', 'stride', 'batch'] as const)
+  for (const name of ['threads', 'count', 'window', 'stride', 'batch', 'shards', 'workers'] as const)
     checkWhole(name, options[name], 1, Number.MAX_SAFE_INTEGER)
   checkWhole('memory', options.memory, 0, Number.MAX_SAFE_INTEGER)
   const sketch = sketchOf(options.sketch)
@@ -101,7 +101,7 @@ function sketchOf(asked = 4096): number {
 }
 
 async function openTokenizer(
-  { base, reference, tokenizer: chosen }: SelectOptions,
+  { base, reference, tokenizer: chosen }: FeatureOptions,
   vocabularySize: number,
   notes: string[],
 ): Promise<Tokenizer> {
@@ -128,7 +128,7 @@ function windowOf(asked: number | undefined, maxPositions: number): number {
   )
 }
 
-const gridOf = (options: SelectOptions): number[] =>
+const gridOf = (options: FeatureOptions): number[] =>
   options.points === undefined && options.lambdas === undefined ? [...defaultLambdas] : lambdaGrid(options)
 
 function checkVocabulary({ maxId }: Tokenizer, size: number): void {
@@ -144,7 +144,7 @@ function checkVocabulary({ maxId }: Tokenizer, size: number): void {
 /** The base itself is a point of every pass: as λ = 0 it costs nothing more. */
 function openHandles(
   pair: Awaited<ReturnType<typeof openPair>>,
-  options: SelectOptions,
+  options: FeatureOptions,
   lambdas: number[],
   kind: FeatureKind,
 ) {

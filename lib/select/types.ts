@@ -1,6 +1,7 @@
 import type { BaseHead } from '../checkpoint/index.js'
 import type { ClaimOptions } from '../claim.js'
 import type { TokenizerChoice } from '../checkpoint/index.js'
+import type { Executor } from '../lab/executor.js'
 import type { PathOptions } from '../paths/index.js'
 import type { ProbeOptions } from '../text/index.js'
 
@@ -65,7 +66,25 @@ export interface SelectOptions
   /** of random documents, labels and masks; default 0 */
   seed?: number
   force?: boolean
+  /** features are made by so many tasks, each of which reads the whole corpus and makes every so-many-th shard */
+  shards?: number
+  /** of tasks; default: a local pool of `workers` processes, one per core as far as memory allows */
+  executor?: Executor
+  workers?: number
 }
+
+/** Options of `mergeSelection`: those of a choice; the others are kept in the parts. */
+export interface MergeOptions
+  extends ClaimOptions,
+    Pick<SelectOptions, 'output' | 'count' | 'strategy' | 'balance' | 'dedupe' | 'traceShare' | 'batch'>,
+    Pick<SelectOptions, 'threads' | 'memory' | 'seed'>,
+    Partial<Pick<SelectOptions, 'base' | 'reference'>> {
+  /** outputs of `selectPart` that hold all parts of a corpus together */
+  parts: string[]
+}
+
+/** What making features takes. */
+export type FeatureOptions = Omit<SelectOptions, 'count'> & Partial<Pick<SelectOptions, 'count'>>
 
 /** A part of a document that is chosen or not. */
 export interface Window {

@@ -1,12 +1,14 @@
-// A lab as a Slurm job array on a cluster of one node, which fails in the middle.
+// A lab, and the features of a selection, as Slurm job arrays on a cluster of one node, which fails in the middle.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { planLab, runLab, SlurmExecutor } from '../../lib/lab/index.js'
+import { select } from '../../lib/select/index.js'
 import { warp } from '../support/command.js'
 import { temporaryDirectory } from '../support/models.js'
+import { makePair } from '../support/pair.js'
 import { repositoryRoot } from '../support/shared.js'
 import { domainFile, trainableModel } from '../support/training.js'
 
@@ -83,6 +85,20 @@ onSlurm(
     const { code, stdout } = await warp(['lab', 'run', lab, '--executor', 'slurm', '--json', '-q'])
     expect(JSON.parse(stdout)).toMatchObject({ done: 1, failed: [{ index: 1, code: 'OUTPUT_NOT_WRITABLE' }] })
     expect(code).toBe(3)
+  },
+  120_000,
+)
+
+onSlurm(
+  'features of a selection',
+  async () => {
+    const { base, reference, probes } = makePair('bert')
+    const common = { base, reference, corpus: [probes], count: 12, features: 'head' as const }
+    const whole = await select({ ...common, output: temporaryDirectory() })
+    const output = temporaryDirectory()
+    const { documents } = await select({ ...common, output, shards: 2, executor: new SlurmExecutor(undefined, 0.3) })
+    expect(documents).toEqual(whole.documents)
+    expect(readdirSync(join(output, 'slurm'))).toHaveLength(2)
   },
   120_000,
 )

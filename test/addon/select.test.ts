@@ -1,7 +1,6 @@
 // `select` and `predict` on tiny pairs: gradients against autograd (test/fixtures/select/make.py), the same bytes
 // whatever was stopped and however many threads, planted texts, and refusals.
-import { createHash } from 'node:crypto'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nativeWeights, networkOf, openPair } from '../../lib/checkpoint/index.js'
@@ -15,6 +14,7 @@ import { warp, type ErrorDocument } from '../support/command.js'
 import { networkFixture } from '../support/networks.js'
 import { bytePairTokenizer, makePair, pairLabels, pairText, type TestPair } from '../support/pair.js'
 import { fixtureModel } from '../support/models.js'
+import { featureDigests } from '../support/select.js'
 import { repositoryRoot } from '../support/shared.js'
 
 interface Golden {
@@ -117,18 +117,6 @@ describe('a pair and a corpus', () => {
     lambdas: [0.5],
     ...more,
   })
-  const digests = (output: string): Record<string, string> =>
-    Object.fromEntries(
-      readdirSync(join(output, 'features'))
-        .sort()
-        .map((name) => [
-          name,
-          createHash('sha256')
-            .update(readFileSync(join(output, 'features', name)))
-            .digest('hex'),
-        ]),
-    )
-
   test('a run that was stopped goes on and ends with the same bytes, whatever the threads', async () => {
     const [whole, stopped] = [folder(), folder()]
     const expected = await select(options(whole, { threads: 1 }))
@@ -143,13 +131,13 @@ describe('a pair and a corpus', () => {
       }),
     )
     await expect(run).rejects.toThrow('stopped')
-    const before = Object.keys(digests(stopped)).length
+    const before = Object.keys(featureDigests(stopped)).length
     expect(before).toBeGreaterThan(0)
-    expect(before).toBeLessThan(Object.keys(digests(whole)).length)
+    expect(before).toBeLessThan(Object.keys(featureDigests(whole)).length)
     const found = await select(options(stopped, { threads: 2 }))
     expect(found.result.reused).toBe(before)
     expect(found.documents).toEqual(expected.documents)
-    expect(digests(stopped)).toEqual(digests(whole))
+    expect(featureDigests(stopped)).toEqual(featureDigests(whole))
   })
 
   test('features are reused where only strategy and count change', async () => {

@@ -133,7 +133,7 @@ export const nativeCodeIsQuiet: Rule = (tree) =>
 
 /** The library never writes to the console; a worker is a program of its own. */
 export const libraryIsQuiet: Rule = (tree) =>
-  files(tree, /^lib\/(?!lab\/trial-worker\.).*\.ts$/).flatMap(([path, text]) =>
+  files(tree, /^lib\/(?!lab\/task-worker\.).*\.ts$/).flatMap(([path, text]) =>
     [...withoutComments(text).matchAll(/console\.\w+|process\.(stdout|stderr)\.write/g)].map(
       ([call]) => `${path}: ${call}`,
     ),

@@ -1,8 +1,8 @@
 // Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point):
-// seconds of `greedy` on one thread and two, how often it looked at a document, bytes held; and, with --corpus=FILE and
+// seconds of `greedy` on one thread and two (by the clock and of the processors), how often it looked at a document, bytes held; and, with --corpus=FILE and
 // --base=, --reference=, windows a second of `trace` features against the tokenizer alone, and of `head` features at
 // the base against PyTorch's closed form and per-sample gradients of the last layer (peers/select_peer.py).
-// --documents=, --count=, --texts=: of the corpus, for PyTorch.
+// --documents=, --count=, --threads=1,2: of the choice; --texts=: of the corpus, for PyTorch.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import os from 'node:os'
@@ -13,22 +13,32 @@ const require = createRequire(import.meta.url)
 const classes = 4
 const hidden = 384
 
-export default async function ({ rounds, documents = '20000', count = '1000', texts = '1000', ...files }) {
+export default async function ({
+  rounds,
+  documents = '20000',
+  count = '1000',
+  threads: some = '1,2',
+  texts = '1000',
+  ...files
+}) {
   const figures = { documents: Number(documents), count: Number(count) }
   const { addon } = require(path.join(root, 'dist/lib/native/load.js'))
   const made = makeDocuments(addon(), figures.documents)
-  for (const threads of [1, 2]) {
-    const seconds = []
+  for (const threads of some.split(',').map(Number)) {
+    const [seconds, busy] = [[], []]
     for (let i = 0; i < rounds; i++) {
       const { candidates, ...numbers } = made
       const allowed = new Uint8Array(figures.documents).fill(1)
-      const started = performance.now()
+      const [started, cpu] = [performance.now(), process.cpuUsage()]
       const request = { ...numbers, allowed, count: figures.count, batch: 0, threads }
       const { looks } = await addon().greedyDocuments(candidates, request, undefined).promise
       seconds.push((performance.now() - started) / 1000)
+      const { user, system } = process.cpuUsage(cpu)
+      busy.push((user + system) / 1e6)
       figures.looks = round(looks / (figures.documents * figures.count))
     }
     figures[`greedySeconds${threads}`] = round(median(seconds))
+    figures[`greedyProcessorSeconds${threads}`] = round(median(busy))
   }
   figures.bytes = figures.documents * (classes + hidden) * 4
   made.candidates.close()

@@ -71,8 +71,14 @@ double FactoredCandidates::quick_against(const float* sum, size_t i) const {
       total += double(quick_dot(sum, w, p.w_size));
       sum += p.w_size;
     }
-    for (size_t r = 0; r < p.u_size; r++, sum += p.w_size + 1)
-      total += double(u[r]) * (double(quick_dot(sum, w, p.w_size)) + double(sum[p.w_size]));
+    const size_t stride = size_t(p.w_size) + 1;
+    for (size_t r = 0; r < p.u_size;) {
+      const bool several = r + kFormRows <= p.u_size;
+      total += several ? double(quick_form(u + r, sum, stride, w, p.w_size))
+                       : double(u[r]) * double(quick_dot(sum, w, p.w_size));
+      for (size_t end = r + (several ? kFormRows : 1); r < end; r++, sum += stride)
+        total += double(u[r]) * double(sum[p.w_size]);
+    }
   }
   return total;
 }

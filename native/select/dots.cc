@@ -15,7 +15,7 @@ namespace {
 #endif
 
 // Sums side by side, added up in a fixed order.
-constexpr size_t kLanes = 16, kQuickLanes = 64;
+constexpr size_t kLanes = 16, kQuickLanes = 64, kFormLanes = 32;
 
 inline __attribute__((always_inline)) double total(const double* lanes) {
   double sum = 0;
@@ -52,6 +52,20 @@ WARP_EACH_ISA float quick_dot(const float* a, const float* b, size_t count) {
     for (size_t l = 0; l < kLanes; l++) lanes[l] += a[i + l] * b[i + l];
   for (size_t l = 0; i < count; i++, l++) lanes[l] += a[i] * b[i];
   for (size_t half = kQuickLanes / 2; half > 0; half /= 2)
+    for (size_t l = 0; l < half; l++) lanes[l] += lanes[l + half];
+  return lanes[0];
+}
+
+WARP_EACH_ISA float quick_form(const float* u, const float* rows, size_t stride, const float* w, size_t count) {
+  const float *a = rows, *b = a + stride, *c = b + stride, *d = c + stride;
+  const float ua = u[0], ub = u[1], uc = u[2], ud = u[3];
+  float lanes[kFormLanes] = {};
+  size_t i = 0;
+  for (; i + kFormLanes <= count; i += kFormLanes)
+    for (size_t l = 0; l < kFormLanes; l++)
+      lanes[l] += (ua * a[i + l] + ub * b[i + l] + uc * c[i + l] + ud * d[i + l]) * w[i + l];
+  for (size_t l = 0; i < count; i++, l++) lanes[l] += (ua * a[i] + ub * b[i] + uc * c[i] + ud * d[i]) * w[i];
+  for (size_t half = kFormLanes / 2; half > 0; half /= 2)
     for (size_t l = 0; l < half; l++) lanes[l] += lanes[l + half];
   return lanes[0];
 }

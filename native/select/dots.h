@@ -10,6 +10,9 @@ double dot(const float* a, const float* b, size_t count);
 double dot(const double* a, const float* b, size_t count);
 // Sums side by side: within (count / 16 + 17) · 2⁻²⁴ · ‖a‖ ‖b‖.
 float quick_dot(const float* a, const float* b, size_t count);
+// Σ_r u[r] ⟨row r, w⟩ of kFormRows rows that lie `stride` apart: within (count / 16 + 17) · 2⁻²⁴ · ‖u‖ ‖rows‖ ‖w‖.
+constexpr size_t kFormRows = 4;
+float quick_form(const float* u, const float* rows, size_t stride, const float* w, size_t count);
 // a += factor · b
 void add_scaled(double* a, const float* b, size_t count, double factor);
 

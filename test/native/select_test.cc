@@ -169,6 +169,30 @@ TEST(pieces_without_a_factor_are_plain_vectors) {
   CHECK(candidates.quick_product(0, 1) == 14);
 }
 
+// With rows of every remainder of those that a look takes together, and tails of its lanes.
+TEST(quick_looks_keep_their_bound) {
+  for (uint32_t rows : {1u, 3u, 4u, 5u, 8u, 11u})
+    for (uint32_t width : {0u, 1u, 31u, 32u, 33u, 97u, 384u}) {
+      FactoredCandidates candidates({{0, rows, rows, width}});
+      std::vector<float> numbers(6 * candidates.width());
+      for (size_t i = 0; i < numbers.size(); i++) numbers[i] = float(std::sin(1.7 * double(i) + rows));
+      candidates.rows().append(numbers.data(), 6);
+      std::vector<double> sum(candidates.size(), 0.0);
+      for (size_t i = 0; i < 6; i++) candidates.add(sum.data(), i, 1.0 / double(i + 1));
+      double length = 0;
+      for (double value : sum) length += value * value;
+      const std::vector<float> quick(sum.begin(), sum.end());
+      for (size_t i = 0; i < 6; i++) {
+        const double own = std::sqrt(candidates.product(i, i)), bound = candidates.quick_error() * own;
+        CHECK_NEAR(candidates.quick_against(quick.data(), i), candidates.against(sum.data(), i),
+                   bound * std::sqrt(length));
+        for (size_t j = 0; j < 6; j++)
+          CHECK_NEAR(candidates.quick_product(i, j), candidates.product(i, j),
+                     bound * std::sqrt(candidates.product(j, j)));
+      }
+    }
+}
+
 TEST(greedy_picks_what_the_loop_over_all_picks) {
   for (unsigned seed = 0; seed < 6; seed++) {
     const Documents documents = seed % 2 ? sparse(700, seed) : factored(700, seed);

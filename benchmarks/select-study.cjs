@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 // The study of results/select.md: which features and strategies find documents that teach a base what an expert knows.
-//   node benchmarks/select-study.cjs FOLDER [--data=ag|clinc|language] [--seeds=1] [--expert=3200] [--count=1000] [--passages=0]
-//     [--tests=2000] [--epochs=3] [--threads=2] [--only=ROW;ROW]; passages 0: all
+//   node benchmarks/select-study.cjs FOLDER [--data=ag|clinc|language] [--seeds=1] [--expert=3200] [--count=1000]
+//     [--passages=0] [--tests=2000] [--epochs=3] [--threads=2] [--only=ROW;ROW]; passages 0: all
 // An expert for AG News or CLINC's ten domains on MiniLM-L6; the corpus is Wikipedia's vital articles in passages of
-// two sentences: no news, no questions. `language`: --expert=MODEL is SmolLM2-135M trained on texts of its pool.jsonl that
-// truth.json names (trace-experts.cjs language); the corpus is as many (--passages) other news, questions and passages.
-// Every step that is done is kept in FOLDER and not done again. Prints a line of
-// JSON for each row and writes rows.jsonl.
+// two sentences: no news, no questions. `language`: --expert=MODEL is SmolLM2-135M trained on texts of its pool.jsonl
+// that truth.json names (trace-experts.cjs language); the corpus is as many (--passages) other news, questions and
+// passages. Every step that is done is kept in FOLDER and not done again. Prints a line of JSON for each row and writes
+// rows.jsonl.
 const { execFileSync } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
@@ -92,7 +92,8 @@ function main() {
   for (const [name, how, trained] of language ? languageRows : rows) {
     if (only.length > 0 ? !only.includes(name) : shown.some(({ row }) => row === name)) continue
     const out = at(`picked-${how[1]}-${how[2] === '--lambdas' ? how[3] : ''}`)
-    const pair = ['--base', base, ...(language ? [] : ['--base-head', 'zeros']), '--reference', expert, '--corpus', at('corpus.jsonl')]
+    const newHead = language ? [] : ['--base-head', 'zeros']
+    const pair = ['--base', base, ...newHead, '--reference', expert, '--corpus', at('corpus.jsonl')]
     warp('select', ...pair, '--count', String(count), '-o', out, ...how, '--threads', threads, '--force-selection')
     const first = !shown.some(({ row }) => row.startsWith('true'))
     const compared = first ? ['--random', '1', '--true', at('true.jsonl')] : ['--random', '0']

@@ -1,7 +1,8 @@
 // Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point):
-// seconds of `greedy` on one thread and two (by the clock and of the processors), how often it looked at a document, bytes held; and, with --corpus=FILE and
-// --base=, --reference=, windows a second of `trace` features against the tokenizer alone, and of `head` features at
-// the base against PyTorch's closed form and per-sample gradients of the last layer (peers/select_peer.py).
+// seconds of `greedy` on one thread and two (by the clock and of the processors), how often it looked at a document,
+// bytes held; and, with --corpus=FILE and --base=, --reference=, windows a second of `trace` features against the tokenizer alone, and of `head` features at
+// the base against two plain passes of our own (the reference's predictions, twice), PyTorch's closed form and per-sample
+// gradients of the last layer, and of all weights of --projected=32 texts (peers/select_peer.py).
 // --documents=, --count=, --threads=1,2: of the choice; --texts=: of the corpus, for PyTorch.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
@@ -48,27 +49,32 @@ export default async function ({
 }
 
 /** Seconds of a text with two threads: ours, with tokens and shards; PyTorch's, with tokens. */
-async function headRate({ rounds, texts, base, reference, corpus }) {
+async function headRate({ rounds, texts, base, reference, corpus, projected }) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'warp-bench-'))
   const part = path.join(folder, 'part.jsonl')
   const lines = fs.readFileSync(corpus, 'utf8').split('\n').slice(0, texts)
   fs.writeFileSync(part, `${lines.join('\n')}\n`)
   const { select } = require(path.join(root, 'dist/lib/select/index.js'))
+  const { predict } = require(path.join(root, 'dist/lib/predict.js'))
   const peer = (how, some) => {
     const script = path.join(root, 'benchmarks/peers/select_peer.py')
     const { stdout } = run(python, ['-P', script, base, reference, part, '2', how, String(some)])
     const { seconds, texts: done } = JSON.parse(stdout)
     return seconds / done
   }
-  const [ours, closed, perSample] = [[], [], []]
+  const [ours, passes, closed, perSample, all] = [[], [], [], [], []]
   try {
     for (let i = 0; i < rounds; i++) {
       const output = path.join(folder, `out-${i}`)
       const options = { base, baseHead: 'zeros', reference, corpus: [part], output, count: 1, threads: 2 }
       const { result } = await select({ ...options, features: 'head', lambdas: [0], strategy: 'topk' })
       ours.push(result.timings.features / texts)
+      const started = performance.now()
+      for (const _pass of [0, 1]) await predict({ model: reference, texts: [part], maxLength: 128, threads: 2 })
+      passes.push((performance.now() - started) / 1000 / texts)
       closed.push(peer('closed', texts))
       perSample.push(peer('head', Math.ceil(texts / 4)))
+      if (projected !== undefined) all.push(peer('projected', Number(projected)))
     }
   } finally {
     fs.rmSync(folder, { recursive: true, force: true })
@@ -76,10 +82,13 @@ async function headRate({ rounds, texts, base, reference, corpus }) {
   const milliseconds = (list) => round(1000 * median(list))
   return {
     headMs: milliseconds(ours),
+    twoPassesMs: milliseconds(passes),
+    shareOfOwnRate: round(median(passes) / median(ours)),
     closedMs: milliseconds(closed),
     perSampleMs: milliseconds(perSample),
     closedRatio: round(median(closed) / median(ours)),
     perSampleRatio: round(median(perSample) / median(ours)),
+    ...(all.length > 0 ? { allWeightsMs: milliseconds(all), allWeightsRatio: round(median(all) / median(ours)) } : {}),
   }
 }
 

@@ -137,33 +137,42 @@ function makeDocuments(addon, documents) {
   return { candidates, along, norm2 }
 }
 
+/** Windows a second of shards of tokens, written; of reading and tokenizing the texts alone: by the clock, of processors. */
 async function traceRate({ rounds, base, reference, corpus }) {
   need(base, reference, corpus)
-  const { select } = require(path.join(root, 'dist/lib/select/index.js'))
+  const { openSelection } = require(path.join(root, 'dist/lib/select/session.js'))
+  const { makeShards } = require(path.join(root, 'dist/lib/select/make.js'))
   const { loadTokenizer } = require(path.join(root, 'dist/lib/text/tokenizer/index.js'))
   const { readBatches } = require(path.join(root, 'dist/lib/text/index.js'))
   const [ours, alone] = [[], []]
   let windows = 0
+  const timed = async (list, work) => {
+    const [started, cpu] = [performance.now(), process.cpuUsage()]
+    await work()
+    const { user, system } = process.cpuUsage(cpu)
+    list.push([(performance.now() - started) / 1000, (user + system) / 1e6])
+  }
   for (let i = 0; i < rounds; i++) {
     const output = fs.mkdtempSync(path.join(os.tmpdir(), 'warp-bench-'))
+    const options = { base, baseHead: 'zeros', reference, corpus: [corpus], output, features: 'trace' }
+    const session = await openSelection(options)
     try {
-      const options = { base, baseHead: 'zeros', reference, corpus: [corpus], output, count: 1, features: 'trace' }
-      const { result } = await select({ ...options, strategy: 'topk' })
-      windows = result.windows
-      ours.push(result.timings.features)
+      await timed(ours, async () => ({ windows } = await makeShards(session, options)))
     } finally {
+      session.close()
       fs.rmSync(output, { recursive: true, force: true })
     }
     const tokenizer = await loadTokenizer(reference)
-    const started = performance.now()
-    for await (const batch of readBatches([corpus])) await tokenizer.encodeBatch(batch.map(({ text }) => text))
-    alone.push((performance.now() - started) / 1000)
+    await timed(alone, async () => {
+      for await (const batch of readBatches([corpus])) await tokenizer.encodeBatch(batch.map(({ text }) => text))
+    })
   }
-  const rate = (seconds) => Math.round(windows / median(seconds))
+  const seconds = (list, k) => median(list.map((pair) => pair[k]))
   return {
     windows,
-    traceWindowsPerSecond: rate(ours),
-    tokenizerPerSecond: rate(alone),
-    share: round(median(alone) / median(ours)),
+    traceWindowsPerSecond: Math.round(windows / seconds(ours, 0)),
+    tokenizerPerSecond: Math.round(windows / seconds(alone, 0)),
+    share: round(seconds(alone, 0) / seconds(ours, 0)),
+    shareOfProcessor: round(seconds(alone, 1) / seconds(ours, 1)),
   }
 }

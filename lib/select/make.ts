@@ -65,21 +65,29 @@ async function fillShards(
   const corpus = createHash('sha256')
   const counts = { shards: 0, windows: 0, reused: 0, documents: 0, split: 0, truncated: 0 }
   const made: Made = { folder, key, ...counts }
-  for await (const batch of shardBatches(session, options, made)) {
-    signal?.throwIfAborted()
-    if (part) corpus.update(digestOf(batch.windows))
-    if (there.has(made.shards)) {
-      await checkShard(session, made.shards, batch)
-      made.reused++
-    } else if (own(made.shards)) {
-      const { ids, offsets } = batch
-      const sections = { offsets, ids, ...(await features.make(batch, made.windows)) }
-      written.push(made.shards)
-      await writeShard(folder, { key, shard: made.shards }, { windows: batch.windows, sections })
+  let last: Promise<void> | undefined // a shard is written while the next one is read and made
+  try {
+    for await (const batch of shardBatches(session, options, made)) {
+      signal?.throwIfAborted()
+      if (part) corpus.update(digestOf(batch.windows))
+      if (there.has(made.shards)) {
+        await checkShard(session, made.shards, batch)
+        made.reused++
+      } else if (own(made.shards)) {
+        const { ids, offsets } = batch
+        const sections = { offsets, ids, ...(await features.make(batch, made.windows)) }
+        await last
+        written.push(made.shards)
+        last = writeShard(folder, { key, shard: made.shards }, { windows: batch.windows, sections })
+        last.catch(() => undefined) // whoever waits for it is told
+      }
+      made.shards++
+      made.windows += batch.windows.length
+      onProgress?.({ phase: 'windows', done: made.windows, total: 0, unit: 'windows' })
     }
-    made.shards++
-    made.windows += batch.windows.length
-    onProgress?.({ phase: 'windows', done: made.windows, total: 0, unit: 'windows' })
+    await last
+  } finally {
+    await last?.catch(() => undefined)
   }
   if (made.windows === 0) throw inputError('CORPUS_EMPTY', 'the corpus has no document', {}, 'give texts')
   const more = [...there].find((shard) => shard >= made.shards)

@@ -1,8 +1,9 @@
 // Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point):
 // seconds of `greedy` on one thread and two (by the clock and of the processors), how often it looked at a document,
-// bytes held; and, with --corpus=FILE and --base=, --reference=, windows a second of `trace` features against the tokenizer alone, and of `head` features at
-// the base against two plain passes of our own (the reference's predictions, twice), PyTorch's closed form and per-sample
-// gradients of the last layer, and of all weights of --projected=32 texts (peers/select_peer.py).
+// bytes held; and, with --corpus=FILE and --base=, --reference=, windows a second of `trace` features against the
+// tokenizer alone, and of `head` features at the base against two plain passes of our own (the reference's predictions,
+// twice), PyTorch's closed form and per-sample gradients of the last layer, and of all weights of --projected=32 texts
+// (peers/select_peer.py).
 // --documents=, --count=, --threads=1,2: of the choice; --texts=: of the corpus, for PyTorch.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
@@ -137,7 +138,7 @@ function makeDocuments(addon, documents) {
   return { candidates, along, norm2 }
 }
 
-/** Windows a second of shards of tokens, written; of reading and tokenizing the texts alone: by the clock, of processors. */
+/** Windows a second of shards of tokens, written, and of reading and tokenizing alone: by the clock, of processors. */
 async function traceRate({ rounds, base, reference, corpus }) {
   need(base, reference, corpus)
   const { openSelection } = require(path.join(root, 'dist/lib/select/session.js'))

@@ -44,8 +44,9 @@ export async function runParts(session: SelectSession, options: FeatureOptions, 
     for (const shard of await listShards(folder)) await rm(join(folder, shardName(shard)), { force: true })
   const plan = { schema: 'warp.select.parts/1', parts, options: featureOptions(options) }
   await writeDocument(join(folder, planFile), plan, { force: true })
+  const reused = (await listShards(folder)).length
   await runTasks(options, parts)
-  return gatherParts(session, await readParts([options.output], parts), options)
+  return { ...(await gatherParts(session, await readParts([options.output], parts), options)), reused }
 }
 
 async function runTasks(options: FeatureOptions, parts: number): Promise<void> {

@@ -69,6 +69,7 @@ test('tasks: the same bytes and picks; what was stopped goes on; the dead are as
   const found = await select(options(output, { shards: 3, workers: 2, onProgress }))
   expect(said).toEqual([0, 1, 2, 3])
   expect(found.documents).toEqual(expected.documents)
+  expect(found.result.reused).toBe(2)
   expect(digests(output)).toEqual(digests(whole))
   const { windows, documents, cosine, counts } = expected.result
   expect(found.result).toMatchObject({ windows, documents, cosine, counts })

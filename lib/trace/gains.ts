@@ -33,7 +33,12 @@ const lowestShare = 1 / 5
  */
 export async function unexpected(gains: Gains, turns: Turns): Promise<Float64Array> {
   const { offsets, ids, base, gain, domain, domains } = gains
-  const columns = [gain, base, base.map((value) => value * value), base.map(Math.exp)]
+  const columns: ((at: number) => number)[] = [
+    (at) => gain[at],
+    (at) => base[at],
+    (at) => base[at] * base[at],
+    (at) => Math.exp(base[at]),
+  ]
   const means = columns.map(() => new Float64Array(domains)),
     counts = new Float64Array(domains)
   const moments = new Float64Array((regressors + 1) ** 2)
@@ -46,11 +51,11 @@ export async function unexpected(gains: Gains, turns: Turns): Promise<Float64Arr
   await each((at, d) => {
     counts[d]++
     columns.forEach((column, c) => {
-      means[c][d] += column[at]
+      means[c][d] += column(at)
     })
   })
   for (const mean of means) mean.forEach((total, d) => (mean[d] = counts[d] > 0 ? total / counts[d] : 0))
-  const centred = (c: number, at: number, d: number): number => columns[c][at] - means[c][d]
+  const centred = (c: number, at: number, d: number): number => columns[c](at) - means[c][d]
   await each((at, d) => {
     for (let i = 0; i <= regressors; i++)
       for (let j = 0; j <= i; j++) moments[i * (regressors + 1) + j] += centred(i, at, d) * centred(j, at, d)

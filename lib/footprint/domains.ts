@@ -3,9 +3,6 @@ import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { DomainGradients, DomainGradientsRequest, DomainMoments } from '../native/types.js'
 import { targetsOf } from '../objectives/language.js'
-import { betweenBlocks } from '../readouts/block-matching.js'
-import { liftSpectrum, nnls } from '../readouts/linear-algebra.js'
-import { normalised } from '../readouts/sums.js'
 import type { BlockStatistics } from '../readouts/types.js'
 import type { Session } from './session.js'
 
@@ -15,8 +12,6 @@ const mostCoordinates = 2_400_000
 const mostBlocks = 4
 /** Texts of a training step, when unknown. */
 const stepTexts = 16
-/** Rounds of the fixed point of shares and preconditioner. */
-const rounds = 6
 
 /** The layer-resolved footprint of one run: products with the displacement by group of tensors. */
 export interface DepthFootprint {
@@ -35,8 +30,9 @@ export const needsDomainGradients = ({ network, scope, score }: Session): boolea
   !score.device && (network.objective === 'language' || Array.isArray(scope.request))
 
 /**
- * Mean gradients of the domains in the session's scope, at the point of the path next to λ = ½: products between
- * blocks of probes, plain and in the metric of Adam, whose preconditioner follows the shares in a fixed point.
+ * Mean gradients of the domains in the session's scope, at the first point of the path: products between blocks of
+ * probes, plain and in the metric of Adam, whose preconditioner is that of equal shares. Later points, and shares in a
+ * fixed point with the preconditioner, erred more (benchmarks/results/language.md).
  * @throws WarpError MEMORY_BUDGET, LOSS_NOT_FINITE, the signal's reason
  */
 export async function domainStatistics(session: Session): Promise<DomainStatistics | undefined> {
@@ -65,7 +61,7 @@ export async function domainStatistics(session: Session): Promise<DomainStatisti
   try {
     const shared = { lambda: path.lambdas[point], blocks: B, block, coordinates: found.coordinates, of }
     const plain = await momentsOf(found, new Float64Array(0), 0, score.threads, score.signal)
-    const adam = await adamMoments(found, D, B, score.threads, score.signal)
+    const adam = await momentsOf(found, new Float64Array(D).fill(1 / D), 1, score.threads, score.signal)
     const sum = (moments: DomainMoments, kind: BlockStatistics['kind']): BlockStatistics => ({
       scope: scope.name,
       kind,
@@ -106,7 +102,7 @@ function requestOf(session: Session): DomainGradientsRequest | undefined {
     block: blocksOf(probes.domain, D, B).map((b, i) => probes.domain[i] * B + b),
     domains: D,
     blocks: B,
-    point: nearest(path.lambdas, 0.5),
+    point: path.lambdas.indexOf(Math.min(...path.lambdas)),
     scope,
     rate: Math.min(1, mostCoordinates / sizeOf(session, scope)),
     seed,
@@ -142,38 +138,16 @@ function blocksOf(domain: Int32Array, D: number, B: number): Uint32Array {
   return Uint32Array.from(domain, (d) => next[d]++ % B)
 }
 
-const nearest = (lambdas: readonly number[], to: number): number =>
-  lambdas.reduce((best, lambda, k) => (Math.abs(lambda - to) < Math.abs(lambdas[best] - to) ? k : best), 0)
-
-/** Metric u: residuals times u^½, so that the Gram matrix has u⁻¹ and the displacement is as it is. */
+/** Products of the blocks' gradients times u^-power, and of those with the displacement. */
 function momentsOf(
   { handle }: DomainGradients,
   shares: Float64Array,
-  gramPower: number,
+  power: 0 | 1,
   threads: number,
   signal?: AbortSignal,
 ): Promise<DomainMoments> {
-  const metric = { shares, batch: stepTexts, gramPower, displacementPower: 0, threads }
+  const metric = { shares, batch: stepTexts, gramPower: 2 * power, displacementPower: power, threads }
   return runTask((report) => addon().domainMoments(handle, metric, report), 'gradients', 'texts', { signal })
-}
-
-async function adamMoments(
-  found: DomainGradients,
-  D: number,
-  B: number,
-  threads: number,
-  signal?: AbortSignal,
-): Promise<DomainMoments> {
-  let shares = new Float64Array(D).fill(1 / D)
-  const even = new Float64Array(D * B).fill(1 / B)
-  let moments = await momentsOf(found, shares, 1, threads, signal)
-  for (let round = 1; round < rounds; round++) {
-    const { gram, displacement } = betweenBlocks({ ...total(moments, found.groups, D * B), blocks: B }, D, even)
-    const weights = nnls(liftSpectrum(gram, D, 1e-3), displacement, D)
-    shares = Float64Array.from(normalised(weights))
-    moments = await momentsOf(found, shares, 1, threads, signal)
-  }
-  return moments
 }
 
 /** Sums over the groups. */

@@ -42,6 +42,8 @@ class DomainRun : public ReverseSink {
     ReversePass pass({program_, *job_.path, job_.point, lowest_}, longest_text(job_.texts), threads, *context_);
     out_.gradient_ = Buffer<float>(job_.domains * job_.blocks * size_);
     std::fill(out_.gradient_.begin(), out_.gradient_.end(), 0.0f);
+    out_.square_ = Buffer<float>(job_.domains * size_);
+    std::fill(out_.square_.begin(), out_.square_.end(), 0.0f);
     out_.texts_.assign(job_.domains * job_.blocks, 0);
     out_.loss_.assign(job_.domains * job_.blocks, 0);
     out_.segments_ = sampler_.segments();
@@ -74,6 +76,7 @@ class DomainRun : public ReverseSink {
       float* g = out_.gradient_.data() + block * size_;
       for (size_t i = 0; i < size_; i++) g[i] *= scale;
       out_.loss_[block] /= std::max(1.0, out_.texts_[block]);
+      if (block % job_.blocks == job_.blocks - 1) mean_squares(block / job_.blocks);
       if (!std::isfinite(out_.loss_[block])) throw loss_not_finite(chosen.empty() ? 0 : chosen[0]);
     }
   }
@@ -82,6 +85,7 @@ class DomainRun : public ReverseSink {
   void take(const ReverseBlock& r, Threads& threads) override {
     const Sampled& sampled = sampled_[r.number];
     float* gradient = out_.gradient_.data() + block_ * size_;
+    float* squares = out_.square_.data() + block_ / job_.blocks * size_;
     const BlockWeights& weights = r.graph.block().weights;
     size_t at = 0;
     for (size_t v = 0; v < weights.vectors.size(); at += weights.vectors[v].size, v++)
@@ -102,14 +106,26 @@ class DomainRun : public ReverseSink {
       const Sampled::Linear& s = sampled.linears[task.linear];
       const Factor f = r.factor(task.linear);
       const size_t inputs = weights.linears[task.linear].inputs;
-      Buffer<float> picked(kDepth * kRange), scratch(backward_.outer_scratch(kDepth, kRange));
-      for (size_t top = 0; top < f.rows; top += kDepth) {
-        const size_t depth = std::min(kDepth, f.rows - top);
-        for (size_t r = 0; r < depth; r++)
-          for (size_t j = 0; j < task.count; j++)
-            picked[r * task.count + j] = f.dy[(top + r) * f.lddy + s.outputs[task.first + j]];
-        backward_.outer(depth, task.count, inputs, picked.data(), task.count, f.x + top * f.ldx, f.ldx,
-                        gradient + s.at + task.first * inputs, inputs, scratch.data());
+      float* const sum = gradient + s.at + task.first * inputs;
+      float* const square = squares + s.at + task.first * inputs;
+      Buffer<float> picked(kDepth * kRange), own(task.count * inputs);
+      Buffer<float> scratch(backward_.outer_scratch(kDepth, kRange));
+      for (size_t top = 0, end = 0; top < f.rows; top = end) {
+        // rows of one text
+        while (end < f.rows && r.text_of(f, uint32_t(end)) == r.text_of(f, uint32_t(top))) end++;
+        std::fill(own.begin(), own.end(), 0.0f);
+        for (; top < end; top += kDepth) {
+          const size_t depth = std::min(kDepth, end - top);
+          for (size_t row = 0; row < depth; row++)
+            for (size_t j = 0; j < task.count; j++)
+              picked[row * task.count + j] = f.dy[(top + row) * f.lddy + s.outputs[task.first + j]];
+          backward_.outer(depth, task.count, inputs, picked.data(), task.count, f.x + top * f.ldx, f.ldx, own.data(),
+                          inputs, scratch.data());
+        }
+        for (size_t i = 0; i < own.size(); i++) {
+          sum[i] += own[i];
+          square[i] += own[i] * own[i];
+        }
       }
     });
     for (size_t i = 0; i < weights.linears.size(); i++)
@@ -123,6 +139,12 @@ class DomainRun : public ReverseSink {
   }
 
  private:
+  void mean_squares(size_t domain) {
+    double texts = 0;
+    for (size_t b = 0; b < job_.blocks; b++) texts += out_.texts_[domain * job_.blocks + b];
+    for (size_t i = 0; i < size_; i++) out_.square_[domain * size_ + i] *= float(1 / std::max(1.0, texts));
+  }
+
   const DomainJob& job_;
   const Program& program_;
   const BackwardOps& backward_;
@@ -147,7 +169,7 @@ uint64_t DomainGradients::planned_bytes(const DomainJob& job) {
   const DomainRun run(job, none, nullptr);
   const size_t tokens = std::min<size_t>(job.texts.ids.size(), kMostTokens + longest_text(job.texts));
   return ReversePass::planned_bytes(job.program, *job.path, tokens, job.threads) +
-         (job.domains * job.blocks + 1) * run.coordinates() * sizeof(float);
+         (job.domains * (job.blocks + 1) + 1) * run.coordinates() * sizeof(float);
 }
 
 }  // namespace warp

@@ -27,8 +27,8 @@ std::vector<uint32_t> sample_rows(const std::string& name, size_t rows, double r
 
 }  // namespace
 
-void Sampler::segment(size_t count, size_t group, double weight) {
-  segments_.push_back({size_, count, group, weight});
+void Sampler::segment(size_t count, size_t group, double weight, bool by_text) {
+  segments_.push_back({size_, count, group, weight, by_text});
   size_ += count;
 }
 
@@ -49,7 +49,7 @@ Sampled Sampler::sample(const Block& block, size_t group) {
       start += part.rows;
     }
     l.at = size_;
-    if (!l.outputs.empty()) segment(l.outputs.size() * linear.inputs, group, 1 / rate);
+    if (!l.outputs.empty()) segment(l.outputs.size() * linear.inputs, group, 1 / rate, true);
     start = 0;
     for (const LinearPlan::Part& part : linear.parts) {
       if (inside(part.bias)) {

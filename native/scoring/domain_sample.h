@@ -27,7 +27,7 @@ class Sampler {
   void displacement(const BlockWeights& weights, const Sampled& sampled, float* delta) const;
 
  private:
-  void segment(size_t count, size_t group, double weight);
+  void segment(size_t count, size_t group, double weight, bool by_text = false);
   void difference(const std::string& name, size_t begin, size_t count, float* out) const;
   void linear_displacement(const LinearPlan& linear, const Sampled::Linear& s, float* delta) const;
 

@@ -5,6 +5,26 @@
 
 namespace warp {
 
+// u of a coordinate, 1 where the metric is plain.
+double DomainGradients::preconditioner(const DomainMetric& metric, const DomainSegment& segment, size_t at) const {
+  if (metric.shares.empty()) return 1.0;
+  const size_t size = delta_.size();
+  double mean = 0, square = 0;
+  for (size_t d = 0; d < domains_; d++) {
+    const auto of = [&](size_t block) { return double(gradient_[(d * blocks_ + block) * size + at]); };
+    double own = 0, spread = 0, texts = 0;
+    for (size_t b = 0; b < blocks_; b++) {
+      own += of(b) / double(blocks_);
+      texts += texts_[d * blocks_ + b] / double(blocks_);
+    }
+    for (size_t b = 0; b < blocks_; b++) spread += (of(b) - own) * (of(b) - own) / double(blocks_ - 1);
+    mean += metric.shares[d] * own;
+    square += metric.shares[d] * (segment.by_text ? double(square_[d * size + at]) : texts * spread + own * own);
+  }
+  const double u2 = mean * mean + std::max(0.0, square - mean * mean) / metric.batch;
+  return u2 > 0 ? std::sqrt(u2) : 0.0;
+}
+
 DomainMoments DomainGradients::moments(const DomainMetric& metric, Threads& threads, Context& context) const {
   const size_t n = domains_ * blocks_, size = delta_.size();
   DomainMoments out;
@@ -13,26 +33,6 @@ DomainMoments DomainGradients::moments(const DomainMetric& metric, Threads& thre
   out.norm2.assign(groups_, 0.0);
   std::vector<std::vector<const DomainSegment*>> of_group(groups_);
   for (const DomainSegment& s : segments_) of_group[s.group].push_back(&s);
-  // E_d[g²] from block means: m · var + Ḡ²
-  const auto preconditioner = [&](size_t at) {
-    if (metric.shares.empty()) return 1.0;
-    double mean = 0, square = 0;
-    for (size_t d = 0; d < domains_; d++) {
-      double own = 0, spread = 0, texts = 0;
-      for (size_t b = 0; b < blocks_; b++) {
-        own += double(gradient_[(d * blocks_ + b) * size + at]) / double(blocks_);
-        texts += texts_[d * blocks_ + b] / double(blocks_);
-      }
-      for (size_t b = 0; b < blocks_; b++) {
-        const double off = double(gradient_[(d * blocks_ + b) * size + at]) - own;
-        spread += off * off / double(blocks_ - 1);
-      }
-      mean += metric.shares[d] * own;
-      square += metric.shares[d] * (texts * spread + own * own);
-    }
-    const double u2 = mean * mean + std::max(0.0, square - mean * mean) / metric.batch;
-    return u2 > 0 ? std::sqrt(u2) : 0.0;
-  };
   threads.parallel(groups_, [&](size_t group, int) {
     constexpr size_t kStep = 256;
     std::vector<double> scaled(n * kStep), delta(kStep);
@@ -43,7 +43,7 @@ DomainMoments DomainGradients::moments(const DomainMetric& metric, Threads& thre
         const size_t count = std::min(kStep, s->count - first);
         for (size_t j = 0; j < count; j++) {
           const size_t at = s->first + first + j;
-          const double u = preconditioner(at), root = std::sqrt(s->weight);
+          const double u = preconditioner(metric, *s, at), root = std::sqrt(s->weight);
           // coordinates that no gradient reaches say nothing
           const double g = u > 0 ? std::pow(u, -metric.gram_power / 2) * root : 0;
           const double d = u > 0 ? std::pow(u, metric.gram_power / 2 - metric.displacement_power) * root : 0;

@@ -30,9 +30,11 @@ struct DomainSegment {
   size_t first = 0, count = 0;
   size_t group = 0;   // 0 … layers − 1, then the head
   double weight = 1;  // inverse of the sampling rate
+  bool by_text = false;  // squares of single texts' gradients are there
 };
 
-// Products over the coordinates, by group: with u² = ḡ² + (s̄ − ḡ²)/b, ḡ = Σ π_d Ḡ_d, s̄ = Σ π_d E_d[g²].
+// Products over the coordinates, by group: with u² = ḡ² + (s̄ − ḡ²)/b, ḡ = Σ π_d Ḡ_d, s̄ = Σ π_d E_d[g²]; the last is
+// the mean over texts for weights of linear layers, and from means of blocks for gains and biases, which are few.
 struct DomainMoments {
   std::vector<double> gram;          // groups × (D·B)²: ⟨G_a, u^−p G_b⟩
   std::vector<double> displacement;  // groups × D·B: ⟨G_a, u^−q δ⟩
@@ -57,10 +59,12 @@ class DomainGradients {
 
  private:
   friend class DomainRun;
+  double preconditioner(const DomainMetric& metric, const DomainSegment& segment, size_t at) const;
   size_t domains_ = 0, blocks_ = 0, groups_ = 0;
   std::vector<DomainSegment> segments_;
   std::vector<float> delta_;       // θ* − θ₀ of the coordinates
   Buffer<float> gradient_;         // D·B × coordinates: mean gradient of a text's loss
+  Buffer<float> square_;           // D × coordinates: mean of its square, where a segment has it
   std::vector<double> texts_;      // by block: how many
   std::vector<double> loss_;
 };

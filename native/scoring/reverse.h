@@ -22,6 +22,10 @@ struct ReverseBlock {
   const std::vector<uint32_t>& text_of_token;  // in the batch, of the block's rows where there is one a token
 
   Factor factor(size_t linear) const { return graph.factor(linear, x, saved, shared, dy, extent); }
+  // The text of a factor's row: a last layer of which one row a text is wanted has factors of either kind.
+  uint32_t text_of(const Factor& f, uint32_t row) const {
+    return f.rows == extent.texts && extent.tokens != extent.texts ? row : text_of_token[row];
+  }
 };
 
 class ReverseSink {

@@ -74,9 +74,8 @@ class LayerSketches : public ReverseSink {
     const BlockWeights& weights = block.graph.block().weights;
     for (size_t i = 0; i < weights.linears.size(); i++) {
       const Factor f = block.factor(i);
-      const bool by_text = f.rows == to_.size() && block.extent.tokens != block.extent.texts;
       std::vector<std::vector<uint32_t>> rows(to_.size());
-      for (uint32_t row = 0; row < f.rows; row++) rows[by_text ? row : block.text_of_token[row]].push_back(row);
+      for (uint32_t row = 0; row < f.rows; row++) rows[block.text_of(f, row)].push_back(row);
       threads.parallel(to_.size(), [&](size_t text, int) {
         std::vector<float> scratch(2 * shape_.rows + shape_.columns);
         for (uint32_t row : rows[text])

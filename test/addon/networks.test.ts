@@ -264,6 +264,62 @@ test.each([
   s.close()
 })
 
+// The metric of Adam: u² = ḡ² + (s̄ − ḡ²)/b of the weights, s̄ from the squares of each text's own gradient. Float32
+// sums in another order: 1e-4 of Σ |g δ| / u, as u may be a few times smaller than the terms it is made of.
+test.each(['bert', 'gpt2-language', 'llama-tied', 'modernbert-mean'])(
+  '%s: texts one by one in the metric',
+  async (name) => {
+    const s = await setup(name)
+    const count = s.texts.offsets.length - 1
+    const items = (texts: Setup['texts']): number => texts.targets?.filter((t) => t !== noTarget).length ?? 1
+    const scope = requiredTensors(s.network)
+      .filter(({ group, shape }) => typeof group === 'number' && shape.length === 2)
+      .map((t) => t.name)
+    const block = Uint32Array.from({ length: count }, (_, t) => t % 4)
+    const path = addon().openPath(s.base, s.moved, { family: 'linear', lambdas: [0] })
+    const asked = { domains: 2, blocks: 2, point: 0, scope, rate: 1, seed: 0, threads: 2, memory: 2 ** 30 }
+    const found = await runTask(
+      (p) => addon().domainGradients({ path, network: s.network, ...s.texts, block, ...asked }, p),
+      'gradients',
+      'texts',
+    )
+    const shares = [0.7, 0.3]
+    const metric = { shares: Float64Array.from(shares), batch: 16, gramPower: 0, displacementPower: 1, threads: 2 }
+    const moments = await runTask((p) => addon().domainMoments(found.handle, metric, p), 'gradients', 'texts')
+    const single = await Promise.all(
+      Array.from({ length: count }, async (_, t) => {
+        const some = { ...s, texts: textsOf(s, [t]) }
+        return { gradients: (await backward(some)).gradients, items: items(some.texts), block: block[t] }
+      }),
+    )
+    for (let at = 0; at < 4; at++) {
+      let product = 0
+      let size = 0
+      for (const tensor of scope) {
+        const delta = await difference(s, tensor)
+        delta.forEach((d, i) => {
+          const mean = (of: (t: (typeof single)[number]) => boolean, power: number): number => {
+            const chosen = single.filter(of)
+            return chosen.reduce((sum, t) => sum + (t.gradients[tensor]![i]! * t.items) ** power, 0) / chosen.length
+          }
+          const byBlock = (b: number): number => mean((t) => t.block === b, 1)
+          const ofDomain = (e: number): number => (byBlock(2 * e) + byBlock(2 * e + 1)) / 2
+          const g = shares[0] * ofDomain(0) + shares[1] * ofDomain(1)
+          const square = shares.reduce((sum, share, e) => sum + share * mean((t) => t.block >> 1 === e, 2), 0)
+          const u = Math.sqrt(g * g + Math.max(0, square - g * g) / 16)
+          if (u === 0) return
+          product += (byBlock(at) * d) / u
+          size += Math.abs((byBlock(at) * d) / u)
+        })
+      }
+      const total = Array.from({ length: found.groups }, (_, group) => moments.displacement[group * 4 + at])
+      expect(Math.abs(total.reduce((a, b) => a + b, 0) - product)).toBeLessThan(1e-4 * size)
+    }
+    found.handle.close()
+    s.close()
+  },
+)
+
 function withoutPadding(s: Setup): Setup['texts'] {
   const { ids, offsets } = s.texts
   const all = Array.from({ length: offsets.length - 1 }, (_, t) => t)

@@ -5,9 +5,10 @@ import { pairTokenizer } from './checkpoint/tokenizers.js'
 import { localModels } from './hub/index.js'
 import { addon } from './native/load.js'
 import { runTask } from './native/task.js'
+import { checkOptions } from './options.js'
 import { isFiles, readBatches } from './text/index.js'
 import type { Tokenizer } from './text/tokenizer/index.js'
-import { defaultSets, type Evidence, type TraceOptions } from './trace/index.js'
+import { defaultSets, type Evidence, traceKinds, type TraceOptions } from './trace/index.js'
 import { layoutOf } from './trace/objective.js'
 import { checkPredictions } from './trace/predictions.js'
 import { threadsOf } from './trace/trace-run.js'
@@ -46,6 +47,7 @@ const triedTexts = 1000
  *   PREDICTIONS_NO_TEXTS, those of tokenizers and texts
  */
 export async function planTrace(given: TraceOptions): Promise<TracePlan> {
+  checkOptions('planTrace', given, traceKinds, ['base', 'reference'])
   const options = await localModels(given)
   const { signal, onProgress, embedding } = options
   const open = { embedding, forward: false, tableOnly: true }

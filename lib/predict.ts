@@ -8,6 +8,7 @@ import { addon } from './native/load.js'
 import { callNative, runTask, type RunOptions } from './native/task.js'
 import type { Handle, ScoreRequest } from './native/types.js'
 import { targetsOf } from './objectives/index.js'
+import { checkOptions, type Kinds, runKinds, textKinds } from './options.js'
 import { LabelResolver } from './text/labels.js'
 import { readBatches, readLabelMap, type ProbeOptions, type TextRecord } from './text/index.js'
 import { encodeAhead, loadTokenizer, type TokenBatch } from './text/tokenizer/index.js'
@@ -27,6 +28,13 @@ export interface PredictOptions extends RunOptions, Omit<ProbeOptions, 'labelMap
   memory?: number
   /** called for every text in their order; what it returns is waited for */
   onText?: (prediction: Prediction) => Promise<void> | void
+}
+
+const kinds: Kinds<PredictOptions> = {
+  ...runKinds,
+  ...textKinds,
+  ...{ model: 'text', texts: 'texts', labelMap: 'any', maxLength: 'number', truncate: 'flag' },
+  ...{ threads: 'number', memory: 'number', seed: 'number', onText: 'function' },
 }
 
 /** What a model says of one text. */
@@ -99,6 +107,7 @@ const passTexts = 1024
  * @throws WarpError of models, tokenizers and texts; PREDICT_NO_HEAD, PREDICT_NO_TEXTS, MAX_LENGTH_RANGE
  */
 export async function predict(options: PredictOptions): Promise<PredictResult> {
+  checkOptions('predict', options, kinds, ['model', 'texts'])
   checkWhole('threads', options.threads, 1, 1024)
   checkWhole('memory', options.memory, 0, Number.MAX_SAFE_INTEGER)
   const { model: dir } = await localModels(options)

@@ -6,6 +6,7 @@ import { localModels } from '../hub/index.js'
 import { checkGenerateOptions } from '../generate/options.js'
 import { startConflict, startKinds, startUnknown } from '../generate/starts.js'
 import type { RunOptions } from '../native/task.js'
+import { checkOptions, type Kinds, runKinds } from '../options.js'
 import type { DomainsResult } from './domains.js'
 import type { LensResult } from './lens.js'
 import { diffPage } from './page.js'
@@ -58,6 +59,13 @@ export interface DiffOptions extends RunOptions {
   temperature?: number
 }
 
+export const diffKinds: Kinds<DiffOptions> = {
+  ...runKinds,
+  ...{ base: 'text', reference: 'text', only: 'texts', singularValues: 'number', texts: 'texts', memory: 'number' },
+  ...{ seed: 'number', threads: 'number', count: 'number', maxNewTokens: 'number', starts: 'texts', prompts: 'text' },
+  ...{ lambda: 'number', contrast: 'number', temperature: 'number' },
+}
+
 /** `warp diff --json`, schema `warp.diff/1`. */
 export interface DiffResult {
   schema: 'warp.diff/1'
@@ -96,6 +104,7 @@ export interface Diffed {
  *   say, NOT_FINITE, and all of `openModel` and of reading texts
  */
 export async function diff(given: DiffOptions): Promise<Diffed> {
+  checkOptions('diff', given, diffKinds, ['base', 'reference'])
   const options = await localModels(given)
   const chosen = chosenParts(options.only)
   const asked = partOptions(options)

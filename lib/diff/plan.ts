@@ -1,7 +1,8 @@
 import { nativeWeights, openModel, openReference } from '../checkpoint/index.js'
 import { sharedTensors } from '../checkpoint/sample.js'
 import { localModels } from '../hub/index.js'
-import { chosenParts, partOptions, type DiffOptions } from './index.js'
+import { checkOptions } from '../options.js'
+import { chosenParts, diffKinds, partOptions, type DiffOptions } from './index.js'
 import { NotApplicable } from './part.js'
 import { weights } from './weights.js'
 
@@ -32,6 +33,7 @@ export interface DiffPlan {
  * @throws WarpError of options and of `openModel`; what the part `weights` refuses of those tensors
  */
 export async function planDiff(given: DiffOptions): Promise<DiffPlan> {
+  checkOptions('planDiff', given, diffKinds, ['base', 'reference'])
   const options = await localModels(given)
   const chosen = chosenParts(options.only)
   const asked = partOptions(options)

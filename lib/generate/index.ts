@@ -14,10 +14,11 @@ import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { GenerateRequest, GenerateResult as Generated, Handle } from '../native/types.js'
+import { checkOptions } from '../options.js'
 import { openPairPath } from '../paths/index.js'
 import { loadTokenizer } from '../text/tokenizer/index.js'
 import { openDecoder, type Decoder } from './decode.js'
-import { checkGenerateOptions, type GenerateOptions, type Sampling } from './options.js'
+import { checkGenerateOptions, generateKinds, type GenerateOptions, type Sampling } from './options.js'
 import { findStarts, specialTokens, type Start } from './starts.js'
 import { evidenceOf, judgeTrained, unknown, type TrainedText, type WholeText } from './trained.js'
 
@@ -75,6 +76,7 @@ interface Session {
  *   of paths and of tokenizers
  */
 export async function generate(given: GenerateOptions): Promise<GenerateResult> {
+  checkOptions('generate', given, generateKinds, [])
   const sampling = checkGenerateOptions(given)
   const options = await localModels(given)
   const { model, base, reference } = options
@@ -127,6 +129,7 @@ export interface GeneratePlan {
 
 /** Opens and checks everything as `generate` does, and makes nothing. @throws WarpError as `generate` */
 export async function planGenerate(given: GenerateOptions): Promise<GeneratePlan> {
+  checkOptions('planGenerate', given, generateKinds, [])
   const sampling = checkGenerateOptions(given)
   const options = await localModels(given)
   const session = await openSession(options, sampling)

@@ -1,5 +1,6 @@
 import { inputError, checkWhole, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
+import { type Kinds, pathKinds, runKinds } from '../options.js'
 import type { PathOptions } from '../paths/options.js'
 
 type Along = Omit<PathOptions, 'points' | 'lambdaMin' | 'lambdaMax' | 'lambdas' | 'beyond' | 'checkpoint' | 'seed'>
@@ -35,6 +36,15 @@ export interface GenerateOptions extends Along, RunOptions {
   threads?: number
   /** bytes for working buffers, weights included; default 2 GiB */
   memory?: number
+}
+
+const { points: _p, lambdaMin: _n, lambdaMax: _x, lambdas: _l, beyond: _b, checkpoint: _c, ...alongKinds } = pathKinds
+export const generateKinds: Kinds<GenerateOptions> = {
+  ...alongKinds,
+  ...runKinds,
+  ...{ model: 'text', base: 'text', reference: 'text', lambda: 'number', contrast: 'number', contrastFloor: 'number' },
+  ...{ count: 'number', maxNewTokens: 'number', temperature: 'number', topK: 'number', topP: 'number' },
+  ...{ start: 'text', prompts: 'any', threads: 'number', memory: 'number' },
 }
 
 /** The same with every default in its place. */

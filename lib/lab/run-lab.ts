@@ -3,6 +3,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { resourceError, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
+import { checkOptions, type Kinds, runKinds } from '../options.js'
 import type { Executor, TaskEnd } from './executor.js'
 import { LocalExecutor } from './executor-local.js'
 import { checkBase, checkIndex, readPlan, readPlanData, trialsFolder, type LabPlan } from './plan.js'
@@ -22,6 +23,11 @@ export interface LabRunOptions extends RunOptions {
   only?: number[]
   /** default: a local pool */
   executor?: Executor
+}
+
+const kinds: Kinds<LabRunOptions> = {
+  ...runKinds,
+  ...{ lab: 'text', workers: 'number', threads: 'number', memory: 'number', only: 'numbers', executor: 'object' },
 }
 
 export interface LabRunResult {

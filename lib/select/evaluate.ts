@@ -4,6 +4,7 @@ import { openPair, whileUnchanged } from '../checkpoint/index.js'
 import { checkWhole, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { objectiveFor } from '../objectives/index.js'
+import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
 import { openPath } from '../paths/index.js'
 import {
   parseRecipe,
@@ -13,6 +14,7 @@ import {
   type LabelledTexts,
   type Recipe,
   type RecipeOptions,
+  recipeKinds,
 } from '../train/index.js'
 import { askModel, compareAnswers, type Answers, type TestOptions } from './compare-models.js'
 import { displacement, type Displacement } from './displacement.js'
@@ -35,6 +37,16 @@ export interface EvaluateOptions extends TestOptions, Omit<RecipeOptions, 'seed'
   random?: number
   /** keeps the trained models under `selection/evaluate` */
   keep?: boolean
+}
+
+const { seed: _s, ...trainingKinds } = recipeKinds
+const { format, columns, text, label } = textKinds
+const kinds: Kinds<EvaluateOptions> = {
+  ...trainingKinds,
+  ...runKinds,
+  ...{ format, columns, text, label },
+  ...{ selection: 'text', true: 'texts', labels: 'text', seeds: 'number', random: 'number', keep: 'flag' },
+  ...{ test: 'texts', labelMap: 'any', threads: 'number' },
 }
 
 /** One way to choose texts, or a model as it is. */
@@ -82,6 +94,7 @@ interface Trained {
  * @throws WarpError of models, texts and trainings; SELECTION_…, EVALUATE_LABEL, EVALUATE_NO_LABELS, SOFT_LABELS
  */
 export async function evaluateSelection(options: EvaluateOptions): Promise<EvaluateResult> {
+  checkOptions('evaluateSelection', options, kinds, ['selection', 'test'])
   const { selection, seeds = 1, random = 1 } = options
   checkWhole('seeds', seeds, 1, 1000)
   checkWhole('random', random, 0, 1000)

@@ -3,6 +3,7 @@ import { whileUnchanged } from '../checkpoint/index.js'
 import { Stopwatch } from '../footprint/index.js'
 import { inputError } from '../errors.js'
 import { localModels } from '../hub/index.js'
+import { checkOptions } from '../options.js'
 import { readEvidence } from '../trace/index.js'
 import { dropRepeats } from './dedupe.js'
 import { labelWindows } from './label.js'
@@ -13,6 +14,7 @@ import { runParts } from './run-parts.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards, shardName } from './shards.js'
 import { choose, type Chosen } from './strategies.js'
+import { mergeKinds, selectKinds } from './types.js'
 import type { MergeOptions, SelectedDocument, SelectOptions, SelectResult, Strategy } from './types.js'
 import { stat } from '../stat.js'
 
@@ -40,6 +42,7 @@ const strategyOf = ({ strategy }: SelectOptions, { source }: SelectSession): Str
  *   executor
  */
 export async function select(given: SelectOptions): Promise<Selected> {
+  checkOptions('select', given, selectKinds, ['base', 'reference', 'corpus', 'output', 'count'])
   const { shards } = given
   return selectFrom(await localModels(given), (session, options) =>
     shards === undefined ? makeShards(session, options) : runParts(session, options, shards),
@@ -52,7 +55,9 @@ export async function select(given: SelectOptions): Promise<Selected> {
  * @throws WarpError PARTS_MISSING, PARTS_DIFFER, FEATURES_MISSING; FEATURES_OTHER where the models are not those of the
  *   parts; as `select`
  */
-export async function mergeSelection({ parts, ...given }: MergeOptions): Promise<Selected> {
+export async function mergeSelection(merge: MergeOptions): Promise<Selected> {
+  checkOptions('mergeSelection', merge, mergeKinds, ['parts', 'output', 'count'])
+  const { parts, ...given } = merge
   const found = await readParts(parts)
   const { document, file } = found[0]
   const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))

@@ -11,10 +11,11 @@ import { inputError, usageError, type ErrorDetails } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import { localModels } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
+import { checkOptions } from '../options.js'
 import { makeShards, otherCorpus, type Made, type Part } from './make.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards, readShard, shardName } from './shards.js'
-import type { FeatureOptions } from './types.js'
+import { type FeatureOptions, selectKinds } from './types.js'
 
 const count = z.int().nonnegative()
 export const partForm = z.object({
@@ -73,6 +74,7 @@ export function checkPart({ index, of }: Part): void {
  * @throws WarpError SHARD_RANGE, OUTPUT_BUSY where another process makes the same part; those of `makeShards`
  */
 export async function selectPart(given: FeatureOptions, part: Part): Promise<PartResult> {
+  checkOptions('selectPart', given, selectKinds, ['base', 'reference', 'corpus', 'output'])
   checkPart(part)
   const started = performance.now()
   const options = await localModels(given)

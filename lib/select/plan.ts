@@ -2,11 +2,12 @@ import { whileUnchanged } from '../checkpoint/index.js'
 import { inputError } from '../errors.js'
 import { freeSpace } from '../folders.js'
 import { localModels } from '../hub/index.js'
+import { checkOptions } from '../options.js'
 import { slice, type CorpusCounts, type WindowBatch } from './corpus.js'
 import { checkShard, shardBatches } from './make.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards } from './shards.js'
-import type { FeatureKind, SelectOptions } from './types.js'
+import { type FeatureKind, selectKinds, type SelectOptions } from './types.js'
 
 /** What `select` would do: the answer of `--dry-run`. */
 export interface SelectPlan extends CorpusCounts {
@@ -35,6 +36,7 @@ export interface SelectPlan extends CorpusCounts {
  * @throws WarpError as `select` up to its first features
  */
 export async function planSelect(given: SelectOptions): Promise<SelectPlan> {
+  checkOptions('planSelect', given, selectKinds, ['base', 'reference', 'corpus', 'output', 'count'])
   const options = await localModels(given)
   return whileUnchanged([options.base, options.reference], async () => {
     const session = await openSelection(options)

@@ -2,6 +2,7 @@ import type { BaseHead } from '../checkpoint/index.js'
 import type { ClaimOptions } from '../claim.js'
 import type { TokenizerChoice } from '../checkpoint/index.js'
 import type { Executor } from '../lab/executor.js'
+import { type Kinds, pathKinds, runKinds, textKinds } from '../options.js'
 import type { PathOptions } from '../paths/index.js'
 import type { ProbeOptions } from '../text/index.js'
 
@@ -72,6 +73,24 @@ export interface SelectOptions
   executor?: Executor
   workers?: number
 }
+
+const { seed: _s, only: _o, except: _e, checkpoint: _c, ...alongKinds } = pathKinds
+const { limit: _l, perDomain: _p, dropUnlabeled: _u, domains: _d, ...corpusKinds } = textKinds
+const choiceKinds: Kinds<Omit<MergeOptions, 'parts'>> = {
+  ...runKinds,
+  ...{ wait: 'flag', base: 'text', reference: 'text', output: 'text', count: 'number', strategy: 'text' },
+  ...{ balance: 'flag', dedupe: 'text', traceShare: 'number', batch: 'number' },
+  ...{ threads: 'number', memory: 'number', seed: 'number' },
+}
+export const selectKinds: Kinds<SelectOptions> = {
+  ...alongKinds,
+  ...corpusKinds,
+  ...choiceKinds,
+  ...{ baseHead: 'any', tokenizer: 'text', corpus: 'texts', features: 'text', sketch: 'number', labels: 'text' },
+  ...{ labelMap: 'any', window: 'number', stride: 'number', paragraphs: 'flag', force: 'flag' },
+  ...{ shards: 'number', executor: 'object', workers: 'number' },
+}
+export const mergeKinds: Kinds<MergeOptions> = { ...choiceKinds, parts: 'texts' }
 
 /** Options of `mergeSelection`: those of a choice; the others are kept in the parts. */
 export interface MergeOptions

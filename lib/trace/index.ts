@@ -50,7 +50,7 @@ export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts, Layout
   predictions?: boolean
 }
 
-const kinds: Kinds<TraceOptions> = {
+export const traceKinds: Kinds<TraceOptions> = {
   ...runKinds,
   ...textKinds,
   base: 'text',
@@ -91,7 +91,7 @@ export interface Traced {
  *   PREDICTIONS_NO_TEXTS
  */
 export async function trace(given: TraceOptions): Promise<Traced> {
-  checkOptions('trace', given, kinds, ['base', 'reference'])
+  checkOptions('trace', given, traceKinds, ['base', 'reference'])
   const options = await localModels(given)
   const sets = options.calibrate ?? defaultSets
   if (!Number.isSafeInteger(sets) || sets < 20) {

@@ -6,11 +6,11 @@ import { objectiveFor } from '../objectives/index.js'
 import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
 import { type ProbeSource, sourceNames } from '../text/index.js'
 import { planTraining, type TrainPlan } from './plan.js'
-import { parseRecipe, recipeKeys, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
+import { parseRecipe, recipeKinds, recipeOf, type Recipe, type RecipeOptions } from './recipe.js'
 import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './train-on.js'
 import { readingOf, readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
-export { parseRecipe, recipeOf, stepsOf, type Recipe, type RecipeOptions } from './recipe.js'
+export { parseRecipe, recipeKinds, recipeOf, stepsOf, type Recipe, type RecipeOptions } from './recipe.js'
 export { needsHead, type TrainingRecord } from './prepare.js'
 export type { TrainPlan } from './plan.js'
 export { recordFile, trainOn, type TrainingOutput, type TrainingResult } from './train-on.js'
@@ -40,8 +40,6 @@ export interface TrainOptions extends ClaimOptions, RecipeOptions, Omit<Labelled
   onSaved?: (result: TrainingResult) => Promise<void>
 }
 
-// parseRecipe checks what they are
-const recipeKinds = Object.fromEntries(recipeKeys.map((key) => [key, 'any'])) as Kinds<RecipeOptions>
 const kinds: Kinds<TrainOptions> = {
   ...runKinds,
   ...textKinds,

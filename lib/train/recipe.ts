@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { inputError, usageError } from '../errors.js'
 import type { Group } from '../models/facts.js'
+import type { Kinds } from '../options.js'
 
 const positive = z.number().positive()
 const count = z.int().positive()
@@ -68,6 +69,8 @@ export function parseRecipe(options: unknown): Recipe {
 
 /** The names of a recipe's options. */
 export const recipeKeys = Object.keys(schema.shape) as (keyof RecipeOptions)[]
+/** parseRecipe checks what they are. */
+export const recipeKinds = Object.fromEntries(recipeKeys.map((key) => [key, 'any'])) as Kinds<RecipeOptions>
 
 /** What among other options is a recipe's. */
 export const recipeOf = (options: RecipeOptions): RecipeOptions =>

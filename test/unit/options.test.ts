@@ -45,18 +45,33 @@ test.each<[object, string, RegExp]>([
 })
 
 const pair = { base: 'a', reference: 'b' }
+const chosen = { ...pair, corpus: ['x'], output: 'c', count: 2 }
+const one = { index: 0, of: 1 }
 test.each<[string, () => Promise<unknown>, string]>([
   ['recover', () => recover({ ...pair, probes: ['x'], readouts: ['x'] } as never), 'did you mean "readout"?'],
   ['footprint', () => footprint({ ...pair, probes: ['x'], maxlength: 5 } as never), 'did you mean "maxLength"?'],
   ['trace', () => trace({ ...pair, calibrated: 30 } as never), 'did you mean "calibrate"?'],
   ['merge', () => merge({ ...pair, output: 'c', lamda: 0.5 } as never), 'did you mean "lambda"?'],
   ['train', () => train({ base: 'a', data: ['x'], output: 'c', epoch: 2 } as never), 'did you mean "epochs"?'],
+  ['planTrace', () => planTrace({ ...pair, predict: true } as never), 'did you mean "predictions"?'],
+  ['select', () => select({ ...chosen, strategie: 'topk' } as never), 'did you mean "strategy"?'],
+  ['planSelect', () => planSelect({ ...chosen, feature: 'head' } as never), 'did you mean "features"?'],
+  ['selectPart', () => selectPart({ ...chosen, windows: 64 } as never, one), 'did you mean "window"?'],
+  ['mergeSelection', () => mergeSelection({ parts: ['x'], output: 'c', counts: 2 } as never), 'did you mean "count"?'],
+  ['evaluateSelection', () => evaluateSelection({ selection: 'a', tests: ['x'] } as never), 'did you mean "test"?'],
+  ['diff', () => diff({ ...pair, text: ['x'] } as never), 'did you mean "texts"?'],
+  ['planDiff', () => planDiff({ ...pair, start: ['begin'] } as never), 'did you mean "starts"?'],
+  ['generate', () => generate({ model: 'a', temprature: 0 } as never), 'did you mean "temperature"?'],
+  ['planGenerate', () => planGenerate({ model: 'a', topk: 2 } as never), 'did you mean "topK"?'],
+  ['predict', () => predict({ model: 'a', text: ['x'], thread: 1 } as never), 'did you mean "threads"?'],
+  ['runLab', () => runLab({ lab: 'a', worker: 1 } as never), 'did you mean "workers"?'],
 ])('%s names the option that was meant', async (_, call, hint) => {
   expect(await failure(call())).toMatchObject({ code: 'OPTION_UNKNOWN', hint })
 })
 
 test('calls without what they need, or with something else than options', async () => {
-  for (const call of [recover, footprint, trace, merge, train]) {
+  const calls = [recover, footprint, trace, planTrace, merge, train, select, planSelect, mergeSelection, diff, planDiff]
+  for (const call of [...calls, evaluateSelection, predict]) {
     expect(await failure(call({} as never))).toMatchObject({ code: 'OPTION_MISSING' })
     expect(await failure(call(null as never))).toMatchObject({ code: 'OPTION_TYPE' })
   }

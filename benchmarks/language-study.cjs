@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The study of results/language.md: mixtures of language models recovered from their weights, over experts of known
 // mixtures.
-//   node benchmarks/language-study.cjs FOLDER [--experts=4] [--probes=120] [--lambdas=.05] [--scope=layers]
+//   node benchmarks/language-study.cjs FOLDER [--experts=4] [--probes=120] [--lambdas=.05] [--scope=upper]
 // Experts are SmolLM2-135M (WARP_MODELS) fine-tuned by `warp train` on 320 texts of flat Dirichlet mixtures of four or
 // five kinds: news (AG News), questions (CLINC), encyclopedia (two sentences of Wikipedia), scripture (the King James
 // Bible), sonnets (Shakespeare's); probes are texts of the same kinds that were not trained on. Prints mean absolute
@@ -47,7 +47,7 @@ function main() {
 /** Mean absolute error of every readout of expert i, and of the trace's mixture. */
 function errorsOf(i) {
   const at = (name) => join(folder, `expert-${i}`, name)
-  const [probes, lambdas, scope] = [flag('probes', '120'), flag('lambdas', '.05'), flag('scope', 'layers')]
+  const [probes, lambdas, scope] = [flag('probes', '120'), flag('lambdas', '.05'), flag('scope', 'upper')]
   const output = at(`recover-${probes}-${lambdas}-${scope.replaceAll(/[^\w,]/g, '_')}`)
   if (!fs.existsSync(join(output, 'result.json'))) {
     const given = ['--base', base, '--reference', at('model'), '--probes', at('probes.jsonl'), '--domain', 'domain']

@@ -118,7 +118,7 @@ export const objectiveOption = (): Option =>
 export const scopeOption = (): Option =>
   new Option(
     '--scope <names>',
-    'of the alignment matrix: head, top, all, layers, embedding, globs of tensor names (default: head; layers)',
+    'of the alignment matrix: head, top, all, layers, upper, embedding, globs of tensor names (default: head; upper)',
   )
 
 export const tokenizerOption = (): Option =>

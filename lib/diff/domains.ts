@@ -157,13 +157,13 @@ async function match(
   try {
     const { result } = await recover({
       ...{ base: base.dir, reference: reference.dir, probes, seed, threads, signal, onProgress },
-      ...{ scope: 'layers', lambdas: [0.5], memory: Math.max(memory, 2 ** 31) },
+      ...{ scope: 'upper', lambdas: [0.05], memory: Math.max(memory, 2 ** 31) },
     })
-    const found = result.mixtures.find(({ readout }) => readout === 'gradient-matching[layers,adam]')
+    const found = result.mixtures.find(({ readout }) => readout === 'gradient-matching[upper,adam]')
     if (!found) return { how: 'not matched: the domains have too few texts' }
     const { mixture, readout, intervalIncludes } = found
     return {
-      how: `${readout} at λ = 0.5; its interval includes ${intervalIncludes}`,
+      how: `${readout} at λ = 0.05; its interval includes ${intervalIncludes}`,
       mixture,
       interval: found.interval,
     }

@@ -11,7 +11,7 @@ import { spooled, type ScoreSpool } from './spool.js'
 
 export type { FootprintOptions, InputRecord, Session } from './session.js'
 export { domainStatistics, needsDomainGradients, plannedDomainBytes, type DepthFootprint } from './domains.js'
-export { hasTop, type Scope } from './scope.js'
+export { defaultScope, hasTop, type Scope } from './scope.js'
 export { footprintKinds, openSession, Stopwatch } from './session.js'
 export { npy } from './npy.js'
 export { domainsOf, plannedBytes, planOf, type FootprintPlan } from './plan.js'

@@ -12,6 +12,7 @@ import {
 import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
 import { digestOf } from '../document.js'
 import { inputError, usageError } from '../errors.js'
+import { defaultScope } from '../footprint/index.js'
 import { localFolder, localModels } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
 import { objectiveFor } from '../objectives/index.js'
@@ -167,7 +168,7 @@ async function decide(options: LabPlanOptions): Promise<{ decided: Decided; all:
       probes,
       recipe,
       paths,
-      scope: scope ?? (language ? 'layers' : 'head'),
+      scope: scope ?? defaultScope(language ? 'language' : 'classify'),
       baseHead: !language && needsHead(base, labels) ? (options.baseHead ?? 'zeros') : null,
       dtype,
       keep,

@@ -47,8 +47,8 @@ export interface LabRunResult {
  * @throws WarpError of plans; DATA_CHANGED, BASE_CHANGED, before any trial; DISK_FULL; the signal's reason
  */
 export async function runLab(options: LabRunOptions): Promise<LabRunResult> {
-  const { lab, signal, onProgress, memory } = options
   const { plan, wanted, finished, executor, threads } = await prepareRun(options)
+  const { lab, signal, onProgress, memory } = options
   for (const index of finished) await dropModel(lab, plan, index) // one may have been killed right after its record
   const started = performance.now()
   const fractions = new Map<number, number>(wanted.filter((index) => finished.has(index)).map((index) => [index, 1]))
@@ -144,7 +144,9 @@ interface PreparedRun {
   threads: number
 }
 
-async function prepareRun({ lab, signal, only, ...options }: LabRunOptions): Promise<PreparedRun> {
+async function prepareRun(given: LabRunOptions): Promise<PreparedRun> {
+  checkOptions('runLab', given, kinds, ['lab'])
+  const { lab, signal, only, ...options } = given
   const plan = await readPlan(lab)
   only?.forEach((index) => checkIndex(plan, index))
   await readPlanData(plan, { signal })

@@ -82,7 +82,7 @@ test('two kinds of text are two domains, named by their words', () => {
     expect(byCountInterval[1]).toBeGreaterThanOrEqual(byCount)
     expect(Math.abs(byGradient! - 0.5)).toBeLessThan(0.2) // trained on as often
   }
-  expect(gradients).toContain('gradient-matching[layers,adam]')
+  expect(gradients).toContain('gradient-matching[upper,adam]')
   const sheep = found.result.texts!.texts.flatMap(({ text }, i) => (text.startsWith('an ant') ? [of[i]] : []))
   expect(new Set(sheep).size).toBe(1)
 })

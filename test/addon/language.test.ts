@@ -58,12 +58,12 @@ test('a trained language model keeps its class; its mixture is recovered by read
     points: 3,
     bootstrap: 20,
   })
-  expect(result.scope).toBe('layers')
+  expect(result.scope).toBe('upper')
   expect(result.diagnostics.accuracy).toBeNull()
   expect(result.mixtures.map(({ readout }) => readout)).toEqual(expect.arrayContaining(['uniform', 'softmax']))
-  expect(result.recommended.readout).toBe('gradient-matching[layers,adam]')
+  expect(result.recommended.readout).toBe('gradient-matching[upper,adam]')
   expect(result.diagnostics.verdict).toBe('weak') // no readout of a language model is calibrated
-  expect(result.depth!.groups.map(({ name }) => name)).toEqual(['layer 0', 'layer 1'])
+  expect(result.depth!.groups.map(({ name }) => name)).toEqual(['layer 1']) // of two the upper third
   // three quarters of the training texts were about animals
   expect(result.recommended.mixture.animals).toBeGreaterThan(0.5)
   const byTokens = Object.values(result.recommended.mixtureByTokens!)
@@ -165,10 +165,10 @@ test('a lab plans, trains, scores and reports on language models', async () => {
     paths: [{ points: 2 }],
     seed: 1,
   })
-  expect(plan.scope).toBe('layers')
+  expect(plan.scope).toBe('upper')
   await runLab({ lab, workers: 1 })
   const { report } = await reportTable(await readTrials(join(lab, 'trials')), { folds: 5 })
   const readouts = new Set(report.table.map(({ readout }) => readout))
-  for (const name of ['uniform', 'softmax', 'membership[fixed]', 'gradient-matching[layers,adam]'])
+  for (const name of ['uniform', 'softmax', 'membership[fixed]', 'gradient-matching[upper,adam]'])
     expect(readouts).toContain(name)
 })

@@ -1,5 +1,23 @@
 import { checkOptions, type Kinds } from '../../lib/options.js'
-import { footprint, merge, recover, trace, train } from '../../lib/index.js'
+import {
+  diff,
+  evaluateSelection,
+  footprint,
+  generate,
+  merge,
+  mergeSelection,
+  planDiff,
+  planGenerate,
+  planSelect,
+  planTrace,
+  predict,
+  recover,
+  select,
+  selectPart,
+  trace,
+  train,
+} from '../../lib/index.js'
+import { runLab } from '../../lib/lab/index.js'
 import { readProbes, readRecords, type ProbeSource } from '../../lib/text/index.js'
 import { failure } from '../support/probes-files.js'
 
@@ -53,7 +71,7 @@ test.each<[string, () => Promise<unknown>, string]>([
   ['trace', () => trace({ ...pair, calibrated: 30 } as never), 'did you mean "calibrate"?'],
   ['merge', () => merge({ ...pair, output: 'c', lamda: 0.5 } as never), 'did you mean "lambda"?'],
   ['train', () => train({ base: 'a', data: ['x'], output: 'c', epoch: 2 } as never), 'did you mean "epochs"?'],
-  ['planTrace', () => planTrace({ ...pair, predict: true } as never), 'did you mean "predictions"?'],
+  ['planTrace', () => planTrace({ ...pair, prediction: true } as never), 'did you mean "predictions"?'],
   ['select', () => select({ ...chosen, strategie: 'topk' } as never), 'did you mean "strategy"?'],
   ['planSelect', () => planSelect({ ...chosen, feature: 'head' } as never), 'did you mean "features"?'],
   ['selectPart', () => selectPart({ ...chosen, windows: 64 } as never, one), 'did you mean "window"?'],

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import {
@@ -19,6 +19,7 @@ import { objectiveFor } from '../objectives/index.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
 import { checkDomains, mostCompared } from '../readouts/limits.js'
+import { readJsonFile } from '../text/json-file.js'
 import {
   needsHead,
   parseRecipe,
@@ -205,8 +206,8 @@ function drawProbes(
 /** @throws OUTPUT_EXISTS, PLAN_HAS_TRIALS */
 async function checkFolder(output: string, digest: string, force = false): Promise<void> {
   const file = path.join(output, planFile)
-  const there = await readFile(file, 'utf8').catch(() => undefined)
-  if (there === undefined) return
+  const names = await readdir(output).catch((): string[] => [])
+  if (!names.includes(planFile)) return
   if (!force)
     throw usageError(
       'OUTPUT_EXISTS',
@@ -215,7 +216,9 @@ async function checkFolder(output: string, digest: string, force = false): Promi
       'Give another folder, or --force to replace it.',
     )
   const trials = await readdir(path.join(output, trialsFolder)).catch(() => [])
-  if (trials.length === 0 || there.includes(digest)) return
+  if (trials.length === 0) return
+  const there = await readJsonFile(file, 'PLAN', '').catch(() => undefined)
+  if ((Object(there) as Partial<LabPlan>).digest === digest) return
   throw inputError(
     'PLAN_HAS_TRIALS',
     `${output}: has trials of another plan`,

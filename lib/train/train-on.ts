@@ -1,5 +1,6 @@
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { syncDirectory } from '../checkpoint/atomic.js'
 import { assertUnchanged, tokenizerFiles, writeFileAtomic, type WeightDtype } from '../checkpoint/index.js'
 import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
 import { inputError, usageError } from '../errors.js'
@@ -43,9 +44,11 @@ export interface TrainingResult extends TrainingRecord {
 
 const stateFile = 'warp.train.state.safetensors'
 export const recordFile = 'warp.train.json'
+/** The record of a run that is writing its model: where it is, the model beside it may be anything. */
+const writingFile = 'warp.train.writing.json'
 /** What a run writes into its output, the command line's page included. */
 export const outputFiles = [
-  ...['model.safetensors', 'config.json', recordFile, stateFile, 'warp.train.html'],
+  ...['model.safetensors', 'config.json', recordFile, writingFile, stateFile, 'warp.train.html'],
   ...tokenizerFiles,
 ]
 
@@ -91,16 +94,20 @@ async function trainPrepared(prepared: Prepared, options: TrainingOutput): Promi
     const resumedAt = progress.step
     await takeSteps(trainer, prepared, progress, options)
     const seconds = (performance.now() - started) / 1000
-    await saveModel(output, trainer, prepared, dtype, true)
     const done: TrainingRecord = {
       ...record,
       loss: progress.loss,
       norm: progress.norm,
       checkpoints: checkpointsOf(record, options),
     }
+    await writeFileAtomic(join(output, writingFile), `${JSON.stringify(done, null, 1)}\n`, { force: true })
+    await saveModel(output, trainer, prepared, dtype, true)
     const result = { ...done, output, seconds, resumedAt }
     await options.onSaved?.(result)
-    await writeFileAtomic(join(output, recordFile), `${JSON.stringify(done, null, 1)}\n`, { force: true })
+    await rename(join(output, writingFile), join(output, recordFile)).catch((cause: unknown) => {
+      throw notWritable(join(output, recordFile), cause)
+    })
+    await syncDirectory(output)
     await rm(join(output, stateFile), { force: true })
     return result
   } finally {
@@ -109,7 +116,7 @@ async function trainPrepared(prepared: Prepared, options: TrainingOutput): Promi
 }
 
 async function discard(output: string): Promise<undefined> {
-  for (const name of [stateFile, recordFile]) {
+  for (const name of [stateFile, recordFile, writingFile]) {
     const path = join(output, name)
     await rm(path, { force: true }).catch((cause: unknown) => {
       throw notWritable(path, cause)
@@ -123,9 +130,9 @@ const checkpointFolder = (output: string, step: number): string => join(output, 
 export const checkpointsOf = ({ steps }: TrainingRecord, { saveSteps }: Pick<TrainingOutput, 'saveSteps'>): number[] =>
   saveSteps === undefined ? [] : Array.from({ length: Math.ceil(steps / saveSteps) - 1 }, (_, i) => (i + 1) * saveSteps)
 
-/** Of the run whose record is there; undefined where it cannot be told. */
-async function recordedKey(output: string): Promise<string | undefined> {
-  const record = await readJsonFile(join(output, recordFile), 'TRAIN_RECORD', '').catch(() => undefined)
+/** Of the run whose record it is; undefined where it cannot be told. */
+async function recordedKey(file: string): Promise<string | undefined> {
+  const record = await readJsonFile(file, 'TRAIN_RECORD', '').catch(() => undefined)
   const { base, data, recipe } = Object(record) as TrainingRecord
   return base && data && recipe && JSON.stringify(runKey({ base, data, recipe }))
 }
@@ -138,11 +145,14 @@ export async function findState(output: string, key: RunKey): Promise<StateRecor
     throw notWritable(output, error)
   })
   const state = there.includes(stateFile) ? await readState(path) : undefined
-  if (there.includes(recordFile) || (!state && there.includes('model.safetensors'))) {
+  const sameRun = async (name: string): Promise<boolean> =>
+    there.includes(name) && (await recordedKey(join(output, name))) === JSON.stringify(key)
+  const whole = !state && there.includes('model.safetensors') && !(await sameRun(writingFile))
+  if (there.includes(recordFile) || whole) {
     throw usageError(
       'OUTPUT_EXISTS',
       `${output}: a model is there already`,
-      { file: output, sameRun: there.includes(recordFile) && (await recordedKey(output)) === JSON.stringify(key) },
+      { file: output, sameRun: await sameRun(recordFile) },
       'another folder, or --force',
     )
   }

@@ -323,6 +323,12 @@ describe('refusals', () => {
     await expect(plan({ force: true, seed: 5 }, lab)).rejects.toMatchObject({ code: 'PLAN_HAS_TRIALS', exitCode: 3 })
     await expect(runLab({ lab, only: [6] })).rejects.toMatchObject({ code: 'TRIAL_INDEX' })
   })
+  test('a named pipe in the place of a plan, which nobody writes into', async () => {
+    const lab = temporaryDirectory()
+    execFileSync('mkfifo', [join(lab, 'plan.json')])
+    await expect(plan({}, lab)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+    expect((await readPlan(await plan({ force: true }, lab))).trials).not.toEqual([])
+  })
   test('no plan, another version, an edited one', async () => {
     await expect(readPlan(temporaryDirectory())).rejects.toMatchObject({ code: 'PLAN_MISSING', exitCode: 3 })
     const lab = await plan()

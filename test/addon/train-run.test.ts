@@ -124,6 +124,20 @@ test('a loss that is not finite keeps the last good state', async () => {
   await run({ output, force: true })
 })
 
+test('a run that ends between its model and its record is done again, by the same command alone', async () => {
+  const output = join(temporaryDirectory(), 'out')
+  const onSaved = (): Promise<void> => Promise.reject(new Error('killed'))
+  await expect(run({ output, onSaved })).rejects.toThrow('killed')
+  expect(existsSync(join(output, 'model.safetensors'))).toBe(true)
+  await expect(run({ output, seed: 9 })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+  await run({ output })
+  const whole = (await run()).output
+  expect(weightsOf(output).equals(weightsOf(whole))).toBe(true)
+  expect(readFileSync(join(output, 'warp.train.json')).equals(readFileSync(join(whole, 'warp.train.json')))).toBe(true)
+  expect(existsSync(join(output, 'warp.train.writing.json'))).toBe(false)
+  await expect(run({ output })).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' })
+})
+
 test('a model that is there is replaced by force alone', async () => {
   const { output } = await run({ epochs: 1 })
   const before = weightsOf(output)

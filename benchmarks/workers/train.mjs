@@ -1,10 +1,11 @@
-// One side, one round of the case train: node train.mjs BASE TEXTS_JSONL THREADS FOLDER → {steps: seconds of each,
-// bytes: the largest resident set}. One epoch of batches of 32, AdamW, dropout at the rates of the configuration.
+// One side, one round of the cases train and language: node train.mjs BASE TEXTS_JSONL THREADS FOLDER [OBJECTIVE BATCH]
+// → {steps: seconds of each, bytes: the largest resident set}. One epoch of batches of 32, AdamW, dropout at the rates
+// of the configuration.
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 const { train } = createRequire(import.meta.url)('../../dist/lib/train/index.js')
-const [base, data, threads, folder] = process.argv.slice(2)
+const [base, data, threads, folder, objective = 'classify', batch = '32'] = process.argv.slice(2)
 const steps = []
 let last
 const onProgress = ({ phase, done, unit }) => {
@@ -17,8 +18,9 @@ const { output } = await train({
   base,
   data: [data],
   output: folder,
+  objective,
   epochs: 1,
-  batch: 32,
+  batch: Number(batch),
   learningRate: 1e-4,
   threads: Number(threads),
   force: true,

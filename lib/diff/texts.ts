@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { madeText } from '../generate/schema.js'
 import { WarpError } from '../errors.js'
 import {
   evidenceOf,
@@ -49,14 +50,7 @@ export const textsSchema = z.object({
   /** near-copies first, in the order of the passages */
   texts: z.array(
     z.object({
-      text: z.string(),
-      prompt: z.string(),
-      ids: z.array(count),
-      logProbability: z.number(),
-      baseLogProbability: z.number().nullable(),
-      lambda: z.number().nullable(),
-      contrast: z.number(),
-      seed: count,
+      ...madeText,
       ...judged,
       untrained: z.array(z.string()),
       /** tied tables: how likely its tokens were trained on, from 0 to 1; nothing is certain */

@@ -6,6 +6,7 @@ import type { Doctor } from '../doctor.js'
 import type { FootprintPlan, FootprintResult } from '../footprint/index.js'
 import type { GeneratePlan, GenerateResult } from '../generate/index.js'
 import type { TracePlan } from '../plan-trace.js'
+import { madeText } from '../generate/schema.js'
 import type { PredictResult } from '../predict.js'
 import { statistics, type TraceResult } from '../trace/index.js'
 import { count, domains, fraction, hashed, loose, mixture, numbers, seconds, texts, trainingTexts } from './forms.js'
@@ -180,14 +181,7 @@ export const generate = z.object({
   output: z.string().optional(),
   texts: z.array(
     z.object({
-      text: z.string(),
-      prompt: z.string(),
-      ids: z.array(count),
-      logProbability: z.number(),
-      baseLogProbability: z.number().nullable(),
-      lambda: z.number().nullable(),
-      contrast: z.number(),
-      seed: count,
+      ...madeText,
       trained: z.boolean().nullable(),
       untrained: texts,
       trainedScore: z.number().nullable(),

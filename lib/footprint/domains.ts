@@ -62,13 +62,10 @@ export async function domainStatistics(session: Session): Promise<DomainStatisti
     const shared = { lambda: path.lambdas[point], blocks: B, block, coordinates: found.coordinates, of }
     const plain = await momentsOf(found, new Float64Array(0), 0, score.threads, score.signal)
     const adam = await momentsOf(found, new Float64Array(D).fill(1 / D), 1, score.threads, score.signal)
-    const sum = (moments: DomainMoments, kind: BlockStatistics['kind']): BlockStatistics => ({
-      scope: scope.name,
-      kind,
-      ...shared,
-      ...total(moments, found.groups, D * B),
-      noise: noiseShare(total(moments, found.groups, D * B).gram, D, B),
-    })
+    const sum = (moments: DomainMoments, kind: BlockStatistics['kind']): BlockStatistics => {
+      const all = total(moments, found.groups, D * B)
+      return { scope: scope.name, kind, ...shared, ...all, noise: noiseShare(all.gram, D, B) }
+    }
     return {
       blocks: [sum(plain, 'plain'), sum(adam, 'adam')],
       depth: depthOf(plain, probes.domains, B, shared.lambda, network.layers.length),

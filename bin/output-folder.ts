@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { access, readdir, rmdir, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { writeFileAtomic } from '../lib/checkpoint/atomic.js'
-import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../lib/claim.js'
+import { refuseInputs, withClaim, type ClaimOptions } from '../lib/claim.js'
 import { usageError } from '../lib/errors.js'
 import { makeFolders, missingFolders, notWritable } from '../lib/folders.js'
 import { LineWriter } from './line-writer.js'
@@ -26,9 +26,8 @@ export async function withOutput<T>(
   const { files, force, inputs } = options
   await checkFolder(folder)
   await refuseInputs([folder, ...files.map((file) => path.join(folder, file))], inputs)
-  return withClaim(folder, options, async () => {
+  return withClaim(folder, { ...options, writes: files }, async () => {
     await checkOutput(folder, files, force)
-    await removeParts(folder, files)
     return work()
   })
 }

@@ -21,13 +21,14 @@ export const claimFile = '.warp.lock'
 
 /**
  * Claims a folder for one run, across processes and, where the file system's locks do, machines; makes it where there
- * is none. The claim dies with its process. What `work` leaves empty of the folders made is removed again.
+ * is none. The claim dies with its process. What a killed run left of temporary files for what it `writes` there is gone
+ * before `work` looks; what `work` leaves empty of the folders made is removed again.
  * @throws WarpError (resource) OUTPUT_BUSY, naming the process and command that hold it, unless `wait`;
  *   OUTPUT_NOT_WRITABLE, DISK_FULL; what `work` throws
  */
 export async function withClaim<T>(
   folder: string,
-  options: ClaimOptions,
+  { writes = [], ...options }: ClaimOptions & { writes?: readonly string[] },
   work: (made: readonly string[]) => Promise<T>,
 ): Promise<T> {
   const made: string[] = []
@@ -36,6 +37,7 @@ export async function withClaim<T>(
   try {
     lock = await take(folder, file, made, options)
     await tellWho(file)
+    await removeParts(folder, writes)
     return await work(made)
   } finally {
     // the name goes before the lock: who waits for it looks again for a file that is there
@@ -89,11 +91,18 @@ async function tryClaim(folder: string, file: string, made: string[]): Promise<H
   }
 }
 
-/** Removes what a killed run left behind of its temporary files for `names`; only whoever claimed the folder may. */
-export async function removeParts(folder: string, names: readonly string[]): Promise<void> {
+/**
+ * Removes what a killed run left behind of its temporary files for `names`, or for those that match; only whoever
+ * claimed the folder, or these names in it, may.
+ */
+export async function removeParts(
+  folder: string,
+  names: readonly string[] | ((name: string) => boolean),
+): Promise<void> {
+  const own = typeof names === 'function' ? names : (name: string) => names.includes(name)
   for (const entry of await readdir(folder).catch(() => [])) {
     const [, name = ''] = /^\.(.+)\.[0-9a-f]{12}\.part$/.exec(entry) ?? []
-    if (names.includes(name)) await unlink(join(folder, entry)).catch(() => undefined)
+    if (name && own(name)) await unlink(join(folder, entry)).catch(() => undefined)
   }
 }
 

@@ -64,10 +64,10 @@ export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
   const texts = await demoTexts()
   const probes = (await demoProbes(texts)).map(({ text, domain }) => ({ text, label: domain }))
   const { truth, training } = await demoSecret(seed, demoTraining.texts, texts)
-  if (!force) await checkOwn(folder, jsonLines(probes))
-  return withClaim(folder, control, () =>
-    tell(folder, { seed, threads, ...control }, jsonLines(probes), truth, training),
-  )
+  return withClaim(folder, { ...control, writes: demoFiles }, async () => {
+    if (!force) await checkOwn(folder, jsonLines(probes))
+    return tell(folder, { seed, threads, ...control }, jsonLines(probes), truth, training)
+  })
 }
 
 async function tell(

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileSha256 } from '../checkpoint/index.js'
+import { removeParts } from '../claim.js'
 import { digestOf } from '../document.js'
 import { toolOf } from '../doctor.js'
 import { inputError } from '../errors.js'
@@ -91,6 +92,7 @@ export class ScoreSpool {
   /** What an earlier run left of the same inputs, from the first text on without a gap. */
   async #read(): Promise<Part[]> {
     const { folder, onNote } = this.options
+    await removeParts(folder, (name) => form.test(name))
     const names = (await readdir(folder).catch(() => [])).filter((name) => form.test(name))
     const own = names.filter((name) => name.startsWith(this.#key.slice(0, 16)))
     const parts: Part[] = []

@@ -9,7 +9,7 @@ import {
   type ModelDirectory,
   type WeightDtype,
 } from '../checkpoint/index.js'
-import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../claim.js'
+import { refuseInputs, withClaim, type ClaimOptions } from '../claim.js'
 import { digestOf } from '../document.js'
 import { inputError, usageError } from '../errors.js'
 import { defaultScope } from '../footprint/index.js'
@@ -97,9 +97,8 @@ export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
     estimate: await estimate(decided, all, trialRows(decided, all, 0), folder, { signal, onProgress }),
   })
   if (options.dryRun) return costed(os.tmpdir())
-  return withClaim(output, options, async () => {
+  return withClaim(output, { ...options, writes: files }, async () => {
     await checkFolder(output, digest, force)
-    await removeParts(output, files)
     await removePilots(output)
     const plan = await costed(output)
     await writeFileAtomic(path.join(output, planFile), `${JSON.stringify(plan, null, 1)}\n`, { force })

@@ -1,6 +1,7 @@
 // One trial of a lab in a process of its own: node trial-worker.js LAB INDEX THREADS [MEMORY].
 import { access } from 'node:fs/promises'
 import path from 'node:path'
+import { removeParts } from '../claim.js'
 import { makeFolders } from '../folders.js'
 import { takeLock } from '../lock.js'
 import { trialsFolder } from './plan.js'
@@ -20,6 +21,7 @@ async function main({ signal, onFraction }: TaskRun): Promise<void> {
   const lock = takeLock(path.join(path.dirname(file), 'lock'))
   if (!lock) throw Object.assign(new Error(`another process is at trial ${index}`), { code: 'TRIAL_LOCKED' })
   try {
+    await removeParts(path.dirname(file), [path.basename(file)])
     const finished = await access(file).then(
       () => readTrial(file),
       () => undefined,

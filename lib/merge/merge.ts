@@ -222,7 +222,7 @@ async function write(job: Job, dtype: MergeDtype): Promise<MergeResult> {
   const inputs = [base, reference, ...checkpoint]
   const folders = job.points.map(({ dir }) => dir)
   await checkOutput(output, folders, inputs)
-  return withClaim(output, job.options, () => writeClaimed(job, dtype, inputs))
+  return withClaim(output, { ...job.options, writes: smallFiles(job) }, () => writeClaimed(job, dtype, inputs))
 }
 
 async function writeClaimed(job: Job, dtype: MergeDtype, inputs: readonly string[]): Promise<MergeResult> {
@@ -230,8 +230,7 @@ async function writeClaimed(job: Job, dtype: MergeDtype, inputs: readonly string
   const { output, force = false, signal, onProgress } = options
   const folders = points.map(({ dir }) => dir)
   const { resumed } = await prepareOutput(output, planText(job, dtype, inputs), force)
-  const small = [...job.carried.map(({ name }) => name), 'model.safetensors.index.json', record, journal]
-  for (const folder of [output, ...folders]) await removeTemporary(folder, small)
+  for (const folder of folders) await removeTemporary(folder, smallFiles(job))
   const stop = new AbortController()
   const both = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
   const hashes = hashInputs(path, both)
@@ -289,6 +288,12 @@ async function writeClaimed(job: Job, dtype: MergeDtype, inputs: readonly string
     throw error
   }
 }
+
+/** What is written beside the weights. */
+const smallFiles = ({ carried }: Job): string[] => [
+  ...carried.map(({ name }) => name),
+  ...['model.safetensors.index.json', record, journal],
+]
 
 /** What must be the same for a later run to go on where this one stopped. */
 function planText({ options, pair, path, layout, points }: Job, dtype: MergeDtype, dirs: readonly string[]): string {

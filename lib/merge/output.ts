@@ -95,8 +95,8 @@ export async function checkOutput(
 
 /** Takes back an output folder in which no file was finished, so that a failure leaves nothing behind. */
 export async function abandonOutput(output: string, folders: readonly string[]): Promise<void> {
+  for (const folder of folders) if (folder !== output) await rmdir(folder).catch(() => undefined)
   await rm(join(output, journal), { force: true }).catch(() => undefined)
-  for (const folder of folders) await rmdir(folder).catch(() => undefined)
 }
 
 export async function finishOutput(output: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { whileUnchanged } from '../checkpoint/index.js'
 import { Stopwatch } from '../footprint/index.js'
+import { withClaim } from '../claim.js'
 import { inputError } from '../errors.js'
 import { localModels } from '../hub/index.js'
 import { checkOptions } from '../options.js'
@@ -10,7 +11,7 @@ import { labelWindows } from './label.js'
 import { loadShards, type Loaded } from './load.js'
 import { makeShards, type Made } from './make.js'
 import { gatherParts, readParts } from './parts.js'
-import { runParts } from './run-parts.js'
+import { partsFile, runParts } from './run-parts.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards, shardName } from './shards.js'
 import { choose, type Chosen } from './strategies.js'
@@ -81,19 +82,22 @@ const selectFrom = (options: SelectOptions, make: Make): Promise<Selected> =>
 async function selectOpened(options: SelectOptions, make: Make): Promise<Selected> {
   const watch = new Stopwatch()
   const session = await openSelection(options)
+  const { signal, onProgress } = options
   try {
-    watch.lap('open')
-    const made = await make(session, options)
-    watch.lap('features')
-    const loaded = await load(session, made, options)
-    try {
-      watch.lap('load')
-      const found = await pickFrom(session, loaded, options)
-      watch.lap('choose')
-      return await describe(session, made, loaded, found, options, watch)
-    } finally {
-      loaded.close()
-    }
+    return await withClaim(session.folder, { signal, onProgress, writes: [partsFile] }, async () => {
+      watch.lap('open')
+      const made = await make(session, options)
+      watch.lap('features')
+      const loaded = await load(session, made, options)
+      try {
+        watch.lap('load')
+        const found = await pickFrom(session, loaded, options)
+        watch.lap('choose')
+        return await describe(session, made, loaded, found, options, watch)
+      } finally {
+        loaded.close()
+      }
+    })
   } finally {
     session.close()
   }

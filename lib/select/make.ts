@@ -3,11 +3,12 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { whileUnchanged } from '../checkpoint/index.js'
 import { inputError, type WarpError } from '../errors.js'
+import { removeParts } from '../claim.js'
 import { makeFolders } from '../folders.js'
 import { digestOf } from '../document.js'
 import { readWindows, regroupWindows, type CorpusCounts, type WindowBatch } from './corpus.js'
 import type { SelectSession } from './session.js'
-import { listShards, readShard, shardName, writeShard } from './shards.js'
+import { listShards, readShard, shardName, shardOf, writeShard } from './shards.js'
 import type { FeatureOptions } from './types.js'
 
 /** Windows of a shard. */
@@ -59,6 +60,7 @@ async function fillShards(
   const { folder, key, features } = session
   const { signal, onProgress } = options
   const own = (shard: number): boolean => !part || shard % part.of === part.index
+  await removeParts(folder, (name) => own(shardOf(name) ?? NaN))
   const there = new Set((await listShards(folder)).filter(own))
   if (options.force) for (const shard of there) await rm(join(folder, shardName(shard)), { force: true })
   if (options.force) there.clear()

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomic } from '../checkpoint/atomic.js'
 import { whileUnchanged } from '../checkpoint/index.js'
-import { withClaim } from '../claim.js'
+import { removeParts, withClaim } from '../claim.js'
 import { digestOf, readDocument, writeDocument } from '../document.js'
 import { inputError, usageError, type ErrorDetails } from '../errors.js'
 import { makeFolders } from '../folders.js'
@@ -83,6 +83,7 @@ export async function selectPart(given: FeatureOptions, part: Part): Promise<Par
     const name = join(session.folder, partName(part))
     try {
       return await withClaim(name, options, async () => {
+        await removeParts(session.folder, [`${partName(part)}.json`])
         const { key, corpus, shards, windows, documents, split, truncated, reused } = await makeShards(
           session,
           options,

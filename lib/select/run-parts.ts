@@ -14,7 +14,7 @@ import type { SelectSession } from './session.js'
 import { listShards, shardName } from './shards.js'
 import type { FeatureOptions } from './types.js'
 
-const planFile = 'plan.json'
+export const partsFile = 'plan.json'
 const form = z.object({
   schema: z.literal('warp.select.parts/1'),
   parts: z.int().positive(),
@@ -23,7 +23,7 @@ const form = z.object({
 
 /** What the tasks of an output are. @throws WarpError (input) PART_… */
 export const readPartsPlan = (output: string): Promise<z.infer<typeof form>> =>
-  readDocument(join(output, 'features', planFile), {
+  readDocument(join(output, 'features', partsFile), {
     prefix: 'PART',
     schema: 'warp.select.parts/1',
     form,
@@ -43,7 +43,7 @@ export async function runParts(session: SelectSession, options: FeatureOptions, 
   if (options.force)
     for (const shard of await listShards(folder)) await rm(join(folder, shardName(shard)), { force: true })
   const plan = { schema: 'warp.select.parts/1', parts, options: featureOptions(options) }
-  await writeDocument(join(folder, planFile), plan, { force: true })
+  await writeDocument(join(folder, partsFile), plan, { force: true })
   const reused = (await listShards(folder)).length
   await runTasks(options, parts)
   return { ...(await gatherParts(session, await readParts([options.output], parts), options)), reused }

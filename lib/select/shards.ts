@@ -29,13 +29,16 @@ const [zip, unzip] = [promisify(gzip), promisify(gunzip)]
 
 export const shardName = (shard: number): string => `shard-${String(shard).padStart(6, '0')}.bin`
 
+/** The shard of such a name. */
+export function shardOf(name: string): number | undefined {
+  const [, number] = /^shard-(\d{6})\.bin$/.exec(name) ?? []
+  return number === undefined ? undefined : Number(number)
+}
+
 /** Numbers of the shards that are there, rising. */
 export async function listShards(folder: string): Promise<number[]> {
   const names = await readdir(folder).catch(() => [] as string[])
-  return names
-    .flatMap((name) => /^shard-(\d{6})\.bin$/.exec(name)?.slice(1) ?? [])
-    .map(Number)
-    .sort((a, b) => a - b)
+  return names.flatMap((name) => shardOf(name) ?? []).sort((a, b) => a - b)
 }
 
 /** Writes a shard whole or not at all. The same bytes for the same shard. */

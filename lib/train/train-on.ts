@@ -68,9 +68,9 @@ export async function trainOn(
   const { output } = options
   await refuseInputs([output], [baseDir])
   const prepared = await prepare(baseDir, texts, recipe, options)
-  return withClaim(output, options, async () => {
+  return withClaim(output, { ...options, writes: outputFiles }, async () => {
     const checkpoints = checkpointsOf(prepared.record, options).map((step) => checkpointFolder(output, step))
-    for (const folder of [output, ...checkpoints]) await removeParts(folder, outputFiles)
+    for (const folder of checkpoints) await removeParts(folder, outputFiles)
     return trainPrepared(prepared, options)
   })
 }

@@ -11,10 +11,11 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { claimFile, withClaim } from '../../lib/claim.js'
 import { merge } from '../../lib/merge/index.js'
 import { train } from '../../lib/train/index.js'
+import { contents, writingCommands } from '../attack/commands.js'
 import { type ErrorDocument, warp } from '../support/command.js'
 import { temporaryDirectory } from '../support/models.js'
 import { makePair, type TestPair } from '../support/pair.js'
@@ -169,6 +170,24 @@ test('temporary files of a killed run go with the next', async () => {
     'tokenizer.json',
     'warp.train.json',
   ])
+})
+
+describe('temporary files of whatever a killed run was writing first', () => {
+  const { commands } = writingCommands()
+  test.each(commands.map((command) => [command.name, command] as const))('%s', async (_, { args }) => {
+    const [whole, output] = [place(), place()]
+    await expect(warp(args(whole))).resolves.toMatchObject({ code: 0 })
+    // a merge has folders only behind its journal
+    const all = [...contents(whole).keys()]
+    const merging = args(whole)[0] === 'merge'
+    const names = merging ? ['warp.merge.part', ...all.filter((name) => !name.includes('/'))] : all
+    for (const name of names) {
+      mkdirSync(join(output, dirname(name)), { recursive: true })
+      writeFileSync(join(output, dirname(name), `.${basename(name)}.0123456789ab.part`), 'x')
+    }
+    await expect(warp(args(output))).resolves.toMatchObject({ code: 0 })
+    expect([...contents(output).keys()]).toEqual([...contents(whole).keys()])
+  })
 })
 
 describe('outputs that are inputs', () => {

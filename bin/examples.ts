@@ -15,6 +15,7 @@ const examples: Record<string, readonly string[]> = {
   recover: [
     `recover ${pair} --base-head zeros --probes domains.jsonl -o mixture`,
     `recover ${pair} --base-head zeros --probes news.csv --columns label,title,body --text title,body --dry-run`,
+    'recover --base minilm-l6 --base-head zeros --reference run/checkpoint-* --probes domains.jsonl -o steps',
   ],
   footprint: [`footprint ${pair} --base-head zeros --probes domains.jsonl --points 5 -o footprint`],
   trace: [`trace ${pair} -o trace`, `trace ${pair} --probes pool.jsonl -o trace`],

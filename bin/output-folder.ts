@@ -1,14 +1,15 @@
 import { constants } from 'node:fs'
-import { access, readdir, rmdir, stat, unlink } from 'node:fs/promises'
+import { access, rmdir, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { writeFileAtomic } from '../lib/checkpoint/atomic.js'
-import { refuseInputs, withClaim, type ClaimOptions } from '../lib/claim.js'
+import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../lib/claim.js'
 import { usageError } from '../lib/errors.js'
 import { makeFolders, missingFolders, notWritable } from '../lib/folders.js'
+import { lstat } from '../lib/stat.js'
 import { LineWriter } from './line-writer.js'
 
 export interface OutputOptions extends ClaimOptions {
-  /** that the work will write into the folder */
+  /** that the work will write into the folder, or into folders in it */
   files: string[]
   /** replace them */
   force?: boolean
@@ -28,6 +29,8 @@ export async function withOutput<T>(
   await refuseInputs([folder, ...files.map((file) => path.join(folder, file))], inputs)
   return withClaim(folder, { ...options, writes: files }, async () => {
     await checkOutput(folder, files, force)
+    for (const file of files.filter((name) => path.dirname(name) !== '.'))
+      await removeParts(path.join(folder, path.dirname(file)), [path.basename(file)])
     return work()
   })
 }
@@ -48,9 +51,10 @@ async function checkFolder(folder: string): Promise<void> {
 
 /** Refuses, before any work, a folder that already holds one of the files, unless `force`. */
 async function checkOutput(folder: string, files: string[], force = false): Promise<void> {
-  const there = await readdir(folder).catch(() => [] as string[])
-  const taken = files.find((file) => there.includes(file))
-  if (taken && !force)
+  if (force) return
+  const there = await Promise.all(files.map((file) => lstat(path.join(folder, file)).catch(() => undefined)))
+  const taken = files.find((_, i) => there[i])
+  if (taken)
     throw usageError(
       'OUTPUT_EXISTS',
       `${path.join(folder, taken)} is already there`,
@@ -87,6 +91,7 @@ export async function writeOutput(
   try {
     for (const [name, data] of Object.entries(files)) {
       const file = path.join(folder, name)
+      made.push(...(await makeFolders(path.dirname(file))).map((one) => () => rmdir(one)))
       const replaces = await stat(file).then(
         () => true,
         () => false,

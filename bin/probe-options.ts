@@ -14,7 +14,7 @@ export function inputsOf({ base, reference, probes, data, checkpoint, projector,
 
 interface InputFlags {
   base?: string
-  reference?: string
+  reference?: string | string[]
   /** of the command line: paths */
   probes?: ProbeSource
   data?: ProbeSource
@@ -34,9 +34,14 @@ export interface PairFlags {
 }
 
 export function pairOptions(command: Command): Command {
+  return pairOf(command, '--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
+}
+
+/** A base and what was fine-tuned from it. */
+export function pairOf(command: Command, reference: string, what: string): Command {
   return command
     .requiredOption('--base <dir>', 'model that was fine-tuned: a folder, or hf:owner/name[@revision]')
-    .requiredOption('--reference <dir>', 'the fine-tuned model, or a LoRA adapter of the base')
+    .requiredOption(reference, what)
     .addOption(tokenizerOption())
     .option('--base-head <zeros|seed:N>', 'the head of a base that has none', baseHead)
     .addOption(objectiveOption())

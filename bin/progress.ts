@@ -28,7 +28,10 @@ const expected: readonly (readonly [phase: string, weight: number])[] = [
 ]
 
 /** Phases that are nearly all of their run: nothing but them counts. */
-const alone = new Set(['train', 'trials', 'fit', 'cross-validate', 'generate', 'predict', 'write', 'windows', 'parts'])
+const alone = new Set([
+  ...['train', 'trials', 'fit', 'cross-validate', 'generate', 'predict'],
+  ...['write', 'windows', 'parts', 'models'],
+])
 
 export interface Course {
   phase: string

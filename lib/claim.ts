@@ -21,8 +21,8 @@ export const claimFile = '.warp.lock'
 
 /**
  * Claims a folder for one run, across processes and, where the file system's locks do, machines; makes it where there
- * is none. The claim dies with its process. What a killed run left of temporary files for what it `writes` there is gone
- * before `work` looks; what `work` leaves empty of the folders made is removed again.
+ * is none. The claim dies with its process. What a killed run left of temporary files for what it `writes` there is
+ * gone before `work` looks; what `work` leaves empty of the folders made is removed again.
  * @throws WarpError (resource) OUTPUT_BUSY, naming the process and command that hold it, unless `wait`;
  *   OUTPUT_NOT_WRITABLE, DISK_FULL; what `work` throws
  */

@@ -40,6 +40,15 @@ export type { Progress, RunOptions } from './native/task.js'
 export { openPath, pathFamilies, type OpenedPath, type OpenPathOptions } from './paths/index.js'
 export { predict, type Prediction, type PredictOptions, type PredictResult } from './predict.js'
 export { planTrace, type TracePlan } from './plan-trace.js'
+export {
+  planFamily,
+  recoverFamily,
+  type Family,
+  type FamilyMember,
+  type FamilyOptions,
+  type FamilyPlan,
+  type FamilyResult,
+} from './family.js'
 export { planRecover, recover, type RecoverOptions, type Recovered } from './recover.js'
 export type { Diagnostics, MixtureResult } from './readouts/index.js'
 export {
@@ -62,6 +71,7 @@ export { loadTokenizer, Tokenizer } from './text/tokenizer/index.js'
 export {
   dataCard,
   evaluatePage,
+  familyPage,
   htmlReport,
   labPage,
   tracePage,

@@ -13,6 +13,7 @@ import {
   type FootprintOptions,
   type FootprintPlan,
   type Session,
+  type Shared,
   footprintKinds,
 } from './footprint/index.js'
 import { whileUnchanged } from './checkpoint/index.js'
@@ -51,7 +52,7 @@ function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): stri
   return readout?.filter((name) => name !== 'trace' && !projectors.some((projector) => projector.name === name))
 }
 
-const kinds: Kinds<RecoverOptions> = {
+export const recoverKinds: Kinds<RecoverOptions> = {
   ...footprintKinds,
   readout: 'texts',
   projector: 'text',
@@ -59,12 +60,16 @@ const kinds: Kinds<RecoverOptions> = {
   claimed: 'any',
 }
 
+interface Opened {
+  session: Session
+  projectors: Projector[]
+  claimed?: Record<string, number>
+}
+
 /** A session whose readouts are known to be there, and to fit, before any scoring. */
-async function openChecked(
-  options: RecoverOptions,
-): Promise<{ session: Session; projectors: Projector[]; claimed?: Record<string, number> }> {
+export async function openChecked(options: RecoverOptions, shared?: Shared): Promise<Opened> {
   const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
-  const session = await openSession(projectors.reduce(asProjector, options), true)
+  const session = await openSession(projectors.reduce(asProjector, options), true, shared)
   const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
   const gradients = scopes.flatMap((scope) => [
     { scope, q: 0 },
@@ -93,7 +98,7 @@ async function openChecked(
 
 /** Opens, checks, reads and tokenizes everything, but scores nothing. @throws as `recover` */
 export async function planRecover(options: RecoverOptions): Promise<FootprintPlan> {
-  checkOptions('planRecover', options, kinds, ['base', 'reference', 'probes'])
+  checkOptions('planRecover', options, recoverKinds, ['base', 'reference', 'probes'])
   const { session } = await openChecked(await localModels(options))
   try {
     return planOf(session)
@@ -108,17 +113,22 @@ export async function planRecover(options: RecoverOptions): Promise<FootprintPla
  * @throws WarpError (bad input, FILE_CHANGED among it; resources), the signal's reason
  */
 export async function recover(given: RecoverOptions): Promise<Recovered> {
-  checkOptions('recover', given, kinds, ['base', 'reference', 'probes'])
+  checkOptions('recover', given, recoverKinds, ['base', 'reference', 'probes'])
   const options = await localModels(given)
   const { base, reference, checkpoint = [] } = options
   return spooled(options.spool, () =>
-    whileUnchanged([base, reference, ...checkpoint], () => recoverOpened(options, given)),
+    whileUnchanged([base, reference, ...checkpoint], async () =>
+      recoverOpened(await openChecked(options), options, commandOf(given)),
+    ),
   )
 }
 
-/** @param given as the caller named the models */
-async function recoverOpened(options: RecoverOptions, given: RecoverOptions): Promise<Recovered> {
-  const { session, projectors, claimed } = await openChecked(options)
+/** @param command what the result says was asked for */
+export async function recoverOpened(
+  { session, projectors, claimed }: Opened,
+  options: RecoverOptions,
+  command: Record<string, unknown>,
+): Promise<Recovered> {
   try {
     const planned = plannedBytes(session)
     const watch = new Stopwatch()
@@ -162,7 +172,7 @@ async function recoverOpened(options: RecoverOptions, given: RecoverOptions): Pr
     const result: RecoverResult = {
       schema: 'warp.recover/1',
       tool: toolOf(session.device),
-      command: commandOf(given),
+      command,
       seed: session.seed,
       timings: { ...session.timings, ...watch.timings },
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
@@ -207,7 +217,7 @@ function byTokens(mixture: Record<string, number>, { probes, packed }: Session):
 }
 
 /** The options as given, less what JSON cannot hold. */
-function commandOf(options: RecoverOptions): Record<string, unknown> {
+export function commandOf(options: Partial<RecoverOptions>): Record<string, unknown> {
   const { signal: _signal, onProgress: _onProgress, spool: _spool, ...plain } = options
-  return { ...plain, probes: sourceNames(options.probes) }
+  return { ...plain, ...(options.probes !== undefined && { probes: sourceNames(options.probes) }) }
 }

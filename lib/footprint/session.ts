@@ -1,7 +1,6 @@
 import os from 'node:os'
 import path from 'node:path'
 import {
-  hashFiles,
   hashGiven,
   smallFiles,
   nativeWeights,
@@ -33,6 +32,7 @@ import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { checkDomains, whyTooMany } from '../readouts/limits.js'
 import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
 import { chooseScope, type Scope } from './scope.js'
+import { Shared } from './shared.js'
 import { planProbes, type ScoreOptions } from './score.js'
 import type { ScoreSpool } from './spool.js'
 
@@ -144,9 +144,14 @@ export class Stopwatch {
 
 /**
  * Opens and checks the pair, reads and tokenizes the probes, surveys the weights and plans the run.
+ * @param shared with sessions of the same base and texts
  * @throws WarpError of every room it passes through; NO_SIGNAL where base and reference are the same, NOT_FINITE
  */
-export async function openSession(options: FootprintOptions, gradients: boolean): Promise<Session> {
+export async function openSession(
+  options: FootprintOptions,
+  gradients: boolean,
+  shared = new Shared(),
+): Promise<Session> {
   const { signal, onProgress, seed = 0 } = options
   refuseEarly(options)
   const watch = new Stopwatch()
@@ -160,7 +165,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
   const { tokenizer, tokenizerNotes } = await openTokenizer(options)
   watch.lap('open')
   const labels = objective === 'language' ? null : pair.reference.architecture.labels
-  const { probes, packed } = await openProbes(options, labels, tokenizer, maxLength, network.vocabularySize)
+  const { probes, packed } = await openProbes({ ...options, maxLength }, labels, tokenizer, network, shared)
   watch.lap('tokenize')
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
@@ -196,10 +201,9 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
       score.device = request
       return planProbes(path.handle, network, packed, probes.domains.length, score)
     })
-    const inputs = await hashInputs(pair, probes, options)
+    const inputs = await hashInputs(pair, probes, options, shared)
     watch.lap('hash')
-    const textNotes = [...tokenizerNotes, ...probes.notes, ...truncationNotes(probes, packed, maxLength)]
-    const notes = [...path.notes, ...textNotes, ...device.notes]
+    const cut = truncationNotes(probes, packed, maxLength)
     return {
       pair,
       tokenizer,
@@ -218,7 +222,7 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
       maxLength,
       device,
       inputs,
-      notes,
+      notes: [...path.notes, ...tokenizerNotes, ...probes.notes, ...cut, ...device.notes],
       timings: watch.timings,
       close,
     }
@@ -229,18 +233,25 @@ export async function openSession(options: FootprintOptions, gradients: boolean)
 }
 
 async function openProbes(
-  options: FootprintOptions,
+  options: FootprintOptions & { maxLength: number },
   labels: string[] | null,
   tokenizer: Tokenizer,
-  maxLength: number,
-  vocabularySize: number,
+  { vocabularySize }: Network,
+  shared: Shared,
 ) {
-  const { signal, onProgress, seed = 0, truncate = true } = options
-  const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+  const { signal, onProgress, seed = 0, maxLength, truncate = true } = options
+  shared.sameLabels(options.reference, labels)
+  const packing = { maxLength, truncate, vocabularySize }
   const control = { signal, onProgress }
-  const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels }, control)
-  checkDomains(probes.domains)
-  return { probes, packed: await packProbes(probes, tokenizer, { maxLength, truncate, vocabularySize }, control) }
+  const read = async (): Promise<ProbeSet> => {
+    const labelMap = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+    const probes = await readProbes(options.probes, { ...options, labelMap, seed, labels }, control)
+    checkDomains(probes.domains)
+    return probes
+  }
+  const probes = await shared.once('probes', read)
+  const pack = (): Promise<PackedProbes> => packProbes(probes, tokenizer, packing, control)
+  return { probes, packed: await shared.once(`tokens ${JSON.stringify([tokenizer.sha256, packing])}`, pack) }
 }
 
 /** Nothing is opened for a run that has been stopped, or whose numbers are none. */
@@ -307,9 +318,14 @@ function truncationNotes(probes: ProbeSet, packed: PackedProbes, maxLength: numb
   return [`${cut} of ${probes.texts.length} texts were longer than ${maxLength} tokens and cut off (${by})`]
 }
 
-async function hashInputs(pair: ModelPair, probes: ProbeSet, options: RunOptions): Promise<InputRecord[]> {
+async function hashInputs(
+  pair: ModelPair,
+  probes: ProbeSet,
+  options: RunOptions,
+  shared: Shared,
+): Promise<InputRecord[]> {
   const roles = ['base', 'reference'] as const
-  const weights = await hashFiles(
+  const weights = await shared.hash(
     roles.flatMap((role) => pair[role].files.map((file) => ({ role, ...file }))),
     options,
   )

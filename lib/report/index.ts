@@ -1,4 +1,5 @@
 export { dataCard } from './card.js'
+export { familyPage, familyReport } from './family.js'
 export { htmlReport } from './html.js'
 export { evaluatePage, type EvaluatePage } from './evaluate.js'
 export { labPage, type LabPage } from './lab.js'

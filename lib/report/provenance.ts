@@ -62,7 +62,7 @@ export function modelName(given: string): string {
 }
 
 /** Options whose values follow each other as arguments of their own; other lists are joined by commas. */
-const severalArguments = ['probes', 'data', 'corpus', 'test', 'true', 'texts', 'checkpoint', 'base-models']
+const severalArguments = ['reference', 'probes', 'data', 'corpus', 'test', 'true', 'texts', 'checkpoint', 'base-models']
 
 /** Options that exist as `--no-…` alone. */
 const onByDefault = ['truncate']

@@ -3,10 +3,12 @@ import { z } from 'zod'
 import type { Inspection } from '../checkpoint/index.js'
 import type { DiffPlan } from '../diff/index.js'
 import type { Doctor } from '../doctor.js'
+import type { FamilyPlan, FamilyResult } from '../family.js'
 import type { FootprintPlan, FootprintResult } from '../footprint/index.js'
 import type { GeneratePlan, GenerateResult } from '../generate/index.js'
 import type { TracePlan } from '../plan-trace.js'
 import { madeText } from '../generate/schema.js'
+import { resultSchema } from '../report/schema.js'
 import type { PredictResult } from '../predict.js'
 import { statistics, type TraceResult } from '../trace/index.js'
 import { count, domains, fraction, hashed, loose, mixture, numbers, seconds, texts, trainingTexts } from './forms.js'
@@ -115,6 +117,19 @@ export const footprintPlan = z.object({
   device: z.string(),
   notes: texts,
 }) satisfies z.ZodType<FootprintPlan>
+
+export const family = z.object({
+  schema: z.literal('warp.family/1'),
+  tool: resultSchema.shape.tool,
+  command: z.record(z.string(), z.unknown()),
+  domains: texts,
+  members: z.array(z.object({ name: z.string(), reference: z.string(), result: resultSchema })),
+}) satisfies z.ZodType<FamilyResult>
+
+export const familyPlan = z.object({
+  schema: z.literal('warp.family.plan/1'),
+  members: z.array(z.object({ name: z.string(), plan: footprintPlan })),
+}) satisfies z.ZodType<FamilyPlan>
 
 export const diffPlan = z.object({
   schema: z.literal('warp.diff.plan/1'),

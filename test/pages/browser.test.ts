@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import axe from 'axe-core'
 import puppeteer, { type Browser, type Page } from 'puppeteer-core'
-import { htmlReport, tracePage } from '../../lib/report/index.js'
+import { familyPage, htmlReport, tracePage } from '../../lib/report/index.js'
 import { diffReport, evaluationReport, labReport, trainingReport } from '../support/page-others.js'
-import { longNames, recovered, traced } from '../support/page-results.js'
+import { family, longNames, recovered, traced } from '../support/page-results.js'
 
 const chromium = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser'].find(
   (file) => file && existsSync(file),
@@ -24,6 +24,11 @@ const pages: Record<string, () => Promise<string>> = {
     return htmlReport(await recovered(longNames(10), {}, claim))
   },
   'recover-150': async () => htmlReport(await recovered(longNames(150))),
+  'family-5': async () => {
+    const steps = [100, 200, 400, 800, 1600].map((step) => `checkpoint-${step}`)
+    return familyPage(await family(longNames(6), steps))
+  },
+  'family-12': async () => familyPage(await family(longNames(40), longNames(12))),
   'trace-4': async () => tracePage(traced(longNames(4))),
   diff: async () => diffReport(),
   'lab-16': async () => labReport(16, longNames(10)),

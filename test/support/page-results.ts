@@ -1,4 +1,5 @@
 // Results of every command that writes a page, made up: small, but with everything that a page may hold.
+import type { FamilyResult } from '../../lib/family.js'
 import { footprintOf, readMixtures } from '../../lib/readouts/index.js'
 import { Random } from '../../lib/random.js'
 import type { RecoverResult } from '../../lib/report/index.js'
@@ -53,6 +54,19 @@ export async function recovered(
 }
 
 /** Names as data sets have them: long, with signs, without a space. */
+/** Steps of one run. */
+export async function family(names: string[], members: string[]): Promise<FamilyResult> {
+  const claim = Object.fromEntries(names.map((name) => [name, 1 / names.length]))
+  const results = await Promise.all(members.map((reference) => recovered(names, { command: { reference } }, claim)))
+  return {
+    schema: 'warp.family/1',
+    tool: results[0].tool,
+    command: { base: 'base', reference: members, probes: ['texts.jsonl'] },
+    domains: names,
+    members: results.map((result, i) => ({ name: members[i], reference: members[i], result })),
+  }
+}
+
 export const longNames = (count: number): string[] =>
   Array.from(
     { length: count },

@@ -10,7 +10,7 @@ test('no command at all shows three to begin with', async () => {
 test.each([
   [['recover', '--bsae', 'x'], "unknown option '--bsae' (Did you mean --base?)"],
   [['lab', 'plan', '--trails', '3'], "unknown option '--trails' (Did you mean --trials?)"],
-  [['recover', '--base', 'x'], "required option '--reference <dir>' not specified"],
+  [['recover', '--base', 'x'], "required option '--reference <dir...>' not specified"],
 ])('%j is told a typo before what is missing', async (args, told) => {
   const { code, stderr } = await warp(args)
   expect({ code, first: stderr.split('\n')[0] }).toEqual({ code: 2, first: `warp: ${told} [USAGE]` })

@@ -17,7 +17,7 @@ export function labTable(report: LabReport, { color = false, width = 100 }: Tabl
   const { table, trials, failed, folds, seed, domains, notes } = report
   const least = Math.min(...table.filter(({ oracle }) => !oracle).map(({ mae }) => mae))
   const lines = [`${paint.bold('Error of every readout')}  ${trials.length} trials, ${domains.length} domains`, '']
-  const cells = table.map(({ readout, path, mae, maeSd, mse, mseSd, trials: n, oracle }) => [
+  const cells = table.map(({ readout, path, mae, maeSd, mse, mseSd, trials: n, coverage, oracle }) => [
     `${readout}${oracle ? ' (oracle)' : ''}`,
     path === null ? '–' : safeName(path, 20),
     mae.toFixed(4),
@@ -25,8 +25,9 @@ export function labTable(report: LabReport, { color = false, width = 100 }: Tabl
     mse.toFixed(5),
     mseSd.toFixed(5),
     String(n),
+    typeof coverage === 'number' ? `${(100 * coverage).toFixed(0)} %` : '–',
   ])
-  tableBlocks(['readout', 'path', 'MAE', '± sd', 'MSE', '± sd', 'trials'], cells, width - 2).forEach(
+  tableBlocks(['readout', 'path', 'MAE', '± sd', 'MSE', '± sd', 'trials', 'covered'], cells, width - 2).forEach(
     ([head, ...rows], block) => {
       if (block > 0) lines.push('')
       lines.push(`  ${paint.dim(head)}`)
@@ -40,6 +41,9 @@ export function labTable(report: LabReport, { color = false, width = 100 }: Tabl
     `mlp and equivariant by ${foldsText(folds, trials.length)}, seed ${seed}, settings chosen inside the training ` +
       'folds',
     'means and standard deviations over trials; a row marked oracle chose its setting with the answers known',
+    ...(table.some(({ coverage }) => typeof coverage === 'number')
+      ? ['covered: how many of the true shares lie in the 90 % intervals that `warp recover` gives']
+      : []),
     ...notes,
     ...failed.map(({ index, code, message }) => `trial ${index} failed: ${code}, ${message}`),
   ]

@@ -2,6 +2,8 @@ import { z } from 'zod'
 import type { RunOptions } from '../native/task.js'
 import { absoluteError, fitsOf, foldsFor, foldsOf, SELECTION_FOLDS } from './crossval.js'
 import { crossValidate } from './fold-pool.js'
+import { methodErrorOf } from '../readouts/index.js'
+import { widened, type Interval } from '../readouts/intervals.js'
 import { learnersFor } from './learners.js'
 import { fixedThreshold, membersAt, thresholds } from './membership.js'
 import { sampleMixtures, type Sampler } from './mixtures.js'
@@ -19,6 +21,8 @@ const row = z.object({
   mseSd: z.number(),
   /** that the readout applied to */
   trials: z.int(),
+  /** share of the true shares that lie in their 90 % intervals; null where trials have none */
+  coverage: z.number().nullable().optional(),
   /** whether it chose a setting by looking at the answers */
   oracle: z.boolean(),
 })
@@ -44,6 +48,8 @@ export interface Estimates {
   path: string | null
   oracle: boolean
   shares: (ArrayLike<number> | null)[]
+  /** of sampling alone, by trial and domain */
+  sampling?: (Interval[] | undefined)[]
 }
 
 /** The report, and what does not go into it: shares by row and trial. */
@@ -109,6 +115,7 @@ function parameterFree({ trials, paths }: TrialSet): Estimates[] {
         path: pathless.includes(readout) ? null : path,
         oracle: false,
         shares: trials.map((trial) => trial.paths[p].mixtures[readout] ?? null),
+        sampling: trials.map((trial) => trial.paths[p].sampling?.[readout]),
       }))
   })
   return [...rows.filter(({ path }) => path === null), ...rows.filter(({ path }) => path !== null)]
@@ -186,7 +193,25 @@ function rowOf(estimates: Estimates, { trials }: TrialSet): LabRow {
   const [mae, maeSd] = meanAndDeviation(errors.map((error) => error.mae))
   const [mse, mseSd] = meanAndDeviation(errors.map((error) => error.mse))
   const { readout, path, oracle } = estimates
-  return { readout, path, mae, maeSd, mse, mseSd, trials: errors.length, oracle }
+  const coverage = coverageOf(
+    estimates,
+    trials.map(({ truth }) => truth),
+  )
+  return { readout, path, mae, maeSd, mse, mseSd, trials: errors.length, coverage, oracle }
+}
+
+/** How many of the true shares lie in the intervals that `recover` would give; null without intervals. */
+function coverageOf({ readout, shares, sampling = [] }: Estimates, truths: number[][]): number | null {
+  const inside = sampling.flatMap((intervals, i) => {
+    const estimate = shares[i]
+    if (!intervals || !estimate) return []
+    const methodError = methodErrorOf(readout, intervals.length)
+    return intervals.map((interval, d): number => {
+      const [low, high] = widened(interval, estimate[d], methodError)
+      return Number(low <= truths[i][d] && truths[i][d] <= high)
+    })
+  })
+  return inside.length > 0 ? inside.reduce((sum, one) => sum + one, 0) / inside.length : null
 }
 
 /** Deviation of one value: 0. */

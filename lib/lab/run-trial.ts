@@ -19,6 +19,7 @@ import {
 import {
   failedTrial,
   readTrial,
+  samplingOf,
   statisticsToTrial,
   trialFile,
   writeTrial,
@@ -84,6 +85,10 @@ async function runPlanned(lab: string, plan: LabPlan, index: number, options: Tr
   const { footprints, pool } = await timed('footprint', () =>
     footprintsOf(plan, { ...options, reference: output, probes, trained }),
   )
+  await timed('resample', async () => {
+    for (const footprint of footprints)
+      footprint.sampling = await samplingOf(footprint.statistics, { seed: plan.seed, signal })
+  })
   const facts = { ...factsOf(plan, index), recipe: { ...recipe }, timings }
   const trial = statisticsToTrial(facts, footprints, { containsTraining: true, pool })
   await writeTrial(path.join(lab, trialsFolder, trialFile(index)), trial)

@@ -4,10 +4,11 @@ import { z } from 'zod'
 import { readDocument, writeDocument } from '../document.js'
 import { inputError } from '../errors.js'
 import { footprintOf, readoutsFor } from '../readouts/index.js'
+import { samplingIntervals } from '../readouts/intervals.js'
 import { predictorOf } from '../readouts/sharing.js'
 import { spreadOf } from '../readouts/spread.js'
 import { countByDomain } from '../readouts/sums.js'
-import type { FootprintStatistics } from '../readouts/types.js'
+import type { FootprintStatistics, Readout } from '../readouts/types.js'
 import { poolScoresOf, tallyMembers, type PoolLosses } from './membership.js'
 
 const count = z.int().min(0)
@@ -33,6 +34,8 @@ export const trialPathSchema = z.strictObject({
   loss: table,
   /** shares in the order of the domains, by readout */
   mixtures: z.record(z.string(), z.array(share)),
+  /** 90 % intervals of these shares under resampling of the probes, the method's own error not in them */
+  sampling: z.record(z.string(), z.array(z.tuple([share, share]))).optional(),
 })
 
 /** How many texts of a pool each threshold of the sweep calls members, T thresholds. */
@@ -74,11 +77,12 @@ export const trialSchema = z
     const wrong = (what: string) =>
       context.addIssue({ code: 'custom', message: `${what} is not one per domain`, path: [what] })
     for (const what of ['counts', 'truth'] as const) if (trial[what].length !== D) wrong(what)
-    for (const { lambdas, mean, deviation, largest, loss, mixtures } of trial.paths) {
+    for (const { lambdas, mean, deviation, largest, loss, mixtures, sampling = {} } of trial.paths) {
       const K = lambdas.length
       const shaped = (rows: number[][], width: number) => rows.length === D && rows.every((row) => row.length === width)
       if (!shaped(mean, K) || !shaped(deviation, K) || !shaped(loss, K + 2) || largest.length !== K) wrong('paths')
       if (Object.values(mixtures).some((shares) => shares.length !== D)) wrong('mixtures')
+      if (Object.values(sampling).some((intervals) => intervals.length !== D)) wrong('sampling')
     }
     const { membership } = trial
     if (
@@ -114,6 +118,8 @@ export interface TrialFootprint {
   scope?: string
   /** where it is not the family's name that `statistics` carry */
   path?: string
+  /** by readout, as `samplingOf` finds them */
+  sampling?: TrialPath['sampling']
 }
 
 /** Losses that membership is inferred from; without a pool of its own, those of the probes of the first path. */
@@ -157,8 +163,18 @@ function emptyTrial({ index, plan, seed, domains, counts, recipe, timings }: Tri
   }
 }
 
-function trialPath({ statistics, scope, path }: TrialFootprint): TrialPath {
-  const used = readoutsFor(statistics).filter((readout) => readout.why(statistics) === null)
+const readoutsOf = (statistics: FootprintStatistics): Readout[] =>
+  readoutsFor(statistics).filter((readout) => readout.why(statistics) === null)
+
+/** 90 % intervals under resampling of the probes, of every readout's shares. */
+export const samplingOf = (
+  statistics: FootprintStatistics,
+  options: { seed: number; signal?: AbortSignal },
+): Promise<NonNullable<TrialPath['sampling']>> =>
+  samplingIntervals(statistics, readoutsOf(statistics), { replicates: 200, level: 0.9, ...options })
+
+function trialPath({ statistics, scope, path, sampling }: TrialFootprint): TrialPath {
+  const used = readoutsOf(statistics)
   return {
     path: path ?? statistics.path ?? 'linear',
     lambdas: [...statistics.lambdas],
@@ -167,6 +183,7 @@ function trialPath({ statistics, scope, path }: TrialFootprint): TrialPath {
     ...spreadOf(statistics),
     loss: footprintOf(statistics).loss,
     mixtures: Object.fromEntries(used.map((readout) => [readout.name, [...predictorOf(readout, statistics)(null)]])),
+    ...(sampling && { sampling }),
   }
 }
 

@@ -6,6 +6,7 @@ import { bootstrap, percentileIntervals } from './bootstrap.js'
 import { type ClaimJudged, judgeClaim } from './claimed.js'
 import { diagnose } from './diagnostics.js'
 import { defaultGradients, type GradientKind } from './gradient-choice.js'
+import { widened } from './intervals.js'
 import { gradientMatching } from './gradient-matching.js'
 import { meanProbability } from './mean-probability.js'
 import { membership } from './membership.js'
@@ -80,6 +81,17 @@ export function readoutsFor(
     ...(stats.blocks ?? []).map((of) => blockMatching(of)),
     ...others.flatMap(({ scope, q }) => [gradientMatching({ scope, q }), projection({ scope, q })]),
   ]
+}
+
+/** The error that was measured of a readout by this name, for D domains; 0 where nobody measured it. */
+export function methodErrorOf(name: string, D: number): number {
+  const gradients = (['head', 'top'] as const).flatMap((scope) => [0, 1].map((q): GradientKind => ({ scope, q })))
+  const all = [
+    ...readoutsFor({ gradients }),
+    gradientMatching({ scope: 'top', q: 1 }),
+    projection({ scope: 'top', q: 1 }),
+  ]
+  return all.find((readout) => readout.name === name)?.methodError?.(D) ?? 0
 }
 
 /**
@@ -215,13 +227,7 @@ function mixtureResult(
     description: readout.description,
     settings: readout.settings(stats),
     mixture: named(shares),
-    // Percentiles may lie to one side of the estimate, and an interval without its own estimate would mislead.
-    interval: named(
-      sampling.map(([low, high], d): [number, number] => [
-        Math.max(0, Math.min(low, shares[d]) - own),
-        Math.min(1, Math.max(high, shares[d]) + own),
-      ]),
-    ),
+    interval: named(sampling.map((interval, d) => widened(interval, shares[d], own))),
     level,
     intervalCovers: own > 0 ? 'sampling and method' : 'sampling',
     intervalIncludes:

@@ -108,11 +108,16 @@ function errorBars({ table }: LabReport): string {
 
 function measures({ table }: LabReport): string {
   return grid(
-    table.map((row) => ({ name: nameOf(row), values: [row.mae, row.maeSd, row.mse, row.trials] })),
+    table.map((row) => ({
+      name: nameOf(row),
+      values: [row.mae, row.maeSd, row.mse, row.coverage ?? null, row.trials],
+    })),
     {
-      caption: 'Mean absolute error over the trials with its deviation, and mean squared error',
+      caption:
+        'Mean absolute error over the trials with its deviation, mean squared error, and the share of true shares ' +
+        'in their 90 % intervals',
       corner: 'readout',
-      columns: ['MAE', 'sd', 'MSE', 'trials'],
+      columns: ['MAE', 'sd', 'MSE', 'covered', 'trials'],
       format: (value) => (Number.isInteger(value) && value > 0 ? String(value) : value.toFixed(4)),
       file: 'table.csv',
       many: 'readouts',

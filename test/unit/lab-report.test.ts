@@ -1,13 +1,23 @@
-import { fitProjectors, labReportSchema, labTable, reportTable, trialsCsv, type Trial } from '../../lib/lab/index.js'
+import {
+  fitProjectors,
+  labReportSchema,
+  labTable,
+  reportTable,
+  statisticsToTrial,
+  trialsCsv,
+  type Trial,
+} from '../../lib/lab/index.js'
 import { absoluteError, foldsOf, predictFold, type CrossValidation } from '../../lib/lab/crossval.js'
 import { learnersFor, type Learner } from '../../lib/lab/learners.js'
 import { errorsOf, type Reported } from '../../lib/lab/report.js'
-import { failedTrial } from '../../lib/lab/trial-record.js'
+import { failedTrial, samplingOf } from '../../lib/lab/trial-record.js'
 import { Random } from '../../lib/random.js'
+import { readMixtures } from '../../lib/readouts/index.js'
 import type { Example } from '../../lib/readouts/spread.js'
-import { syntheticTrials } from '../support/synthetic-trials.js'
+import { modelStatistics, syntheticTrials } from '../support/synthetic-trials.js'
 
 const trials = syntheticTrials({ trials: 30 })
+const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
 const examplesOf = (all: Trial[]) => all.map(({ paths: [summary], truth }) => ({ summary, truth }))
 
 const crossValidate = async (learner: Learner, examples: Example[], options: CrossValidation): Promise<number[][]> => {
@@ -31,6 +41,35 @@ describe('folds', () => {
     expect([...fold]).not.toEqual([...fold].sort((a, b) => a - b))
     expect(foldsOf(n, folds, 42)).toEqual(fold)
   })
+})
+
+test('covered: how often the intervals that `recover` gives hold the true share', async () => {
+  const inside: Record<string, number[]> = {}
+  const own: Trial[] = []
+  for (const [index, { counts, truth }] of trials.slice(0, 6).entries()) {
+    const statistics = modelStatistics(new Random(9, 'covered', index), truth)
+    const { domains } = statistics
+    const { mixtures } = await readMixtures(statistics, { seed: 4, bootstrap: 200 })
+    for (const { readout, interval } of mixtures)
+      domains.forEach((name, d) => {
+        const [low, high] = interval[name]
+        ;(inside[readout] ??= []).push(Number(low <= truth[d] && truth[d] <= high))
+      })
+    const footprints = [{ statistics, sampling: await samplingOf(statistics, { seed: 4 }) }]
+    own.push(
+      statisticsToTrial({ index, seed: 4, domains, counts, recipe: {}, timings: {} }, footprints, {
+        containsTraining: false,
+      }),
+    )
+  }
+  const { report } = await reportTable([...own, ...trials.slice(6, 12)])
+  const rows = report.table.filter(({ readout }) => inside[readout])
+  expect(rows.map(({ readout }) => readout).toSorted()).toEqual(Object.keys(inside).toSorted())
+  for (const { readout, coverage } of rows)
+    expect([readout, coverage]).toEqual([readout, expect.closeTo(mean(inside[readout]), 12)])
+  expect(rows.some(({ coverage }) => coverage! > 0 && coverage! < 1)).toBe(true)
+  expect(report.table.find(({ readout }) => readout === 'equivariant')).toMatchObject({ coverage: null })
+  expect(labTable(report)).toMatch(/trials {2}covered\n/)
 })
 
 describe('cross-validation', () => {

@@ -5,28 +5,13 @@
 // trained on), as benchmarks/peers/finetune_language.py writes. Needs a build (npm run build).
 const { readFileSync } = require('node:fs')
 const { join, basename } = require('node:path')
+const { area } = require('./scores.cjs')
 const lib = join(__dirname, '..', 'dist', 'lib')
 const { readEvidence, traceRecords } = require(join(lib, 'trace'))
 const { readRecords } = require(join(lib, 'text'))
 const { Random } = require(join(lib, 'random'))
 
 const [base, ...references] = process.argv.slice(2)
-
-/** How often a trained token's score is above an untrained one's. */
-function areaUnder(high, low) {
-  const sorted = Float64Array.from(low).sort()
-  let sum = 0
-  for (const score of high) {
-    let [from, to] = [0, sorted.length]
-    while (from < to) {
-      const middle = (from + to) >> 1
-      if (sorted[middle] < score) from = middle + 1
-      else to = middle
-    }
-    sum += from
-  }
-  return sum / (high.length * low.length)
-}
 
 const share = (list, test) => list.filter(test).length / list.length
 
@@ -44,9 +29,9 @@ async function tokenFacts(evidence, records, member, tokens) {
   return {
     trained: yes.length,
     expected: known.reduce((sum, { probability }) => sum + probability, 0),
-    auc: areaUnder(
-      yes.map(({ score }) => score),
-      no.map(({ score }) => score),
+    auc: area(
+      known.map(({ score }) => score),
+      known.map(({ id }) => trained.has(id)),
     ),
     recallAt1: share(yes, ({ score }) => score > limit),
     recall: share(yes, ({ probability }) => probability >= 0.5),

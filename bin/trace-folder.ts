@@ -43,9 +43,6 @@ export class TraceFolder {
     const writers: TraceFolder['writers'] = {}
     try {
       for (const name of pair.probes ? lists : []) writers[name] = await LineWriter.open(join(folder, name), force)
-      writers['members.csv']?.addLine(
-        `rank,probability,${pair.predictions ? 'byTable,predictions,' : ''}domain,source,row,text`,
-      )
       writers['excluded.csv']?.addLine('domain,source,row,tokens,text')
       return new TraceFolder(folder, pair, force, writers)
     } catch (error) {
@@ -76,7 +73,11 @@ export class TraceFolder {
       { role: 'reference', model: reference },
     ]
     const files = await hashGiven([...given, { role: 'probes', files: probes }], run)
-    for (const [i, member] of found.members.entries()) await this.addMember(i + 1, member)
+    const added = (['byTable', 'output', 'predictions'] as const).filter((name) =>
+      found.members.some((member) => member[name] !== undefined),
+    )
+    await this.writers['members.csv']?.addLine(['rank', 'probability', ...added, 'domain,source,row,text'].join())
+    for (const [i, member] of found.members.entries()) await this.addMember(i + 1, member, added)
     for (const writer of Object.values(this.writers)) await writer.commit()
     const excluded = [...this.shown].sort((a, b) => (a.domain < b.domain ? -1 : Number(a.domain > b.domain)))
     const out = {
@@ -87,9 +88,13 @@ export class TraceFolder {
     await writeOutput(this.folder, out, this.force)
   }
 
-  private addMember(rank: number, member: Member): Promise<void> | undefined {
-    const { probability, byTable, predictions, domain, source, row, text } = member
-    const parts = this.pair.predictions ? [byTable ?? probability, predictions ?? 0] : []
+  private addMember(
+    rank: number,
+    member: Member,
+    added: readonly ('byTable' | 'output' | 'predictions')[],
+  ): Promise<void> | undefined {
+    const { probability, domain, source, row, text } = member
+    const parts = added.map((name) => member[name]!)
     return this.writers['members.csv']?.addLine(csvLine([rank, probability, ...parts, domain, source, row, text]))
   }
 

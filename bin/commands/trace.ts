@@ -166,6 +166,7 @@ function report(result: TraceResult): string[] {
     training &&
       `  training texts  ${whole(training.estimate)} (${range(training.interval)}): ` +
         `${whole(training.inside)} among these texts, ${whole(training.outside)} elsewhere`,
+    result.outputRows.scores && `  output rows     ${result.outputRows.reason}`,
     result.predictions &&
       `  predictions     ${result.predictions.likely} likely members, ${whole(result.predictions.expected)} expected ` +
         `(of ${result.predictions.texts} texts)`,

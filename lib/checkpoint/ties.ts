@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { inputError } from '../errors.js'
+import type { Family } from '../models/architecture.js'
 import type { ModelConfig } from './config.js'
 import { readExactly, withFile } from './files.js'
 import type { TensorEntry } from './model.js'
@@ -11,6 +12,10 @@ export interface Tie {
 }
 
 const output = /(^|\.)(lm_head|head|embed_out|output|output_layer|decoder)\.weight$/
+/** Whether a tensor's name is that of an output layer. */
+export const isOutput = (name: string, family: Family | undefined): boolean =>
+  output.test(name) || family?.output.includes(name) === true
+
 const languageModel = /(LMHeadModel|DoubleHeadsModel|ForCausalLM|ForMaskedLM|ForPreTraining|ForConditionalGeneration)$/
 
 /**
@@ -31,10 +36,7 @@ export async function resolveTie(
   const flag = typeof config.tie_word_embeddings === 'boolean' ? config.tie_word_embeddings : family?.tied || undefined
   const usual = family?.output[0] ?? 'lm_head.weight'
   const stored = [...tensors.values()].find(
-    (t) =>
-      t.name !== embedding &&
-      (output.test(t.name) || family?.output.includes(t.name)) &&
-      t.shape.join() === table.shape.join(),
+    (t) => t.name !== embedding && isOutput(t.name, family) && t.shape.join() === table.shape.join(),
   )
   const contradicts = (what: string, expected: boolean): Error =>
     inputError(

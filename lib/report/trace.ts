@@ -122,8 +122,11 @@ function how({ grading }: TraceResult): string[] {
   return [
     'Full fine-tuning moves a row of the embedding table only if its token occurs in the training texts.',
     grading
-      ? 'Here the table is the output layer too, so that all rows move: those no text can hold show how, and the ' +
-        'rest is measured against them.'
+      ? grading.rows === 'input'
+        ? 'Here the table is the output layer too, so that all rows move: those no text can hold show how, and the ' +
+          'rest is measured against them.'
+        : 'Here it tells nothing, but every row of the output layer moves in training, those of the tokens to be ' +
+          'predicted in a way of their own: rows that no text can hold show how the others do.'
       : 'The rows that did not move tell the decay and the noise of the stored numbers; what stands clear of it ' +
         'was trained.',
     grading
@@ -167,7 +170,7 @@ function answer({ verdict, reason, trainedTokens, trainingTexts, grading, texts 
 
 function facts(result: TraceResult): [string, string][] {
   const { trainedTokens: tokens, layout, longestText, frozen, comparedTensors, decay, grading, lastTokens } = result
-  const { predictions } = result
+  const { predictions, outputRows } = result
   const rows: [string, string][] = []
   const packed = typeof layout.packed === 'number' ? `windows of ${layout.packed} tokens` : `packed ${layout.packed}`
   rows.push([
@@ -199,6 +202,7 @@ function facts(result: TraceResult): [string, string][] {
       ],
     )
   }
+  if (outputRows.scores) rows.push(['output rows', outputRows.reason])
   if (predictions) {
     const { statistics, tokens: compared, texts, likely } = predictions
     const mean = statistics.find(({ name }) => name === 'mean')!
@@ -345,9 +349,13 @@ function tokenList(tokens: readonly TracedToken[]): string {
   const ranked = tokens
     .filter(({ probability }) => probability === undefined || probability >= 0.5)
     .sort((a, b) => b.score - a.score)
-  const items = ranked.slice(0, mostTokens).map(({ id, token, score, state, probability }) => {
+  const items = ranked.slice(0, mostTokens).map(({ id, token, score, state, probability, target }) => {
     const told =
-      probability === undefined ? `${score.toPrecision(3)}${state === 'undecided' ? ' ?' : ''}` : percent(probability)
+      state === 'target'
+        ? `${percent(target!)} last`
+        : probability === undefined
+          ? `${score.toPrecision(3)}${state === 'undecided' ? ' ?' : ''}`
+          : percent(probability)
     return `<li><code>${escapeHtml(token || `#${id}`)}</code><span>${told}</span></li>`
   })
   const rest = tokens.length - items.length

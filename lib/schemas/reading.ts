@@ -40,6 +40,11 @@ export const trace = z.object({
     packed: z.union([count, z.enum(['none', 'auto'])]),
   }),
   grading: loose<NonNullable<TraceResult['grading']>>().nullable(),
+  outputRows: z.object({
+    verdict: z.enum(['graded', 'none']),
+    reason: z.string(),
+    scores: loose<NonNullable<TraceResult['outputRows']['scores']>>().nullable(),
+  }),
   lastTokens: z.object({ tails: z.enum(['moved', 'still', 'unknown']), reason: z.string() }).nullable(),
   positions: z.object({ trained: count, rows: count, residual: numbers }).nullable(),
   tokenTypes: z.array(z.boolean()),

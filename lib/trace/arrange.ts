@@ -7,7 +7,7 @@ import type { TextPool } from './texts.js'
  * does not depend on the order of the files: domains by name, their texts by content.
  */
 export async function arrange(pool: TextPool, run: RunOptions): Promise<void> {
-  const { domains, handle, possible, possibleAt } = pool
+  const { domains, handle, open, possible, possibleAt } = pool
   const sorted = [...domains.keys()].sort((a, b) => (domains[a] < domains[b] ? -1 : 1))
   const rank = new Uint32Array(domains.length)
   sorted.forEach((d, at) => {
@@ -20,6 +20,7 @@ export async function arrange(pool: TextPool, run: RunOptions): Promise<void> {
   })
   const places = [...order.keys()].filter((place) => numbers[order[place]] >= 0)
   pool.possible = places.map((place) => possible[numbers[order[place]]])
+  if (open.length > 0) pool.open = places.map((place) => open[numbers[order[place]]])
   pool.possibleAt = places
   pool.domains = sorted.map((d) => domains[d])
   pool.sizes = Uint32Array.from(sorted, (d) => pool.sizes[d])

@@ -9,6 +9,7 @@ import { falsePositives } from './noise.js'
 import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
 import { leastWindow, type Layout } from './objective.js'
 import type { Predictions, PredictionsSummary } from './predictions.js'
+import type { Targets } from './targets.js'
 import type { Grading } from './tied.js'
 import { asScore, trained, undecided } from './rows.js'
 import { domainOf, type TextPool } from './texts.js'
@@ -20,6 +21,10 @@ export interface Found {
   members: Members
   /** tokens of a text that counted */
   length: number | undefined
+  /** of the output layer's rows, where they are a second witness; the reason where they tell nothing */
+  targets?: Targets | string
+  /** members' probabilities by the table alone, where `members` has those of more */
+  byTable?: Float64Array
   predictions?: Predictions
 }
 
@@ -34,31 +39,34 @@ function spelling(evidence: Evidence, id: number): string {
   }
 }
 
-/** Rows that were trained or cannot be decided, by id. */
-export function listTokens(evidence: Evidence): TracedToken[] {
+/** Rows that were trained or cannot be decided, and those of likely targets alone, by id. */
+export function listTokens(evidence: Evidence, found?: Found): TracedToken[] {
   const { state, residual, score } = evidence.tokens
   if (verdictOf(evidence) === 'none') return []
   if (evidence.grading) return listGraded(evidence, evidence.grading)
+  const target = typeof found?.targets === 'object' ? found.targets.probability : undefined
   const rows = Array.from(state.keys()).filter(
-    (id) => state[id] === trained || (state[id] === undecided && !Number.isNaN(score[id])),
+    (id) =>
+      state[id] === trained || (state[id] === undecided && !Number.isNaN(score[id])) || (target && target[id] >= 0.5),
   )
   return rows.map((id) => ({
     id,
     token: spelling(evidence, id),
-    state: state[id] === trained ? 'trained' : 'undecided',
+    state: state[id] === trained ? 'trained' : state[id] === undecided ? 'undecided' : 'target',
     residual: residual[id],
     score: score[id],
+    ...(target && !Number.isNaN(target[id]) && { target: target[id] }),
   }))
 }
 
 /** Every token that has a score, by id. */
-function listGraded(evidence: Evidence, { probability, scores }: Grading): TracedToken[] {
+function listGraded(evidence: Evidence, { probability, scores, moved, summary }: Grading): TracedToken[] {
   const rows = Array.from(probability.keys()).filter((id) => !Number.isNaN(scores[id]))
   return rows.map((id) => ({
     id,
     token: spelling(evidence, id),
     state: 'graded',
-    residual: evidence.tokens.residual[id],
+    residual: summary.rows === 'input' ? evidence.tokens.residual[id] : moved[id],
     score: scores[id],
     probability: probability[id],
   }))
@@ -89,16 +97,19 @@ export function histogramOf(evidence: Evidence): Histogram | undefined {
 }
 
 /** Texts that the members' model counts, the most probable first; equals in the order of the input. */
-export function listMembers({ pool, members, predictions }: Found): Member[] {
+export function listMembers({ pool, members, predictions, byTable, targets }: Found): Member[] {
   const records = survivingRecords(pool, members)
+  const output = typeof targets === 'object' ? targets.evidence : undefined
   const said = records.map((record) => predictions?.of.get(record))
-  const probability = members.probability.map((byTable, i) => said[i]?.probability ?? byTable)
+  const probability = members.probability.map((before, i) => said[i]?.probability ?? before)
   const order = Array.from(members.survivors.keys()).sort((a, b) => probability[b] - probability[a] || a - b)
   return order.map((i) => {
     const record = records[i]
     return {
       probability: probability[i],
-      ...(said[i] && { byTable: members.probability[i], predictions: said[i].evidence }),
+      ...((output || said[i]) && { byTable: (byTable ?? members.probability)[i] }),
+      ...(output && { output: output[i] }),
+      ...(said[i] && { predictions: said[i].evidence }),
       domain: domainOf(record),
       source: record.source,
       row: record.row,
@@ -107,14 +118,18 @@ export function listMembers({ pool, members, predictions }: Found): Member[] {
   })
 }
 
-/** The survivors' records: all of them are possible texts, and both are in the order of the pool. */
-export function survivingRecords({ possible, possibleAt }: TextPool, { survivors }: Members): TextRecord[] {
+/** Places of the survivors among the possible texts: all of them are, and both are in the order of the pool. */
+export function survivingAt({ possibleAt }: TextPool, { survivors }: Members): number[] {
   let at = 0
   return Array.from(survivors, (text) => {
     while (possibleAt[at] < text) at++
-    return possible[at]
+    return at
   })
 }
+
+/** The survivors' records. */
+export const survivingRecords = (pool: TextPool, members: Members): TextRecord[] =>
+  survivingAt(pool, members).map((at) => pool.possible[at])
 
 /**
  * Training texts by domain: how many there are follows from the mixture, how many of them are inside from the members.
@@ -171,7 +186,9 @@ function mixtureOf(found: Found, evidence: Evidence): MixtureResult {
   const { pool, calibrated } = found
   return {
     readout: 'trace',
-    description: 'the mixture that explains which rows of the embedding table were trained',
+    description: `the mixture that explains which rows of the ${
+      evidence.grading?.summary.rows === 'output' ? 'output layer' : 'embedding table'
+    } were trained`,
     settings: {
       strength: strengthOf(found),
       members: calibrated.estimator.inside ? 'inside and outside' : 'outside',
@@ -224,6 +241,17 @@ function sequenceConditions({ objective, eos, packed }: Layout): string[] {
 /** What must hold for an excluded text to be excluded. */
 function conditions(evidence: Evidence, found: Found | undefined): string[] {
   if (verdictOf(evidence) === 'none') return []
+  if (evidence.grading?.summary.rows === 'output') {
+    return [
+      'the model was trained from this base with this tokenizer',
+      'most tokens that no text here holds were no targets: their output rows show what such a row does',
+      typeof evidence.layout.packed === 'number'
+        ? 'every token of a text was learned but that which began a window, prompts too'
+        : 'every token of a text but its first was learned: prompts were not left out of the loss, and texts not ' +
+          'packed into windows (else --packed WINDOW)',
+      'every row of the output layer moved: scores tell likely from unlikely, and no text is excluded with certainty',
+    ]
+  }
   if (evidence.grading) {
     return [
       'the model was trained from this base with this tokenizer',
@@ -289,6 +317,27 @@ function predictionNotes({ unpredicted, truncated, converged }: PredictionsSumma
   ].filter((note) => note !== false)
 }
 
+/** What the output layer's rows tell beside the input's. */
+function outputRows({ output, gradable, grading }: Evidence, found: Found | undefined): TraceResult['outputRows'] {
+  const none = (reason: string): TraceResult['outputRows'] => ({ verdict: 'none', reason, scores: null })
+  if (output.table === null) return none(output.reason)
+  if (gradable === 'output')
+    return grading
+      ? { verdict: 'graded', reason: `the input rows tell nothing: the answer rests on ${output.table}`, scores: null }
+      : none('no token stands out in them')
+  if (!found) return none('they tell of the tokens of texts, and there are none')
+  if (typeof found.targets !== 'object') return none(found.targets ?? 'they were not looked at')
+  const { known, recall, falsePositiveRate, open } = found.targets.summary
+  return {
+    verdict: 'graded',
+    reason:
+      `${(100 * recall).toFixed(1)} % of the ${known.trained} tokens of these texts that the input rows call trained ` +
+      `look like targets, ${(100 * falsePositiveRate).toFixed(1)} % of the ${known.untrained} others; ` +
+      `${open.texts} texts end in, or hold, a token that these rows alone tell of`,
+    scores: found.targets.summary,
+  }
+}
+
 export function describe(
   evidence: Evidence,
   found: Found | undefined,
@@ -321,6 +370,7 @@ export function describe(
     longestText: evidence.longestText,
     layout: evidence.layout,
     grading: evidence.grading?.summary ?? null,
+    outputRows: outputRows(evidence, found),
     lastTokens: found?.pool.tails ?? null,
     positions: positions && { ...positions, residual: positions.residual.slice(0, positions.trained) },
     tokenTypes: evidence.tokenTypes,

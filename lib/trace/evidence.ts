@@ -16,6 +16,7 @@ import { runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { layoutOf, type Layout, type LayoutOptions } from './objective.js'
+import { gradableOf, outputLayerOf, type OutputLayer } from './output-layer.js'
 import { trained, undecided, type RowJudgement, type Verdict } from './rows.js'
 import { threadsOf, type TraceRun } from './trace-run.js'
 import { judgeTable, type TableRequest } from './table.js'
@@ -50,8 +51,13 @@ export interface Evidence {
   /** tensors that both have with the same shape */
   compared: number
   notes: string[]
-  /** every row of a table moved that is also the output layer: scores may tell, once there are texts */
-  gradable: boolean
+  /**
+   * the table whose rows may tell likely tokens from unlikely ones once there are texts, where no state is certain: the
+   * input's if it is also the output layer, else that of the output layer; null where the input's rows tell, or none
+   */
+  gradable: 'input' | 'output' | null
+  /** the table of a language model's targets; null in it where there is none, or none of its own */
+  output: OutputLayer
   /** what the scores told, where they told something */
   grading?: Grading
 }
@@ -176,8 +182,11 @@ export async function readEvidence(
     const tokens = explain(match ? spread(judged, match.pairs.rows, right.shape[0]) : judged, reference)
     const small = await smallTables(base, reference, handles, tokens, dtypes, layout, options)
     checkWindow(reference, small.longestText, layout)
+    const survey = await frozenTensors(base, reference, tokens, options)
+    const output = outputLayerOf(base, reference, layout, survey.frozen)
     return {
-      gradable: sameSize && tokens.cause === 'every-row' && reference.tie !== undefined,
+      gradable: gradableOf(tokens, sameSize, reference.tie !== undefined, output),
+      output,
       base,
       reference,
       layout,
@@ -187,7 +196,7 @@ export async function readEvidence(
       added: match?.added ?? [],
       notes,
       ...small,
-      ...(await frozenTensors(base, reference, tokens, options)),
+      ...survey,
     }
   } finally {
     handles.base.close()

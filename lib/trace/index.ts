@@ -1,5 +1,5 @@
 import { whileUnchanged } from '../checkpoint/index.js'
-import { checkWhole, inputError, usageError } from '../errors.js'
+import { checkWhole, inputError, usageError, WarpError } from '../errors.js'
 import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
@@ -23,6 +23,7 @@ import { checkPredictions, predictTexts, type Predictions } from './predictions.
 import type { Member, TracedToken, TraceResult } from './result.js'
 import { TextRule, type LayoutOptions } from './objective.js'
 import type { TraceRun } from './trace-run.js'
+import { addTargets } from './targets.js'
 import { TextTracer, type TextBatches, type TextPool, type TraceTexts } from './texts.js'
 import { applyGrading, gradeTokens } from './tied.js'
 
@@ -37,7 +38,7 @@ export type { TracedText } from './texts.js'
 /** Synthetic training sets of the calibration unless said otherwise. */
 export const defaultSets = 60
 
-export interface TraceOptions extends ProbeOptions, TraceRun, TraceTexts, LayoutOptions {
+export interface TraceOptions extends ProbeOptions, TraceRun, Omit<TraceTexts, 'open'>, LayoutOptions {
   base: string
   reference: string
   /** files or folders of candidate texts, or the texts themselves; without them only the tables are traced */
@@ -110,22 +111,27 @@ export async function trace(given: TraceOptions): Promise<Traced> {
     const withoutTexts = options.probes === undefined || (isFiles(options.probes) && options.probes.length === 0)
     if (options.predictions) checkPredictions(evidence, !withoutTexts)
     if (withoutTexts) {
-      return traced(options, evidence.gradable ? awaitingTexts(evidence) : evidence, undefined)
+      return traced(options, evidence.gradable ? withReason(evidence, awaitingTexts) : evidence, undefined)
     }
     return traceRecords(evidence, readBatches(options.probes!, options, { ...run, notes: evidence.notes }), options)
   })
 }
 
-function awaitingTexts(evidence: Evidence): Evidence {
-  const reason = `${evidence.tokens.reason}; with candidate texts scores may tell likely tokens from unlikely ones`
-  return { ...evidence, tokens: { ...evidence.tokens, reason } }
-}
+const awaitingTexts = 'with candidate texts scores may tell likely tokens from unlikely ones'
+const withReason = (evidence: Evidence, more: string): Evidence => ({
+  ...evidence,
+  tokens: { ...evidence.tokens, reason: `${evidence.tokens.reason}; ${more}` },
+})
 
-/** The same for tables and texts that have been read already. */
+/**
+ * The same for tables and texts that have been read already.
+ * @param outputRows whether those of an untied output layer are read beside the input's: they tell of texts, not of
+ *   their number and mixture
+ */
 export async function traceRecords(
   evidence: Evidence,
   batches: TextBatches,
-  options: Omit<TraceOptions, 'base' | 'reference'>,
+  options: Omit<TraceOptions, 'base' | 'reference'> & { outputRows?: boolean },
 ): Promise<Traced> {
   if (evidence.tokens.verdict === 'none' && !evidence.gradable) return traced(options, evidence, undefined)
   if (evidence.tokenizerError) throw evidence.tokenizerError
@@ -143,13 +149,15 @@ export async function traceRecords(
   const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, rule)
   const { pool } = tracer
   const records: TextRecord[] = []
+  const second = !evidence.gradable && evidence.output.table !== null && options.outputRows !== false
   try {
-    await tracer.trace(options.predictions ? keeping(batches, records) : batches, options)
+    await tracer.trace(options.predictions ? keeping(batches, records) : batches, { ...options, open: second })
     checkDomains(pool.domains)
     await arrange(pool, run)
     const judged = evidence.gradable ? await graded(evidence, pool.handle, run) : evidence
     if (verdictOf(judged) === 'none') return traced(options, judged, undefined)
     const found: Found = { pool, length, ...(await estimate(judged, pool, options, run)) }
+    if (second) await addTargets(judged, found, run)
     if (options.predictions) found.predictions = await predicted(judged, found, records, run)
     return traced(options, judged, found)
   } finally {
@@ -176,8 +184,13 @@ function predicted(evidence: Evidence, found: Found, records: TextRecord[], run:
 
 async function graded(evidence: Evidence, pool: Handle, run: TraceRun): Promise<Evidence> {
   const texts = await callNative(() => addon().poolCounts(pool)).promise
-  const grading = await gradeTokens(evidence, texts, run)
-  return applyGrading(evidence, grading)
+  try {
+    return applyGrading(evidence, await gradeTokens(evidence, texts, run))
+  } catch (error) {
+    // a table that nobody gave the texts for: its rows tell nothing, as those of the input
+    if (evidence.gradable === 'input' || !(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error
+    return withReason(evidence, error.message)
+  }
 }
 
 /** Members, and what trials on the pool itself make of their estimate. */
@@ -221,9 +234,11 @@ const unbounded = (calibrated: Calibrated, possible: number): Calibrated => ({
 
 /** Which tokens of a text moved rows, and how many of them counted. */
 export function textRule(evidence: Evidence, maxLength?: number): TextRule {
-  // where the table is also the output layer the last token is a target: it moves its row like every other
+  // where the table is the output layer the last token is a target: it moves its row like every other
   const layout = evidence.gradable ? { ...evidence.layout, objective: 'classify' as const } : evidence.layout
-  return new TextRule(layout, textLength(evidence, maxLength))
+  // packed, the first token of a text has the one before it to be predicted from
+  const sparesFirst = evidence.gradable === 'output' && typeof layout.packed !== 'number'
+  return new TextRule(layout, textLength(evidence, maxLength), sparesFirst)
 }
 
 /** How many tokens of a text were looked at in training, as far as it is known: packed texts are not cut off. */
@@ -244,7 +259,7 @@ function traced(
   const left = options.predictions && !found ? ['predictions were not compared: the table gives no start for them'] : []
   return {
     result: describe({ ...evidence, notes: [...evidence.notes, ...left] }, found, { probes, seed }),
-    tokens: listTokens(evidence),
+    tokens: listTokens(evidence, found),
     members: found ? listMembers(found) : [],
     histogram: histogramOf(evidence),
   }

@@ -87,6 +87,8 @@ export class TextRule {
     readonly layout: Layout,
     /** tokens of a text that count; one as long may have been longer */
     readonly limit: number | undefined,
+    /** whether only targets move rows: the first token of a text is none */
+    readonly sparesFirst = false,
   ) {}
 
   /** Whether the last of so many tokens may have been the last of its sequence. */

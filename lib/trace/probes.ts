@@ -55,11 +55,11 @@ async function traceAll(
 ): Promise<ProbesTraced> {
   const { signal, onProgress, threads, tokenizer, seed, maxLength } = options
   const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer })
-  const rest = { signal, onProgress, threads, seed, maxLength }
+  const rest = { signal, onProgress, threads, seed, maxLength, outputRows: false }
   const { result } = await traceRecords(evidence, records(probes), rest).catch((error: unknown) => {
     if (!(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error
     const reason = `${evidence.tokens.reason}; ${error.message}`
-    return traceRecords({ ...evidence, gradable: false, tokens: { ...evidence.tokens, reason } }, [], rest)
+    return traceRecords({ ...evidence, gradable: null, tokens: { ...evidence.tokens, reason } }, [], rest)
   })
   const {
     verdict,

@@ -2,6 +2,7 @@ import type { MixtureResult } from '../readouts/index.js'
 import type { Layout, TailEvidence } from './objective.js'
 import type { Verdict } from './rows.js'
 import type { PredictionsSummary } from './predictions.js'
+import type { TargetsSummary } from './targets.js'
 import type { GradingSummary } from './tied.js'
 
 /** `warp trace --json`, schema `warp.trace/1`. Counts of texts are estimates unless they count the pool. */
@@ -33,8 +34,13 @@ export interface TraceResult {
   longestText: number | null
   /** what the model was trained for, and how texts followed each other: as the class and the options say */
   layout: Layout
-  /** what the scores of a tied table rest on; null with any other verdict than graded */
+  /** what the scores of a tied table, or of an output layer, rest on; null with any other verdict than graded */
   grading: GradingSummary | null
+  /**
+   * a second witness beside the exact input rows of an untied language model: its output rows, by which tokens that
+   * nothing followed are likely targets or not; `scores` null where they are no second witness
+   */
+  outputRows: { verdict: 'graded' | 'none'; reason: string; scores: TargetsSummary | null }
   /** what the texts say of the last tokens of training texts; null where the options say it, or it does not matter */
   lastTokens: TailEvidence | null
   /** ‖θ* − (1 + α) θ₀‖ of the trained position rows */
@@ -83,9 +89,10 @@ export interface TrainingTexts {
 /** A text that may have been trained on. */
 export interface Member {
   probability: number
-  /** where predictions were asked for: the probability by the table alone */
+  /** where more than the input table was asked: the probability by that table alone */
   byTable?: number
-  /** and the logarithm of the likelihood ratio that the predictions add */
+  /** the logarithms of the likelihood ratios that the output rows of an untied model and the predictions add */
+  output?: number
   predictions?: number
   domain: string
   source: string
@@ -97,10 +104,15 @@ export interface Member {
 export interface TracedToken {
   id: number
   token: string
-  /** `graded`: nothing is certain, see `probability` */
-  state: 'trained' | 'undecided' | 'graded'
+  /**
+   * `graded`: nothing is certain, see `probability`; `target`: nothing followed it in training, or it did not occur,
+   * see `target`
+   */
+  state: 'trained' | 'undecided' | 'graded' | 'target'
   residual: number
   score: number
   /** of being trained, of a graded token */
   probability?: number
+  /** of having been a target, by the output rows of an untied model; of tokens that some text holds */
+  target?: number
 }

@@ -5,7 +5,7 @@ import type { Handle } from '../native/types.js'
 import type { TextRecord } from '../text/index.js'
 import { encodeAhead, IdBuffer, type TokenBatch, type Tokenizer } from '../text/tokenizer/index.js'
 import { judgeTails, type TailEvidence, type TextRule } from './objective.js'
-import { untrained } from './rows.js'
+import { undecided, untrained } from './rows.js'
 
 /** What the trained tokens say about one text. */
 export interface TracedText {
@@ -30,6 +30,13 @@ export interface TextPool {
   /** texts that are possible, and their numbers in the pool, ascending */
   possible: TextRecord[]
   possibleAt: number[]
+  /**
+   * of each of them, where it was asked for: its tokens that were targets if the text was trained on and whose rows
+   * leave that open, which are undecided ones anywhere but at the beginning, and the last where it may have moved none
+   */
+  open: (readonly number[])[]
+  /** tokens: 1 where some text holds it after its first token, so that it may have been a target; with `open` */
+  later: Uint8Array
   /** what the texts say about the last tokens of training texts; undefined where that was known */
   tails?: TailEvidence
   truncated: number
@@ -39,6 +46,8 @@ export interface TextPool {
 export type TextBatches = AsyncIterable<readonly TextRecord[]> | Iterable<readonly TextRecord[]>
 
 export interface TraceTexts {
+  /** fills `TextPool.open` */
+  open?: boolean
   /** called with every text in the order of the input; a promise is waited for */
   onText?: (text: TracedText, spelling: (id: number) => string) => void | Promise<void>
   signal?: AbortSignal
@@ -93,6 +102,7 @@ export class TextTracer {
   /** of these texts: 1 where the last token may have moved no row */
   readonly #tails = new Uint8Array(batchTexts)
   #anyTails = false
+  #open = false
   /** texts so far */
   #read = 0
   #appended = Promise.resolve()
@@ -122,6 +132,8 @@ export class TextTracer {
       excluded: new Uint32Array(0),
       possible: [],
       possibleAt: [],
+      open: [],
+      later: new Uint8Array(state.length),
       truncated: 0,
     }
     this.#seen = new Uint32Array(state.length)
@@ -129,7 +141,8 @@ export class TextTracer {
   }
 
   /** Traces every text in the order of the input; lets the event loop turn. */
-  async trace(batches: TextBatches, { onText, signal }: TraceTexts = {}): Promise<void> {
+  async trace(batches: TextBatches, { onText, signal, open = false }: TraceTexts = {}): Promise<void> {
+    this.#open = open
     const spelling = (id: number): string => this.tokenizer.token(id)
     for await (const { batch, tokens } of encodeAhead(turns(batches), textsOf, this.tokenizer, this.#limit)) {
       signal?.throwIfAborted()
@@ -184,12 +197,15 @@ export class TextTracer {
         begin = ids.length,
         at = next - first,
         truncated = tokens.truncated[at] === 1
-      ids.pushRange(tokens.ids, tokens.offsets[at], tokens.offsets[at + 1] - tokens.offsets[at])
+      const size = tokens.offsets[at + 1] - tokens.offsets[at],
+        spared = Number(this.rule.sparesFirst && size > 0)
+      ids.pushRange(tokens.ids, tokens.offsets[at] + spared, size - spared)
+      if (this.#open) for (let i = begin + 1; i < ids.length; i++) pool.later[ids.data[i]] = 1
       if (truncated) pool.truncated++
       const { data, length } = ids
       let from = begin
       while (from < length && state[data[from]] !== untrained) from++
-      const count = length - begin,
+      const count = size,
         places = from < length ? this.#places(begin, from) : none
       const d = this.#numberOf(domainOf(record)),
         possible = from === length || !this.rule.excludes(places, count, truncated)
@@ -197,6 +213,7 @@ export class TextTracer {
       if (possible) {
         pool.possible.push(record)
         pool.possibleAt.push(this.#read)
+        if (this.#open) pool.open.push(this.#openTokens(begin, this.rule.sparesLast(count, truncated)))
       } else this.#excluded[d]++
       if (told) {
         const missing = this.#distinct(possible ? places : this.rule.telling(places, count, truncated), begin)
@@ -227,6 +244,17 @@ export class TextTracer {
       { data, length } = this.#ids
     for (; at < length; at++) if (state[data[at]] === untrained) places.push(at - begin)
     return places
+  }
+
+  /** The tokens of the text that begins at `begin` which its rows leave open, each once. */
+  #openTokens(begin: number, sparesLast: boolean): readonly number[] {
+    const { data, length } = this.#ids
+    const places: number[] = []
+    for (let at = begin + 1; at < length; at++) {
+      const state = this.state[data[at]]
+      if (state === undecided || (state === untrained && at === length - 1 && sparesLast)) places.push(at - begin)
+    }
+    return places.length > 0 ? this.#distinct(places, begin) : none
   }
 
   /** The tokens at these places, each once. */

@@ -1,14 +1,15 @@
 import { nativeWeights } from '../checkpoint/index.js'
-import { inputError } from '../errors.js'
+import { inputError, type WarpError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import type { Handle, TiedScores } from '../native/types.js'
 import { fitComponents, logRatio, pullOf, shareOf, type Components, type Normal } from './components.js'
 import type { Evidence } from './evidence.js'
 import { normalBelow, normalQuantile } from './noise.js'
+import { trained } from './rows.js'
 import { threadsOf, type TraceRun } from './trace-run.js'
 
-/** What scores say of the tokens of a table that is also the output layer, where every row moved. */
+/** What scores say of the tokens of a table that targets move, where every row moved. */
 export interface Grading {
   /** rows: 1 − p(score | untrained) / p(score | trained), 0 where there is no score */
   pull: Float64Array
@@ -18,11 +19,16 @@ export interface Grading {
   scores: Float64Array
   /** rows: of being trained, from the score and from how many texts hold the token */
   probability: Float64Array
+  /** rows: how far each moved, ‖θ* − θ₀‖ */
+  moved: Float64Array
   summary: GradingSummary
 }
 
 /** Scores are in deviations of the rows that no text holds, from their mean. */
 export interface GradingSummary {
+  /** the table: the input's, which is also the output layer, or that of the output layer alone */
+  table: string
+  rows: 'input' | 'output'
   /** rows that no text holds: the regression was made of the first, its errors taken from the second */
   untrainedRows: { fitted: number; held: number }
   /** of the regression */
@@ -55,24 +61,41 @@ const lost =
   'would look like untrained ones, and fewer others like trained ones; as it is, the number of training texts comes ' +
   'out too low rather than too high, and nothing bounds how many of them are among these'
 
+/** Scores of the rows of a table that targets move. */
+export interface RowScores {
+  /** rows that the regression was made of, and that were held back */
+  fitted: number
+  held: number
+  columns: number
+  /** rows: in deviations of the untrained rows that were held back; NaN where the row did not move */
+  scores: Float64Array
+  /** rows: log ‖θ* − θ₀‖ */
+  moved: Float64Array
+}
+
 /**
- * Scores the rows of a tied table against those of tokens that no text holds, and fits both kinds of score.
+ * Scores the rows of a table against those of tokens that no text holds and that are not known to be trained.
  * @param texts by token, how many texts hold it
  * @throws WarpError (input) TRACE_NULL_ROWS
  */
-export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: TraceRun): Promise<Grading> {
-  const { base, reference, tokenizer } = evidence
-  const name = reference.inputEmbedding
+export async function scoreRows(
+  { base, reference, tokenizer, tokens }: Evidence,
+  name: string,
+  texts: Uint32Array,
+  run: TraceRun,
+): Promise<RowScores> {
   const [rows, width] = reference.tensors.get(name)!.shape
-  const free = Array.from(texts.keys()).filter((id) => texts[id] === 0 && !tokenizer?.specialIds.has(id))
-  if (free.length < leastRows) {
-    throw inputError(
+  const free = Array.from(texts.keys()).filter(
+    (id) => texts[id] === 0 && tokens.state[id] !== trained && !tokenizer?.specialIds.has(id),
+  )
+  const tooFew = (what: string): WarpError =>
+    inputError(
       'TRACE_NULL_ROWS',
-      `the texts hold all but ${free.length} of ${rows} tokens; a tied table needs ${leastRows} that no text holds`,
+      `${what} of ${rows} tokens; ${name} needs ${leastRows} that no text holds`,
       { found: free.length, expected: leastRows },
       'Give fewer candidate texts.',
     )
-  }
+  if (free.length < leastRows) throw tooFew(`the texts hold all but ${free.length}`)
   const held = free.filter((_, i) => i % heldOneIn === heldOneIn - 1)
   const rest = free.filter((_, i) => i % heldOneIn !== heldOneIn - 1)
   const step = Math.max(1, rest.length / mostFitted)
@@ -88,14 +111,24 @@ export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: T
       'rows',
       run,
     )
-    return grade(found, texts, held)
+    if (found.fitted < leastRows / 2) throw tooFew(`only ${found.fitted} rows moved that no text holds`)
+    const { fitted } = found
+    return { fitted, held: held.length, columns, scores: standardise(found, held), moved: found.moved }
   } finally {
     handles.forEach((handle) => handle.close())
   }
 }
 
-function grade(found: TiedScores, texts: Uint32Array, held: number[]): Grading {
-  const scores = standardise(found, held)
+/**
+ * Scores the rows of a table that targets move against those of tokens that no text holds, and fits both kinds of
+ * score.
+ * @param texts by token, how many texts hold it
+ * @throws WarpError (input) TRACE_NULL_ROWS
+ */
+export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: TraceRun): Promise<Grading> {
+  const rows = evidence.gradable === 'output' ? 'output' : 'input'
+  const table = rows === 'output' ? evidence.output.table! : evidence.reference.inputEmbedding
+  const { scores, moved, fitted, held, columns } = await scoreRows(evidence, table, texts, run)
   const known = Array.from(texts.keys()).filter((id) => texts[id] > 0 && !Number.isNaN(scores[id]))
   const components = fitComponents(
     Float64Array.from(known, (id) => scores[id]),
@@ -115,11 +148,13 @@ function grade(found: TiedScores, texts: Uint32Array, held: number[]): Grading {
     pull: scores.map((z) => (Number.isNaN(z) ? 0 : pullOf(z, components))),
     scores,
     probability,
+    moved: moved.map(Math.exp),
     draws: { untrained: draw(components.untrained), trained: draw(components.trained) },
     summary: {
       ...limits(components, expected / Math.max(1, known.length)),
-      untrainedRows: { fitted: found.fitted, held: held.length },
-      columns: found.columns,
+      ...{ table, rows },
+      untrainedRows: { fitted, held },
+      columns,
       untrained: components.untrained,
       trained: components.trained,
       expected,
@@ -216,15 +251,21 @@ const leastDistance = 1
 /** What was known, with the scores; without them where no token stands out. */
 export function applyGrading(evidence: Evidence, grading: Grading): Evidence {
   const { tokens } = evidence
-  const { untrained, trained, expected, tokens: known, falsePositiveRate } = grading.summary
-  if (trained.mean - untrained.mean < leastDistance * untrained.deviation || expected < 1) {
+  const { expected, tokens: known, falsePositiveRate, rows, ...found } = grading.summary
+  const distance = found.trained.mean - found.untrained.mean
+  if (distance < leastDistance * found.untrained.deviation || expected < 1) {
     const reason = `${tokens.reason}; and no token stands out among those of the texts`
     return { ...evidence, tokens: { ...tokens, reason } }
   }
   const likely = grading.probability.reduce((count, value) => count + Number(value >= 0.5), 0)
+  const moved =
+    `about ${Math.round(expected)} of the texts' ${known} tokens moved as ` +
+    `${rows === 'input' ? 'trained ones' : 'targets'} do ` +
+    `(${(100 * falsePositiveRate).toFixed(1)} % of the others look so)`
   const reason =
-    `every row moved, as the table is also the output layer; about ${Math.round(expected)} of the texts' ${known} ` +
-    `tokens moved as trained ones do (${(100 * falsePositiveRate).toFixed(1)} % of the others look so)`
+    rows === 'input'
+      ? `every row moved, as the table is also the output layer; ${moved}`
+      : `${tokens.reason}; of the rows of the output layer, ${found.table}, ${moved}`
   const counts = { trained: likely, untrained: 0, undecided: tokens.state.length - likely }
   return { ...evidence, grading, tokens: { ...tokens, reason, counts } }
 }

@@ -249,8 +249,12 @@ TiedScores tied_scores(const Weights& base, const Weights& reference, const Tied
     }
     context.progress(double(done += count), all);
   });
+  TiedScores found;
+  found.columns = uint32_t(columns);
+  for (std::vector<double>* list : {&found.score, &found.base, &found.moved, &found.along})
+    list->assign(right.rows, std::numeric_limits<double>::quiet_NaN());
   fit.keep(moved);
-  if (fit.count() == 0) throw internal_error("no row of the fit moved");
+  if (fit.count() == 0) return found;
   Model model(columns);
   model.fit(fit, threads);
   context.check();
@@ -261,11 +265,7 @@ TiedScores tied_scores(const Weights& base, const Weights& reference, const Tied
   cpu_backward_ops().add_rows(fit.count(), columns, fit.u.data(), columns, mean.data());
   for (double& entry : mean) entry /= double(fit.count());
 
-  TiedScores found;
-  found.columns = uint32_t(columns);
   found.fitted = uint32_t(fit.count());
-  for (std::vector<double>* list : {&found.score, &found.base, &found.moved, &found.along})
-    list->assign(right.rows, std::numeric_limits<double>::quiet_NaN());
   threads.parallel(size_t((right.rows + kRows - 1) / kRows), [&](size_t task, int worker) {
     const uint64_t first = task * kRows;
     const size_t count = size_t(std::min<uint64_t>(kRows, right.rows - first));

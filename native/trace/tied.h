@@ -26,7 +26,7 @@ struct TiedScores {
   std::vector<double> base, moved;  // log ‖θ₀‖, log ‖δ‖
   std::vector<double> along;  // θ₀ · mean of u over the rows of the fit: how probable the token is, by sign and order
   uint32_t columns = 0;  // of the regression
-  uint32_t fitted = 0;  // rows of the second fit
+  uint32_t fitted = 0;  // rows of the second fit; none where no row of the fit moved: then nothing has a score
 };
 
 // The rows of the fit are read once and kept, folded, in memory; then every row is read once. The same bits for any

@@ -47,6 +47,8 @@ test('texts that a model was trained on stand out in its predictions, and the ra
   // the table's part is the same
   expect({ ...with_.result, predictions: null, notes: [] }).toEqual({ ...without.result, notes: [] })
   const { predictions } = with_.result
+  expect(with_.result.outputRows).toMatchObject({ verdict: 'none', scores: null })
+  expect(with_.result.outputRows.reason).toMatch(/the texts hold all but \d+ of \d+ tokens; lm_head.weight needs 64/)
   expect(predictions).toMatchObject({ texts: pool.length, unpredicted: 0, truncated: 0 })
   const true_ = (member: Member): boolean => member.row < training.length
   const members = with_.members.filter(true_),

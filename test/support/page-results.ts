@@ -99,6 +99,7 @@ export const traceResult = (over: Partial<TraceResult> = {}): TraceResult => ({
   longestText: null,
   layout: { objective: 'language', from: 'class', eos: 'auto', packed: 'auto' },
   grading: null,
+  outputRows: { verdict: 'none', reason: 'the output layer is the input table', scores: null },
   lastTokens: { tails: 'still', reason: 'of 5 texts 3 end in an untrained one' },
   positions: null,
   tokenTypes: [],

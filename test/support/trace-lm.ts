@@ -53,10 +53,11 @@ const names = {
   },
 }
 
-/** Directories of base and reference. */
+/** Directories of base and reference; `frozen`: a table of the reference that is the base's. */
 export function languagePair(
   { name, kind, tied, around }: LanguageCase,
   dtype: 'F32' | 'F16' | 'BF16' = 'F32',
+  frozen?: 'input' | 'output',
 ): { base: string; reference: string } {
   const { input, output, positions: table, architecture } = names[kind]
   const tables = [
@@ -71,7 +72,9 @@ export function languagePair(
     const base = baseValues(one.rows * hidden, salt + 1),
       shape = [one.rows, hidden]
     before.push({ name: one.name, shape, data: encode(base, 'F32') })
-    after.push({ name: one.name, shape, dtype, data: encode(stored(moveBits(base, planes, at), dtype), dtype) })
+    const still = frozen !== undefined && one.name === names[kind][frozen]
+    const moved = still ? base : moveBits(base, planes, at)
+    after.push({ name: one.name, shape, dtype, data: encode(stored(moved, dtype), dtype) })
     at += base.length
   })
   const write = (tensors: TestTensor[]): string => {

@@ -72,6 +72,8 @@ test('says in one sentence what was found, whatever the verdict', () => {
   expect(html).not.toMatch(/<script>|NaN|undefined/)
   const normal = { mean: 1, deviation: 1 }
   const grading = {
+    table: 'embed',
+    rows: 'input' as const,
     untrainedRows: { fitted: 9, held: 4 },
     columns: 2,
     untrained: normal,

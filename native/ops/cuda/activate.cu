@@ -48,6 +48,9 @@ struct Slope {
 struct Multiply {
   static __device__ __forceinline__ float of(float a, float b, float) { return a * b; }
 };
+struct Subtract {
+  static __device__ __forceinline__ float of(float y, float x, float) { return y - x; }
+};
 struct Scale {
   static __device__ __forceinline__ float of(float x, float, float factor) { return x * factor; }
 };
@@ -139,6 +142,10 @@ void softcap_slope(size_t rows, size_t size, float cap, ConstMatrix y, ConstMatr
 
 void scale(size_t rows, size_t size, float factor, Matrix x, cudaStream_t stream) {
   run<Scale>(elements(rows, size, x, {nullptr, 0}, factor, x), stream);
+}
+
+void subtract(size_t count, const float* x, float* y, cudaStream_t stream) {
+  run<Subtract>(elements(1, count, {y, 0}, {x, 0}, 0, {y, 0}), stream);
 }
 
 }  // namespace warp::cuda

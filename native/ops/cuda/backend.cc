@@ -198,6 +198,11 @@ class CudaBackend : public Backend {
                      float* residual, size_t lde) override {
     cuda::cross_entropy(rows, classes, logits, ld, labels, loss, residual, lde, compute_);
   }
+  void subtract(size_t count, const float* x, float* y) override { cuda::subtract(count, x, y, compute_); }
+  void language_loss(size_t rows, size_t size, ConstMatrix logits, ConstMatrix tangents, const uint32_t* target,
+                     double* loss, double* slope) override {
+    cuda::language_loss(rows, size, logits, tangents, target, loss, slope, compute_);
+  }
   void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput& input, const MimicOutput& output,
              void* workspace, size_t workspace_bytes) override {
     cuda::mimic(shape, first_host, input, output, workspace, workspace_bytes, compute_);

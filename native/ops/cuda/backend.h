@@ -144,6 +144,12 @@ class Backend {
   // By row of `classes` logits: loss = −log softmax(z)[label], residual = softmax(z) − onehot(label).
   virtual void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, const int32_t* labels,
                              double* loss, float* residual, size_t lde) = 0;
+  // y −= x
+  virtual void subtract(size_t count, const float* x, float* y) = 0;
+  // By row of `size` logits z: loss = log Σ e^z − z[target]; with tangents dz (else null) slope, its derivative along
+  // them.
+  virtual void language_loss(size_t rows, size_t size, ConstMatrix logits, ConstMatrix tangents, const uint32_t* target,
+                             double* loss, double* slope) = 0;
   // `first_host`: input.first on the host. See kernels.h.
   virtual void mimic(const MimicShape& shape, const uint32_t* first_host, const MimicInput& input,
                      const MimicOutput& output, void* workspace, size_t workspace_bytes) = 0;

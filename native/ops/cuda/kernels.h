@@ -48,6 +48,8 @@ void multiply_add(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, Matrix
 void softcap(size_t rows, size_t size, float cap, ConstMatrix x, Matrix y, cudaStream_t stream);
 void softcap_slope(size_t rows, size_t size, float cap, ConstMatrix y, ConstMatrix dx, Matrix dy, cudaStream_t stream);
 void scale(size_t rows, size_t size, float factor, Matrix x, cudaStream_t stream);
+// y −= x
+void subtract(size_t count, const float* x, float* y, cudaStream_t stream);
 
 // --- norm.cu: as in ops.h; r, added to x first, may be null ---
 void norm(const NormCall& call, ConstMatrix x, ConstMatrix r, Matrix y, cudaStream_t stream);
@@ -87,6 +89,11 @@ void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, 
 void cross_entropy(size_t rows, size_t size, ConstMatrix logits, const uint32_t* target, double* loss, float weight,
                    Matrix e, cudaStream_t stream);
 void row_dots(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, double* dots, cudaStream_t stream);
+
+// By row of `size` logits z, with tangents dz or null: loss = log Σ e^z − z[target]; slope = its derivative along dz,
+// Σ (softmax(z) − onehot(target)) dz, where there are some.
+void language_loss(size_t rows, size_t size, ConstMatrix logits, ConstMatrix tangents, const uint32_t* target,
+                   double* loss, double* slope, cudaStream_t stream);
 
 // --- head.cu ---
 // logits = h Wᵀ + b; W: classes × inputs

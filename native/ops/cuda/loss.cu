@@ -29,6 +29,17 @@ __global__ void cross_entropy_kernel(size_t rows, size_t classes, const float* l
 
 constexpr int kWideThreads = 256;
 
+// The largest of a row, to every thread of a block of kWideThreads.
+__device__ float row_top(size_t size, const float* z, float* tops) {
+  float top = -INFINITY;
+  for (size_t j = threadIdx.x; j < size; j += kWideThreads) top = fmaxf(top, z[j]);
+  top = warp_max(top);
+  if (threadIdx.x % 32 == 0) tops[threadIdx.x / 32] = top;
+  __syncthreads();
+  for (int warp = 0; warp < kWideThreads / 32; warp++) top = fmaxf(top, tops[warp]);
+  return top;
+}
+
 // e may be the logits: a thread reads back only what it wrote itself, and the target's logit is read before that.
 __global__ void __launch_bounds__(kWideThreads)
     language_kernel(size_t size, const float* logits, size_t ld, const uint32_t* target, double* loss, float weight,
@@ -39,13 +50,8 @@ __global__ void __launch_bounds__(kWideThreads)
   const size_t row = blockIdx.x, goal = target[row];
   const float* z = logits + row * ld;
   float* to = e ? e + row * lde : nullptr;
-  float top = -INFINITY;
-  for (size_t j = threadIdx.x; j < size; j += kWideThreads) top = fmaxf(top, z[j]);
-  top = warp_max(top);
-  if (threadIdx.x % 32 == 0) tops[threadIdx.x / 32] = top;
   const double aim = double(z[goal]);
-  __syncthreads();
-  for (int warp = 0; warp < kWideThreads / 32; warp++) top = fmaxf(top, tops[warp]);
+  const float top = row_top(size, z, tops);
   double total = 0;
   for (size_t j = threadIdx.x; j < size; j += kWideThreads) {
     const float p = expf(z[j] - top);
@@ -61,6 +67,30 @@ __global__ void __launch_bounds__(kWideThreads)
   __syncthreads();
   const float factor = float(double(weight) / sum[0]);
   for (size_t j = threadIdx.x; j < size; j += kWideThreads) to[j] = to[j] * factor - (j == goal ? weight : 0.0f);
+}
+
+// Loss and its slope along dz, which may be null: z is read twice, dz once, nothing as wide as a row is written.
+__global__ void __launch_bounds__(kWideThreads)
+    language_loss_kernel(size_t size, const float* logits, size_t ld, const float* tangents, size_t ldt,
+                         const uint32_t* target, double* loss, double* slope) {
+  WARP_SHARED(float, tops, kWideThreads / 32);
+  WARP_SHARED(double, totals, kWideThreads / 32);
+  WARP_SHARED(double, slopes, kWideThreads / 32);
+  const size_t row = blockIdx.x, goal = target[row];
+  const float* z = logits + row * ld;
+  const float* dz = tangents ? tangents + row * ldt : nullptr;
+  const float top = row_top(size, z, tops);
+  double total = 0, along = 0;
+  for (size_t j = threadIdx.x; j < size; j += kWideThreads) {
+    const float p = expf(z[j] - top);
+    total += double(p);
+    if (dz) along += double(p) * double(dz[j]);
+  }
+  total = block_sum<kWideThreads>(total, totals);
+  along = block_sum<kWideThreads>(along, slopes);
+  if (threadIdx.x != 0) return;
+  loss[row] = log(total) + (double(top) - double(z[goal]));
+  if (dz) slope[row] = along / total - double(dz[goal]);
 }
 
 __global__ void __launch_bounds__(kWideThreads)
@@ -79,6 +109,12 @@ void cross_entropy(size_t rows, size_t size, ConstMatrix logits, const uint32_t*
                    Matrix e, cudaStream_t stream) {
   WARP_LAUNCH(language_kernel, unsigned(rows), kWideThreads, 0, stream, size, logits.data, logits.ld, target, loss,
               weight, e.data, e.ld);
+}
+
+void language_loss(size_t rows, size_t size, ConstMatrix logits, ConstMatrix tangents, const uint32_t* target,
+                   double* loss, double* slope, cudaStream_t stream) {
+  WARP_LAUNCH(language_loss_kernel, unsigned(rows), kWideThreads, 0, stream, size, logits.data, logits.ld,
+              tangents.data, tangents.ld, target, loss, slope);
 }
 
 void row_dots(size_t rows, size_t size, ConstMatrix a, ConstMatrix b, double* dots, cudaStream_t stream) {

@@ -151,4 +151,56 @@ TEST(cross_entropy_agrees) {
     }
 }
 
+// By row in double: loss, and its slope along dz.
+static std::vector<double> language_loss(size_t rows, size_t size, const std::vector<float>& z,
+                                         const std::vector<float>& dz, const std::vector<uint32_t>& target) {
+  const reference::CrossEntropy means = reference::cross_entropy(size, wide(z), target, 1);
+  std::vector<double> all = means.loss;
+  const Doubles slope = reference::row_dots(rows, size, means.e, wide(dz));
+  all.insert(all.end(), slope.begin(), slope.end());
+  return all;
+}
+
+TEST(language_loss_and_its_slope_agree) {
+  for (size_t size : {1, 2, 31, 32, 255, 256, 257, 700, 5003})
+    for (size_t rows : {0, 1, 3})
+      for (bool with_slope : {false, true}) {
+        const size_t ld = size + 2, ldt = size + 1;
+        auto z = numbers(rows * size, "z", 3), dz = numbers(rows * size, "dz", 2);
+        if (rows) z[size / 2] = 60;  // far from the others
+        std::vector<uint32_t> target(rows);
+        for (size_t i = 0; i < rows; i++) target[i] = uint32_t((i * 7 + size - 1) % size);
+        const Held<float> logits(framed(rows, size, ld, z)), tangents(framed(rows, size, ldt, dz));
+        const Held<uint32_t> targets(target);
+        const auto found = twice([&] {
+          const Held<double> sums(std::vector<double>(2 * rows + 1, double(kSentinel)));
+          cuda::language_loss(rows, size, {logits.data(), ld}, {with_slope ? tangents.data() : nullptr, ldt},
+                              targets.data(), sums.data(), with_slope ? sums.data() + rows : nullptr, stream());
+          return sums.get();
+        });
+        auto expected = language_loss(rows, size, z, dz, target);
+        if (!with_slope) std::fill(expected.begin() + long(rows), expected.end(), double(kSentinel));
+        expected.push_back(double(kSentinel));
+        // float32 exponentials: 2 units of 1.2e-7 of their size, and one rounding of z − max, 6e-8 of it, where the
+        // terms that weigh have exponents of size 1: below 4e-7 of the sum; a slope is a mean of dz, below 12, so weighted
+        check_near(found, expected, 4e-7 * 12, "language loss of " + std::to_string(size));
+        for (size_t i = 0; i < rows; i++) CHECK_NEAR(found[i], expected[i], 4e-7 + 1e-12 * expected[i]);
+      }
+}
+
+TEST(differences_agree) {
+  for (size_t count : {0, 1, 255, 256, 257, 1030}) {
+    const auto x = numbers(count, "x"), y = numbers(count, "y");
+    const Held<float> held_x(x);
+    const auto found = twice([&] {
+      const Held<float> out(framed(1, count, count, y));
+      cuda::subtract(count, held_x.data(), out.data(), stream());
+      return out.get();
+    });
+    std::vector<float> expected(count);
+    for (size_t i = 0; i < count; i++) expected[i] = y[i] - x[i];
+    CHECK(unframed(found, 1, count, count) == expected);
+  }
+}
+
 TEST_MAIN

@@ -8,7 +8,7 @@
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/runtime.h"
 #include "scoring/device_score.h"
-#include "small_models.h"
+#include "small_language.h"
 
 using namespace warp;
 
@@ -95,6 +95,13 @@ static void bench_rows(double copy) {
   report("cross entropy", 2 * logits, seconds(10, [&] {
            cuda::cross_entropy(kLossRows, kVocabulary, z, index.data(), sums.data(), 1, e, stream());
          }));
+  report("language loss", logits, seconds(10, [&] {
+           cuda::language_loss(kLossRows, kVocabulary, z, {nullptr, 0}, index.data(), sums.data(), nullptr, stream());
+         }));
+  report("language loss and slope", 2 * logits, seconds(10, [&] {
+           cuda::language_loss(kLossRows, kVocabulary, z, e, index.data(), sums.data(), sums.data() + kLossRows,
+                               stream());
+         }));
   report("row dots", 2 * logits,
          seconds(10, [&] { cuda::row_dots(kLossRows, kVocabulary, z, e, sums.data(), stream()); }));
 }
@@ -159,6 +166,19 @@ static double product_rate(Precision precision) {
   return 2.0 * kSide * kSide * kSide / rounds[rounds.size() / 2];
 }
 
+// Median seconds of three scorings after one that is not counted.
+static double scoring_seconds(Precision precision, const DeviceJob& job) {
+  std::vector<double> rounds;
+  for (int round = 0; round < 4; round++) {
+    Context context;
+    const auto begin = std::chrono::steady_clock::now();
+    score_on_devices({{0}, precision, 0}, job, context);
+    if (round > 0) rounds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  std::sort(rounds.begin(), rounds.end());
+  return rounds[rounds.size() / 2];
+}
+
 static Program full_size(const std::string& kind) {
   small::Sizes sizes;
   sizes.hidden = 768;
@@ -184,27 +204,18 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
   }
   const PackedTexts texts = small::texts(*program, lengths);
   const DeviceJob job{*program, texts, {*program, path, label, domain, 4, Scope::kHead, false}, false};
-  std::vector<double> rounds;
-  for (int round = 0; round < 4; round++) {
-    Context context;
-    const auto begin = std::chrono::steady_clock::now();
-    score_on_devices({{0}, precision, 0}, job, context);
-    if (round > 0) rounds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-  }
-  std::sort(rounds.begin(), rounds.end());
-  const double flops = plan_on_devices({{0}, precision, 0}, job).forward.flops,
-               rate = flops / rounds[rounds.size() / 2];
+  const double time = scoring_seconds(precision, job),
+               rate = plan_on_devices({{0}, precision, 0}, job).forward.flops / time;
   std::printf(
       "{\"case\": \"footprint\", \"model\": \"%s\", \"precision\": \"%s\", \"points\": 15, \"probes\": 5000, "
       "\"tokens\": %u, \"seconds\": %.5g, \"flopsPerSecond\": %.6g, "
       "\"product\": %.6g, \"ofProduct\": %.4f, \"goal\": 0.65}\n",
-      kind == "bert" ? "BERT-base size" : "GPT-2 size", name, texts.offsets.back(), rounds[rounds.size() / 2], rate,
-      roof, rate / roof);
+      kind == "bert" ? "BERT-base size" : "GPT-2 size", name, texts.offsets.back(), time, rate, roof, rate / roof);
 
   // how much of the uploads the computation hides, by the device's clock; once before, not counted
   for (bool counted : {false, true}) {
     const auto backend = cuda::Backend::open(0, precision, true);
-    DeviceForward forward(*program, *backend, path, texts, 0, 0);
+    DeviceForward forward({*program, *backend, path, texts}, 0, 0);
     Context context;
     const auto begin = std::chrono::steady_clock::now();
     forward.run(context);
@@ -220,17 +231,59 @@ static void bench_forward(const std::string& kind, Precision precision, const ch
   std::fflush(stdout);
 }
 
+struct Roof {
+  Precision precision;
+  const char* name;
+  double rate;
+};
+
+// A language model's losses along a path, then with scores in its upper third of layers.
+static void bench_language(const std::vector<Roof>& roofs) {
+  small::Sizes sizes;
+  sizes.hidden = 576;
+  sizes.heads = 9;
+  sizes.layers = 30;
+  sizes.intermediate = 1536;
+  sizes.vocabulary = 49152;
+  sizes.positions = 2048;
+  const Program program = small::language_program("plain", sizes);
+  PathOptions options;
+  options.lambdas = {0.05, 0.3, 0.5, 0.8};
+  const Path path(small::weights(program, Dtype::kBF16, 1, 0), small::weights(program, Dtype::kBF16, 2, 0.05), options);
+  std::vector<uint32_t> lengths;
+  for (uint32_t i = 0; i < 1000; i++) lengths.push_back(20 + i * 37 % 61);  // 50 tokens on average
+  const PackedTexts texts = small::language_texts(program, lengths);
+  const std::vector<int32_t> label, domain(lengths.size());
+  ScopeNames upper;
+  for (size_t i = sizes.layers / 3 * 2; i < sizes.layers; i++)
+    for (const std::string& tensor : program.layers[i].weights.names()) upper.insert(tensor);
+  const HeadJob head{program, path, label, domain, 1, Scope::kHead, false, false};
+  const DeviceJob losses{program, texts, head, false}, scores{program, texts, head, false, &upper};
+  for (const auto& [precision, name, rate] : roofs) {
+    const double values = scoring_seconds(precision, losses), both = scoring_seconds(precision, scores);
+    std::printf(
+        "{\"case\": \"language\", \"model\": \"SmolLM2-135M size\", \"precision\": \"%s\", \"points\": 4, "
+        "\"probes\": 1000, \"tokens\": %u, \"seconds\": %.5g, \"withScoresOfUpper\": %.5g, \"ofLosses\": %.3f, "
+        "\"deviceBytes\": %.0f, \"product\": %.6g}\n",
+        name, texts.offsets.back(), values, both, both / values,
+        double(plan_on_devices({{0}, precision, 0}, scores).forward.peak_bytes), rate);
+    std::fflush(stdout);
+  }
+}
+
 int main() {
   try {
     require_cuda(0);
     bench_rows(bench_merges());
     for (size_t length : {128, 512, 2048}) bench_attention(length, 0);
     bench_attention(2048, 256);
-    for (const auto& [precision, name] :
-         {std::pair{Precision::kF32, "f32"}, {Precision::kTF32, "tf32"}, {Precision::kBF16, "bf16"}}) {
-      const double roof = product_rate(precision);
-      for (const char* kind : {"bert", "gpt2"}) bench_forward(kind, precision, name, roof);
+    std::vector<Roof> roofs = {
+        {Precision::kF32, "f32", 0}, {Precision::kTF32, "tf32", 0}, {Precision::kBF16, "bf16", 0}};
+    for (Roof& roof : roofs) {
+      roof.rate = product_rate(roof.precision);
+      for (const char* kind : {"bert", "gpt2"}) bench_forward(kind, roof.precision, roof.name, roof.rate);
     }
+    bench_language(roofs);
   } catch (const Error& error) {
     std::fprintf(stderr, "%s: %s\n%s\n", error.code.c_str(), error.message.c_str(), error.hint.c_str());
     return error.kind == Kind::kResource ? 4 : 1;

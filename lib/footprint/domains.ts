@@ -26,8 +26,8 @@ export interface DomainStatistics {
 }
 
 /** Whether mean gradients by reverse mode are due: closed forms do not cover the scope. */
-export const needsDomainGradients = ({ network, scope, score }: Session): boolean =>
-  !score.device && (network.objective === 'language' || Array.isArray(scope.request))
+export const needsDomainGradients = ({ network, scope }: Session): boolean =>
+  network.objective === 'language' || Array.isArray(scope.request)
 
 /**
  * Mean gradients of the domains in the session's scope, at the first point of the path: products between blocks of
@@ -40,6 +40,7 @@ export async function domainStatistics(session: Session): Promise<DomainStatisti
   const D = probes.domains.length
   const request = requestOf(session)
   noteLeftOut(session)
+  if (request && score.device) session.notes.push(`gradients of domains: on ${addon().cpuName()}, not on a GPU`)
   if (!request) {
     session.notes.push(
       Math.min(...probes.counts) < 2

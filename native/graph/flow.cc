@@ -329,18 +329,23 @@ size_t Flow::slot_floats(const Ops& ops, size_t tokens) const {
 }
 
 size_t Flow::rest_floats(const Ops& ops, size_t longest, bool tangents) const {
-  size_t most = 0, widest = 0;
+  size_t most = 0;
   for (const Action& action : actions) {
     const Step& s = action.step;
-    if (s.kind == StepKind::kLinear && !action.gather) {
-      most = std::max(most, ops.linear_scratch(s.a.width));
-      widest = std::max<size_t>(widest, slots[s.to].width);
-    }
+    if (s.kind == StepKind::kLinear && !action.gather) most = std::max(most, ops.linear_scratch(s.a.width));
     if (s.kind != StepKind::kAttention) continue;
     most = std::max(most, ops.attention_scratch(longest, s.head_size));
     if (tangents) most = std::max(most, ops.attention_tangent_scratch(longest, s.head_size));
   }
-  return most + (tangents ? widest * ops.block_rows() : 0);
+  return most + (tangents ? widest_linear() * ops.block_rows() : 0);
+}
+
+size_t Flow::widest_linear() const {
+  size_t widest = 0;
+  for (const Action& action : actions)
+    if (action.step.kind == StepKind::kLinear && !action.gather)
+      widest = std::max<size_t>(widest, slots[action.step.to].width);
+  return widest;
 }
 
 }  // namespace warp

@@ -47,6 +47,8 @@ struct Flow {
   // Floats of scratch for a tile of so many tokens. Twice the slots (not the rest) with tangents.
   size_t slot_floats(const Ops& ops, size_t tokens) const;
   size_t rest_floats(const Ops& ops, size_t longest, bool tangents) const;
+  // Outputs of a linear step at most.
+  size_t widest_linear() const;
 };
 
 // `block` must outlive the flow.

@@ -1,8 +1,7 @@
-#include "scoring/device_layers.h"
+#include "scoring/device.h"
 
 #include <algorithm>
 #include <future>
-#include <numeric>
 
 namespace warp {
 namespace {
@@ -17,12 +16,12 @@ enum { kTileDone = 0, kLayerDone = 2, kCopied = 4 };
 class DeviceForward::Run {
  public:
   Run(DeviceForward& owner, Context& context)
-      : owner_(owner), program_(owner.program_), backend_(owner.backend_), path_(owner.path_), texts_(owner.texts_),
-        plan_(owner.plan_), context_(context), ops_(backend_.ops()), hidden_(program_.hidden),
-        points_(path_.points() + 2),
+      : owner_(owner), pass_(owner.pass_), program_(pass_.program), backend_(pass_.backend), path_(pass_.path),
+        texts_(pass_.texts), plan_(owner.plan_), context_(context), ops_(backend_.ops()), hidden_(program_.hidden),
+        points_(pass_.passes()), largest_(largest_tile(plan_.tiles)),
         total_(double(plan_.forward.tokens) * double(program_.layers.size()) * double(points_)),
-        room_(backend_.memory(), plan_.forward.peak_bytes), sizes_(largest_layer(program_, path_)) {
-    owner.features_ = features_ = room_.take<float>(size_t(points_) * texts_.texts() * program_.features());
+        room_(backend_.memory(), plan_.forward.peak_bytes) {
+    owner.features_ = room_.take<float>(owner.feature_count());
     const size_t longest = longest_text(texts_);
     for (const RopePlan& rope : program_.ropes) {
       const Buffer<float> values = rope_values(rope, longest);
@@ -30,6 +29,15 @@ class DeviceForward::Run {
       backend_.upload(there, values.data(), values.size() * sizeof(float), cuda::Queue::kCompute);
       ropes_.push_back({there, there + values.size() / 2});
     }
+    DeviceResults& out = owner.results_ = {};
+    const size_t texts = texts_.texts(), points = size_t(path_.points());
+    if (program_.language) {
+      out.loss.assign(texts * (points + 2), 0.0);
+      out.token_loss.assign(texts_.ids.size() * 2, 0.0);
+    }
+    if (!pass_.names) return;
+    out.slope.assign(texts * points, 0.0);
+    out.norm2.assign(points, 0.0);
   }
 
   void run() {
@@ -44,36 +52,58 @@ class DeviceForward::Run {
   }
 
  private:
-  // Of the tables only some rows are used; what the path must know of a whole one is found before.
+  // Of the tables only some rows are used; what the path must know of a whole one is found before, and its norm.
   void learn_tables() {
     const size_t before = room_.used();
     for (const TablePlan& table : program_.tables) {
       const std::string& name = table.tensor;
-      if (!needs_values(path_, name)) continue;
+      const bool measured = owner_.apart_norm(table);
+      if (!needs_values(path_, name) && !measured) continue;
       context_.check();
       DeviceStage whole(backend_, path_);
       whole.add(name);
       whole.send(room_.take<char>(whole.size()));
+      if (measured) add_norm(whole, name);
       room_.back_to(before);
     }
+  }
+
+  // ‖θ* − θ_k‖² of a whole table, step by step.
+  void add_norm(const DeviceStage& whole, const std::string& name) {
+    const size_t elements = whole.elements(name);
+    const TableNorm at(room_, elements);
+    for (int k = 0; k < path_.points(); k++)
+      for (size_t from = 0; from < elements; from += TableNorm::kStep) {
+        context_.check();
+        const size_t count = std::min(TableNorm::kStep, elements - from);
+        whole.form(name, k, from, count, at.here);
+        whole.form(name, path_.points(), from, count, at.end);
+        backend_.subtract(count, at.here, at.end);
+        const cuda::Stored v{at.end, Dtype::kF32};
+        backend_.statistics(v, v, nullptr, count, at.sums, at.workspace, cuda::Queue::kCompute);
+        cuda::PairStatistics found;
+        backend_.download(&found, at.sums, sizeof found, cuda::Queue::kCompute);
+        owner_.results_.norm2[size_t(k)] += found.base2;
+      }
   }
 
   void chunk(size_t begin, size_t end) {
     begin_ = begin;
     starts_.assign(1, 0);
     for (size_t i = begin; i < end; i++) starts_.push_back(starts_.back() + plan_.tiles[i].tokens());
-    rows_ = starts_.back();
-    x_ = room_.take<float>(size_t(points_) * rows_ * hidden_);
+    const size_t row = starts_.back() * hidden_;
+    float* x = room_.take<float>(size_t(points_) * row);
+    float* dx = pass_.names ? room_.take<float>(size_t(path_.points()) * row) : nullptr;
     upload_tiles(end);
+    DeviceChunk chunk{plan_.tiles, begin, end, views_, starts_, x, dx, hidden_, false, begin == 0};
     const size_t shared = room_.used();  // what follows is for the embedding, then for the layers
-    embed(end);
+    embed(chunk);
     room_.back_to(shared);
-    layers();
+    layers(chunk);
     room_.back_to(shared);
-    finish();
+    if (program_.language) finish_language(pass_, chunk, room_, owner_.results_, context_);
+    else finish_classify(pass_, chunk, room_, owner_.features_, owner_.results_, context_);
   }
-
-  float* activations(int point, size_t tile) { return x_ + (size_t(point) * rows_ + starts_[tile]) * hidden_; }
 
   template <class T>
   T* uploaded(const std::vector<T>& values) {
@@ -102,69 +132,87 @@ class DeviceForward::Run {
     }
   }
 
-  // Embedding rows of the chunk's own tokens only; then the embedding's steps.
-  void embed(size_t end) {
-    const std::vector<TableRows> used = table_rows(program_, texts_, &plan_.tiles[begin_], plan_.tiles.data() + end);
+  // The rows of the tables that a chunk uses: at a point, and where they move θ* − θ_k of them.
+  struct Tables {
     std::vector<const uint32_t*> index;
-    DeviceStage stage(backend_, path_);
-    for (size_t t = 0; t < used.size(); t++) {
-      index.push_back(uploaded(used[t].index));
-      stage.add_rows(program_.tables[t].tensor, used[t].rows, uploaded(used[t].rows));
-    }
-    stage.send(room_.take<char>(stage.size()));
-    std::vector<float*> formed;
-    for (const TablePlan& table : program_.tables) formed.push_back(room_.take<float>(stage.elements(table.tensor)));
-    Around around(*this, program_.embed, DeviceForward::kEmbedOptions);
-    float* sums = room_.take<float>(largest_tile(plan_.tiles) * program_.embedding);
-    for (int p = 0; p < points_; p++) {
-      for (size_t t = 0; t < used.size(); t++) {
-        const TablePlan& table = program_.tables[t];
-        const size_t elements = stage.elements(table.tensor);
-        stage.form(table.tensor, p - 1, 0, elements, formed[t]);
-        if (table.factor != 1) ops_.scale(1, elements, table.factor, Matrix{formed[t], elements});
-      }
-      around.form(p - 1);
-      for (size_t i = 0; i < views_.size(); i++) {
-        context_.check();
-        std::vector<const uint32_t*> here;
-        for (const uint32_t* all : index) here.push_back(all + starts_[i]);
-        float* x = activations(p, i);
-        float* to = around.flow.output == 0 ? x : sums;
-        ops_.embed(views_[i].tokens, program_.embedding, used.size(), formed.data(), here.data(), to,
-                   program_.embedding);
-        around.run(views_[i], to, x);
-      }
+    std::vector<float*> point, change;
+    bool moving = false;
+  };
+
+  void form_rows(const DeviceStage& stage, int k, std::vector<float*>& to) {
+    for (size_t t = 0; t < to.size(); t++) {
+      const TablePlan& table = program_.tables[t];
+      const size_t elements = stage.elements(table.tensor);
+      stage.form(table.tensor, k, 0, elements, to[t]);
+      if (table.factor != 1) ops_.scale(1, elements, table.factor, Matrix{to[t], elements});
     }
   }
 
-  // A block outside of the layers: its tensors, its flow, and room for both.
-  struct Around {
-    Run& run_;
-    const Block& block;
-    Flow flow;
-    DeviceStage stage;
-    BlockPoint weights;
-    float *turned, *slots, *rest;
-    Around(Run& run, const Block& b, FlowOptions options)
-        : run_(run), block(b), flow(make_flow(b, options)), stage(run.backend_, run.path_) {
-      const LayerSizes sizes = sizes_of(run.path_, block.weights);
-      for (const std::string& name : block.weights.names()) stage.add(name);
-      stage.send(run.room_.take<char>(stage.size()));
-      turned = run.room_.take<float>(sizes.turned / sizeof(float));
-      weights = run.allocate(block.weights);
-      const size_t tokens = largest_tile(run.plan_.tiles);
-      slots = run.room_.take<float>(flow.slot_floats(run.ops_, tokens) + flow.rest_floats(run.ops_, 1, false));
-      rest = slots + flow.slot_floats(run.ops_, tokens);
+  void form_changes(const DeviceStage& stage, Tables& tables) {
+    form_rows(stage, path_.points(), tables.change);
+    for (size_t t = 0; t < tables.change.size(); t++) {
+      const std::string& name = program_.tables[t].tensor;
+      const size_t elements = stage.elements(name);
+      if (pass_.names->count(name)) backend_.subtract(elements, tables.point[t], tables.change[t]);
+      else backend_.clear(tables.change[t], elements * sizeof(float));
     }
-    void form(int k) { run_.form(stage, block.weights, k, weights, turned); }
-    void run(const TileView& view, float* x, float* out) {
-      run_flow({run_.ops_, flow, weights, run_.ropes_, view, x, out, slots, rest});
-    }
-  };
+  }
 
-  void layers() {
-    char* stages[] = {room_.take<char>(sizes_.stage), room_.take<char>(sizes_.stage)};
-    float* turned = room_.take<float>(sizes_.turned / sizeof(float));
+  // Embedding rows of the chunk's own tokens only; then the embedding's steps.
+  void embed(DeviceChunk& chunk) {
+    const std::vector<TableRows> used =
+        table_rows(program_, texts_, &plan_.tiles[chunk.begin], plan_.tiles.data() + chunk.end);
+    Tables tables;
+    DeviceStage stage(backend_, path_);
+    for (size_t t = 0; t < used.size(); t++) {
+      const std::string& name = program_.tables[t].tensor;
+      tables.index.push_back(uploaded(used[t].index));
+      stage.add_rows(name, used[t].rows, uploaded(used[t].rows));
+      tables.moving = tables.moving || (pass_.names && pass_.names->count(name) != 0);
+    }
+    stage.send(room_.take<char>(stage.size()));
+    for (const TablePlan& table : program_.tables) {
+      tables.point.push_back(room_.take<float>(stage.elements(table.tensor)));
+      if (tables.moving) tables.change.push_back(room_.take<float>(stage.elements(table.tensor)));
+    }
+    char* stored = room_.take<char>(stage_bytes(path_, program_.embed.weights.names()));
+    DeviceBlock block(room_, pass_, program_.embed, kEmbedOptions, largest_, pass_.names);
+    const DeviceStage own = staged(pass_, program_.embed.weights, stored);
+    float* sums = room_.take<float>(largest_ * program_.embedding);
+    float* changes = tables.moving ? room_.take<float>(largest_ * program_.embedding) : nullptr;
+    chunk.moving = tables.moving || block.weights.moves();
+    for (int p = 0; p < points_; p++) {
+      const bool derive = chunk.moving && pass_.on_path(p);
+      form_rows(stage, p - 1, tables.point);
+      if (derive && tables.moving) form_changes(stage, tables);
+      block.weights.form(own, p - 1, chunk.first);
+      for (size_t i = 0; i < views_.size(); i++) {
+        context_.check();
+        DeviceRows rows{block.empty() ? chunk.values(p, i) : sums, chunk.values(p, i)};
+        sum_tables(tables, tables.point, i, rows.x);
+        if (!derive) {
+          block.run(views_[i], ropes_, rows);
+          continue;
+        }
+        rows.dout = chunk.tangents(p, i);
+        rows.dx = block.empty() ? rows.dout : changes;
+        rows.moving = tables.moving;
+        if (tables.moving) sum_tables(tables, tables.change, i, rows.dx);
+        block.derive(views_[i], ropes_, rows);
+      }
+    }
+    if (chunk.first && pass_.names) block.weights.add_norms(owner_.results_.norm2);
+  }
+
+  void sum_tables(const Tables& tables, const std::vector<float*>& rows, size_t tile, float* to) {
+    std::vector<const uint32_t*> here;
+    for (const uint32_t* all : tables.index) here.push_back(all + starts_[tile]);
+    ops_.embed(views_[tile].tokens, program_.embedding, rows.size(), rows.data(), here.data(), to, program_.embedding);
+  }
+
+  void layers(DeviceChunk& chunk) {
+    const size_t most = owner_.layer_stage();
+    char* stages[] = {room_.take<char>(most), room_.take<char>(most)};
     const size_t before = room_.used(), count = program_.layers.size();
     for (int i : {0, 1}) backend_.mark(kLayerDone + i, cuda::Queue::kCompute);  // the embedding, whose room this was
     const auto fetch = [&](size_t layer) {
@@ -175,23 +223,33 @@ class DeviceForward::Run {
       const DeviceStage stage = next.get();
       backend_.hold(int(kCopied + layer % 2), cuda::Queue::kCompute);
       if (layer + 1 < count) next = fetch(layer + 1);
-      const BlockWeights& tensors = program_.layers[layer].weights;
-      const Flow flow = make_flow(program_.layers[layer], owner_.layer_options(layer));
       room_.back_to(before);
-      const BlockPoint weights = allocate(tensors);
-      const size_t slots = flow.slot_floats(ops_, largest_tile(plan_.tiles));
-      float* scratch = room_.take<float>(slots + flow.rest_floats(ops_, longest_text(texts_), false));
-      for (int p = 0; p < points_; p++) {
-        form(stage, tensors, p - 1, weights, turned);
-        for (size_t i = 0; i < views_.size(); i++) {
-          before_tile();
-          run_flow({ops_, flow, weights, ropes_, views_[i], activations(p, i), nullptr, scratch, scratch + slots});
-          after_tile(views_[i].tokens);
-        }
-      }
+      DeviceBlock block(room_, pass_, program_.layers[layer], owner_.layer_options(layer), largest_, pass_.names);
+      run_layer(chunk, block, stage);
       backend_.mark(int(kLayerDone + layer % 2), cuda::Queue::kCompute);
+      if (chunk.first && pass_.names) block.weights.add_norms(owner_.results_.norm2);
     }
     while (passed_ < queued_) pass();
+  }
+
+  void run_layer(DeviceChunk& chunk, DeviceBlock& block, const DeviceStage& stage) {
+    const bool moves = chunk.moving || block.weights.moves();
+    for (int p = 0; p < points_; p++) {
+      block.weights.form(stage, p - 1, chunk.first);
+      for (size_t i = 0; i < views_.size(); i++) {
+        before_tile();
+        DeviceRows rows{chunk.values(p, i), nullptr};
+        if (moves && pass_.on_path(p)) {
+          rows.dx = chunk.tangents(p, i);
+          rows.moving = chunk.moving;
+          block.derive(views_[i], ropes_, rows);
+        } else {
+          block.run(views_[i], ropes_, rows);
+        }
+        after_tile(views_[i].tokens);
+      }
+    }
+    chunk.moving = moves;
   }
 
   // Two tiles are queued ahead of the device at most: an abort does not wait long, and progress is what is done.
@@ -224,55 +282,8 @@ class DeviceForward::Run {
     return stage;
   }
 
-  BlockPoint allocate(const BlockWeights& tensors) {
-    BlockPoint point;
-    for (const LinearPlan& linear : tensors.linears) {
-      point.packed.push_back(room_.take<float>(linear.outputs() * linear.inputs));
-      point.bias.push_back(linear.parts[0].bias.empty() ? nullptr : room_.take<float>(linear.outputs()));
-    }
-    for (const VectorPlan& vector : tensors.vectors) point.vectors.push_back(room_.take<float>(vector.size));
-    return point;
-  }
-
-  void form(const DeviceStage& stage, const BlockWeights& tensors, int k, const BlockPoint& point, float* turned) {
-    std::string in_turned;  // the tensor that lies there now: GPT-2 takes two linear layers from one
-    for (size_t i = 0; i < tensors.linears.size(); i++) {
-      const LinearPlan& linear = tensors.linears[i];
-      size_t done = 0;  // outputs
-      for (const LinearPlan::Part& part : linear.parts) {
-        float* packed = point.packed[i] + done * linear.inputs;
-        if (!linear.turned) {
-          stage.form(part.weight, k, part.first * linear.inputs, part.rows * linear.inputs, packed);
-        } else {
-          if (in_turned != part.weight) stage.form(part.weight, k, 0, stage.elements(part.weight), turned);
-          in_turned = part.weight;
-          backend_.transpose(linear.inputs, part.rows, turned + part.first, linear.stored_outputs, packed,
-                             linear.inputs);
-        }
-        if (point.bias[i]) stage.form(part.bias, k, part.first, part.rows, point.bias[i] + done);
-        done += part.rows;
-      }
-    }
-    for (size_t i = 0; i < tensors.vectors.size(); i++)
-      stage.form(tensors.vectors[i].name, k, 0, tensors.vectors[i].size, point.vectors[i]);
-  }
-
-  // The selected rows, which the last layer left at the front of each tile, become the head inputs.
-  void finish() {
-    Around around(*this, program_.before_head, DeviceForward::kHeadOptions);
-    for (int p = 0; p < points_; p++) {
-      context_.check();
-      around.form(p - 1);
-      for (size_t i = 0; i < views_.size(); i++) {
-        TileView rows = views_[i];
-        rows.tokens = rows.texts;  // one row a text
-        float* to = features_ + (size_t(p) * texts_.texts() + plan_.tiles[begin_ + i].first_text) * program_.features();
-        around.run(rows, activations(p, i), to);
-      }
-    }
-  }
-
   DeviceForward& owner_;
+  const DevicePass& pass_;
   const Program& program_;
   cuda::Backend& backend_;
   const Path& path_;
@@ -282,11 +293,10 @@ class DeviceForward::Run {
   const Ops& ops_;
   const size_t hidden_;
   const int points_;
+  const size_t largest_;
   const double total_;
   DeviceRoom room_;
-  const LayerSizes sizes_;
-  float *features_ = nullptr, *x_ = nullptr;
-  size_t begin_ = 0, rows_ = 0, queued_ = 0, passed_ = 0;  // the latter two: tiles
+  size_t begin_ = 0, queued_ = 0, passed_ = 0;  // the latter two: tiles
   double tokens_[kAhead] = {}, done_ = 0;
   std::vector<size_t> starts_;
   std::vector<TileView> views_;
@@ -294,10 +304,11 @@ class DeviceForward::Run {
 };
 
 void DeviceForward::run(Context& context) {
-  backend_.bind();
+  cuda::Backend& backend = pass_.backend;
+  backend.bind();
   for (;;) {
     try {
-      backend_.reserve(plan_.forward.peak_bytes, plan_.staging_bytes);
+      backend.reserve(plan_.forward.peak_bytes, plan_.staging_bytes);
       break;
     } catch (const Error& error) {
       // another program took some since the plan was made, or what is free lies in pieces: smaller chunks then
@@ -306,13 +317,13 @@ void DeviceForward::run(Context& context) {
     }
   }
   Run(*this, context).run();
-  backend_.mark(kTileDone, cuda::Queue::kCompute);
-  backend_.wait(kTileDone);
+  backend.mark(kTileDone, cuda::Queue::kCompute);
+  backend.wait(kTileDone);
 }
 
 DeviceRoom DeviceForward::room() const {
-  DeviceRoom all(backend_.memory(), plan_.forward.peak_bytes);
-  all.take<float>((size_t(path_.points()) + 2) * texts_.texts() * program_.features());
+  DeviceRoom all(pass_.backend.memory(), plan_.forward.peak_bytes);
+  all.take<float>(feature_count());
   return all;
 }
 

@@ -113,8 +113,8 @@ class DeviceHead {
     out.scores.loss.resize(s_.texts * (s_.points + 2));
     out.scores.logits.resize(s_.texts * (s_.points + 2) * s_.labels);
     take_losses(out.scores);
-    set_scale();
-    align(out.scores);
+    if (job_.align) set_scale();
+    if (job_.align || s_.gradients) align(out.scores);
     if (s_.gradients)
       for (bool preconditioned : {false, true}) statistics(preconditioned, out.gradients);
     return out;
@@ -179,7 +179,7 @@ class DeviceHead {
     backend_.cross_entropy(n, s_.labels, logits, s_.labels, at_.label, at_.loss + p * n, e(slot), s_.labels);
     if (on_path) {
       if (at_.a) backend_.pooler_residual(n, s_.labels, width, e(slot), s_.labels, w.weight, in, width, a(slot), width);
-      point_direction(p - 1);
+      if (job_.align) point_direction(p - 1);
     }
     if (p == 0 && s_.gradients) {
       to_reference(false, at_.delta);
@@ -241,8 +241,10 @@ class DeviceHead {
     const auto reduce = [&](size_t rows, const float* left, size_t ldl, const float* right, const float* direction,
                             double* scores, size_t offset) {
       const cuda::MimicShape shape = s_.shape(rows);
+      if (!job_.align) scores = nullptr;
       backend_.mimic(shape, by_.first.data(),
-                     {left, ldl, n * ldl, right, width, n * width, direction, at_.scale, at_.order, at_.first},
+                     {left, ldl, n * ldl, right, width, n * width, job_.align ? direction : nullptr, at_.scale,
+                      at_.order, at_.first},
                      {scores, nullptr, nullptr, s_.gradients ? at_.means + offset : nullptr, s_.elements(),
                       s_.gradients ? at_.mean_squares + offset : nullptr},
                      at_.workspace, at_.workspace_bytes);
@@ -251,6 +253,7 @@ class DeviceHead {
     double* second = at_.scores + n * s_.points;
     if (at_.a) reduce(s_.hidden, at_.a, width, x(0), at_.dense_direction, s_.top ? second : nullptr, s_.head());
     settle();
+    if (!job_.align) return;
     out.alignment = download(at_.scores, n * s_.points);
     if (!s_.top) return;
     const std::vector<double> more = download(second, n * s_.points);

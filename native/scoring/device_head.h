@@ -12,7 +12,8 @@ struct HeadJob {
   const std::vector<int32_t>&label, &domain;
   size_t domains;
   Scope scope;
-  bool gradients;  // their statistics too
+  bool gradients;     // their statistics too
+  bool align = true;  // scores by the closed form of `scope`
 };
 
 struct HeadResult {

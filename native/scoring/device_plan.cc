@@ -1,31 +1,9 @@
 // Device memory and work of a DeviceForward, before it starts.
 #include <algorithm>
 
-#include "scoring/device_layers.h"
+#include "scoring/device.h"
 
 namespace warp {
-
-LayerSizes sizes_of(const Path& path, const BlockWeights& weights) {
-  LayerSizes sizes;
-  for (const std::string& name : weights.names())
-    sizes.stage += DeviceStage::bytes(path, name, path.base().info(name).elements());
-  for (const LinearPlan& linear : weights.linears) {
-    sizes.point += device_aligned(linear.outputs() * linear.inputs * 4) + device_aligned(linear.outputs() * 4);
-    if (linear.turned) sizes.turned = std::max(sizes.turned, device_aligned(linear.inputs * linear.stored_outputs * 4));
-  }
-  for (const VectorPlan& vector : weights.vectors) sizes.point += device_aligned(vector.size * 4);
-  return sizes;
-}
-
-LayerSizes largest_layer(const Program& program, const Path& path) {
-  LayerSizes most;
-  for (const Block& layer : program.layers) {
-    const LayerSizes here = sizes_of(path, layer.weights);
-    most = {std::max(most.stage, here.stage), std::max(most.point, here.point), std::max(most.turned, here.turned)};
-  }
-  return most;
-}
-
 namespace {
 
 // What the GPU's kernels and closed forms do not do (yet): said before anything is read.
@@ -37,65 +15,93 @@ void check_program(const Program& program) {
                     "attention heads of " + std::to_string(step.head_size) + ", on a GPU " +
                         std::to_string(cuda::kMaxHeadSize) + " at most",
                     "--device cpu");
+  if (program.language) return;
   const bool tanh = !program.head_plan.has_dense() || program.head_plan.activation == Activation::kTanh;
-  if (program.language || program.every_row() || !tanh)
+  if (program.every_row() || !tanh)
     throw Error(Kind::kResource, "DEVICE_NETWORK", "this network's head is not computed on a GPU", "--device cpu");
 }
 
-uint64_t flow_bytes(const Flow& flow, const Ops& ops, size_t tokens, size_t longest) {
-  return device_aligned((flow.slot_floats(ops, tokens) + flow.rest_floats(ops, longest, false)) * sizeof(float));
+template <class Take>
+uint64_t counted(Take take) {
+  DeviceRoom room;
+  take(room);
+  return room.most();
 }
 
 }  // namespace
 
-DeviceForward::DeviceForward(const Program& program, cuda::Backend& backend, const Path& path, const PackedTexts& texts,
-                             uint64_t budget, uint64_t after_bytes, size_t tile_tokens)
-    : program_(program), backend_(backend), path_(path), texts_(texts), after_bytes_(after_bytes) {
-  check_program(program);
-  plan_.tiles = cut_tiles(program, texts, tile_tokens);
-  backend_.set_longest(longest_text(texts));
-  const uint64_t available = backend_.available();
+DeviceForward::DeviceForward(const DevicePass& pass, uint64_t budget, uint64_t after_bytes)
+    : pass_(pass), after_bytes_(after_bytes) {
+  check_program(pass_.program);
+  plan_.tiles = cut_tiles(pass_.program, pass_.texts, pass_.tile_tokens);
+  pass_.backend.set_longest(longest_text(pass_.texts));
+  const uint64_t available = pass_.backend.available();
   make_plan(budget == 0 ? available : std::min(budget, available));
 }
 
+size_t DeviceForward::layer_stage() const {
+  size_t most = 0;
+  for (const Block& layer : pass_.program.layers)
+    most = std::max(most, device_aligned(stage_bytes(pass_.path, layer.weights.names())));
+  return most;
+}
+
+// Of embedding tables that no linear layer reads as well (a tied output layer is the head's to count).
+bool DeviceForward::apart_norm(const TablePlan& table) const {
+  if (!pass_.names || pass_.names->count(table.tensor) == 0) return false;
+  const std::vector<std::string> head = pass_.program.head.weights.names();
+  return !std::binary_search(head.begin(), head.end(), table.tensor);
+}
+
 void DeviceForward::make_plan(uint64_t budget) {
-  const uint64_t points = uint64_t(path_.points()) + 2, row = program_.hidden * sizeof(float);
-  const Ops& ops = backend_.ops();
-  const size_t most = largest_tile(plan_.tiles), longest = longest_text(texts_);
-  const LayerSizes layer = largest_layer(program_, path_), around = sizes_of(path_, program_.embed.weights);
-  const LayerSizes before_head = sizes_of(path_, program_.before_head.weights);
-  uint64_t scratch = 0;
-  for (size_t i = 0; i < program_.layers.size(); i++)
-    scratch = std::max(scratch, flow_bytes(make_flow(program_.layers[i], layer_options(i)), ops, most, longest));
-  const uint64_t layers = 2 * device_aligned(layer.stage) + layer.turned + layer.point + scratch;
-  const uint64_t embedding = around.stage + around.point + around.turned +
-                             flow_bytes(make_flow(program_.embed, kEmbedOptions), ops, most, 1) +
-                             device_aligned(most * program_.embedding * sizeof(float));
-  const uint64_t last = before_head.stage + before_head.point + before_head.turned +
-                        flow_bytes(make_flow(program_.before_head, kHeadOptions), ops, most, 1);
-  const uint64_t features = device_aligned(points * texts_.texts() * program_.features() * sizeof(float));
-  const uint64_t ropes = device_aligned(HostRopes::bytes(program_, longest)) + program_.ropes.size() * kDeviceAlignment;
-  const uint64_t index = device_aligned((3 * texts_.texts() + texts_.offsets.back() + plan_.tiles.size()) * 4) + ropes;
+  const Program& program = pass_.program;
+  const Path& path = pass_.path;
+  const uint64_t points = uint64_t(pass_.passes()), row = program.hidden * sizeof(float);
+  const uint64_t changes = pass_.names ? points - 2 : 0;
+  const size_t most = largest_tile(plan_.tiles), longest = longest_text(pass_.texts), stage = layer_stage();
+  uint64_t layers = 0;
+  for (size_t i = 0; i < program.layers.size(); i++)
+    layers = std::max(layers, counted([&](DeviceRoom& room) {
+                        DeviceBlock(room, pass_, program.layers[i], layer_options(i), most, pass_.names);
+                      }));
+  layers += 2 * stage;
+  const uint64_t embedding =
+      device_aligned(stage_bytes(path, program.embed.weights.names())) + counted([&](DeviceRoom& room) {
+        DeviceBlock(room, pass_, program.embed, kEmbedOptions, most, pass_.names);
+        for (size_t i = 0; i < (pass_.names ? 2 : 1); i++) room.take<float>(most * program.embedding);
+      });
+  const uint64_t features = device_aligned(feature_count() * sizeof(float));
+  const uint64_t ropes = device_aligned(HostRopes::bytes(program, longest)) + program.ropes.size() * kDeviceAlignment;
+  const uint64_t index =
+      device_aligned((3 * pass_.texts.texts() + pass_.texts.offsets.back() + plan_.tiles.size()) * 4) + ropes;
   uint64_t beside = device_aligned(after_bytes_);  // never at the same time as the activations
-  for (const TablePlan& table : program_.tables)
-    if (needs_values(path_, table.tensor))
-      beside = std::max(beside,
-                        uint64_t(DeviceStage::bytes(path_, table.tensor, path_.base().info(table.tensor).elements())));
+  uint64_t whole = 0;                              // a table that is read whole
+  for (const TablePlan& table : program.tables) {
+    const bool measured = apart_norm(table);
+    if (!measured && !needs_values(path, table.tensor)) continue;
+    const uint64_t bytes = device_aligned(stage_bytes(path, {table.tensor}));
+    whole = std::max(whole, bytes);
+    beside = std::max(beside, bytes + (measured ? counted([&](DeviceRoom& room) {
+                                TableNorm(room, path.base().info(table.tensor).elements());
+                              })
+                                                : 0));
+  }
   const auto cost = [&](uint64_t tokens) {
     uint64_t tables = 0;
-    for (const TablePlan& table : program_.tables) {
-      const uint64_t rows = std::min<uint64_t>(tokens, table.rows), elements = rows * program_.embedding;
-      tables += DeviceStage::bytes(path_, table.tensor, elements) + device_aligned(elements * 4) +
-                device_aligned(rows * 4) + device_aligned(tokens * 4);
+    for (const TablePlan& table : program.tables) {
+      const uint64_t rows = std::min<uint64_t>(tokens, table.rows), elements = rows * program.embedding;
+      tables += DeviceStage::bytes(path, table.tensor, elements) +
+                (pass_.names ? 2 : 1) * device_aligned(elements * 4) + device_aligned(rows * 4) +
+                device_aligned(tokens * 4);
     }
-    const uint64_t forward =
-        index + device_aligned(points * tokens * row) + std::max({layers, embedding + tables, last});
+    const uint64_t forward = index + device_aligned(points * tokens * row) + device_aligned(changes * tokens * row) +
+                             std::max({layers, embedding + tables, finish_bytes(pass_, plan_.tiles, tokens)});
     return features + std::max(beside, forward);
   };
   ForwardPlan plan;
   plan.tiles = plan_.tiles.size();
-  plan.tokens = texts_.offsets.back();
-  plan.flops = double(points) * forward_flops(program_, plan_.tiles);
+  plan.tokens = pass_.texts.offsets.back();
+  plan.flops = double(points + 2 * changes) * forward_flops(program, plan_.tiles);  // a derivative: two products more
   plan.smallest_bytes = cost(largest_tile(plan_.tiles));
   if (plan.smallest_bytes > budget)
     throw Error(Kind::kResource, "DEVICE_MEMORY_BUDGET",
@@ -115,7 +121,10 @@ void DeviceForward::make_plan(uint64_t budget) {
   if (!plan_.tiles.empty()) plan.chunk_ends.push_back(plan_.tiles.size());
   plan.chunks = plan.chunk_ends.size();
   plan_.forward = std::move(plan);
-  plan_.staging_bytes = layer.stage;
+  plan_.staging_bytes = stage;
+  const std::vector<std::string> head =
+      (program.language || pass_.names ? program.head : program.before_head).weights.names();
+  plan_.host_bytes = std::max<uint64_t>({3 * stage, whole, stage_bytes(path, head)});
 }
 
 }  // namespace warp

@@ -12,11 +12,14 @@ namespace {
 struct Share {
   size_t begin, end;
   PackedTexts texts;
+  std::vector<int32_t> label;
 
   Share(const DeviceJob& job, size_t begin, size_t end) : begin(begin), end(end) {
     const uint32_t first = job.texts.offsets[begin], last = job.texts.offsets[end];
     texts.ids.assign(job.texts.ids.begin() + first, job.texts.ids.begin() + last);
     if (!job.texts.types.empty()) texts.types.assign(job.texts.types.begin() + first, job.texts.types.begin() + last);
+    if (job.program.language) texts.targets.assign(job.texts.targets.begin() + first, job.texts.targets.begin() + last);
+    else label.assign(job.head.label.begin() + long(begin), job.head.label.begin() + long(end));
     for (size_t t = begin; t <= end; t++) texts.offsets.push_back(job.texts.offsets[t] - first);
   }
 };
@@ -42,6 +45,7 @@ size_t feature_count(const DeviceJob& job) {
 
 // What the first of `devices` holds once the forward passes are done, beside its own head inputs.
 uint64_t room_after(const DeviceJob& job, size_t devices) {
+  if (job.program.language) return 0;
   return head_room(job.head) + (devices > 1 ? device_aligned(feature_count(job) * sizeof(float)) : 0);
 }
 
@@ -54,9 +58,30 @@ struct Worker {
 
   Worker(const DeviceChoice& choice, size_t number, const DeviceJob& job, const std::vector<Share>& shares)
       : job(job), share(shares[number]), backend(cuda::Backend::open(choice.indices[number], choice.precision)),
-        forward(job.program, *backend, job.head.path, share.texts, choice.memory,
+        forward({job.program, *backend, job.head.path, share.texts, job.names, &share.label}, choice.memory,
                 number == 0 ? room_after(job, shares.size()) : 0) {}
 };
+
+// What the forward passes themselves gave, text by text.
+DeviceScored collect(const DeviceJob& job, const std::vector<std::unique_ptr<Worker>>& workers) {
+  DeviceScored out;
+  std::vector<double> slope;
+  const auto append = [](std::vector<double>& to, const std::vector<double>& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  for (const auto& worker : workers) {
+    const DeviceResults& results = worker->forward.results();
+    append(out.scores.loss, results.loss);
+    append(out.token_loss, results.token_loss);
+    append(slope, results.slope);
+  }
+  // every device has measured the same tensors
+  if (job.names) {
+    const PassScope scope{*job.names, workers[0]->forward.results().norm2};
+    out.scores.alignment = scores_along(slope, scope, job.head.path);
+  }
+  return out;
+}
 
 // All devices' head inputs in the memory of the first.
 float* gather(const DeviceJob& job, const std::vector<std::unique_ptr<Worker>>& workers, DeviceRoom& room) {
@@ -82,6 +107,7 @@ DevicePlan plan_on_devices(const DeviceChoice& choice, const DeviceJob& job) {
     const Worker worker(choice, i, job, shares);
     const DevicePlan& plan = worker.forward.plan();
     all.staging_bytes += plan.staging_bytes;
+    all.host_bytes += plan.host_bytes;
     all.forward.peak_bytes = std::max(all.forward.peak_bytes, plan.forward.peak_bytes);
     all.forward.smallest_bytes = std::max(all.forward.smallest_bytes, plan.forward.smallest_bytes);
     all.forward.chunks += plan.forward.chunks;
@@ -129,11 +155,16 @@ DeviceScored score_on_devices(const DeviceChoice& choice, const DeviceJob& job, 
   context.check();
   if (failure) std::rethrow_exception(failure);
 
+  DeviceScored out = collect(job, workers);
+  if (job.program.language) return out;
+  std::vector<double> alignment = std::move(out.scores.alignment);
   Worker& first = *workers[0];
   DeviceRoom room = first.forward.room();
   const float* features = workers.size() == 1 ? first.forward.features() : gather(job, workers, room);
   HeadResult head = score_head_on(*first.backend, job.head, features, room, context);
-  DeviceScored out{std::move(head.scores), std::move(head.gradients), {}};
+  out.scores = std::move(head.scores);
+  if (job.names) out.scores.alignment = std::move(alignment);
+  out.gradients = std::move(head.gradients);
   if (job.features) {
     out.features = Buffer<float>(feature_count(job));
     first.backend->download(out.features.data(), features, out.features.size() * sizeof(float), cuda::Queue::kCompute);

@@ -1,6 +1,6 @@
 #pragma once
-// Everything `score` does on GPUs. Several share the texts' forward passes out among them; the first does the head,
-// which is little work.
+// Everything `score` does on GPUs. Several share the texts' forward passes out among them; the first does a
+// classifier's head, which is little work.
 #include "scoring/device.h"
 #include "scoring/device_head.h"
 
@@ -17,10 +17,12 @@ struct DeviceJob {
   const PackedTexts& texts;
   HeadJob head;
   bool features;  // the head inputs too
+  const ScopeNames* names = nullptr;  // tensors whose direction scores follow; null: the scope's closed form, or none
 };
 
 struct DeviceScored {
-  HeadScores scores;
+  HeadScores scores;  // language models: no logits
+  std::vector<double> token_loss;  // language models: tokens × 2, −log p of the target at θ₀ and θ*
   std::vector<GradientStatistics> gradients;
   Buffer<float> features;  // when asked for: (points + 2) × texts × hidden
 };

@@ -8,24 +8,25 @@ namespace warp {
 namespace {
 
 DeviceJob device_job(const ScoreJob& job) {
+  const bool named = !job.names.empty();
   return {job.program,
           job.texts,
-          {job.program, *job.path, job.label, job.domain, job.domains, job.scope, job.gradients},
-          job.head_inputs};
+          {job.program, *job.path, job.label, job.domain, job.domains, job.scope, job.gradients, !named},
+          job.head_inputs,
+          named ? &job.names : nullptr};
 }
 
 // The host's share of a run on GPUs: results, what is uploaded (twice in the reader's hands, once page-locked), and the
 // head inputs where they are asked for.
 ScorePlan plan_device(const ScoreJob& job, uint64_t results, uint64_t features) {
-  if (!job.names.empty())
-    throw Error(Kind::kResource, "DEVICE_SCOPE", "scopes wider than the closed forms are not computed on a GPU",
-                "--device cpu, or --scope head");
   const DevicePlan device = plan_on_devices(job.device, device_job(job));
   const uint64_t statistics = job.gradients ? job.label.size() * (job.domains + 2) * sizeof(double) * 4 : 0;
   ScorePlan plan;
   plan.forward = device.forward;
   plan.device_bytes = device.forward.peak_bytes;
-  plan.forward.peak_bytes = 2 * (results + statistics) + 3 * device.staging_bytes + (job.head_inputs ? features : 0);
+  // a language model's token losses twice, and a chunk's targets and sums
+  const uint64_t tokens = job.program.language ? job.texts.ids.size() * (2 * 16 + 40) : 0;
+  plan.forward.peak_bytes = 2 * (results + statistics) + device.host_bytes + (job.head_inputs ? features : 0) + tokens;
   plan.forward.smallest_bytes = plan.forward.peak_bytes;
   if (plan.forward.peak_bytes > job.memory) throw memory_budget(plan.forward.smallest_bytes, job.memory);
   return plan;
@@ -62,6 +63,7 @@ void check_job(const ScoreJob& job) {
       (!packed.types.empty() && packed.types.size() != packed.ids.size()) ||
       (program.language ? packed.targets.size() != packed.ids.size() : job.label.size() != texts))
     throw internal_error("score: arrays of different lengths");
+  if (job.on_device() && (job.base_only || job.features.size() > 0)) throw internal_error("score: not for a GPU");
   std::vector<size_t> counts(job.domains);
   for (size_t t = 0; t < texts; t++) {
     const uint32_t begin = packed.offsets[t], end = packed.offsets[t + 1];
@@ -115,6 +117,7 @@ ScoreResult run_score(const ScoreJob& job, Context& context) {
   if (job.on_device()) {
     DeviceScored scored = score_on_devices(job.device, device_job(job), context);
     out.scores = std::move(scored.scores);
+    out.token_loss = std::move(scored.token_loss);
     out.gradients = std::move(scored.gradients);
     out.head_inputs.assign(scored.features.begin(), scored.features.end());
     return out;

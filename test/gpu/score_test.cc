@@ -1,9 +1,6 @@
 // Whole runs on a real GPU against the CPU: losses, alignment, determinism, memory given back.
-#include "on_cpu.h"
-#include "on_device.h"
 #include "ops/cuda/device.h"
-#include "scoring/device_score.h"
-#include "small_models.h"
+#include "scopes.h"
 
 using namespace warp;
 
@@ -115,6 +112,49 @@ TEST(two_runs_and_other_chunks_have_the_same_bits) {
     const HeadScores pieces = on_gpu(c, Scope::kHead, Precision::kF32, least);
     CHECK(plan_on_devices({{0}, Precision::kF32, least}, c.job(Scope::kHead)).forward.chunks > 1);
     CHECK(first.loss == pieces.loss && first.alignment == pieces.alignment);
+  }
+}
+
+// Texts that fill more than one tile, and a vocabulary whose logits take more than one block.
+static scopes::Case scoped(const std::string& kind, const std::string& family, size_t texts, bool classifier = false) {
+  small::Sizes sizes;
+  sizes.hidden = 96;
+  sizes.heads = 3;
+  sizes.layers = 3;
+  sizes.vocabulary = 700;
+  std::vector<uint32_t> lengths;
+  for (size_t i = 0; i < texts; i++) lengths.push_back(uint32_t(1 + i * 37 % 90));
+  Program program = classifier ? small::program(kind, sizes) : small::language_program(kind, sizes);
+  scopes::Case c = scopes::make_case(std::move(program), scopes::family(family), Dtype::kF32, lengths);
+  c.names = scopes::names_of(c.program, [](const std::string&) { return true; });
+  return c;
+}
+
+TEST(language_models_and_scopes_agree_with_the_cpu) {
+  for (const char* family : {"linear", "ties", "slerp"}) {
+    for (const char* kind : {"gpt2", "plain", "capped"}) {
+      scopes::Case c = scoped(kind, family, 40);
+      scopes::check_case(c, std::string(kind) + " " + family + ", all");
+      c.names = scopes::names_of(c.program, [](const std::string& n) { return n.find(".1.") != std::string::npos; });
+      scopes::check_case(c, std::string(kind) + " " + family + ", a layer");
+      c.names.clear();
+      scopes::check_case(c, std::string(kind) + " " + family + ", losses");
+    }
+    for (const char* kind : {"bert", "gpt2"})
+      scopes::check_case(scoped(kind, family, 40, true), std::string(kind) + " classifier " + family);
+  }
+}
+
+TEST(scopes_have_the_same_bits_twice_and_in_other_chunks) {
+  for (const char* kind : {"gpt2", "capped"}) {
+    const scopes::Case c = scoped(kind, "linear", 800);
+    const DeviceScored first = scopes::on_device(c), second = scopes::on_device(c);
+    const uint64_t least = plan_on_devices({{0}, Precision::kF32, 0}, c.job()).forward.smallest_bytes;
+    CHECK(plan_on_devices({{0}, Precision::kF32, least}, c.job()).forward.chunks > 1);
+    const DeviceScored pieces = scopes::on_device(c, least);
+    for (const DeviceScored* other : {&second, &pieces})
+      CHECK(first.scores.loss == other->scores.loss && first.scores.alignment == other->scores.alignment &&
+            first.token_loss == other->token_loss);
   }
 }
 

@@ -79,7 +79,7 @@ class Steps {
     return std::move(block_);
   }
 
- private:
+ protected:
   Step step(StepKind kind, uint32_t from) const {
     Step s;
     s.kind = kind;

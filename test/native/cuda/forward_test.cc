@@ -41,6 +41,11 @@ static std::vector<float> on_cpu(const Case& c) {
       small::forward_on_cpu(*c.program, *c.path, c.texts, std::vector<int32_t>(c.texts.texts()), threads).features;
   return {x.begin(), x.end()};
 }
+static DevicePass pass_of(const Case& c, cuda::Backend& backend, size_t tile) {
+  DevicePass pass{*c.program, backend, *c.path, c.texts};
+  pass.tile_tokens = tile;
+  return pass;
+}
 static std::vector<float> features_of(const Case& c, cuda::Backend& backend, const DeviceForward& forward) {
   std::vector<float> x((size_t(c.path->points()) + 2) * c.texts.texts() * c.program->features());
   backend.download(x.data(), forward.features(), x.size() * sizeof(float), cuda::Queue::kCompute);
@@ -49,7 +54,7 @@ static std::vector<float> features_of(const Case& c, cuda::Backend& backend, con
 static std::vector<float> on_device(const Case& c, uint64_t budget, size_t tile, size_t* chunks = nullptr,
                                     Context* context = nullptr) {
   const auto backend = cuda::Backend::open(0, Precision::kF32);
-  DeviceForward forward(*c.program, *backend, *c.path, c.texts, budget, 0, tile);
+  DeviceForward forward(pass_of(c, *backend, tile), budget, 0);
   Context own;
   forward.run(context ? *context : own);
   if (chunks) *chunks = forward.plan().forward.chunks;
@@ -84,13 +89,12 @@ TEST(chunks_do_not_change_a_bit_and_memory_is_given_back) {
     size_t one = 0, many = 0;
     const auto whole = on_device(c, 0, 40, &one);
     const auto backend = cuda::Backend::open(0, Precision::kF32);
-    const uint64_t smallest =
-        DeviceForward(*c.program, *backend, *c.path, c.texts, 0, 0, 40).plan().forward.smallest_bytes;
+    const uint64_t smallest = DeviceForward(pass_of(c, *backend, 40), 0, 0).plan().forward.smallest_bytes;
     const auto pieces = on_device(c, smallest + 4096, 40, &many);
     CHECK(one == 1 && many > 2);
     CHECK(whole == pieces);
     try {
-      DeviceForward(*c.program, *backend, *c.path, c.texts, smallest - 1, 0, 40);
+      DeviceForward(pass_of(c, *backend, 40), smallest - 1, 0);
       CHECK(false);
     } catch (const Error& error) {
       CHECK(error.code == "DEVICE_MEMORY_BUDGET" && error.kind == Kind::kResource);
@@ -103,7 +107,7 @@ TEST(memory_that_others_took_since_the_plan_makes_smaller_chunks) {
   const Case c = make_case("bert", Dtype::kF32, family("linear"));
   const auto expected = on_device(c, 0, 40);
   const auto backend = cuda::Backend::open(0, Precision::kF32);
-  DeviceForward forward(*c.program, *backend, *c.path, c.texts, 0, 0, 40);
+  DeviceForward forward(pass_of(c, *backend, 40), 0, 0);
   const uint64_t peak = forward.plan().forward.peak_bytes, smallest = forward.plan().forward.smallest_bytes;
   const size_t machine = shim::machine().memory;
   shim::machine().memory = shim::memory_in_use() + (peak + smallest) / 2;
@@ -113,7 +117,7 @@ TEST(memory_that_others_took_since_the_plan_makes_smaller_chunks) {
   CHECK(features_of(c, *backend, forward) == expected);
   shim::machine().memory = machine;
   const auto other = cuda::Backend::open(0, Precision::kF32);
-  DeviceForward hopeless(*c.program, *other, *c.path, c.texts, 0, 0, 40);
+  DeviceForward hopeless(pass_of(c, *other, 40), 0, 0);
   shim::machine().memory = shim::memory_in_use() + 1000;
   try {
     hopeless.run(context);
@@ -157,7 +161,7 @@ TEST(a_timed_backend_counts_uploads_and_stalls) {
   const Case c = make_case("gpt2", Dtype::kF32, family("linear"));
   for (bool timed : {false, true}) {
     const auto backend = cuda::Backend::open(0, Precision::kF32, timed);
-    DeviceForward forward(*c.program, *backend, *c.path, c.texts, 0, 0);
+    DeviceForward forward({*c.program, *backend, *c.path, c.texts}, 0, 0);
     Context context;
     forward.run(context);
     const cuda::Timeline t = backend->timeline();  // every span takes a millisecond here

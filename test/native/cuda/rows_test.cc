@@ -182,7 +182,8 @@ TEST(language_loss_and_its_slope_agree) {
         if (!with_slope) std::fill(expected.begin() + long(rows), expected.end(), double(kSentinel));
         expected.push_back(double(kSentinel));
         // float32 exponentials: 2 units of 1.2e-7 of their size, and one rounding of z − max, 6e-8 of it, where the
-        // terms that weigh have exponents of size 1: below 4e-7 of the sum; a slope is a mean of dz, below 12, so weighted
+        // terms that weigh have exponents of size 1: below 4e-7 of the sum; a slope is a mean of dz, below 12, so
+        // weighted
         check_near(found, expected, 4e-7 * 12, "language loss of " + std::to_string(size));
         for (size_t i = 0; i < rows; i++) CHECK_NEAR(found[i], expected[i], 4e-7 + 1e-12 * expected[i]);
       }

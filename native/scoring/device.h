@@ -16,8 +16,8 @@ struct DevicePlan {
 class DeviceForward {
  public:
   // budget: bytes of device memory, at most what is available; 0: all of that. Throws DEVICE_MEMORY_BUDGET, naming the
-  // smallest budget that would do; DEVICE_NETWORK and DEVICE_HEAD_SIZE for what a GPU does not compute. `after_bytes`:
-  // what the caller wants of room() after run(). Bits do not depend on the budget.
+  // smallest budget that would do; DEVICE_HEAD_SIZE for what a GPU does not compute. `after_bytes`: what the caller
+  // wants of room() after run(). Bits do not depend on the budget.
   DeviceForward(const DevicePass& pass, uint64_t budget, uint64_t after_bytes);
   const DevicePlan& plan() const { return plan_; }
 

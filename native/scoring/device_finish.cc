@@ -54,12 +54,16 @@ struct Classify {
   float *logits = nullptr, *changes = nullptr;
   uint32_t* label = nullptr;
   std::optional<Sums> sums;
+  float *x = nullptr, *dx = nullptr;  // means of rows, and their tangents, where the head reads these
 
   Classify(DeviceRoom& room, const DevicePass& pass, const std::vector<Tile>& tiles, size_t texts)
       : before_stage(room.take<char>(stage_bytes(pass.path, pass.program.before_head.weights.names()))),
         before(room, pass, pass.program.before_head, kPlain, most_texts(tiles), nullptr) {
-    if (!pass.names) return;
     const size_t most = most_texts(tiles);
+    const bool means = pass.program.select == Select::kMean;
+    if (means) x = room.take<float>(most * pass.program.hidden);
+    if (!pass.names) return;
+    if (means) dx = room.take<float>(most * pass.program.hidden);
     stage = room.take<char>(stage_bytes(pass.path, pass.program.head.weights.names()));
     head.emplace(room, pass, pass.program.head, kPlain, most, pass.names);
     logits = room.take<float>(most * pass.program.outputs);
@@ -173,11 +177,12 @@ void finish_language(const DevicePass& pass, const DeviceChunk& chunk, DeviceRoo
   if (chunk.first) at.head.weights.add_norms(out.norm2);
 }
 
-// The selected rows, which the last layer left at the front of each tile, become the head inputs.
+// The selected rows, which the last layer left at the front of each tile, or the means become the head inputs.
 void finish_classify(const DevicePass& pass, const DeviceChunk& chunk, DeviceRoom room, float* features,
                      DeviceResults& out, Context& context) {
   const Program& program = pass.program;
   const size_t all = pass.texts.texts(), first = chunk.tiles[chunk.begin].first_text, classes = program.outputs,
+               h = program.hidden,
                texts = chunk.tiles[chunk.end - 1].first_text + chunk.tiles[chunk.end - 1].texts - first;
   Classify at(room, pass, chunk.tiles, texts);
   const DeviceStage before = staged(pass, program.before_head.weights, at.before_stage);
@@ -196,11 +201,16 @@ void finish_classify(const DevicePass& pass, const DeviceChunk& chunk, DeviceRoo
       TileView view = chunk.views[i];
       view.tokens = view.texts;  // one row a text
       const size_t begin = chunk.tiles[chunk.begin + i].first_text;
-      float* x = chunk.values(p, i);
+      const auto head_rows = [&](float* rows, float* means) {
+        if (!rows || !means) return rows;
+        pass.backend.mean_rows(view.texts, view.offsets, h, {rows, h}, {means, h});
+        return means;
+      };
+      float* x = head_rows(chunk.values(p, i), at.x);
+      float* dx = head_rows(derive && chunk.moving ? chunk.tangents(p, i) : nullptr, at.dx);
       at.before.run(view, {}, {x, features + (size_t(p) * all + begin) * program.features()});
       if (!derive) continue;
-      at.head->derive(view, {},
-                      {x, at.logits, chunk.moving ? chunk.tangents(p, i) : nullptr, at.changes, chunk.moving});
+      at.head->derive(view, {}, {x, at.logits, dx, at.changes, chunk.moving});
       pass.backend.language_loss(view.texts, classes, {at.logits, classes}, {at.changes, classes},
                                  at.label + (begin - first), at.sums->loss + (begin - first),
                                  at.sums->slope + (begin - first));

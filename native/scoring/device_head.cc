@@ -23,12 +23,13 @@ struct ByDomain {
 // What there is to compute. A gradient is [weight | bias] by row: the classifier's rows, then the dense's.
 struct Sizes {
   size_t texts, points, domains, hidden, labels;
-  bool dense, top, gradients;
+  bool dense, tanh, top, gradients;
 
   explicit Sizes(const HeadJob& job)
       : texts(job.label.size()), points(size_t(job.path.points())), domains(job.domains),
         hidden(job.program.features()), labels(job.program.outputs), dense(job.program.head_plan.has_dense()),
-        top(job.scope == Scope::kTop), gradients(job.gradients) {}
+        tanh(job.program.head_plan.activation == Activation::kTanh), top(job.scope == Scope::kTop),
+        gradients(job.gradients) {}
   size_t head() const { return labels * (hidden + 1); }
   size_t rest() const { return dense ? hidden * (hidden + 1) : 0; }
   size_t elements() const { return head() + rest(); }
@@ -58,6 +59,7 @@ struct Layout {
   double* loss;                 // p × texts
   float *logits, *e;            // p × texts × labels; k, and one more for both ends in turn
   float *h = nullptr, *a = nullptr;  // like e, × hidden; k × texts × hidden
+  float* inner = nullptr;            // texts × hidden: before an activation that is no tanh
   double* scores;               // 2 × texts × points: the classifier's part, the dense's
   double *means = nullptr, *mean_squares = nullptr, *weights = nullptr;  // domains × elements(); elements()
   float *delta = nullptr, *y = nullptr;
@@ -75,6 +77,7 @@ struct Layout {
         e(room.take<float>((s.points + 1) * s.texts * s.labels)), scores(room.take<double>(2 * s.texts * s.points)) {
     if (s.top) dense_direction = room.take<float>(s.points * s.rest());
     if (s.dense) h = room.take<float>((s.points + 1) * s.texts * s.hidden);
+    if (s.dense && !s.tanh) inner = room.take<float>(s.texts * s.hidden);
     if (s.dense_gradients()) a = room.take<float>(s.points * s.texts * s.hidden);
     const size_t dense_part = s.dense_gradients() ? cuda::mimic_workspace(s.shape(s.hidden), by.first.data()) : 0;
     workspace_bytes = std::max({s.points * cuda::mimic_workspace(s.shape(s.labels), by.first.data()), dense_part,
@@ -171,14 +174,17 @@ class DeviceHead {
     const float* in = features_ + p * n * width;
     if (s_.dense) {
       float* to = at_.h + slot * n * width;
-      backend_.ops().linear(n, width, width, in, width, w.dense, w.dense_bias, Activation::kTanh, to, width, nullptr);
+      const Ops& ops = backend_.ops();
+      ops.linear(n, width, width, in, width, w.dense, w.dense_bias, s_.tanh ? Activation::kTanh : Activation::kNone,
+                 s_.tanh ? to : at_.inner, width, nullptr);
+      if (!s_.tanh) ops.activate(plan_.activation, n, width, at_.inner, width, to, width);
       in = to;
     }
     float* logits = at_.logits + p * n * s_.labels;
     backend_.head_logits(n, s_.labels, width, in, width, w.weight, w.bias, logits, s_.labels);
     backend_.cross_entropy(n, s_.labels, logits, s_.labels, at_.label, at_.loss + p * n, e(slot), s_.labels);
     if (on_path) {
-      if (at_.a) backend_.pooler_residual(n, s_.labels, width, e(slot), s_.labels, w.weight, in, width, a(slot), width);
+      if (at_.a) inner_residual(slot, in);
       if (job_.align) point_direction(p - 1);
     }
     if (p == 0 && s_.gradients) {
@@ -186,6 +192,15 @@ class DeviceHead {
       if (s_.dense) to_reference(true, at_.delta + s_.head());
     }
     settle();
+  }
+
+  // The gradient before the dense's activation, whose output is h.
+  void inner_residual(size_t k, const float* h) {
+    const size_t n = s_.texts, width = s_.hidden;
+    backend_.pooler_residual(n, s_.labels, width, e(k), s_.labels, at_.point.weight, s_.tanh ? h : nullptr, width, a(k),
+                             width);
+    if (s_.tanh) return;
+    backend_.ops().activate_slope(plan_.activation, n, width, {at_.inner, width}, {a(k), width}, {a(k), width});
   }
 
   // reference − point of the classifier, or of the dense.

@@ -6,7 +6,7 @@
 namespace warp {
 namespace {
 
-// What the GPU's kernels and closed forms do not do (yet): said before anything is read.
+// What the GPU's kernels do not do: said before anything is read.
 void check_program(const Program& program) {
   for (const Block& layer : program.layers)
     for (const Step& step : layer.steps)
@@ -15,10 +15,6 @@ void check_program(const Program& program) {
                     "attention heads of " + std::to_string(step.head_size) + ", on a GPU " +
                         std::to_string(cuda::kMaxHeadSize) + " at most",
                     "--device cpu");
-  if (program.language) return;
-  const bool tanh = !program.head_plan.has_dense() || program.head_plan.activation == Activation::kTanh;
-  if (program.every_row() || !tanh)
-    throw Error(Kind::kResource, "DEVICE_NETWORK", "this network's head is not computed on a GPU", "--device cpu");
 }
 
 template <class Take>

@@ -198,6 +198,9 @@ class CudaBackend : public Backend {
                      float* residual, size_t lde) override {
     cuda::cross_entropy(rows, classes, logits, ld, labels, loss, residual, lde, compute_);
   }
+  void mean_rows(size_t texts, const uint32_t* offsets, size_t size, ConstMatrix x, Matrix y) override {
+    cuda::mean_rows(texts, offsets, size, x, y, compute_);
+  }
   void subtract(size_t count, const float* x, float* y) override { cuda::subtract(count, x, y, compute_); }
   void language_loss(size_t rows, size_t size, ConstMatrix logits, ConstMatrix tangents, const uint32_t* target,
                      double* loss, double* slope) override {

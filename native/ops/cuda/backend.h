@@ -138,12 +138,14 @@ class Backend {
   // logits = h Wᵀ + b; W: classes × inputs. In float32 whatever the precision.
   virtual void head_logits(size_t rows, size_t classes, size_t inputs, const float* h, size_t ldh, const float* weight,
                            const float* bias, float* logits, size_t ld) = 0;
-  // a = (e W) ⊙ (1 − h²): the gradient before the tanh whose output h is
+  // a = (e W) ⊙ (1 − h²): the gradient before the tanh whose output h is; h null: a = e W
   virtual void pooler_residual(size_t rows, size_t classes, size_t inputs, const float* e, size_t lde,
                                const float* weight, const float* h, size_t ldh, float* a, size_t lda) = 0;
   // By row of `classes` logits: loss = −log softmax(z)[label], residual = softmax(z) − onehot(label).
   virtual void cross_entropy(size_t rows, size_t classes, const float* logits, size_t ld, const int32_t* labels,
                              double* loss, float* residual, size_t lde) = 0;
+  // Row t of y = the mean of x's rows offsets[t] … offsets[t + 1] − 1, at least one.
+  virtual void mean_rows(size_t texts, const uint32_t* offsets, size_t size, ConstMatrix x, Matrix y) = 0;
   // y −= x
   virtual void subtract(size_t count, const float* x, float* y) = 0;
   // By row of `size` logits z: loss = log Σ e^z − z[target]; with tangents dz (else null) slope, its derivative along

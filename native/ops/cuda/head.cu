@@ -29,7 +29,7 @@ __global__ void pooler_kernel(size_t rows, size_t classes, size_t inputs, const 
   for (size_t row = blockIdx.y; row < rows; row += gridDim.y) {
     double sum = 0;
     for (size_t c = 0; c < classes; c++) sum += double(e[row * lde + c]) * double(weight[c * inputs + column]);
-    const double value = h[row * ldh + column];
+    const double value = h ? h[row * ldh + column] : 0.0f;
     a[row * lda + column] = float(sum * (1 - value * value));
   }
 }

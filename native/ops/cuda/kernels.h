@@ -66,6 +66,8 @@ void embed(size_t rows, size_t size, size_t count, const float* const* tables, c
 // Row i of y = row index[i] of x, or row i where index is null; x and y do not overlap.
 void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t* index, float* y, size_t ldy,
             cudaStream_t stream);
+// Row t of y = the mean of x's rows offsets[t] … offsets[t + 1] − 1, at least one.
+void mean_rows(size_t texts, const uint32_t* offsets, size_t size, ConstMatrix x, Matrix y, cudaStream_t stream);
 // y (columns × rows, leading dimension ldy) = xᵀ
 void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy, cudaStream_t stream);
 void scatter_add(size_t rows, size_t size, ConstMatrix x, const uint32_t* index, Matrix y, cudaStream_t stream);
@@ -99,7 +101,7 @@ void language_loss(size_t rows, size_t size, ConstMatrix logits, ConstMatrix tan
 // logits = h Wᵀ + b; W: classes × inputs
 void head_logits(size_t rows, size_t classes, size_t inputs, const float* h, size_t ldh, const float* weight,
                  const float* bias, float* logits, size_t ld, cudaStream_t stream);
-// a = (e W) ⊙ (1 − h²): the gradient before the tanh whose output h is
+// a = (e W) ⊙ (1 − h²): the gradient before the tanh whose output h is; h null: a = e W
 void pooler_residual(size_t rows, size_t classes, size_t inputs, const float* e, size_t lde, const float* weight,
                      const float* h, size_t ldh, float* a, size_t lda, cudaStream_t stream);
 

@@ -57,6 +57,18 @@ __global__ void scatter_kernel(size_t rows, size_t size, const float* x, size_t 
   for (size_t row = blockIdx.y; row < rows; row += gridDim.y) y[index[row] * ldy + column] += x[row * ldx + column];
 }
 
+__global__ void mean_rows_kernel(size_t texts, const uint32_t* offsets, size_t size, const float* x, size_t ldx,
+                                 float* y, size_t ldy) {
+  const size_t column = blockIdx.x * size_t(kThreads) + threadIdx.x;
+  if (column >= size) return;
+  for (size_t text = blockIdx.y; text < texts; text += gridDim.y) {
+    const size_t begin = offsets[text], end = offsets[text + 1];
+    double sum = 0;
+    for (size_t row = begin; row < end; row++) sum += double(x[row * ldx + column]);
+    y[text * ldy + column] = float(sum / double(end - begin));
+  }
+}
+
 struct RopeArguments {
   size_t rows, heads, head_size, half, ldx, ldy;
   const float *cosine, *sine, *x;
@@ -104,6 +116,11 @@ void embed(size_t rows, size_t size, size_t count, const float* const* tables, c
 void gather(size_t rows, size_t size, const float* x, size_t ldx, const uint32_t* index, float* y, size_t ldy,
             cudaStream_t stream) {
   WARP_LAUNCH(gather_kernel, row_grid_of<kThreads>(rows, size), kThreads, 0, stream, rows, size, x, ldx, index, y, ldy);
+}
+
+void mean_rows(size_t texts, const uint32_t* offsets, size_t size, ConstMatrix x, Matrix y, cudaStream_t stream) {
+  WARP_LAUNCH(mean_rows_kernel, row_grid_of<kThreads>(texts, size), kThreads, 0, stream, texts, offsets, size, x.data,
+              x.ld, y.data, y.ld);
 }
 
 void transpose(size_t rows, size_t columns, const float* x, size_t ldx, float* y, size_t ldy, cudaStream_t stream) {

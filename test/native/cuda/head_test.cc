@@ -16,9 +16,13 @@ struct Case {
   DeviceJob job() const { return {*program, texts, {*program, *path, label, domain, 2, scope, true}, true}; }
 };
 
-static Case make_case(const std::string& kind, PathOptions options, Dtype dtype = Dtype::kF32) {
+static Case make_case(const std::string& kind, PathOptions options, Dtype dtype = Dtype::kF32,
+                      Activation dense = Activation::kTanh) {
   Case c;
   c.program = std::make_unique<Program>(small::program(kind));
+  for (Step& step : c.program->head.steps)
+    if (step.kind == StepKind::kActivate) step.activation = dense;
+  finish_program(*c.program);
   if (options.lambdas.empty()) options.lambdas = {0.05, 0.5, 0.95};
   const auto path = [&] {
     std::vector<std::shared_ptr<const Weights>> checkpoints;
@@ -111,6 +115,15 @@ TEST(options_and_dtypes_of_families_agree) {
   check_case(make_case("bert", options), "slerp with fixed tensors");
   for (Dtype dtype : {Dtype::kF16, Dtype::kBF16})
     for (const char* name : {"ties", "della", "nearswap"}) check_case(make_case("bert", family(name), dtype), name);
+}
+
+TEST(other_activations_of_the_dense_layer_agree) {
+  for (Activation dense : {Activation::kRelu, Activation::kGelu, Activation::kSilu}) {
+    check_case(make_case("bert", family("linear"), Dtype::kF32, dense), "dense " + std::to_string(int(dense)));
+    Case c = make_case("bert", family("linear"), Dtype::kF32, dense);
+    c.scope = Scope::kHead;
+    check_case(c, "head, dense " + std::to_string(int(dense)));
+  }
 }
 
 TEST(the_head_alone_agrees_and_orders_of_threads_do_not_matter) {

@@ -189,6 +189,28 @@ TEST(language_loss_and_its_slope_agree) {
       }
 }
 
+TEST(means_of_rows_agree) {
+  for (size_t size : {1, 33, 257})
+    for (const std::vector<uint32_t>& offsets : {std::vector<uint32_t>{0}, {0, 1}, {0, 5, 6, 70}}) {
+      const size_t texts = offsets.size() - 1, rows = offsets.back(), ldx = size + 1, ldy = size + 2;
+      const auto x = numbers(rows * size, "x");
+      const Held<float> held_x(framed(rows, size, ldx, x));
+      const Held<uint32_t> held_offsets(offsets);
+      const auto found = twice([&] {
+        const Held<float> out(framed(texts, ldy));
+        cuda::mean_rows(texts, held_offsets.data(), size, {held_x.data(), ldx}, {out.data(), ldy}, stream());
+        return out.get();
+      });
+      std::vector<double> expected(texts * size);
+      for (size_t t = 0; t < texts; t++)
+        for (uint32_t r = offsets[t]; r < offsets[t + 1]; r++)
+          for (size_t j = 0; j < size; j++)
+            expected[t * size + j] += double(x[r * size + j]) / (offsets[t + 1] - offsets[t]);
+      // one rounding of numbers below 5, and the order of float64 sums
+      check_near(unframed(found, texts, size, ldy), expected, 3e-7, "means");
+    }
+}
+
 TEST(differences_agree) {
   for (size_t count : {0, 1, 255, 256, 257, 1030}) {
     const auto x = numbers(count, "x"), y = numbers(count, "y");

@@ -53,6 +53,22 @@ TEST(classifiers_agree_in_scopes_beyond_the_head) {
   }
 }
 
+// What the head reads is the mean of a text's rows, and its dense layer has another activation than tanh.
+TEST(heads_of_means_and_other_activations_agree) {
+  for (Activation activation : {Activation::kRelu, Activation::kGelu}) {
+    Program program = small::program("bert");
+    for (Step& step : program.head.steps)
+      if (step.kind == StepKind::kActivate) step.activation = activation;
+    program.select = Select::kMean;
+    finish_program(program);
+    Case c = make_case(std::move(program), family("linear"));
+    for (const char* part : {"", "layer.", "pooler."}) {
+      c.names = names_of(c.program, [&](const std::string& n) { return has(n, part); });
+      check_case(c, std::string("means, ") + part);
+    }
+  }
+}
+
 TEST(every_path_family_and_dtype_agrees) {
   bool tied = false;
   for (const char* name : {"quadratic", "slerp", "ties", "dare", "della", "breadcrumbs", "nearswap", "trajectory"}) {

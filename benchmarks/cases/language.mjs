@@ -1,7 +1,7 @@
 // SmolLM2-135M on AG News texts as a language model: forward passes with losses and training steps (batches of 16)
-// against PyTorch (peers/language.py), and our own derivatives in multiples of our forward pass: scores by tangent and
-// gradients of domains, both through all layers. What a point of the path costs is the difference of three points and
-// one.
+// against PyTorch (peers/language.py), scores by tangent against its forward derivatives of each text, and our own
+// derivatives in multiples of our forward pass: scores and gradients of domains, both through all layers. What a point
+// of the path costs is the difference of three points and one.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -43,13 +43,14 @@ export default async function ({ rounds, texts = '48', threads = '2', batches = 
       seconds: {
         forward: { warp: of(({ passes }) => passes.forward), torch: of(({ torch }) => torch.forward) },
         step: { warp: of(step), torch: of(({ torch }) => torch.step) },
-        scores: of(({ passes }) => passes.scores),
+        scores: { warp: of(({ passes }) => passes.scores), torch: of(({ torch }) => torch.scores) },
         gradients: of(({ passes }) => passes.gradients),
       },
       trainingBytes: { warp: of(({ training }) => training.bytes), torch: of(({ torch }) => torch.bytes) },
       ratios: {
         forward: of(({ passes, torch }) => torch.forward / passes.forward),
         step: of((turn) => turn.torch.step / step(turn)),
+        scores: of(({ passes, torch }) => torch.scores / passes.scores),
         scoresInPasses: of(({ passes }) => passes.scores / passes.forward),
         gradientsInPasses: of(({ passes }) => passes.gradients / passes.forward),
       },

@@ -1,6 +1,8 @@
 """PyTorch's side, one round of the case language: language.py MODEL TEXTS_JSONL THREADS BATCHES -> {forward: seconds of
 forward passes with losses over all texts, sorted by length, at the best batch; byBatch; step: median seconds of a
-training step of 16 texts with AdamW; bytes: the largest resident set}. Float32."""
+training step of 16 texts with AdamW; bytes: the largest resident set until then; scores: seconds of per-text
+derivatives of the loss along one direction of all layers (torch.func.jvp under vmap), at the best batch, eager
+attention, which has forward derivatives; scoresByBatch}. Float32."""
 import json
 import resource
 import statistics
@@ -54,9 +56,42 @@ for batch in made(texts, 16):
     loss.backward()
     optimizer.step()
     steps.append(time.perf_counter() - start)
+bytes_of_training = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+model.zero_grad(set_to_none=True)
+del optimizer
+model.eval()
+model.set_attn_implementation("eager")
+at = {name: value.detach() for name, value in model.named_parameters()}
+along = {name: 1e-3 * torch.randn_like(value) for name, value in at.items() if ".layers." in name}
+
+
+def loss_of(moved, ids, mask, labels):
+    rows = {"input_ids": ids[None], "attention_mask": mask[None], "use_cache": False}
+    logits = torch.func.functional_call(model, at | moved, (), rows).logits[0, :-1]
+    each = torch.nn.functional.cross_entropy(logits, labels[1:].clamp(min=0), reduction="none")
+    kept = labels[1:] >= 0
+    return (each * kept).sum() / kept.sum()
+
+
+def score(ids, mask, labels):
+    moved = {name: at[name] for name in along}
+    return torch.func.jvp(lambda some: loss_of(some, ids, mask, labels), (moved,), (along,))[1]
+
+
+scores = {}
+with torch.no_grad():
+    for size in map(int, batches.split(",")):
+        ready = made(sorted(texts, key=len), size)
+        start = time.perf_counter()
+        for batch in ready:
+            torch.func.vmap(score)(batch["input_ids"], batch["attention_mask"], batch["labels"])
+        scores[size] = time.perf_counter() - start
 print(json.dumps({
+    "scores": min(scores.values()),
+    "scoresByBatch": scores,
     "forward": min(seconds.values()),
     "byBatch": seconds,
     "step": statistics.median(steps[1:]),
-    "bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    "bytes": bytes_of_training,
 }))

@@ -133,14 +133,10 @@ export async function recoverOpened(
     const planned = plannedBytes(session)
     const watch = new Stopwatch()
     const { signal, onProgress, threads } = options
-    const traced = await traceProbes(options.base, options.reference, session.probes, {
-      signal,
-      onProgress,
-      threads,
-      tokenizer: options.tokenizer,
-      seed: session.seed,
-      maxLength: session.maxLength,
-    })
+    const { seed, maxLength, survey, tokenizer } = session
+    const tracing = { signal, onProgress, threads, tokenizer: options.tokenizer, seed, maxLength }
+    const known = { survey, tokenizer }
+    const traced = await traceProbes(options.base, options.reference, session.probes, tracing, known)
     watch.lap('trace')
     const asked = options.readout?.includes('trace')
     if (asked && !traced.mixture) {

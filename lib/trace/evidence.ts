@@ -13,7 +13,7 @@ import { inputError } from '../errors.js'
 import { firstPosition } from '../models/families.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
-import type { Handle } from '../native/types.js'
+import type { Handle, TensorSurvey } from '../native/types.js'
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
 import { layoutOf, type Layout, type LayoutOptions } from './objective.js'
 import { gradableOf, outputLayerOf, type OutputLayer } from './output-layer.js'
@@ -138,15 +138,23 @@ function sharedTable(
   return { name, rows: right.shape[0], columns: right.shape[1], dtypes: { base: left.dtype, reference: right.dtype } }
 }
 
+/** What a run that scores the pair has found already. */
+export interface KnownPair {
+  survey: readonly TensorSurvey[]
+  /** that reads the texts of both */
+  tokenizer: Tokenizer
+}
+
 /**
- * Reads the tables of two model directories, and every other tensor once. @throws WarpError (input) TRACE_…, PAIR_…,
- * and those of `openModel`
+ * Reads the tables of two model directories, and every other tensor once, unless they are known.
+ * @throws WarpError (input) TRACE_…, PAIR_…, and those of `openModel`
  */
 export async function readEvidence(
   baseDir: string,
   referenceDir: string,
   options: TraceRun = {},
   asked: LayoutOptions = {},
+  known?: KnownPair,
 ): Promise<Evidence> {
   const open = { ...options, forward: false, tableOnly: true }
   const base = await openModel(baseDir, open),
@@ -160,14 +168,16 @@ export async function readEvidence(
   if (reference.adapter && !right.delta && reference.files[right.file] !== reference.adapter.file)
     notes.push(`${reference.dir}: the adapter left the embedding table alone`)
   const sameSize = left.shape[0] === right.shape[0]
-  if (sameSize) await compareTokenizers(base.dir, reference.dir, notes, options.tokenizer)
+  if (sameSize && !known) await compareTokenizers(base.dir, reference.dir, notes, options.tokenizer)
   const match = sameSize
     ? undefined
     : matchRows(await tokenizerOf(base), await tokenizerOf(reference), left.shape[0], right.shape[0], notes)
   // rows are those of the reference: where they are not the base's, its tokenizer has other ids
   const own = sameSize ? base.dir : reference.dir
-  const { tokenizer, tokenizerError } = await pairTokenizer(own, reference.dir, notes, options.tokenizer).then(
-    (found) => ({ tokenizer: found, tokenizerError: undefined }),
+  const found =
+    known && sameSize ? Promise.resolve(known.tokenizer) : pairTokenizer(own, reference.dir, notes, options.tokenizer)
+  const { tokenizer, tokenizerError } = await found.then(
+    (tokenizer) => ({ tokenizer, tokenizerError: undefined }),
     (error: Error) => ({ tokenizer: undefined, tokenizerError: error }),
   )
   if (!tokenizerError) checkEnd(reference, tokenizer, layout)
@@ -182,7 +192,7 @@ export async function readEvidence(
     const tokens = explain(match ? spread(judged, match.pairs.rows, right.shape[0]) : judged, reference)
     const small = await smallTables(base, reference, handles, tokens, dtypes, layout, options)
     checkWindow(reference, small.longestText, layout)
-    const survey = await frozenTensors(base, reference, tokens, options)
+    const survey = known ? stillOf(known.survey, name) : await frozenTensors(base, reference, tokens, options)
     const output = outputLayerOf(base, reference, layout, survey.frozen)
     return {
       gradable: gradableOf(tokens, sameSize, reference.tie !== undefined, output),
@@ -270,6 +280,13 @@ async function smallTables(
   const types =
     typeTable && known(typeTable) && (await judgeTable({ ...handles, ...typeTable, known: known(typeTable) }, quiet))
   return { longestText, positions, tokenTypes: types ? Array.from(types.state, (state) => state === trained) : [] }
+}
+
+/** Tensors that did not move, the embedding table first. */
+function stillOf(survey: readonly TensorSurvey[], table: string): Pick<Evidence, 'frozen' | 'compared'> {
+  const frozen = survey.filter(({ moved }) => moved === 0).map(({ name }) => name)
+  const first = (name: string): number => Number(name !== table)
+  return { frozen: frozen.sort((a, b) => first(a) - first(b)), compared: survey.length }
 }
 
 /** Every tensor but the embedding table, which has been read already. */

@@ -1,5 +1,6 @@
 import { WarpError } from '../errors.js'
 import type { ProbeSet, TextRecord } from '../text/index.js'
+import type { KnownPair } from './evidence.js'
 import { readEvidence, traceMixture, traceRecords } from './index.js'
 import type { MixtureResult } from '../readouts/index.js'
 import type { TraceRun } from './trace-run.js'
@@ -52,9 +53,10 @@ async function traceAll(
   reference: string,
   probes: ProbeSet,
   options: TraceRun & { seed: number; maxLength: number },
+  known: KnownPair,
 ): Promise<ProbesTraced> {
   const { signal, onProgress, threads, tokenizer, seed, maxLength } = options
-  const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer })
+  const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer }, {}, known)
   const rest = { signal, onProgress, threads, seed, maxLength, outputRows: false }
   const { result } = await traceRecords(evidence, records(probes), rest).catch((error: unknown) => {
     if (!(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error

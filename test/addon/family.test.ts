@@ -49,6 +49,18 @@ test('each member is what it would be alone, of texts that can be read once only
   }
 })
 
+test('every tensor is looked at once: the trace takes the survey and the tokenizer of the run', async () => {
+  const phases: string[] = []
+  const onProgress = ({ phase }: { phase: string }): void => {
+    if (phase !== phases.at(-1)) phases.push(phase)
+  }
+  const { result } = await recover({ ...options, reference: references[0], probes: texts, onProgress })
+  for (const once of ['tokenize', 'survey', 'hash', 'tables'])
+    expect([once, phases.filter((phase) => phase === once)]).toEqual([once, [once]])
+  expect(phases).not.toContain('tensors')
+  expect(new Set(result.notes.map((note) => note.replace('trace: ', ''))).size).toBe(result.notes.length)
+})
+
 test('a table, a page, and a folder for each model with what it would have alone', async () => {
   const out = join(folder, 'out')
   const { code, stdout, stderr } = await warp([...command, ...references, ...probes, '-o', out])

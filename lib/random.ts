@@ -74,7 +74,7 @@ export class Random {
   #used = 4
   #spareNormal = Number.NaN
 
-  /** @param seed, stream integers from 0 to 2^53 − 1; `stream` numbers independent sequences of one name */
+  /** Seed and stream are integers from 0 to 2^53 − 1; streams number independent sequences of one name. */
   constructor(seed: number, name: string, stream = 0) {
     for (const value of [seed, stream]) {
       if (!Number.isSafeInteger(value) || value < 0) {

@@ -79,6 +79,7 @@ async function run(reference) {
         mae: mean((domain) => Math.abs(mixture.mixture[domain] - truth(domain))),
         expectedMae: result.calibration.expectedError,
         covered: mean((domain) => Number(within(domain))),
+        shares: domains.map((domain) => [truth(domain), mixture.mixture[domain], ...mixture.interval[domain]]),
         uniform: mean((domain) => Math.abs(1 / domains.length - truth(domain))),
         seconds,
       }),

@@ -115,7 +115,7 @@ const guarantees: Record<TraceResult['verdict'], string> = {
     'text was ' +
     'not trained on, but for those.',
   graded: 'every row of this table moves in training: tokens and texts are likely or unlikely, none is certain.',
-  none: 'the table says nothing about the training texts: nothing follows from this page about any text.',
+  none: 'the table says nothing about the training texts: no text is excluded or counted by it.',
 }
 
 function how({ grading }: TraceResult): string[] {
@@ -149,8 +149,15 @@ const title = ({ grading }: TraceResult): string =>
   grading ? 'Likely training texts' : 'Likely members among the possible texts'
 
 /** The verdict in one sentence. */
-function answer({ verdict, reason, trainedTokens, trainingTexts, grading, texts }: TraceResult): string {
-  if (verdict === 'none') return `The embedding table tells nothing of the training texts: ${reason}.`
+function answer(result: TraceResult): string {
+  const { verdict, reason, trainedTokens, trainingTexts, grading, texts, predictions } = result
+  if (verdict === 'none') {
+    const alone = predictions
+      ? ` By what both models predict, about ${whole(predictions.expected)} of ${predictions.texts} candidate texts ` +
+        `were trained on (${percent(predictions.alone!.falsePositiveRate)} of the others look so).`
+      : ''
+    return `The embedding table tells nothing of the training texts: ${reason}.${alone}`
+  }
   const tokens = grading
     ? `About ${whole(grading.expected)} of ${grading.tokens} tokens of these texts look trained on`
     : `${trainedTokens.count} of ${trainedTokens.rows} tokens were trained on`

@@ -74,6 +74,9 @@ export const trace = z.object({
       tokens: count,
       unpredicted: count,
       truncated: count,
+      alone: z
+        .object({ share: fraction, gain: z.number(), needed: z.number(), falsePositiveRate: fraction })
+        .nullable(),
       expected: z.number(),
       likely: count,
       statistics: z.array(

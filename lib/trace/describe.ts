@@ -1,32 +1,16 @@
 import { version } from '../doctor.js'
-import type { Members } from '../native/types.js'
 import type { MixtureResult } from '../readouts/index.js'
-import type { TextRecord } from '../text/index.js'
 import type { Histogram } from '../report/charts.js'
-import { level, type Calibrated } from './calibrate.js'
+import { level } from './calibrate.js'
 import { verdictOf, type Evidence } from './evidence.js'
+import { survivingRecords, type Found } from './found.js'
 import { falsePositives } from './noise.js'
 import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
-import { leastWindow, type Layout } from './objective.js'
-import type { Predictions, PredictionsSummary } from './predictions.js'
-import type { Targets } from './targets.js'
+import { tellsApart, type Predictions, type PredictionsSummary } from './predictions.js'
 import type { Grading } from './tied.js'
 import { asScore, trained, undecided } from './rows.js'
-import { domainOf, type TextPool } from './texts.js'
-
-/** What the texts have given. */
-export interface Found {
-  pool: TextPool
-  calibrated: Calibrated
-  members: Members
-  /** tokens of a text that counted */
-  length: number | undefined
-  /** of the output layer's rows, where they are a second witness; the reason where they tell nothing */
-  targets?: Targets | string
-  /** members' probabilities by the table alone, where `members` has those of more */
-  byTable?: Float64Array
-  predictions?: Predictions
-}
+import { conditions, poolNotes, predictionNotes } from './remarks.js'
+import { domainOf } from './texts.js'
 
 const hundredth = (value: number): number => Math.round(value * 100) / 100
 
@@ -118,18 +102,19 @@ export function listMembers({ pool, members, predictions, byTable, targets }: Fo
   })
 }
 
-/** Places of the survivors among the possible texts: all of them are, and both are in the order of the pool. */
-export function survivingAt({ possibleAt }: TextPool, { survivors }: Members): number[] {
-  let at = 0
-  return Array.from(survivors, (text) => {
-    while (possibleAt[at] < text) at++
-    return at
-  })
+/** All texts by what predictions alone say of them, the most probable first; equals in the order of the input. */
+export function listPredicted({ of }: Predictions): Member[] {
+  const said = [...of].map(([record, one], at) => ({ record, one, at }))
+  said.sort((a, b) => b.one.probability - a.one.probability || a.at - b.at)
+  return said.map(({ record, one: { probability, evidence } }) => ({
+    probability,
+    predictions: evidence,
+    domain: domainOf(record),
+    source: record.source,
+    row: record.row,
+    text: record.text,
+  }))
 }
-
-/** The survivors' records. */
-export const survivingRecords = (pool: TextPool, members: Members): TextRecord[] =>
-  survivingAt(pool, members).map((at) => pool.possible[at])
 
 /**
  * Training texts by domain: how many there are follows from the mixture, how many of them are inside from the members.
@@ -203,120 +188,6 @@ function mixtureOf(found: Found, evidence: Evidence): MixtureResult {
   }
 }
 
-/** What is assumed of the length of training texts: that which counted for the texts, or would count for them. */
-function truncation({ longestText, layout }: Evidence, found: Found | undefined): string[] {
-  const length = found ? found.length : (longestText ?? undefined)
-  if (typeof layout.packed === 'number' && length === undefined) return []
-  if (length === undefined) return ['texts were not truncated in training: no position table tells the longest']
-  return [
-    length === longestText
-      ? `tokens beyond the ${length} of the longest training text do not count`
-      : `texts were truncated to ${length} tokens or more in training: later ones do not count`,
-  ]
-}
-
-/** What is assumed of how texts followed each other in training. */
-function sequenceConditions({ objective, eos, packed }: Layout): string[] {
-  if (objective === 'classify') return []
-  if (objective === 'masked') return ['masked inputs move no row: no text is excluded with certainty']
-  const last =
-    eos === 'appended'
-      ? 'an end token was appended to each text and learned, but where a text was cut off'
-      : 'the last token of a sequence moves no row, as nothing follows it: it excludes no text'
-  if (packed === 'none') return [last, 'texts were not packed: one text a row']
-  if (typeof packed === 'number') {
-    return [
-      `texts were packed into windows of ${packed} tokens, ` +
-        'whose last token moves no row; the last text may have been cut ' +
-        'off with an incomplete window',
-    ]
-  }
-  return [
-    `texts may have been packed into windows of ${leastWindow} tokens or more: a text is excluded by two untrained ` +
-      'tokens, as one of them may have been the last of its window (--packed none, if there was one text a row, ' +
-      'excludes more)',
-  ]
-}
-
-/** What must hold for an excluded text to be excluded. */
-function conditions(evidence: Evidence, found: Found | undefined): string[] {
-  if (verdictOf(evidence) === 'none') return []
-  if (evidence.grading?.summary.rows === 'output') {
-    return [
-      'the model was trained from this base with this tokenizer',
-      'most tokens that no text here holds were no targets: their output rows show what such a row does',
-      typeof evidence.layout.packed === 'number'
-        ? 'every token of a text was learned but that which began a window, prompts too'
-        : 'every token of a text but its first was learned: prompts were not left out of the loss, and texts not ' +
-          'packed into windows (else --packed WINDOW)',
-      'every row of the output layer moved: scores tell likely from unlikely, and no text is excluded with certainty',
-    ]
-  }
-  if (evidence.grading) {
-    return [
-      'the model was trained from this base with this tokenizer',
-      'most tokens that no text here holds were not trained: their rows show what an untrained row does',
-      'every row of the table moved: scores tell likely from unlikely, and no text is excluded with certainty',
-    ]
-  }
-  const { expectedMissed } = evidence.tokens
-  return [
-    'the model was trained from this base with this tokenizer',
-    ...truncation(evidence, found),
-    ...sequenceConditions(evidence.layout),
-    'weight decay was decoupled or absent, so that untrained rows shrink by one common factor',
-    ...(evidence.tokens.verdict === 'noisy'
-      ? [
-          `about ${Math.ceil(expectedMissed)} trained tokens are hidden by rounding: texts that hold one are ` +
-            'wrongly excluded',
-        ]
-      : []),
-  ]
-}
-
-function poolNotes({ pool, calibrated, members, predictions }: Found, evidence: Evidence): string[] {
-  const notes: string[] = predictions ? predictionNotes(predictions.summary) : []
-  if (pool.tails) notes.push(`last tokens: ${pool.tails.reason}`)
-  const doubtful = pool.possible.length - members.survivors.length
-  if (doubtful > 0)
-    notes.push(
-      `${doubtful} texts are possible only because an untrained token of theirs may have moved no ` +
-        'row: they are not counted as members',
-    )
-  if (pool.truncated > 0) notes.push(`${pool.truncated} texts were longer than what counts and were truncated`)
-  if (evidence.grading) notes.push(evidence.grading.summary.lost)
-  else if (evidence.tokens.counts.undecided > 0)
-    notes.push(`${evidence.tokens.counts.undecided} undecided tokens neither exclude a text nor speak for one`)
-  if (members.survivors.length === 0)
-    notes.push('the trained tokens contradict every text: none of them was in the training set as tokenised here')
-  if (calibrated.short)
-    notes.push(
-      'the pool is too small for so many training texts: nothing vouches for their number and mixture, the ' +
-        'intervals say so; give more texts for each domain',
-    )
-  else if (calibrated.size < 0.5) {
-    notes.push(
-      `the calibration's sets had ${Math.round(100 * calibrated.size)} % of the training texts, as the pool has no ` +
-        'more: where the vocabulary is nearly used up, intervals are too narrow',
-    )
-  }
-  if (calibrated.blurred)
-    notes.push('nearly every text holds trained tokens only: members can hardly be told from others, nor counted')
-  if (!members.converged) notes.push('the members had not settled after the last round')
-  return notes
-}
-
-function predictionNotes({ unpredicted, truncated, converged }: PredictionsSummary): string[] {
-  return [
-    "predictions: texts get their probabilities from the table's and what both models predict; number and mixture of " +
-      'the training texts are those of the table alone',
-    unpredicted > 0 && `predictions: ${unpredicted} texts have a single token, of which nothing is predicted`,
-    truncated > 0 &&
-      `predictions: ${truncated} texts were longer than what counts, or than the models read, and cut off`,
-    !converged && 'predictions: the two kinds of text had not settled after the last round',
-  ].filter((note) => note !== false)
-}
-
 /** What the output layer's rows tell beside the input's. */
 function outputRows({ output, gradable, grading }: Evidence, found: Found | undefined): TraceResult['outputRows'] {
   const none = (reason: string): TraceResult['outputRows'] => ({ verdict: 'none', reason, scores: null })
@@ -341,6 +212,7 @@ function outputRows({ output, gradable, grading }: Evidence, found: Found | unde
 export function describe(
   evidence: Evidence,
   found: Found | undefined,
+  alone: PredictionsSummary | undefined,
   { probes, seed }: { probes: string[]; seed: number },
 ): TraceResult {
   const { tokens, tokenizer, positions, verdict } = { ...evidence, verdict: verdictOf(evidence) }
@@ -388,8 +260,8 @@ export function describe(
     calibration: found
       ? { sets: found.calibrated.sets, strength: strengthOf(found), expectedError: found.calibrated.expectedError }
       : null,
-    predictions: found?.predictions?.summary ?? null,
+    predictions: found?.predictions?.summary ?? (alone && tellsApart(alone) ? alone : null),
     mixtures: found ? [mixtureOf(found, evidence)] : [],
-    notes: [...evidence.notes, ...(found ? poolNotes(found, evidence) : [])],
+    notes: [...evidence.notes, ...(found ? poolNotes(found, evidence) : []), ...(alone ? predictionNotes(alone) : [])],
   }
 }

@@ -17,14 +17,15 @@ import {
 } from '../text/index.js'
 import { arrange } from './arrange.js'
 import { calibrate, estimators, type Calibrated } from './calibrate.js'
-import { describe, histogramOf, listMembers, listTokens, survivingRecords, type Found } from './describe.js'
+import { describe, histogramOf, listMembers, listPredicted, listTokens } from './describe.js'
 import { readEvidence, verdictOf, type Evidence } from './evidence.js'
-import { checkPredictions, predictTexts, type Predictions } from './predictions.js'
+import { survivingRecords, type Found } from './found.js'
+import { checkPredictions, predictTexts, tellsApart, type Predictions } from './predictions.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
 import { TextRule, type LayoutOptions } from './objective.js'
 import type { TraceRun } from './trace-run.js'
 import { addTargets } from './targets.js'
-import { TextTracer, type TextBatches, type TextPool, type TraceTexts } from './texts.js'
+import { domainOf, TextTracer, type TextBatches, type TextPool, type TraceTexts } from './texts.js'
 import { applyGrading, gradeTokens } from './tied.js'
 
 export { readEvidence, type Evidence } from './evidence.js'
@@ -133,7 +134,8 @@ export async function traceRecords(
   batches: TextBatches,
   options: Omit<TraceOptions, 'base' | 'reference'> & { outputRows?: boolean },
 ): Promise<Traced> {
-  if (evidence.tokens.verdict === 'none' && !evidence.gradable) return traced(options, evidence, undefined)
+  const silent = evidence.tokens.verdict === 'none' && !evidence.gradable
+  if (silent && !options.predictions) return traced(options, evidence, undefined)
   if (evidence.tokenizerError) throw evidence.tokenizerError
   if (!evidence.tokenizer) {
     throw inputError(
@@ -144,6 +146,11 @@ export async function traceRecords(
     )
   }
   const run: TraceRun = { signal: options.signal, onProgress: options.onProgress, threads: options.threads }
+  if (silent) {
+    const records: TextRecord[] = []
+    for await (const batch of batches) for (const record of batch) records.push(record)
+    return tracedAlone(options, evidence, records, run)
+  }
   const rule = textRule(evidence, options.maxLength)
   const length = rule.limit
   const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, rule)
@@ -155,7 +162,7 @@ export async function traceRecords(
     checkDomains(pool.domains)
     await arrange(pool, run)
     const judged = evidence.gradable ? await graded(evidence, pool.handle, run) : evidence
-    if (verdictOf(judged) === 'none') return traced(options, judged, undefined)
+    if (verdictOf(judged) === 'none') return await tracedAlone(options, judged, records, run)
     const found: Found = { pool, length, ...(await estimate(judged, pool, options, run)) }
     if (second) await addTargets(judged, found, run)
     if (options.predictions) found.predictions = await predicted(judged, found, records, run)
@@ -163,6 +170,20 @@ export async function traceRecords(
   } finally {
     pool.handle.close()
   }
+}
+
+/** Where the table says nothing: what the predictions say, if they were asked for. */
+async function tracedAlone(
+  options: Omit<TraceOptions, 'base' | 'reference'>,
+  evidence: Evidence,
+  records: readonly TextRecord[],
+  run: TraceRun,
+): Promise<Traced> {
+  if (!options.predictions) return traced(options, evidence, undefined)
+  checkDomains([...new Set(records.map(domainOf))])
+  const known = new Map(records.map((record) => [record, undefined]))
+  const limit = textRule(evidence, options.maxLength).limit
+  return traced(options, evidence, undefined, await predictTexts(evidence, evidence.tokenizer!, known, limit, run))
 }
 
 /** Passes batches on and keeps their texts. */
@@ -253,14 +274,14 @@ function traced(
   options: Omit<TraceOptions, 'base' | 'reference'>,
   evidence: Evidence,
   found: Found | undefined,
+  alone?: Predictions,
 ): Traced {
   const probes = sourceNames(options.probes)
   const { seed = 0 } = options
-  const left = options.predictions && !found ? ['predictions were not compared: the table gives no start for them'] : []
   return {
-    result: describe({ ...evidence, notes: [...evidence.notes, ...left] }, found, { probes, seed }),
+    result: describe(evidence, found, alone?.summary, { probes, seed }),
     tokens: listTokens(evidence, found),
-    members: found ? listMembers(found) : [],
+    members: found ? listMembers(found) : alone && tellsApart(alone.summary) ? listPredicted(alone) : [],
     histogram: histogramOf(evidence),
   }
 }

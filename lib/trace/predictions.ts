@@ -10,9 +10,10 @@ import type { TextRecord } from '../text/index.js'
 import { encodeAhead, type TokenBatch, type Tokenizer } from '../text/tokenizer/index.js'
 import { Turns } from '../turns.js'
 import type { Evidence } from './evidence.js'
-import { separate, statistics, statisticsOf, unexpected, type Gains } from './gains.js'
+import { statistics, statisticsOf, unexpected, type Gains } from './gains.js'
 import { domainOf } from './texts.js'
 import { threadsOf, type TraceRun } from './trace-run.js'
+import { standardised, tellKinds, type Alone } from './two-kinds.js'
 
 /** What predictions say of the texts. */
 export interface Predictions {
@@ -25,9 +26,11 @@ export interface PredictionsSummary {
   texts: number
   /** tokens whose probabilities were compared */
   tokens: number
-  /** texts of which no token is predicted: their probability is the table's */
+  /** texts of which no token is predicted: they keep the probability that was known before */
   unpredicted: number
   truncated: number
+  /** where the table told nothing: what the predictions rest on, the share of members and how well it is known */
+  alone: Alone | null
   /** members by the table and the predictions together, and texts that are one with a probability of a half at least */
   expected: number
   likely: number
@@ -35,6 +38,9 @@ export interface PredictionsSummary {
   statistics: { name: (typeof statistics)[number]; members: number; others: number; deviation: number }[]
   converged: boolean
 }
+
+/** Whether predictions say anything of texts of which the table says nothing. */
+export const tellsApart = ({ alone }: PredictionsSummary): boolean => alone !== null && alone.gain > alone.needed
 
 /** Texts of one pass of both models, and about how many characters. */
 const passTexts = 2048,
@@ -63,14 +69,15 @@ export function checkPredictions({ layout, reference }: Evidence, texts: boolean
 
 /**
  * Compares what base and reference predict of each text, token by token, in one forward pass of both, and tells members
- * from others by it, from what the table says of each.
- * @param known of each text, the probability of being a member by the table: 0 where it is excluded
+ * from others by it, beside what the table says of each, or alone.
+ * @param known of each text, the probability of being a member by the table: 0 where it is excluded, undefined where
+ *   the table says nothing of any text
  * @throws WarpError of models that cannot be computed; MEMORY_BUDGET, LOSS_NOT_FINITE
  */
 export async function predictTexts(
   evidence: Evidence,
   tokenizer: Tokenizer,
-  known: ReadonlyMap<TextRecord, number>,
+  known: ReadonlyMap<TextRecord, number | undefined>,
   limit: number | undefined,
   run: TraceRun,
 ): Promise<Predictions> {
@@ -78,30 +85,64 @@ export async function predictTexts(
     turns = new Turns(run.signal)
   const { gains, truncated } = await compareModels(evidence, tokenizer, records, limit, run)
   const { offsets } = gains
-  const table = await statisticsOf(offsets, await unexpected(gains, turns), turns)
-  const used = Uint8Array.from(records, (_, i) => Number(offsets[i + 1] > offsets[i]))
-  const odds = Float64Array.from(known.values(), (p) =>
-    p > 0 ? Math.log(p) - Math.log1p(-Math.min(p, 1 - 1e-9)) : -Infinity,
-  )
-  const found = await separate(table, odds, used, turns)
+  const above = await unexpected(gains, turns)
+  const lengths = Uint32Array.from(records, (_, i) => offsets[i + 1] - offsets[i])
+  const before = [...known.values()]
+  const odds = before.includes(undefined) ? undefined : Float64Array.from(before as number[], logOdds)
+  const found = await tellKinds(await standardised(offsets, above, gains.base, turns), lengths, odds, turns)
+  const table = await statisticsOf(offsets, above, turns)
   const total = (values: ArrayLike<number>): number => Array.from(values).reduce((sum, value) => sum + value, 0)
   return {
     summary: {
       texts: records.length,
       tokens: gains.ids.length,
-      unpredicted: records.length - total(used),
+      unpredicted: lengths.filter((length) => length === 0).length,
       truncated,
+      alone: found.alone,
       expected: Math.round(total(found.probability) * 100) / 100,
       likely: total(found.probability.map((p) => Number(p >= 0.5))),
-      statistics: statistics.map((name, i) => ({
-        ...{ name, members: found.members[i], others: found.others[i], deviation: found.deviation[i] },
-      })),
+      statistics: compareKinds(table, lengths, found.probability),
       converged: found.converged,
     },
     of: new Map(
       records.map((record, i) => [record, { evidence: found.evidence[i], probability: found.probability[i] }]),
     ),
   }
+}
+
+const logOdds = (p: number): number => (p > 0 ? Math.log(p) - Math.log1p(-Math.min(p, 1 - 1e-9)) : -Infinity)
+
+/** Means of the statistics over members and over others, by the texts' probabilities, and their deviations. */
+function compareKinds(
+  table: Float64Array,
+  lengths: Uint32Array,
+  probability: Float64Array,
+): PredictionsSummary['statistics'] {
+  const texts = Array.from(lengths.keys()).filter((text) => lengths[text] > 0)
+  const mean = (i: number, weight: (text: number) => number, value = (x: number): number => x): number => {
+    let sum = 0,
+      all = 0
+    for (const text of texts) {
+      sum += weight(text) * value(table[text * statistics.length + i])
+      all += weight(text)
+    }
+    return all > 0 ? sum / all : 0
+  }
+  return statistics.map((name, i) => {
+    const middle = mean(i, () => 1)
+    return {
+      name,
+      members: mean(i, (text) => probability[text]),
+      others: mean(i, (text) => 1 - probability[text]),
+      deviation: Math.sqrt(
+        mean(
+          i,
+          () => 1,
+          (x) => (x - middle) ** 2,
+        ),
+      ),
+    }
+  })
 }
 
 function* passes(records: readonly TextRecord[]): Generator<TextRecord[]> {

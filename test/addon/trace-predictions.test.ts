@@ -91,13 +91,43 @@ test('the command ranks by them, and its lists say both parts', async () => {
   expect([refused.code, JSON.parse(refused.stdout).error.code]).toEqual([2, 'PREDICTIONS_NO_TEXTS'])
 })
 
-test('where the table says nothing, predictions have no start, and the result says so', async () => {
-  const { base, pool } = models
-  const frozen = join(temporaryDirectory(), 'frozen')
-  await train({ base, data: pool.slice(0, 20), output: frozen, epochs: 1, freeze: ['*embed_tokens*'] })
-  const { result } = await trace({ base, reference: frozen, probes: pool, calibrate: 20, predictions: true })
-  expect([result.verdict, result.predictions]).toEqual(['none', null])
-  expect(result.notes).toContain('predictions were not compared: the table gives no start for them')
+describe('where the table says nothing', () => {
+  const frozen = async (epochs: number, learningRate: number): Promise<string> => {
+    const output = join(temporaryDirectory(), 'frozen')
+    const { base: given, training: data } = models
+    await train({ base: given, data, output, epochs, batch: 10, learningRate, seed: 1, freeze: ['*embed_tokens*'] })
+    return output
+  }
+  const read = async (reference: string, probes = models.pool) =>
+    trace({ base: models.base, reference, probes, calibrate: 20, predictions: true })
+
+  test('predictions alone tell members from others, with the rate of false ones', async () => {
+    const { result, members, tokens } = await read(await frozen(25, 3e-3))
+    expect([result.verdict, result.trainingTexts, result.mixtures, tokens]).toEqual(['none', null, [], []])
+    const { alone, expected, texts } = result.predictions!
+    expect(alone!.gain).toBeGreaterThan(alone!.needed)
+    expect(texts).toBe(models.pool.length)
+    const { length } = models.training
+    // 30 of 210 texts, learned by heart: the expected number errs by a few
+    expect(Math.abs(expected - length)).toBeLessThan(10)
+    expect(members).toHaveLength(models.pool.length)
+    expect(members.slice(0, length).filter(({ row }) => row < length).length).toBeGreaterThan(0.8 * length)
+    const called = members.filter(({ row, probability }) => row >= length && probability >= 0.5)
+    // of 180 others, the rate with three deviations
+    const most = 180 * alone!.falsePositiveRate
+    expect(called.length).toBeLessThanOrEqual(most + 3 * Math.sqrt(most) + 1)
+    expect(members.every((member) => !('byTable' in member))).toBe(true)
+    expect(result.notes.join()).toContain('predictions alone: two kinds of text explain their sums better than one')
+  }, 120_000)
+
+  test('or it is said that they tell nothing', async () => {
+    // texts of one kind, of which none was trained on
+    const { result, members } = await read(await frozen(25, 3e-3), models.pool.slice(30, 150))
+    expect([result.verdict, result.predictions, members]).toEqual(['none', null, []])
+    expect(result.notes.join()).toContain(
+      'predictions alone tell nothing: one kind of text explains their sums as well',
+    )
+  })
 })
 
 test('a classifier is refused', async () => {

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // The study of results/select.md: which features and strategies find documents that teach a base what an expert knows.
 //   node benchmarks/select-study.cjs FOLDER [--data=ag|clinc|language] [--seeds=1] [--expert=3200] [--count=1000]
-//     [--passages=0] [--tests=2000] [--epochs=3] [--threads=2] [--only=ROW;ROW]; passages 0: all
+//     [--passages=0] [--tests=2000] [--epochs=3] [--threads=2] [--random=1] [--only=ROW;ROW]; passages 0: all;
+//     random: draws
 // An expert for AG News or CLINC's ten domains on MiniLM-L6; the corpus is Wikipedia's vital articles in passages of
 // two sentences: no news, no questions. `language`: --expert=MODEL is SmolLM2-135M trained on texts of its pool.jsonl
 // that truth.json names (trace-experts.cjs language); the corpus is as many (--passages) other news, questions and
@@ -28,6 +29,7 @@ const passages = Number(flag('passages', '0'))
 const tests = Number(flag('tests', '2000'))
 const only = flag('only', '').split(';').filter(Boolean)
 const threads = flag('threads', '2')
+const draws = flag('random', '1')
 const shared = process.env.WARP_SHARED ?? join(root, '../shared')
 const language = data === 'language'
 const models = process.env.WARP_MODELS ?? join(os.homedir(), '.cache/warp-models')
@@ -96,7 +98,7 @@ function main() {
     const pair = ['--base', base, ...newHead, '--reference', expert, '--corpus', at('corpus.jsonl')]
     warp('select', ...pair, '--count', String(count), '-o', out, ...how, '--threads', threads, '--force-selection')
     const first = !shown.some(({ row }) => row.startsWith('true'))
-    const compared = first ? ['--random', '1', '--true', at('true.jsonl')] : ['--random', '0']
+    const compared = first ? ['--random', draws, '--true', at('true.jsonl')] : ['--random', '0']
     const asked = ['--test', at('test.jsonl'), '--seeds', String(seeds), ...compared, ...trained, ...recipe]
     const result = JSON.parse(warp('select', 'evaluate', out, ...asked, '--threads', threads, '--json', '--force'))
     const counts = countLabels(join(out, 'selection.jsonl'))

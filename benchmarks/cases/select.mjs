@@ -1,6 +1,6 @@
 // Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point):
-// seconds of `greedy` on one thread and two (by the clock and of the processors), how often it looked at a document,
-// bytes held; and, with --corpus=FILE and --base=, --reference=, windows a second of `trace` features against the
+// seconds of `greedy` on one thread and two (by the clock and of the processors), passes over all documents, bytes of
+// the rows; and, with --corpus=FILE and --base=, --reference=, windows a second of `trace` features against the
 // tokenizer alone, and of `head` features at the base against two plain passes of our own (the reference's predictions,
 // twice), PyTorch's closed form and per-sample gradients of the last layer, and of all weights of --projected=32 texts
 // (peers/select_peer.py).
@@ -33,11 +33,11 @@ export default async function ({
       const allowed = new Uint8Array(figures.documents).fill(1)
       const [started, cpu] = [performance.now(), process.cpuUsage()]
       const request = { ...numbers, allowed, count: figures.count, batch: 0, threads }
-      const { looks } = await addon().greedyDocuments(candidates, request, undefined).promise
+      const { passes } = await addon().greedyDocuments(candidates, request, undefined).promise
       seconds.push((performance.now() - started) / 1000)
       const { user, system } = process.cpuUsage(cpu)
       busy.push((user + system) / 1e6)
-      figures.looks = round(looks / (figures.documents * figures.count))
+      figures.passes = passes
     }
     figures[`greedySeconds${threads}`] = round(median(seconds))
     figures[`greedyProcessorSeconds${threads}`] = round(median(busy))

@@ -82,7 +82,7 @@ export interface SelectAddon {
   /** No documents yet, whose rows have these pieces: u of length 0 leaves w itself, without the 1. */
   openFactored(pieces: number[]): Handle
   appendFactored(candidates: Handle, rows: Float32Array): void
-  /** `count` rows that stay in a file, from byte `offset` on; of all rows `room` are in memory at most */
+  /** `count` rows that stay in a file, from byte `offset` on; of `room` rows at most there are copies in memory */
   appendFactoredFile(candidates: Handle, rows: { path: string; offset: number; count: number; room: number }): void
   /** No documents yet, with so many coordinates. */
   openSparse(coordinates: number): Handle
@@ -95,7 +95,7 @@ export interface SelectAddon {
     candidates: Handle,
     request: ChoiceRequest & DocumentNumbers & { batch: number; threads: number },
     onProgress: NativeProgress,
-  ): NativeTask<{ document: Uint32Array; cosine: Float64Array; looks: number }>
+  ): NativeTask<{ document: Uint32Array; cosine: Float64Array; passes: number }>
   /** Weights ≥ 0 with which the gradients best add up to the direction. Progress counts sweeps. */
   matchDocuments(
     candidates: Handle,

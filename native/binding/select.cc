@@ -142,7 +142,8 @@ Napi::Value append_factored(const Napi::CallbackInfo& call) {
   });
 }
 
-// appendFactoredFile(handle, {path, offset, count, room}): rows that stay in a file, `room` of them in memory at most
+// appendFactoredFile(handle, {path, offset, count, room}): rows that stay in a file; copies of `room` at most are in
+// memory
 Napi::Value append_factored_file(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     RowStore& rows = candidates_of<FactoredCandidates>(call[0])->rows();
@@ -245,7 +246,7 @@ Napi::Value greedy_documents(const Napi::CallbackInfo& call) {
           Napi::Object result = Napi::Object::New(env);
           result.Set("document", numbers(env, picks->document));
           result.Set("cosine", to_float64_array(env, picks->cosine));
-          result.Set("looks", double(picks->looks));
+          result.Set("passes", double(picks->passes));
           return result;
         });
   });

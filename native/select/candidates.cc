@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "select/dots.h"
+#include "select/panels.h"
 
 namespace warp {
 namespace {
@@ -14,17 +15,22 @@ size_t width_of(const std::vector<Factors>& pieces) {
   return width;
 }
 
+// Of an inner product of `count` numbers, in units of 2⁻²⁴ of the lengths: by lanes (quick_dot), or by parts.
+double rounding(size_t count) {
+  const double parts = double(count) / double(kPanelPart) + 2, part = double(std::min(count, kPanelPart)) + 1;
+  return std::max(double(count) / 16 + 17, parts + part);
+}
+
 }  // namespace
 
 FactoredCandidates::FactoredCandidates(std::vector<Factors> pieces)
-    : pieces_(std::move(pieces)), width_(width_of(pieces_)), rows_(width_) {
-  uint32_t longest = 0;
+    : pieces_(std::move(pieces)), rows_(width_of(pieces_)) {
   for (const Factors& p : pieces_) {
     size_ += p.u_size == 0 ? p.w_size : size_t(p.u_size) * (p.w_size + 1);
-    longest = std::max({longest, p.u_size, p.w_size});
+    quick_error_ = std::max(quick_error_, rounding(p.u_size) + rounding(p.w_size));
   }
-  // two products of at most `longest` numbers, their factors' sum and product, a sum that was rounded
-  quick_error_ = 2 * (double(longest) / 16 + 24) * 0x1p-24;
+  // the 1, the product of both factors, the sum of the pieces; second orders
+  quick_error_ = 1.01 * (quick_error_ + double(pieces_.size()) + 4) * 0x1p-24;
 }
 
 double FactoredCandidates::product(size_t i, size_t j) const {
@@ -62,27 +68,6 @@ double FactoredCandidates::against(const double* sum, size_t i) const {
   return total;
 }
 
-double FactoredCandidates::quick_against(const float* sum, size_t i) const {
-  const RowView row = rows_.row(i);
-  double total = 0;
-  for (const Factors& p : pieces_) {
-    const float *u = row + p.u, *w = row + p.w;
-    if (p.u_size == 0) {
-      total += double(quick_dot(sum, w, p.w_size));
-      sum += p.w_size;
-    }
-    const size_t stride = size_t(p.w_size) + 1;
-    for (size_t r = 0; r < p.u_size;) {
-      const bool several = r + kFormRows <= p.u_size;
-      total += several ? double(quick_form(u + r, sum, stride, w, p.w_size))
-                       : double(u[r]) * double(quick_dot(sum, w, p.w_size));
-      for (size_t end = r + (several ? kFormRows : 1); r < end; r++, sum += stride)
-        total += double(u[r]) * double(sum[p.w_size]);
-    }
-  }
-  return total;
-}
-
 void FactoredCandidates::add(double* sum, size_t i, double weight) const {
   const RowView row = rows_.row(i);
   for (const Factors& p : pieces_) {
@@ -97,6 +82,16 @@ void FactoredCandidates::add(double* sum, size_t i, double weight) const {
       sum[p.w_size] += factor;
     }
   }
+}
+
+std::unique_ptr<Candidates> FactoredCandidates::some(const std::vector<uint32_t>& documents) const {
+  auto copy = std::make_unique<FactoredCandidates>(pieces_);
+  for (uint32_t i : documents) copy->rows_.append(rows_.row(i), 1);
+  return copy;
+}
+
+std::unique_ptr<Panel> FactoredCandidates::panel(const std::vector<uint32_t>& others) const {
+  return std::make_unique<FactoredPanel>(pieces_, rows_, others);
 }
 
 void SparseCandidates::append(const uint32_t* offsets, size_t count, const uint32_t* index, const float* value) {
@@ -122,10 +117,17 @@ double SparseCandidates::against(const double* sum, size_t i) const {
   return total;
 }
 
-double SparseCandidates::quick_against(const float* sum, size_t i) const {
-  double total = 0;
-  for (uint64_t a = offsets_[i]; a < offsets_[i + 1]; a++) total += double(sum[index_[a]]) * double(value_[a]);
-  return total;
+std::unique_ptr<Candidates> SparseCandidates::some(const std::vector<uint32_t>& documents) const {
+  auto copy = std::make_unique<SparseCandidates>(size_);
+  for (uint32_t i : documents) {
+    const uint32_t own[2] = {0, uint32_t(offsets_[i + 1] - offsets_[i])};
+    copy->append(own, 1, index_.data() + offsets_[i], value_.data() + offsets_[i]);
+  }
+  return copy;
+}
+
+std::unique_ptr<Panel> SparseCandidates::panel(const std::vector<uint32_t>& others) const {
+  return std::make_unique<SparsePanel>(SparseRows{offsets_.data(), index_.data(), value_.data()}, size_, others);
 }
 
 void SparseCandidates::add(double* sum, size_t i, double weight) const {

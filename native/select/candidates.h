@@ -10,6 +10,15 @@
 
 namespace warp {
 
+// Products of documents with several others at once, in single precision: matrix products.
+class Panel {
+ public:
+  virtual ~Panel() = default;
+  // products[(i − first) · others + j] = ⟨g_i, g_j⟩ of `count` documents from `first` on, which are in memory or in the
+  // stretch that is streamed. Any thread; the same bits however the documents are split over calls.
+  virtual void products(size_t first, size_t count, float* products) const = 0;
+};
+
 class Candidates {
  public:
   virtual ~Candidates() = default;
@@ -21,21 +30,15 @@ class Candidates {
   virtual double against(const double* sum, size_t i) const = 0;
   virtual void add(double* sum, size_t i, double weight) const = 0;
 
-  // The same in single precision: within quick_error() of the product of the lengths. quick_size(): numbers read for
-  // a product of two documents.
+  // In single precision: within quick_error() of the product of the lengths.
   virtual double quick_product(size_t i, size_t j) const = 0;
-  virtual double quick_against(const float* sum, size_t i) const = 0;
+  virtual std::unique_ptr<Panel> panel(const std::vector<uint32_t>& others) const = 0;  // not longer than this lives
   virtual double quick_error() const = 0;
-  virtual size_t quick_size() const = 0;
-  virtual void expect(size_t) const {}  // a look at the document is to follow soon
 
-  // Documents that are not resident are read from a file each time that they are asked for.
-  virtual bool resident(size_t) const { return true; }
-  virtual size_t room() const { return count(); }  // documents that can be resident
-  // makes these resident in the place of others, and one for good
-  virtual void keep(std::vector<uint32_t>) {}
-  virtual void pin(size_t) {}
-  // Calls with all documents, a stretch after the other, each of them resident meanwhile; keeps those of `keep`.
+  // Copies of some, in memory, and how many there may be.
+  virtual size_t room() const { return count(); }
+  virtual std::unique_ptr<Candidates> some(const std::vector<uint32_t>& documents) const = 0;
+  // Calls with all documents, a stretch after the other, each of them in memory meanwhile. One thread.
   virtual void stream(const std::function<void(size_t first, size_t count)>& body) { body(0, count()); }
 };
 
@@ -43,7 +46,7 @@ class Candidates {
 class FactoredCandidates : public Candidates {
  public:
   explicit FactoredCandidates(std::vector<Factors> pieces);
-  size_t width() const { return width_; }
+  size_t width() const { return rows_.width(); }
   RowStore& rows() { return rows_; }
   size_t count() const override { return rows_.count(); }
   double product(size_t i, size_t j) const override;
@@ -51,19 +54,15 @@ class FactoredCandidates : public Candidates {
   double against(const double* sum, size_t i) const override;
   void add(double* sum, size_t i, double weight) const override;
   double quick_product(size_t i, size_t j) const override;
-  double quick_against(const float* sum, size_t i) const override;
+  std::unique_ptr<Panel> panel(const std::vector<uint32_t>& others) const override;
   double quick_error() const override { return quick_error_; }
-  size_t quick_size() const override { return width_; }
-  void expect(size_t i) const override { rows_.expect(i); }
-  bool resident(size_t i) const override { return rows_.resident(i); }
   size_t room() const override { return rows_.room(); }
-  void keep(std::vector<uint32_t> documents) override { rows_.keep(std::move(documents)); }
-  void pin(size_t i) override { rows_.pin(i); }
+  std::unique_ptr<Candidates> some(const std::vector<uint32_t>& documents) const override;
   void stream(const std::function<void(size_t, size_t)>& body) override { rows_.stream(body); }
 
  private:
   const std::vector<Factors> pieces_;
-  size_t width_ = 0, size_ = 0;
+  size_t size_ = 0;
   double quick_error_ = 0;
   RowStore rows_;
 };
@@ -80,9 +79,9 @@ class SparseCandidates : public Candidates {
   double against(const double* sum, size_t i) const override;
   void add(double* sum, size_t i, double weight) const override;
   double quick_product(size_t i, size_t j) const override { return product(i, j); }
-  double quick_against(const float* sum, size_t i) const override;
+  std::unique_ptr<Panel> panel(const std::vector<uint32_t>& others) const override;
   double quick_error() const override { return 0x1p-22; }
-  size_t quick_size() const override { return size_; }  // a look at the whole sum is always cheaper
+  std::unique_ptr<Candidates> some(const std::vector<uint32_t>& documents) const override;
 
  private:
   const size_t size_;

@@ -1,7 +1,5 @@
 #include "select/dots.h"
 
-#include <cmath>
-
 namespace warp {
 namespace {
 
@@ -15,7 +13,7 @@ namespace {
 #endif
 
 // Sums side by side, added up in a fixed order.
-constexpr size_t kLanes = 16, kQuickLanes = 64, kFormLanes = 32;
+constexpr size_t kLanes = 16, kQuickLanes = 64;
 
 inline __attribute__((always_inline)) double total(const double* lanes) {
   double sum = 0;
@@ -56,43 +54,26 @@ WARP_EACH_ISA float quick_dot(const float* a, const float* b, size_t count) {
   return lanes[0];
 }
 
-WARP_EACH_ISA float quick_form(const float* u, const float* rows, size_t stride, const float* w, size_t count) {
-  const float *a = rows, *b = a + stride, *c = b + stride, *d = c + stride;
-  const float ua = u[0], ub = u[1], uc = u[2], ud = u[3];
-  float lanes[kFormLanes] = {};
-  size_t i = 0;
-  for (; i + kFormLanes <= count; i += kFormLanes)
-    for (size_t l = 0; l < kFormLanes; l++)
-      lanes[l] += (ua * a[i + l] + ub * b[i + l] + uc * c[i + l] + ud * d[i + l]) * w[i + l];
-  for (size_t l = 0; i < count; i++, l++) lanes[l] += (ua * a[i] + ub * b[i] + uc * c[i] + ud * d[i]) * w[i];
-  for (size_t half = kFormLanes / 2; half > 0; half /= 2)
-    for (size_t l = 0; l < half; l++) lanes[l] += lanes[l + half];
-  return lanes[0];
-}
-
 WARP_EACH_ISA void add_scaled(double* a, const float* b, size_t count, double factor) {
   for (size_t i = 0; i < count; i++) a[i] += factor * double(b[i]);
 }
 
-WARP_EACH_ISA uint32_t screen(const ScreenBlock& block, const ScreenSum& sum, float* upper) {
-  float product[kScreenLanes], open[kScreenLanes], excess[kScreenLanes];
-  for (size_t l = 0; l < kScreenLanes; l++) product[l] = block.known[l];
-  for (size_t k = 0; k < kScreenRank; k++)
-    for (size_t l = 0; l < kScreenLanes; l++) product[l] += block.coordinates[k][l] * sum.where[k];
-  for (size_t l = 0; l < kScreenLanes; l++) open[l] = sum.reach[block.seen[l]];
-  const float side = sum.cosine < 0 ? 1.0f : -1.0f;  // the longest sum is the best one below zero
-  for (size_t l = 0; l < kScreenLanes; l++) {
-    const float far = open[l] * block.rest[l] + sum.slack * block.length[l];
-    const float d = 2 * (product[l] + side * far) + block.norm2[l];
-    excess[l] = d > -sum.norm2 ? d : -sum.norm2;
+WARP_EACH_ISA size_t first_above(const Bar* bars, const Bared& document, const double* product, size_t from,
+                                 size_t end) {
+  constexpr size_t kSteps = 16;
+  for (; from < end; from += kSteps) {
+    const size_t count = end - from < kSteps ? end - from : kSteps;
+    uint8_t above[kSteps] = {};
+    for (size_t l = 0; l < count; l++) {
+      const Bar& bar = bars[from + l];
+      const double along = bar.along + document.along;
+      const double norm2 = bar.norm2 + document.norm2 + 2 * product[from + l] - bar.slack * document.length;
+      above[l] = !(along * along < bar.cosine2 * norm2);
+    }
+    for (size_t l = 0; l < count; l++)
+      if (above[l]) return from + l;
   }
-  for (size_t l = 0; l < kScreenLanes; l++) {
-    const float root = std::sqrt(sum.norm2 + excess[l]);
-    upper[l] = block.along[l] - sum.cosine * (excess[l] / (root + sum.root)) + 4e-6f * block.length[l];
-  }
-  uint32_t bits = 0;
-  for (size_t l = 0; l < kScreenLanes; l++) bits |= uint32_t(!(upper[l] < sum.gap)) << l;  // 0 / 0 is looked at too
-  return bits;
+  return end;
 }
 
 }  // namespace warp

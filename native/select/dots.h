@@ -10,38 +10,20 @@ double dot(const float* a, const float* b, size_t count);
 double dot(const double* a, const float* b, size_t count);
 // Sums side by side: within (count / 16 + 17) · 2⁻²⁴ · ‖a‖ ‖b‖.
 float quick_dot(const float* a, const float* b, size_t count);
-// Σ_r u[r] ⟨row r, w⟩ of kFormRows rows that lie `stride` apart: within (count / 16 + 17) · 2⁻²⁴ · ‖u‖ ‖rows‖ ‖w‖.
-constexpr size_t kFormRows = 4;
-float quick_form(const float* u, const float* rows, size_t stride, const float* w, size_t count);
 // a += factor · b
 void add_scaled(double* a, const float* b, size_t count, double factor);
 
-// What is known of sixteen documents, and of the sum G of those that were picked. A document's product with G is
-// `known` + ⟨coordinates, where⟩, up to reach[seen] · rest + slack · length.
-constexpr size_t kScreenLanes = 16, kScreenRank = 16;
-struct ScreenBlock {
-  float coordinates[kScreenRank][kScreenLanes];  // ⟨b_k, g⟩, b orthonormal
-  float along[kScreenLanes], norm2[kScreenLanes], length[kScreenLanes], rest[kScreenLanes], known[kScreenLanes];
-  uint32_t seen[kScreenLanes];
+// A sum G before a pick, and the document g that is compared with the pick.
+struct Bar {
+  double along, norm2;  // ⟨G, v⟩/‖v‖, ‖G‖²
+  double slack;         // 2 ⟨G, g⟩ may be so much smaller, by the length of g
+  double cosine2;       // the square of the pick's cosine; 0 where it is negative
 };
-struct ScreenSum {
-  float where[kScreenRank];  // ⟨b_k, G⟩
-  const float* reach;        // by pick: how far the rest of G may have gone since then
-  float norm2, root;         // ‖G‖², ‖G‖
-  float cosine, gap;         // to be beaten: β; β ‖G‖ − ⟨G, v⟩/‖v‖
-  float slack;
+struct Bared {
+  double along, norm2, length;
 };
-// The bit of each document that may be better than β: (A + a) > β √(‖G‖² + D) is a − β D / (√(‖G‖² + D) + ‖G‖) > gap,
-// D = 2 ⟨G, g⟩ + ‖g‖²; rounding is allowed for. `upper`: that left side at its highest.
-uint32_t screen(const ScreenBlock& block, const ScreenSum& sum, float* upper);
-
-// Asks for memory that is soon read.
-inline void prefetch(const float* row, size_t count) {
-#if defined(__GNUC__)
-  for (size_t i = 0; i < count; i += 16) __builtin_prefetch(row + i);
-#else
-  (void)row, (void)count;
-#endif
-}
+// The first step from `from` on, below `end`, at which (A + a)² < β² (‖G‖² + 2 ⟨G, g⟩ + ‖g‖²) is not certain; else
+// `end`. product: ⟨G, g⟩ by step.
+size_t first_above(const Bar* bars, const Bared& document, const double* product, size_t from, size_t end);
 
 }  // namespace warp

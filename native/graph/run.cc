@@ -109,8 +109,8 @@ class Runner {
       ops.add(height_, width, other.data, other.ld, to.data, to.ld);
     } else if (weight) {
       product(x, weight, bias, to);
-    } else if (!moves(s.a)) {  // only the bias moves
-      for (size_t r = 0; r < height_; r++) ops.gather(1, width, bias, width, nullptr, to.data + r * to.ld, to.ld);
+    } else if (!moves(s.a)) {  // only the bias moves, the same in every row
+      ops.gather(height_, width, bias, 0, nullptr, to.data, to.ld);
     }
   }
   float* scratch_after(size_t width) const { return a_.rest + width * a_.ops.block_rows(); }

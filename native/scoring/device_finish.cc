@@ -81,9 +81,10 @@ struct Language {
   uint32_t *index, *target;
   Sums sums;
 
-  Language(DeviceRoom& room, const DevicePass& pass, size_t tokens)
+  Language(DeviceRoom& room, const DevicePass& pass, const std::vector<Tile>& tiles, size_t tokens)
       : stage(room.take<char>(stage_bytes(pass.path, pass.program.head.weights.names()))),
-        block(std::min(kMostRows, std::max<size_t>(1, pass.logit_floats / pass.program.outputs))),
+        block(
+            std::min({kMostRows, std::max<size_t>(1, pass.logit_floats / pass.program.outputs), largest_tile(tiles)})),
         head(room, pass, pass.program.head, kPlain, block, pass.names),
         rows(room.take<float>(block * pass.program.hidden)), logits(room.take<float>(block * pass.program.outputs)),
         index(room.take<uint32_t>(tokens)), target(room.take<uint32_t>(tokens)), sums(room, pass, tokens) {
@@ -149,14 +150,14 @@ void add_losses(const DevicePass& pass, const Targets& targets, const std::vecto
 
 uint64_t finish_bytes(const DevicePass& pass, const std::vector<Tile>& tiles, size_t tokens) {
   DeviceRoom room;
-  if (pass.program.language) Language counted(room, pass, tokens);
+  if (pass.program.language) Language counted(room, pass, tiles, tokens);
   else Classify counted(room, pass, tiles, tokens);  // a text has a token at least
   return room.most();
 }
 
 void finish_language(const DevicePass& pass, const DeviceChunk& chunk, DeviceRoom room, DeviceResults& out,
                      Context& context) {
-  Language at(room, pass, chunk.rows());
+  Language at(room, pass, chunk.tiles, chunk.rows());
   const Targets targets(pass, chunk);
   const DeviceStage stage = staged(pass, pass.program.head.weights, at.stage);
   uploaded(pass, targets.row, at.index);

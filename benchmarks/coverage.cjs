@@ -42,7 +42,7 @@ async function run(base, expert, records) {
               truth: truth.mixture[d],
               share: mixture[domain],
               interval: interval[domain],
-              methodError: methodErrorOf(readout, truth.domains.length),
+              methodError: methodErrorOf(readout, truth.domains.length, truth.domains.length),
             }),
           )
     }

@@ -50,6 +50,8 @@ export interface Estimates {
   shares: (ArrayLike<number> | null)[]
   /** of sampling alone, by trial and domain */
   sampling?: (Interval[] | undefined)[]
+  /** of the models; 0: language models */
+  classes?: number
 }
 
 /** The report, and what does not go into it: shares by row and trial. */
@@ -116,6 +118,7 @@ function parameterFree({ trials, paths }: TrialSet): Estimates[] {
         oracle: false,
         shares: trials.map((trial) => trial.paths[p].mixtures[readout] ?? null),
         sampling: trials.map((trial) => trial.paths[p].sampling?.[readout]),
+        classes: trials[0].paths[p].classes,
       }))
   })
   return [...rows.filter(({ path }) => path === null), ...rows.filter(({ path }) => path !== null)]
@@ -201,11 +204,11 @@ function rowOf(estimates: Estimates, { trials }: TrialSet): LabRow {
 }
 
 /** How many of the true shares lie in the intervals that `recover` would give; null without intervals. */
-function coverageOf({ readout, shares, sampling = [] }: Estimates, truths: number[][]): number | null {
+function coverageOf({ readout, shares, sampling = [], classes = 1 }: Estimates, truths: number[][]): number | null {
   const inside = sampling.flatMap((intervals, i) => {
     const estimate = shares[i]
     if (!intervals || !estimate) return []
-    const methodError = methodErrorOf(readout, intervals.length)
+    const methodError = methodErrorOf(readout, intervals.length, classes)
     return intervals.map((interval, d): number => {
       const [low, high] = widened(interval, estimate[d], methodError)
       return Number(low <= truths[i][d] && truths[i][d] <= high)

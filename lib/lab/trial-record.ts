@@ -36,6 +36,8 @@ export const trialPathSchema = z.strictObject({
   mixtures: z.record(z.string(), z.array(share)),
   /** 90 % intervals of these shares under resampling of the probes, the method's own error not in them */
   sampling: z.record(z.string(), z.array(z.tuple([share, share]))).optional(),
+  /** of the models; 0: language models */
+  classes: count.optional(),
 })
 
 /** How many texts of a pool each threshold of the sweep calls members, T thresholds. */
@@ -183,7 +185,7 @@ function trialPath({ statistics, scope, path, sampling }: TrialFootprint): Trial
     ...spreadOf(statistics),
     loss: footprintOf(statistics).loss,
     mixtures: Object.fromEntries(used.map((readout) => [readout.name, [...predictorOf(readout, statistics)(null)]])),
-    ...(sampling && { sampling }),
+    ...(sampling && { sampling, classes: statistics.classes.length }),
   }
 }
 

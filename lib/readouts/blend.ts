@@ -41,5 +41,5 @@ export const blend: Readout = {
       return normalised(shares)
     }
   },
-  methodError: measuredError,
+  methodError: measuredError('blend'),
 }

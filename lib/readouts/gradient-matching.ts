@@ -26,6 +26,6 @@ export function gradientMatching(choice: GradientChoice = 'default'): Readout {
         return normalised(nnls(gram, displacement, D, all))
       }
     },
-    methodError: measuredError,
+    methodError: measuredError(choice === 'default' ? 'matching' : 'matchingOther'),
   }
 }

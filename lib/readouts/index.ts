@@ -83,15 +83,16 @@ export function readoutsFor(
   ]
 }
 
-/** The error that was measured of a readout by this name, for D domains; 0 where nobody measured it. */
-export function methodErrorOf(name: string, D: number): number {
+/** The error that was measured of a readout by this name, for D domains and C classes; 0 where nobody measured it. */
+export function methodErrorOf(name: string, D: number, C: number): number {
   const gradients = (['head', 'top'] as const).flatMap((scope) => [0, 1].map((q): GradientKind => ({ scope, q })))
   const all = [
     ...readoutsFor({ gradients }),
     gradientMatching({ scope: 'top', q: 1 }),
     projection({ scope: 'top', q: 1 }),
+    blockMatching({ scope: 'upper', kind: 'adam' }),
   ]
-  return all.find((readout) => readout.name === name)?.methodError?.(D) ?? 0
+  return all.find((readout) => readout.name === name)?.methodError?.(D, C) ?? 0
 }
 
 /**
@@ -157,7 +158,7 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
     signal,
     onProgress: onProgress && ((done) => onProgress(done, replicates)),
   })
-  const D = stats.domains.length
+  const [D, C] = [stats.domains.length, stats.classes.length]
   const sampling: [number, number][][] = []
   for (const shares of resamples) sampling.push(await percentileIntervals(shares, D, level, signal))
   const own: MixtureResult[] = []
@@ -170,7 +171,7 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
   const { recommended, reason } = recommendAmong(
     mixtures,
     projectors.map(({ name, training: { error, trials } }) => ({ name, error, trials })),
-    (name) => used.find((readout) => readout.name === name)?.methodError?.(D),
+    (name) => used.find((readout) => readout.name === name)?.methodError?.(D, C) || undefined,
   )
   const at = used.findIndex(({ name }) => name === recommended)
   const spread = at < 0 ? 0 : sampling[at].reduce((sum, [low, high]) => sum + (high - low) / 2, 0) / D
@@ -182,7 +183,7 @@ export async function readMixtures(stats: FootprintStatistics, options: ReadMixt
     (await judgeClaim(options.claimed, {
       recommended: mixtures.find(({ readout }) => readout === recommended)!,
       draws: at < 0 ? null : resamples[at],
-      methodError: used[at]?.methodError?.(D) ?? 0,
+      methodError: used[at]?.methodError?.(D, C) ?? 0,
       diagnosis: diagnostics.verdict,
       seed,
       replicates,
@@ -219,7 +220,7 @@ function mixtureResult(
   replicates: number,
 ): MixtureResult {
   const shares = predict(null)
-  const own = readout.methodError?.(stats.domains.length) ?? 0
+  const own = readout.methodError?.(stats.domains.length, stats.classes.length) ?? 0
   const named = <T>(values: ArrayLike<T>) => Object.fromEntries(stats.domains.map((name, d) => [name, values[d]]))
   const resampling = `the probes drawn (${+(100 * level).toFixed(2)} %, ${replicates} resamples)`
   return {

@@ -27,6 +27,6 @@ export function projection(choice: GradientChoice = 'default'): Readout {
         )
       }
     },
-    methodError: measuredError,
+    methodError: measuredError('projection'),
   }
 }

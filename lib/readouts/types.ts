@@ -88,8 +88,11 @@ export interface Readout {
   why(stats: FootprintStatistics): string | null
   /** does once what every resample needs; call only when `why` gives null */
   prepare(stats: FootprintStatistics): Predictor
-  /** half-width that the method's own error adds to the interval, for D domains; absent where it was not measured */
-  methodError?(domains: number): number
+  /**
+   * Half-width that the method's own error adds to the interval, for D domains and C classes (0: language models); 0 or
+   * absent where it was not measured.
+   */
+  methodError?(domains: number, classes: number): number
 }
 
 /** The mixture one readout gives, ready for the result. */

@@ -81,12 +81,16 @@ export function fileOptions(command: Command): Command {
     .option('--per-domain <n>', 'n texts of each domain', integer(1))
 }
 
-/** How labelled texts are read. */
-export function textOptions(command: Command): Command {
+/** How labelled texts are read; longer ones are cut off. */
+export function cutTextOptions(command: Command): Command {
   return fileOptions(command)
     .option('--max-length <tokens>', "special tokens included (default: 256 or the model's positions)", integer(1))
-    .option('--no-truncate', 'refuse longer texts instead of cutting them off')
     .option('--drop-unlabeled', 'leave out texts without a label')
+}
+
+/** How labelled texts are read. */
+export function textOptions(command: Command): Command {
+  return cutTextOptions(command).option('--no-truncate', 'refuse longer texts instead of cutting them off')
 }
 
 export function pathOptions(command: Command): Command {

@@ -16,6 +16,7 @@ import { defaultScope } from '../footprint/index.js'
 import { localFolder, localModels } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
 import { objectiveFor } from '../objectives/index.js'
+import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
 import { parsePathOptions, type PathOptions } from '../paths/options.js'
 import { Random } from '../random.js'
 import { checkDomains, mostCompared } from '../readouts/limits.js'
@@ -79,6 +80,13 @@ export interface LabPlanOptions extends ClaimOptions, Omit<LabelledTextsOptions,
   dryRun?: boolean
 }
 
+const kinds: Kinds<LabPlanOptions> = {
+  ...{ ...runKinds, ...textKinds, base: 'text', data: 'texts', output: 'text', trials: 'number', texts: 'number' },
+  ...{ labels: 'texts', labelMap: 'any', objective: 'text', sampler: 'any', probesPerDomain: 'number', pool: 'text' },
+  ...{ replace: 'flag', recipe: 'object', paths: 'object', scope: 'text', baseHead: 'any', dtype: 'text' },
+  ...{ keep: 'text', seed: 'number', force: 'flag', wait: 'flag', dryRun: 'flag' },
+}
+
 /**
  * Samples mixtures and texts, times a few steps and probes, and writes `plan.json` into the lab's folder. Same options,
  * same plan, but for the estimate.
@@ -86,6 +94,7 @@ export interface LabPlanOptions extends ClaimOptions, Omit<LabelledTextsOptions,
  *   PLAN_HAS_TRIALS, TRAINING_DIVERGED
  */
 export async function planLab(options: LabPlanOptions): Promise<LabPlan> {
+  checkOptions('planLab', options, kinds, ['base', 'data', 'output'])
   const { output, base, data, force, signal, onProgress } = options
   const files = [planFile, probesFile]
   await refuseInputs([output, ...files.map((name) => path.join(output, name))], [base, ...data])

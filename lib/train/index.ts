@@ -10,7 +10,7 @@ import { parseRecipe, recipeKinds, recipeOf, type Recipe, type RecipeOptions } f
 import { outputFiles, trainOn, type TrainingOutput, type TrainingResult } from './train-on.js'
 import { readingOf, readLabelledTexts, type LabelledTexts, type LabelledTextsOptions } from './texts.js'
 
-export { parseRecipe, recipeKinds, recipeOf, stepsOf, type Recipe, type RecipeOptions } from './recipe.js'
+export { parseRecipe, recipeKeys, recipeKinds, recipeOf, stepsOf, type Recipe, type RecipeOptions } from './recipe.js'
 export { needsHead, type TrainingRecord } from './prepare.js'
 export type { TrainPlan } from './plan.js'
 export { recordFile, trainOn, type TrainingOutput, type TrainingResult } from './train-on.js'

@@ -12,12 +12,13 @@ import {
   planTrace,
   predict,
   recover,
+  recoverFamily,
   select,
   selectPart,
   trace,
   train,
 } from '../../lib/index.js'
-import { runLab } from '../../lib/lab/index.js'
+import { planLab, runLab } from '../../lib/lab/index.js'
 import { readProbes, readRecords, type ProbeSource } from '../../lib/text/index.js'
 import { failure } from '../support/probes-files.js'
 
@@ -82,6 +83,12 @@ test.each<[string, () => Promise<unknown>, string]>([
   ['generate', () => generate({ model: 'a', temprature: 0 } as never), 'did you mean "temperature"?'],
   ['planGenerate', () => planGenerate({ model: 'a', topk: 2 } as never), 'did you mean "topK"?'],
   ['predict', () => predict({ model: 'a', text: ['x'], thread: 1 } as never), 'did you mean "threads"?'],
+  ['planLab', () => planLab({ base: 'a', data: ['x'], output: 'c', trial: 2 } as never), 'did you mean "trials"?'],
+  [
+    'recoverFamily',
+    () => recoverFamily({ base: 'a', references: ['b', 'c'], probes: ['x'], point: 3 } as never),
+    'did you mean "points"?',
+  ],
   ['runLab', () => runLab({ lab: 'a', worker: 1 } as never), 'did you mean "workers"?'],
 ])('%s names the option that was meant', async (_, call, hint) => {
   expect(await failure(call())).toMatchObject({ code: 'OPTION_UNKNOWN', hint })

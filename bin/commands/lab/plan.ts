@@ -4,7 +4,7 @@ import type { PathOptions } from '../../../lib/paths/options.js'
 import { printableName } from '../../../lib/printable.js'
 import type { RecipeOptions } from '../../../lib/train/index.js'
 import { execute, framed, type FrameOptions } from '../../frame.js'
-import { objectiveOption, scopeOption, textOptions, textSources, waitOption } from '../../probe-options.js'
+import { cutTextOptions, objectiveOption, scopeOption, textSources, waitOption } from '../../probe-options.js'
 import { baseHead, duration, integer, list, real, reals } from '../../values.js'
 import { recipeOptions } from '../train.js'
 
@@ -36,7 +36,7 @@ export function plan(command: Command): void {
         .default('disjoint'),
     )
     .option('--replace', 'a text may be drawn more than once')
-  for (const add of [textOptions, recipeOptions]) add(command)
+  for (const add of [cutTextOptions, recipeOptions]) add(command)
   framed(command)
     .option('--path <family,...>', 'footprints along these', list, ['linear'])
     .option('--points <n>', 'on each path (default: 5)', integer(1))
@@ -66,13 +66,14 @@ async function planCommand({
 }: PlanFlags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { planLab } = await import('../../../lib/lab/index.js')
-    const { recipeOf } = await import('../../../lib/train/index.js')
+    const { recipeKeys, recipeOf } = await import('../../../lib/train/index.js')
     const { seed: _seed, ...recipe } = recipeOf(flags) // that of a recipe is the trial's own
+    const own = Object.entries(flags).filter(([key]) => key === 'seed' || !recipeKeys.some((name) => name === key))
     const paths = families.map(
       (family): PathOptions => ({ path: family, ...(lambdas ? { lambdas } : { points: points ?? 5 }) }),
     )
     const made = await planLab({
-      ...flags,
+      ...(Object.fromEntries(own) as unknown as typeof flags),
       recipe,
       paths,
       sampler: sampler === 'paper' ? 'paper' : { dirichlet: alpha ?? 1 },

@@ -20,6 +20,7 @@ import { calibrate, estimators, type Calibrated } from './calibrate.js'
 import { describe, histogramOf, listMembers, listPredicted, listTokens } from './describe.js'
 import { readEvidence, verdictOf, type Evidence } from './evidence.js'
 import { survivingRecords, type Found } from './found.js'
+import { unbounded } from './hidden.js'
 import { checkPredictions, predictTexts, tellsApart, type Predictions } from './predictions.js'
 import type { Member, TracedToken, TraceResult } from './result.js'
 import { TextRule, type LayoutOptions } from './objective.js'
@@ -242,16 +243,6 @@ async function estimate(
 const none = new Float64Array(0)
 /** Without an exclusion, texts count as possible that were trained on with this probability at least. */
 const leastChance = 0.01
-
-/**
- * Trained tokens whose scores look untrained are not told from these: nothing bounds the texts from above. Errors of
- * scores are not as independent as those the trials draw: nothing bounds how many texts are inside.
- */
-const unbounded = (calibrated: Calibrated, possible: number): Calibrated => ({
-  ...calibrated,
-  textsInterval: [calibrated.textsInterval[0], null],
-  insideInterval: [0, possible],
-})
 
 /** Which tokens of a text moved rows, and how many of them counted. */
 export function textRule(evidence: Evidence, maxLength?: number): TextRule {

@@ -16,7 +16,7 @@ import {
   type TextRecord,
 } from '../text/index.js'
 import { arrange } from './arrange.js'
-import { calibrate, estimators, type Calibrated } from './calibrate.js'
+import { calibrate, estimators } from './calibrate.js'
 import { describe, histogramOf, listMembers, listPredicted, listTokens } from './describe.js'
 import { readEvidence, verdictOf, type Evidence } from './evidence.js'
 import { survivingRecords, type Found } from './found.js'

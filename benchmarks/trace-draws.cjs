@@ -2,7 +2,8 @@
 // The trace on many training sets drawn from labelled texts, without training a model: the tokens of such a set are
 // what a float32 table gives away (results/trace.md).
 //   node benchmarks/trace-draws.cjs BASE EXPERT DATA OPTIONS CASE… > results.jsonl
-// EXPERT is any model fine-tuned from BASE with trained embeddings. OPTIONS is JSON for the reader. A CASE is JSON:
+// EXPERT is any model fine-tuned from BASE with trained embeddings: a classifier, or a language model with an output
+// layer of its own, of whose texts all tokens but the last are trained. OPTIONS is JSON for the reader. A CASE is JSON:
 // {"name", "draws", "texts", "inside", "pool"}: texts of a training set, share of them that the pool holds (default 0),
 // further texts of each domain in the pool (default: all there are). Needs a build (npm run build).
 const { join } = require('node:path')
@@ -28,7 +29,7 @@ function draw(evidence, byDomain, mixture, { texts, inside = 0, pool = Infinity 
       kept = Math.round(inside * count)
     counts.push(count)
     order.slice(0, count).forEach(({ ids }) =>
-      ids.forEach((id) => {
+      ids.slice(0, evidence.layout.objective === 'language' ? -1 : undefined).forEach((id) => {
         state[id] = 1
       }),
     )
@@ -45,7 +46,7 @@ async function judge(drawn, domains, inside, seed) {
       trainingTexts,
       calibration,
     },
-  } = await traceRecords(drawn.evidence, [drawn.records], { seed })
+  } = await traceRecords(drawn.evidence, [drawn.records], { seed, outputRows: false })
   const total = drawn.counts.reduce((sum, count) => sum + count, 0)
   const held = drawn.counts.reduce((sum, count) => sum + Math.round(inside * count), 0)
   const shares = drawn.counts.map((count) => count / total)
@@ -76,7 +77,12 @@ async function main() {
   for (const one of cases.map((text) => JSON.parse(text))) {
     const room = byDomain.map((list) => list.length - Math.min(one.pool ?? 0, list.length))
     const fits = (mixture) => mixture.every((share, d) => share * one.texts <= room[d])
-    const mixtures = sampleMixtures({ sampler: 'paper', domains: domains.length, trials: 50 * one.draws, seed: 0 })
+    const mixtures = sampleMixtures({
+      sampler: 'paper',
+      domains: domains.length,
+      trials: 50 * one.draws,
+      seed: 0,
+    })
       .filter(fits)
       .slice(0, one.draws)
     const found = []

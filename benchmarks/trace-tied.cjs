@@ -1,5 +1,6 @@
 'use strict'
-// The trace of tied language models whose training texts are known: pools that hold all, half and none of them.
+// The trace of language models, tied and others, whose training texts are known: pools that hold all, half and none of
+// them.
 //   node benchmarks/trace-tied.cjs BASE REFERENCE… > results.jsonl
 // REFERENCE is a model directory with pool.jsonl (text, domain) and truth.json (`member`: of each line, whether it was
 // trained on), as benchmarks/peers/finetune_language.py writes. Needs a build (npm run build).
@@ -70,7 +71,8 @@ async function run(reference) {
         texts: ranked.length,
         trainingTexts: members.length,
         inside: members.length - hidden.length,
-        tokens: await tokenFacts(evidence, records, member, tokens),
+        // of states there is nothing to count here
+        ...(result.grading && { tokens: await tokenFacts(evidence, records, member, tokens) }),
         estimate: result.trainingTexts.estimate,
         interval: result.trainingTexts.interval,
         insideEstimate: result.trainingTexts.inside,

@@ -95,8 +95,9 @@ function paperCandidates(random: Random, D: number, trials: number): number[][] 
 /** Chooses `trials` candidates spread evenly over bins of unevenness; an empty bin's share goes to its neighbours. */
 function spread(candidates: number[][], trials: number, random: Random): number[][] {
   const distances = candidates.map(unevenness)
-  const low = Math.min(...distances)
-  const width = (Math.max(...distances) - low) / BINS
+  // of many trials there are more candidates than a call takes arguments
+  const low = distances.reduce((a, b) => Math.min(a, b))
+  const width = (distances.reduce((a, b) => Math.max(a, b)) - low) / BINS
   const bins: number[][][] = Array.from({ length: BINS }, () => [])
   candidates.forEach((shares, i) => {
     bins[width > 0 ? Math.min(BINS - 1, Math.floor((distances[i] - low) / width)) : 0].push(shares)

@@ -27,6 +27,9 @@ describe('the paper’s sampler', () => {
     for (const count of fifths) expect(Math.abs(count - 10)).toBeLessThanOrEqual(5)
   })
 
+  test('there may be many trials', () => {
+    expect(sampleMixtures({ sampler: 'paper', domains: 2, trials: 2000, seed: 1 })).toHaveLength(2000)
+  })
   test('is the same for the same seed and name, another for others, and mixed in order', () => {
     const draw = (seed: number, name?: string) =>
       sampleMixtures({ sampler: 'paper', domains: 4, trials: 50, seed, name })

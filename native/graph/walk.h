@@ -9,7 +9,7 @@ class Walk {
  public:
   struct Arguments {
     const Ops& ops;
-    const BackwardOps& backward;
+    const GradientOps& backward;
     const Flow& flow;
     const GradientPlan& plan;
     const BackwardBlock::Pass& pass;

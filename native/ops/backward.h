@@ -6,14 +6,34 @@
 
 namespace warp {
 
-class BackwardOps {
+// What going back through a block needs: of the CPU and of CUDA.
+class GradientOps {
  public:
-  virtual ~BackwardOps() = default;
+  virtual ~GradientOps() = default;
 
-  // Scratch of one caller, in floats.
-  virtual size_t outer_scratch(size_t rows, size_t outputs) const = 0;
-  // enough for attention_backward and for attention with dropout
+  // Scratch of one caller, in floats: enough for attention_backward and for attention with dropout.
   virtual size_t attention_scratch(size_t longest, size_t head_size) const = 0;
+
+  // For y = layer_norm(x) · gain + bias: dx (may be dy), and dgain, dbias (size) += their sums over rows.
+  virtual void layer_norm_backward(size_t rows, size_t size, const float* x, size_t ldx, const float* gain, float eps,
+                                   const float* dy, size_t lddy, float* dx, size_t lddx, double* dgain,
+                                   double* dbias) const = 0;
+  virtual void norm_backward(const NormCall& call, const float* x, size_t ldx, const NormGradients& d) const = 0;
+  // Probabilities are computed again; dropout as in the forward pass.
+  virtual void attention_backward(const AttentionCall& call, const AttentionGradients& d, float* scratch) const = 0;
+
+  // x = x ⊙ mask / keep: row r belongs to token positions[r] of text texts[r].
+  virtual void dropout(size_t rows, size_t size, const Dropout& dropout, const uint32_t* texts,
+                       const uint32_t* positions, float* x, size_t ldx) const = 0;
+  // x = 0
+  virtual void clear(size_t count, float* x) const = 0;
+};
+
+class BackwardOps : public GradientOps {
+ public:
+  using GradientOps::attention_backward;
+
+  virtual size_t outer_scratch(size_t rows, size_t outputs) const = 0;  // floats
 
   // dw (outputs × inputs) += dyᵀ x: dy rows × outputs, x rows × inputs. The weight's gradient of `linear`.
   virtual void outer(size_t rows, size_t outputs, size_t inputs, const float* dy, size_t lddy, const float* x,
@@ -28,19 +48,6 @@ class BackwardOps {
   // dx = dy ⊙ act'(x), x before the activation; dx may be x or dy.
   virtual void activate_backward(Activation act, size_t rows, size_t size, const float* x, size_t ldx, const float* dy,
                                  size_t lddy, float* dx, size_t lddx) const = 0;
-
-  // For y = layer_norm(x) · gain + bias: dx (may be dy), and dgain, dbias (size) += their sums over rows.
-  virtual void layer_norm_backward(size_t rows, size_t size, const float* x, size_t ldx, const float* gain, float eps,
-                                   const float* dy, size_t lddy, float* dx, size_t lddx, double* dgain,
-                                   double* dbias) const = 0;
-
-  virtual void norm_backward(const NormCall& call, const float* x, size_t ldx, const NormGradients& d) const = 0;
-  // Probabilities are computed again; dropout as in the forward pass.
-  virtual void attention_backward(const AttentionCall& call, const AttentionGradients& d, float* scratch) const = 0;
-
-  // x = x ⊙ mask / keep: row r belongs to token positions[r] of text texts[r].
-  virtual void dropout(size_t rows, size_t size, const Dropout& dropout, const uint32_t* texts,
-                       const uint32_t* positions, float* x, size_t ldx) const = 0;
 
   // `attention` of ops.h with dropout on the probabilities: the mask's row for query position p and head a of text
   // t has position p and text (first_text + t) · heads + a.

@@ -1,5 +1,6 @@
 // Training on the CPU: the kernels that go with those cpu.cc picks.
 #include <cmath>
+#include <cstring>
 
 #include "ops/backward.h"
 #include "ops/cpu/backward_kernels.h"
@@ -59,6 +60,7 @@ class CpuBackwardOps : public BackwardOps {
                                first_text),
                           {dout, lddo, dq, dk, dv, lddq, lddkv}, scratch);
   }
+  void clear(size_t count, float* x) const override { std::memset(x, 0, count * sizeof(float)); }
   void update(size_t size, const Update& u, const float* g, float* p, float* m, float* v) const override {
     k_.update(size, {u.rate, u.beta1, u.beta2, u.epsilon, u.decay, u.scale, u.correction1, u.correction2, u.decoupled},
               g, p, m, v);

@@ -115,6 +115,35 @@ class CudaOps : public Ops {
   const cudaStream_t stream_;
 };
 
+class CudaGradientOps : public GradientOps {
+ public:
+  CudaGradientOps(const CudaOps& ops, cudaStream_t stream) : ops_(ops), stream_(stream) {}
+  float* room = nullptr;
+
+  size_t attention_scratch(size_t, size_t) const override { return 0; }
+  void layer_norm_backward(size_t rows, size_t size, const float* x, size_t ldx, const float* gain, float eps,
+                           const float* dy, size_t lddy, float* dx, size_t lddx, double* dgain,
+                           double* dbias) const override {
+    norm_backward({rows, size, 1, true, eps, 0, gain, nullptr}, x, ldx, {dy, lddy, dx, lddx, dgain, dbias});
+  }
+  void norm_backward(const NormCall& call, const float* x, size_t ldx, const NormGradients& d) const override {
+    cuda::norm_backward(call, {x, ldx}, d, room, stream_);
+  }
+  void attention_backward(const AttentionCall& call, const AttentionGradients& d, float*) const override {
+    cuda::attention_backward(call, d, ops_.longest, room, stream_);
+  }
+  void dropout(size_t, size_t, const Dropout&, const uint32_t*, const uint32_t*, float*, size_t) const override {
+    throw internal_error("there is no dropout on CUDA");
+  }
+  void clear(size_t count, float* x) const override {
+    if (count) check(cudaMemsetAsync(x, 0, count * sizeof(float), stream_), "cudaMemset");
+  }
+
+ private:
+  const CudaOps& ops_;
+  const cudaStream_t stream_;
+};
+
 // The device stays the thread's own from before the streams are made.
 struct Bound {
   explicit Bound(int index) { check(cudaSetDevice(index), "cudaSetDevice"); }
@@ -123,7 +152,7 @@ struct Bound {
 class CudaBackend : public Backend {
  public:
   CudaBackend(int index, Precision precision, bool timed)
-      : index_(index), bound_(index), timed_(timed), ops_(precision, compute_) {}
+      : index_(index), bound_(index), timed_(timed), ops_(precision, compute_), gradient_ops_(ops_, compute_) {}
   ~CudaBackend() override {
     cudaSetDevice(index_);
     cudaStreamSynchronize(copy_);  // what fails here has failed before, and been reported
@@ -133,6 +162,8 @@ class CudaBackend : public Backend {
   void bind() const override { check(cudaSetDevice(index_), "cudaSetDevice"); }
   const Ops& ops() const override { return ops_; }
   void set_longest(size_t tokens) override { ops_.longest = tokens; }
+  const GradientOps& gradient_ops() const override { return gradient_ops_; }
+  void set_gradient_room(float* room) override { gradient_ops_.room = room; }
 
   size_t available() const override {
     size_t free = 0, total = 0;
@@ -286,6 +317,7 @@ class CudaBackend : public Backend {
   const bool timed_;
   Stream compute_, copy_;
   CudaOps ops_;
+  CudaGradientOps gradient_ops_;
   Array<char> memory_;
   Pinned<char> host_;
   Event marks_[kMarks];

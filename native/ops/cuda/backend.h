@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "core/dtype.h"
-#include "ops/ops.h"
+#include "ops/backward.h"
 
 namespace warp {
 
@@ -108,6 +108,10 @@ class Backend {
   // The operations, on device memory and without scratch. Texts must not be longer than set_longest() said.
   virtual const Ops& ops() const = 0;
   virtual void set_longest(size_t tokens) = 0;
+  // Gradients, on device memory, without dropout and without scratch of their callers: `room` is theirs,
+  // gradient_room() floats.
+  virtual const GradientOps& gradient_ops() const = 0;
+  virtual void set_gradient_room(float* room) = 0;
 
   // Bytes of device memory that reserve() may be asked for.
   virtual size_t available() const = 0;
@@ -188,6 +192,8 @@ class Backend {
 // Bytes mimic() needs for one point; more lets several points go together, with the same results.
 size_t mimic_workspace(const MimicShape& shape, const uint32_t* first_host);
 size_t pair_workspace(size_t count);
+// Of so many rows with so many heads, or groups, at most.
+inline size_t gradient_room(size_t rows, size_t heads) { return 3 * rows * heads; }
 size_t products_workspace(size_t domains, size_t count);  // of gradient_products
 
 }  // namespace cuda

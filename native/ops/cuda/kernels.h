@@ -81,6 +81,12 @@ void attention(size_t texts, size_t longest, const uint32_t* offsets, size_t hea
                const uint32_t* queries, const float* q, size_t ldq, const float* k, const float* v, size_t ldkv,
                float* out, size_t ldo, cudaStream_t stream);
 
+// --- norm_backward.cu, attention_backward.cu: as in backward.h, written in this order; stats: 2 · rows · groups
+// floats, 3 · rows of q · heads ---
+void norm_backward(const NormCall& call, ConstMatrix x, const NormGradients& d, float* stats, cudaStream_t stream);
+void attention_backward(const AttentionCall& call, const AttentionGradients& d, size_t longest, float* stats,
+                        cudaStream_t stream);
+
 // --- loss.cu ---
 // By row of `classes` logits: loss = −log softmax(z)[label], residual = softmax(z) − onehot(label). loss (rows) may be
 // null. A label < 0 has no class: its loss is 0 and its residual the probabilities.

@@ -39,10 +39,13 @@ static void check_all(const std::vector<Case>& cases) {
   const auto backend = cuda::Backend::open(0, Precision::kF32);
   backend->bind();
   backend->set_longest(300);
+  const cuda::Array<float> room(cuda::gradient_room(1000, 16));
+  backend->set_gradient_room(room.data());
   for (bool reversed : {false, true}) {
     device::reverse_order(reversed);
     for (const Case& c : cases)
-      check_backend(c, backend->ops(), nullptr, [&] { return std::make_unique<DeviceMemory>(*backend); });
+      check_backend(c, backend->ops(), &backend->gradient_ops(),
+                    [&] { return std::make_unique<DeviceMemory>(*backend); });
   }
   device::reverse_order(false);
 }

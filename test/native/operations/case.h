@@ -62,10 +62,10 @@ constexpr float kSentinel = 12345.5f;
 // One call of one backend.
 class Run {
  public:
-  Run(const Ops& ops, const BackwardOps* backward, Memory& memory, bool in_place)
+  Run(const Ops& ops, const GradientOps* backward, Memory& memory, bool in_place)
       : ops(ops), backward(backward), in_place(in_place), memory_(memory) {}
   const Ops& ops;
-  const BackwardOps* const backward;  // null: this backend has none
+  const GradientOps* const backward;  // null: this backend has none
   const bool in_place;                // where an operation may write onto its argument
 
   // rows × width; null where there are no values
@@ -191,7 +191,7 @@ inline void check_reference(const Case& c) {
 }
 
 // A backend against the reference. memory(): a fresh one.
-inline void check_backend(const Case& c, const Ops& ops, const BackwardOps* backward,
+inline void check_backend(const Case& c, const Ops& ops, const GradientOps* backward,
                           const std::function<std::unique_ptr<Memory>()>& memory) {
   const std::string name = std::string(ops.name()) + " " + c.name;
   const Doubles want = c.forward(c.in), dout = numbers(want.size(), "dout");

@@ -1,7 +1,8 @@
 import { headTensors, requiredTensors } from '../models/facts.js'
 import { addon } from '../native/load.js'
+import { WarpError } from '../errors.js'
 import { callNative, runTask } from '../native/task.js'
-import type { DomainGradients, DomainGradientsRequest, DomainMoments } from '../native/types.js'
+import type { DomainGradients, DomainGradientsRequest, DomainMoments, DomainPlan } from '../native/types.js'
 import { targetsOf } from '../objectives/language.js'
 import type { BlockStatistics } from '../readouts/types.js'
 import type { Session } from './session.js'
@@ -38,9 +39,10 @@ export const needsDomainGradients = ({ network, scope }: Session): boolean =>
 export async function domainStatistics(session: Session): Promise<DomainStatistics | undefined> {
   const { probes, network, scope, score, path } = session
   const D = probes.domains.length
-  const request = requestOf(session)
+  const request = requestOf(session, (why) =>
+    session.notes.push(`gradients of domains: on ${addon().cpuName()}, not the GPU: ${why}`),
+  )
   noteLeftOut(session)
-  if (request && score.device) session.notes.push(`gradients of domains: on ${addon().cpuName()}, not on a GPU`)
   if (!request) {
     session.notes.push(
       Math.min(...probes.counts) < 2
@@ -76,14 +78,33 @@ export async function domainStatistics(session: Session): Promise<DomainStatisti
   }
 }
 
-/** Bytes that the gradients would hold; 0 where there are none. */
-export function plannedDomainBytes(session: Session): number {
+/** What the gradients would hold; nothing where there are none. */
+export function plannedDomainBytes(session: Session): DomainPlan {
   const request = needsDomainGradients(session) ? requestOf(session) : undefined
-  return request ? callNative(() => addon().planDomainGradients(request)) : 0
+  return request ? callNative(() => addon().planDomainGradients(request)) : { bytes: 0, deviceBytes: 0 }
 }
 
-/** undefined where a domain has too few probes, or the scope no tensor that reverse mode looks at. */
-function requestOf(session: Session): DomainGradientsRequest | undefined {
+/**
+ * undefined where a domain has too few probes, or the scope no tensor that reverse mode looks at. Where `auto` took a
+ * GPU that they do not fit, it is one for the CPU, and `instead` is told why.
+ */
+function requestOf(session: Session, instead?: (why: string) => void): DomainGradientsRequest | undefined {
+  const request = requestFor(session)
+  const { device } = session.score
+  if (!request || !device) return request
+  const onGpu = { ...request, device }
+  if (session.device.reason === 'asked for') return onGpu
+  try {
+    callNative(() => addon().planDomainGradients(onGpu))
+    return onGpu
+  } catch (error) {
+    if (!(error instanceof WarpError) || error.kind !== 'resource') throw error
+    instead?.(error.message)
+    return request
+  }
+}
+
+function requestFor(session: Session): DomainGradientsRequest | undefined {
   const { probes, network, score, path, seed, packed } = session
   const D = probes.domains.length
   const B = Math.min(mostBlocks, ...probes.counts)

@@ -102,7 +102,7 @@ export async function planFootprint(options: FootprintOptions): Promise<Footprin
   checkOptions('planFootprint', options, footprintKinds, ['base', 'reference', 'probes'])
   const session = await openSession(await localModels(options), false)
   try {
-    return planOf(session, 0)
+    return planOf(session, { bytes: 0, deviceBytes: 0 })
   } finally {
     session.close()
   }

@@ -1,3 +1,4 @@
+import type { DomainPlan } from '../native/types.js'
 import { plannedDomainBytes } from './domains.js'
 import { measureRate } from './rate.js'
 import type { Session } from './session.js'
@@ -29,7 +30,7 @@ export interface FootprintPlan {
 const overheadBytes = 96 * 2 ** 20
 
 /** Of the whole process, working buffers and domains' gradients included. */
-export function plannedBytes(session: Session, domainBytes = plannedDomainBytes(session)): number {
+export function plannedBytes(session: Session, domainBytes = plannedDomainBytes(session).bytes): number {
   // of a process that has held more before, the peak stays that
   return Math.max(
     process.resourceUsage().maxRSS * 1024,
@@ -39,9 +40,9 @@ export function plannedBytes(session: Session, domainBytes = plannedDomainBytes(
 
 /**
  * The plan of a session that is open: everything was checked and tokenized, nothing is scored.
- * @param domainBytes that gradients of domains will hold
+ * @param domains what gradients of domains will hold
  */
-export function planOf(session: Session, domainBytes?: number): FootprintPlan {
+export function planOf(session: Session, domains: DomainPlan = plannedDomainBytes(session)): FootprintPlan {
   const { plan, path, probes } = session
   return {
     schema: 'warp.plan/1',
@@ -53,10 +54,10 @@ export function planOf(session: Session, domainBytes?: number): FootprintPlan {
     chunks: plan.chunks,
     flops: plan.flops,
     estimatedSeconds: session.score.device ? null : plan.flops / measureRate(session.score.threads),
-    deviceMemoryBytes: plan.deviceBytes,
+    deviceMemoryBytes: Math.max(plan.deviceBytes, domains.deviceBytes),
     workingMemoryBytes: plan.peakBytes,
     smallestMemoryBytes: plan.smallestBytes,
-    peakMemoryBytes: plannedBytes(session, domainBytes),
+    peakMemoryBytes: plannedBytes(session, domains.bytes),
     device: session.device.name,
     notes: session.notes,
   }

@@ -1,5 +1,5 @@
 import type { Network } from '../models/network.js'
-import type { Handle, NativeProgress, NativeTask, PackedTexts } from './types.js'
+import type { DeviceRequest, Handle, NativeProgress, NativeTask, PackedTexts } from './types.js'
 
 /** Mean gradients of domains at one point of a path, on a sample of the scope's coordinates. */
 export interface DomainGradientsRequest extends PackedTexts {
@@ -18,6 +18,16 @@ export interface DomainGradientsRequest extends PackedTexts {
   seed: number
   threads: number
   memory: number
+  /** the first of its GPUs instead of the CPU */
+  device?: DeviceRequest
+}
+
+/** What `domainGradients` would hold at its peak, in bytes. */
+export interface DomainPlan {
+  /** of native working memory; what is refused is above `memory` */
+  bytes: number
+  /** of the GPU; 0 on the CPU */
+  deviceBytes: number
 }
 
 export interface DomainGradients {
@@ -47,9 +57,9 @@ export interface DomainMoments {
 }
 
 export interface DomainAddon {
-  /** bytes of native working memory that `domainGradients` would hold; the one that is refused is above `memory` */
-  planDomainGradients(request: DomainGradientsRequest): number
-  /** Progress counts texts. @throws MEMORY_BUDGET, LOSS_NOT_FINITE */
+  /** @throws DEVICE_MEMORY_BUDGET, DEVICE_TEXT_LENGTH and what keeps a GPU from being used */
+  planDomainGradients(request: DomainGradientsRequest): DomainPlan
+  /** Progress counts texts. @throws MEMORY_BUDGET, LOSS_NOT_FINITE, as planDomainGradients */
   domainGradients(request: DomainGradientsRequest, onProgress: NativeProgress): NativeTask<DomainGradients>
   domainMoments(handle: Handle, metric: DomainMetric, onProgress: NativeProgress): NativeTask<DomainMoments>
 }

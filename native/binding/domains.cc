@@ -26,6 +26,7 @@ std::shared_ptr<DomainJob> parse_domain_job(const Napi::Object& o) {
   job->seed = uint64_t(get_number(o, "seed"));
   job->threads = std::max(1, int(get_number(o, "threads")));
   job->memory = uint64_t(get_number(o, "memory"));
+  job->device = parse_device(o);
   if (job->block.size() != job->texts.texts() || job->blocks < 2 || job->point < 0 || job->point >= job->path->points())
     throw internal_error("domains: arrays of different lengths, or a point that the path has not");
   for (uint32_t block : job->block)
@@ -33,11 +34,15 @@ std::shared_ptr<DomainJob> parse_domain_job(const Napi::Object& o) {
   return job;
 }
 
-// planDomainGradients(request) → bytes that it would hold
+// planDomainGradients(request) → bytes that it would hold, of host and device
 Napi::Value plan_domain_gradients(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
     const auto job = parse_domain_job(call[0].As<Napi::Object>());
-    return Napi::Number::New(call.Env(), double(DomainGradients::planned_bytes(*job)));
+    const DomainGradients::Planned planned = DomainGradients::planned(*job);
+    Napi::Object out = Napi::Object::New(call.Env());
+    out.Set("bytes", double(planned.bytes));
+    out.Set("deviceBytes", double(planned.device_bytes));
+    return out;
   });
 }
 

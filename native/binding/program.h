@@ -7,6 +7,7 @@
 #include "binding/handles.h"
 #include "graph/program.h"
 #include "graph/weights.h"
+#include "scoring/device_choice.h"
 
 namespace warp {
 
@@ -28,5 +29,8 @@ void parse_learned(const Napi::Object& o, const Program& program, Texts& texts, 
 }
 
 ScopeNames parse_names(const Napi::Value& list);
+
+// DeviceRequest of a request; without it no indices.
+DeviceChoice parse_device(const Napi::Object& o);
 
 }  // namespace warp

@@ -11,17 +11,6 @@
 namespace warp {
 namespace {
 
-DeviceChoice parse_device(const Napi::Object& o) {
-  DeviceChoice choice;
-  if (!o.Has("device")) return choice;
-  const Napi::Object device = o.Get("device").As<Napi::Object>();
-  for (double index : get_doubles(device, "indices")) choice.indices.push_back(int(index));
-  const std::string precision = get_string(device, "precision");
-  choice.precision = precision == "tf32" ? Precision::kTF32 : precision == "bf16" ? Precision::kBF16 : Precision::kF32;
-  choice.memory = uint64_t(get_number(device, "memory"));
-  return choice;
-}
-
 std::shared_ptr<ScoreJob> parse_job(const Napi::Object& o) {
   auto job = std::make_shared<ScoreJob>();
   job->path = path_of(o.Get("path"));

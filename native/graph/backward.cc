@@ -44,22 +44,13 @@ size_t BackwardBlock::scratch(size_t tokens, size_t longest) const {
   return std::max(forward, back) + rest;
 }
 
-void BackwardBlock::fit_saved(BlockMemory& saved, size_t tokens, size_t texts) const {
+std::vector<size_t> BackwardBlock::floats(const std::vector<uint32_t>& slots, size_t tokens, size_t texts) const {
   std::vector<size_t> floats;
-  for (uint32_t slot : flow_.saved) {
+  for (uint32_t slot : slots) {
     const FlowSlot& s = flow_.slots[slot];
     floats.push_back((s.selected ? texts : tokens) * s.width);
   }
-  saved.fit(floats);
-}
-
-void BackwardBlock::fit_shared(BlockMemory& shared, size_t tokens, size_t texts) const {
-  std::vector<size_t> floats;
-  for (uint32_t slot : plan_.shared) {
-    const FlowSlot& s = flow_.slots[slot];
-    floats.push_back((s.selected ? texts : tokens) * s.width);
-  }
-  shared.fit(floats);
+  return floats;
 }
 
 void BackwardBlock::forward(const Pass& p, float* y) const {

@@ -47,8 +47,11 @@ class BackwardBlock {
   // Floats of scratch that one thread needs for a tile of so many tokens.
   size_t scratch(size_t tokens, size_t longest) const;
   size_t sums() const { return sums_; }  // doubles: of the gains and biases, one after the other
-  void fit_saved(BlockMemory& saved, size_t tokens, size_t texts) const;
-  void fit_shared(BlockMemory& shared, size_t tokens, size_t texts) const;
+  // Floats of each array of these.
+  std::vector<size_t> saved(size_t tokens, size_t texts) const { return floats(flow_.saved, tokens, texts); }
+  std::vector<size_t> shared(size_t tokens, size_t texts) const { return floats(plan_.shared, tokens, texts); }
+  void fit_saved(BlockMemory& to, size_t tokens, size_t texts) const { to.fit(saved(tokens, texts)); }
+  void fit_shared(BlockMemory& to, size_t tokens, size_t texts) const { to.fit(shared(tokens, texts)); }
 
   // Tile by tile, in any order and in parallel.
   struct Pass {
@@ -72,6 +75,8 @@ class BackwardBlock {
                 Extent extent) const;
 
  private:
+  std::vector<size_t> floats(const std::vector<uint32_t>& slots, size_t tokens, size_t texts) const;
+
   const Block& block_;
   const Ops& ops_;
   const GradientOps& backward_;

@@ -2,15 +2,10 @@
 // Everything `score` does on GPUs. Several share the texts' forward passes out among them; the first does a
 // classifier's head, which is little work.
 #include "scoring/device.h"
+#include "scoring/device_choice.h"
 #include "scoring/device_head.h"
 
 namespace warp {
-
-struct DeviceChoice {
-  std::vector<int> indices;  // at least one
-  Precision precision = Precision::kF32;
-  uint64_t memory = 0;  // bytes on each; 0: what is available
-};
 
 struct DeviceJob {
   const Program& program;

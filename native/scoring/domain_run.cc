@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "scoring/domain_sample.h"
+#include "scoring/device_domains.h"
 #include "scoring/reverse.h"
 
 namespace warp {
@@ -19,73 +19,44 @@ constexpr size_t kRange = 96;         // sampled outputs of one task
 
 class DomainRun : public ReverseSink {
  public:
-  DomainRun(const DomainJob& job, DomainGradients& out, Context* context)
-      : job_(job), program_(job.program), backward_(cpu_backward_ops()), out_(out), context_(context), sampler_(job) {
-    const size_t layers = program_.layers.size();
-    out_.domains_ = job.domains;
-    out_.blocks_ = job.blocks;
-    out_.groups_ = layers + 1;
-    for (size_t i = 0; i < layers; i++) {
-      const size_t before = sampler_.size();
-      sampled_.push_back(sampler_.sample(program_.layers[i], i));
-      if (sampler_.size() > before) lowest_ = std::min(lowest_, i);
-    }
-    sampled_.push_back(sampler_.sample(program_.language ? program_.before_head : program_.head, layers));
-    size_ = sampler_.size();
-    lowest_ = std::min(lowest_, layers);
-  }
-
-  size_t coordinates() const { return size_; }
+  DomainRun(const DomainJob& job, DomainGradients& out, Context& context)
+      : job_(job), program_(job.program), backward_(cpu_backward_ops()), out_(out), context_(context), sample_(job) {}
 
   void run() {
     Threads threads(job_.threads);
-    ReversePass pass({program_, *job_.path, job_.point, lowest_}, longest_text(job_.texts), threads, *context_);
-    out_.gradient_ = Buffer<float>(job_.domains * job_.blocks * size_);
+    const size_t size = sample_.size, blocks = job_.domains * job_.blocks;
+    out_.domains_ = job_.domains;
+    out_.blocks_ = job_.blocks;
+    out_.groups_ = sample_.sampled.size();
+    out_.gradient_ = Buffer<float>(blocks * size);
     std::fill(out_.gradient_.begin(), out_.gradient_.end(), 0.0f);
-    out_.square_ = Buffer<float>(job_.domains * size_);
+    out_.square_ = Buffer<float>(job_.domains * size);
     std::fill(out_.square_.begin(), out_.square_.end(), 0.0f);
-    out_.texts_.assign(job_.domains * job_.blocks, 0);
-    out_.loss_.assign(job_.domains * job_.blocks, 0);
-    out_.segments_ = sampler_.segments();
-    out_.delta_.resize(size_);
-    for (size_t b = 0; b < sampled_.size(); b++) {
-      sampler_.displacement(pass.block(b).block().weights, sampled_[b], out_.delta_.data());
+    out_.texts_.assign(blocks, 0);
+    out_.loss_.assign(blocks, 0);
+    out_.segments_ = sample_.sampler.segments();
+    out_.delta_.resize(size);
+    for (size_t b = 0; b < sample_.sampled.size(); b++)
+      sample_.sampler.displacement(domain_block(program_, b).weights, sample_.sampled[b], out_.delta_.data());
+    if (job_.device.indices.empty()) {
+      on_cpu(threads);
+    } else {
+      DeviceDomains device(job_, sample_, kMostTokens, context_);
+      go_through([&](const uint32_t* chosen, size_t count) { return device.add(block_, chosen, count); });
+      device.download(out_.gradient_.data(), out_.square_.data());
     }
-    TrainingTexts texts;
-    texts.ids = job_.texts.ids;
-    texts.offsets = job_.texts.offsets;
-    texts.types = job_.texts.types;
-    texts.label = job_.label;
-    texts.targets = job_.texts.targets;
-    for (uint32_t block = 0; block < job_.domains * job_.blocks; block++) {
-      std::vector<uint32_t> chosen;
-      for (uint32_t t = 0; t < job_.block.size(); t++)
-        if (job_.block[t] == block) chosen.push_back(t);
-      out_.texts_[block] = double(chosen.size());
-      for (size_t first = 0, end = 0; first < chosen.size(); first = end) {
-        size_t tokens = 0;
-        while (end < chosen.size() && (end == first || tokens < kMostTokens)) {
-          tokens += texts.offsets[chosen[end] + 1] - texts.offsets[chosen[end]];
-          end++;
-        }
-        block_ = block;
-        out_.loss_[block] += pass.run(make_batch(program_, texts, chosen.data() + first, end - first, 0), *this);
-        context_->progress(double(done_ += end - first), double(texts.texts()));
-      }
+    for (size_t block = 0; block < blocks; block++) {
       const float scale = float(1 / std::max(1.0, out_.texts_[block]));
-      float* g = out_.gradient_.data() + block * size_;
-      for (size_t i = 0; i < size_; i++) g[i] *= scale;
-      out_.loss_[block] /= std::max(1.0, out_.texts_[block]);
-      if (block % job_.blocks == job_.blocks - 1) mean_squares(block / job_.blocks);
-      if (!std::isfinite(out_.loss_[block])) throw loss_not_finite(chosen.empty() ? 0 : chosen[0]);
+      for (size_t i = 0; i < size; i++) out_.gradient_[block * size + i] *= scale;
     }
+    for (size_t domain = 0; domain < job_.domains; domain++) mean_squares(domain);
   }
 
   // The sampled coordinates of a block's gradients, added to those of its texts' block.
   void take(const ReverseBlock& r, Threads& threads) override {
-    const Sampled& sampled = sampled_[r.number];
-    float* gradient = out_.gradient_.data() + block_ * size_;
-    float* squares = out_.square_.data() + block_ / job_.blocks * size_;
+    const Sampled& sampled = sample_.sampled[r.number];
+    float* gradient = out_.gradient_.data() + block_ * sample_.size;
+    float* squares = out_.square_.data() + block_ / job_.blocks * sample_.size;
     const BlockWeights& weights = r.graph.block().weights;
     size_t at = 0;
     for (size_t v = 0; v < weights.vectors.size(); at += weights.vectors[v].size, v++)
@@ -139,37 +110,78 @@ class DomainRun : public ReverseSink {
   }
 
  private:
+  void on_cpu(Threads& threads) {
+    ReversePass pass({program_, *job_.path, job_.point, sample_.lowest}, longest_text(job_.texts), threads, context_);
+    TrainingTexts texts;
+    texts.ids = job_.texts.ids;
+    texts.offsets = job_.texts.offsets;
+    texts.types = job_.texts.types;
+    texts.label = job_.label;
+    texts.targets = job_.texts.targets;
+    go_through([&](const uint32_t* chosen, size_t count) {
+      return pass.run(make_batch(program_, texts, chosen, count, 0), *this);
+    });
+  }
+
+  // batch(chosen, count): their gradients, added to those of block_; their summed loss.
+  template <class Work>
+  void go_through(Work batch) {
+    const std::vector<uint32_t>& offsets = job_.texts.offsets;
+    for (block_ = 0; block_ < job_.domains * job_.blocks; block_++) {
+      std::vector<uint32_t> chosen;
+      for (uint32_t t = 0; t < job_.block.size(); t++)
+        if (job_.block[t] == block_) chosen.push_back(t);
+      out_.texts_[block_] = double(chosen.size());
+      for (size_t first = 0, end = 0; first < chosen.size(); first = end) {
+        size_t tokens = 0;
+        while (end < chosen.size() && (end == first || tokens < kMostTokens)) {
+          tokens += offsets[chosen[end] + 1] - offsets[chosen[end]];
+          end++;
+        }
+        out_.loss_[block_] += batch(chosen.data() + first, end - first);
+        context_.progress(double(done_ += end - first), double(job_.texts.texts()));
+      }
+      out_.loss_[block_] /= std::max(1.0, out_.texts_[block_]);
+      if (!std::isfinite(out_.loss_[block_])) throw loss_not_finite(chosen.empty() ? 0 : chosen[0]);
+    }
+  }
+
   void mean_squares(size_t domain) {
     double texts = 0;
     for (size_t b = 0; b < job_.blocks; b++) texts += out_.texts_[domain * job_.blocks + b];
-    for (size_t i = 0; i < size_; i++) out_.square_[domain * size_ + i] *= float(1 / std::max(1.0, texts));
+    float* square = out_.square_.data() + domain * sample_.size;
+    for (size_t i = 0; i < sample_.size; i++) square[i] *= float(1 / std::max(1.0, texts));
   }
 
   const DomainJob& job_;
   const Program& program_;
   const BackwardOps& backward_;
   DomainGradients& out_;
-  Context* const context_;
-  Sampler sampler_;
-  std::vector<Sampled> sampled_;
-  size_t size_ = 0, lowest_ = size_t(-1), done_ = 0;
+  Context& context_;
+  const DomainSample sample_;
+  size_t done_ = 0;
   uint32_t block_ = 0;
 };
 
+static uint64_t host_bytes(const DomainJob& job, const DomainSample& sample) {
+  const uint64_t kept = (job.domains * (job.blocks + 1) + 1) * sample.size * sizeof(float);
+  if (!job.device.indices.empty()) return kept + DeviceDomains::host_bytes(job);
+  const size_t tokens = std::min<size_t>(job.texts.ids.size(), kMostTokens + longest_text(job.texts));
+  return kept + ReversePass::planned_bytes(job.program, *job.path, tokens, job.threads);
+}
+
 std::shared_ptr<DomainGradients> DomainGradients::compute(const DomainJob& job, Context& context) {
-  const uint64_t planned = planned_bytes(job);
-  if (planned > job.memory) throw memory_budget(planned, job.memory);
+  const uint64_t bytes = host_bytes(job, DomainSample(job));
+  if (bytes > job.memory) throw memory_budget(bytes, job.memory);
   auto out = std::make_shared<DomainGradients>();
-  DomainRun(job, *out, &context).run();
+  DomainRun(job, *out, context).run();
   return out;
 }
 
-uint64_t DomainGradients::planned_bytes(const DomainJob& job) {
-  DomainGradients none;
-  const DomainRun run(job, none, nullptr);
-  const size_t tokens = std::min<size_t>(job.texts.ids.size(), kMostTokens + longest_text(job.texts));
-  return ReversePass::planned_bytes(job.program, *job.path, tokens, job.threads) +
-         (job.domains * (job.blocks + 1) + 1) * run.coordinates() * sizeof(float);
+DomainGradients::Planned DomainGradients::planned(const DomainJob& job) {
+  const DomainSample sample(job);
+  const bool on_device = !job.device.indices.empty();
+  return {host_bytes(job, sample), on_device ? DeviceDomains::device_bytes(job, sample, kMostTokens) : 0};
 }
 
 }  // namespace warp

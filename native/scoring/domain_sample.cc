@@ -68,6 +68,20 @@ Sampled Sampler::sample(const Block& block, size_t group) {
   return s;
 }
 
+const Block& domain_block(const Program& program, size_t number) {
+  if (number < program.layers.size()) return program.layers[number];
+  return program.language ? program.before_head : program.head;
+}
+
+DomainSample::DomainSample(const DomainJob& job) : sampler(job), lowest(job.program.layers.size()) {
+  for (size_t i = 0; i <= job.program.layers.size(); i++) {
+    const size_t before = sampler.size();
+    sampled.push_back(sampler.sample(domain_block(job.program, i), i));
+    if (sampler.size() > before) lowest = std::min(lowest, i);
+  }
+  size = sampler.size();
+}
+
 void Sampler::displacement(const BlockWeights& weights, const Sampled& sampled, float* delta) const {
   for (size_t i = 0; i < weights.linears.size(); i++)
     linear_displacement(weights.linears[i], sampled.linears[i], delta);

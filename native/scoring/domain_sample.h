@@ -22,7 +22,7 @@ class Sampler {
   // The coordinates of a block's tensors in the scope, behind those taken before; `group` is what they are counted as.
   Sampled sample(const Block& block, size_t group);
   size_t size() const { return size_; }
-  std::vector<DomainSegment>& segments() { return segments_; }
+  const std::vector<DomainSegment>& segments() const { return segments_; }
   // θ* − θ₀ of a block's coordinates, written to their places in `delta`.
   void displacement(const BlockWeights& weights, const Sampled& sampled, float* delta) const;
 
@@ -35,5 +35,14 @@ class Sampler {
   std::vector<DomainSegment> segments_;
   size_t size_ = 0;
 };
+
+// All that is looked at: by layer, then of the head (of language models: of what comes before the output layer).
+struct DomainSample {
+  explicit DomainSample(const DomainJob& job);
+  Sampler sampler;
+  std::vector<Sampled> sampled;
+  size_t size = 0, lowest = 0;  // coordinates; the lowest layer that has some, or their number
+};
+const Block& domain_block(const Program& program, size_t number);
 
 }  // namespace warp

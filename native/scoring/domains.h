@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "graph/backward.h"
+#include "scoring/device_choice.h"
 #include "scoring/pass.h"
 #include "training/output.h"
 
@@ -23,6 +24,7 @@ struct DomainJob {
   uint64_t seed = 0;
   int threads = 1;
   uint64_t memory = 0;
+  DeviceChoice device;  // no indices: the CPU; else the first
 };
 
 // Some coordinates of one tensor, next to each other in every gradient.
@@ -48,9 +50,13 @@ struct DomainMetric {
 
 class DomainGradients {
  public:
-  // Progress: texts. MEMORY_BUDGET where `memory` does not do; LOSS_NOT_FINITE.
+  // Progress: texts. MEMORY_BUDGET where `memory` does not do; LOSS_NOT_FINITE; on a GPU as DeviceDomains.
   static std::shared_ptr<DomainGradients> compute(const DomainJob& job, Context& context);
-  static uint64_t planned_bytes(const DomainJob& job);
+  // Bytes of the host's memory, and of the GPU's where one is asked for.
+  struct Planned {
+    uint64_t bytes = 0, device_bytes = 0;
+  };
+  static Planned planned(const DomainJob& job);
 
   DomainMoments moments(const DomainMetric& metric, Threads& threads, Context& context) const;
   size_t groups() const { return groups_; }

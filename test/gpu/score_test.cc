@@ -1,6 +1,6 @@
 // Whole runs on a real GPU against the CPU: losses, alignment, determinism, memory given back.
 #include "ops/cuda/device.h"
-#include "scopes.h"
+#include "domains.h"
 
 using namespace warp;
 
@@ -143,6 +143,16 @@ TEST(language_models_and_scopes_agree_with_the_cpu) {
     for (const char* kind : {"bert", "gpt2"})
       scopes::check_case(scoped(kind, family, 40, true), std::string(kind) + " classifier " + family);
   }
+}
+
+TEST(gradients_of_domains_agree_with_the_cpu) {
+  for (const char* kind : {"gpt2", "plain", "capped"}) {
+    scopes::Case c = scoped(kind, "linear", 400);
+    c.names = scopes::names_of(c.program, [](const std::string& n) { return !scopes::key_bias(n); });
+    scopes::check_domains(c, kind);
+    scopes::check_domains(c, std::string(kind) + ", sampled", 0.1);
+  }
+  scopes::check_domains(scoped("bert", "linear", 400, true), "bert");
 }
 
 TEST(scopes_have_the_same_bits_twice_and_in_other_chunks) {

@@ -232,6 +232,16 @@ class CudaBackend : public Backend {
   void mean_rows(size_t texts, const uint32_t* offsets, size_t size, ConstMatrix x, Matrix y) override {
     cuda::mean_rows(texts, offsets, size, x, y, compute_);
   }
+  void add_outer(const OuterSample& sample) override { cuda::add_outer(sample, compute_); }
+  void add_columns(size_t rows, size_t size, const float* x, size_t ldx, float* sum) override {
+    cuda::add_columns(rows, size, x, ldx, sum, compute_);
+  }
+  void spread_rows(size_t texts, const uint32_t* offsets, size_t size, const float* x, float* y) override {
+    cuda::spread_rows(texts, offsets, size, x, y, compute_);
+  }
+  void add_rounded(size_t count, const double* from, float* to) override {
+    cuda::add_rounded(count, from, to, compute_);
+  }
   void subtract(size_t count, const float* x, float* y) override { cuda::subtract(count, x, y, compute_); }
   void language_loss(size_t rows, size_t size, ConstMatrix logits, ConstMatrix tangents, const uint32_t* target,
                      double* loss, double* slope) override {

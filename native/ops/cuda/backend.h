@@ -87,6 +87,21 @@ struct GradientShape {
   size_t samples, points, rows, inputs;
 };
 
+// Some outputs of dW = dyᵀ x, text by text: sum += dW, square += dW² of every text. Rows first[t] … first[t + 1] − 1
+// are text t's. sum, square: outputs × inputs.
+struct OuterSample {
+  size_t texts;
+  const uint32_t* first;
+  size_t outputs;
+  const uint32_t* output;
+  size_t inputs;
+  const float* dy;
+  size_t lddy;
+  const float* x;
+  size_t ldx;
+  float *sum, *square;
+};
+
 enum class Queue { kCompute, kCopy };
 
 // Seconds by the device's own clock.
@@ -150,6 +165,11 @@ class Backend {
                              double* loss, float* residual, size_t lde) = 0;
   // Row t of y = the mean of x's rows offsets[t] … offsets[t + 1] − 1, at least one.
   virtual void mean_rows(size_t texts, const uint32_t* offsets, size_t size, ConstMatrix x, Matrix y) = 0;
+  // --- samples of gradients; see kernels.h ---
+  virtual void add_outer(const OuterSample& sample) = 0;
+  virtual void add_columns(size_t rows, size_t size, const float* x, size_t ldx, float* sum) = 0;
+  virtual void spread_rows(size_t texts, const uint32_t* offsets, size_t size, const float* x, float* y) = 0;
+  virtual void add_rounded(size_t count, const double* from, float* to) = 0;
   // y −= x
   virtual void subtract(size_t count, const float* x, float* y) = 0;
   // By row of `size` logits z: loss = log Σ e^z − z[target]; with tangents dz (else null) slope, its derivative along

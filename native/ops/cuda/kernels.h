@@ -87,6 +87,15 @@ void norm_backward(const NormCall& call, ConstMatrix x, const NormGradients& d, 
 void attention_backward(const AttentionCall& call, const AttentionGradients& d, size_t longest, float* stats,
                         cudaStream_t stream);
 
+// --- samples.cu ---
+void add_outer(const OuterSample& sample, cudaStream_t stream);
+// sum += the rows' sum, float64 rounded once
+void add_columns(size_t rows, size_t size, const float* x, size_t ldx, float* sum, cudaStream_t stream);
+// Every row of text t of y = row t of x / the text's rows; without gaps.
+void spread_rows(size_t texts, const uint32_t* offsets, size_t size, const float* x, float* y, cudaStream_t stream);
+// to += from, rounded
+void add_rounded(size_t count, const double* from, float* to, cudaStream_t stream);
+
 // --- loss.cu ---
 // By row of `classes` logits: loss = −log softmax(z)[label], residual = softmax(z) − onehot(label). loss (rows) may be
 // null. A label < 0 has no class: its loss is 0 and its residual the probabilities.

@@ -60,7 +60,8 @@ __global__ void __launch_bounds__(kThreads) sums_kernel(Arguments a) {
   if (a.dbias) a.dbias[column] += bias;
 }
 
-// With g = dy ⊙ (offset + gain): dx = (g − mean(g) − x̂ mean(g ⊙ x̂)) / √(…); without the mean where nothing is centred.
+// With g = dy ⊙ (offset + gain): dx = (g − mean(g) − x̂ mean(g ⊙ x̂)) / √(…); without mean(g) where nothing is
+// centred.
 __global__ void dx_kernel(Arguments a) {
   const size_t item = blockIdx.x * size_t(kWarps) + threadIdx.x / 32;
   if (item >= a.items) return;  // a whole warp

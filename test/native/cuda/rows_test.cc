@@ -211,6 +211,81 @@ TEST(means_of_rows_agree) {
     }
 }
 
+TEST(samples_of_gradients_agree) {
+  for (size_t inputs : {1, 33, 257})
+    for (size_t outputs : {0, 1, 3, 4, 5, 9})
+      for (const std::vector<uint32_t>& first : {std::vector<uint32_t>{0}, {0, 1}, {0, 5, 5, 6, 40}}) {
+        const size_t texts = first.size() - 1, rows = first.back(), width = 12, ldx = inputs + 1;
+        const auto x = numbers(rows * inputs, "x"), dy = numbers(rows * width, "dy"),
+                   before = numbers(outputs * inputs, "sum");
+        std::vector<uint32_t> output;
+        for (uint32_t i = 0; i < outputs; i++) output.push_back((i * 5 + 2) % uint32_t(width));
+        const Held<float> held_x(framed(rows, inputs, ldx, x)), held_dy(dy);
+        const Held<uint32_t> held_first(first), held_output(output);
+        const auto found = twice([&] {
+          const Held<float> sum(framed(outputs, inputs, inputs, before)),
+              square(framed(outputs, inputs, inputs, before));
+          cuda::add_outer({texts, held_first.data(), outputs, held_output.data(), inputs, held_dy.data(), width,
+                           held_x.data(), ldx, sum.data(), square.data()},
+                          stream());
+          std::vector<float> both = unframed(sum.get(), outputs, inputs, inputs);
+          const std::vector<float> squares = unframed(square.get(), outputs, inputs, inputs);
+          both.insert(both.end(), squares.begin(), squares.end());
+          return both;
+        });
+        std::vector<double> expected = wide(before);
+        expected.insert(expected.end(), before.begin(), before.end());
+        for (size_t o = 0; o < outputs; o++)
+          for (size_t j = 0; j < inputs; j++)
+            for (size_t t = 0; t < texts; t++) {
+              double own = 0;
+              for (uint32_t r = first[t]; r < first[t + 1]; r++)
+                own += double(dy[r * width + output[o]]) * double(x[r * inputs + j]);
+              expected[o * inputs + j] += own;
+              expected[(outputs + o) * inputs + j] += own * own;
+            }
+        // at most 40 terms of size 9, rounded to 6e-8 of sums below 50, squared
+        check_near(found, expected, 2e-3, "samples");
+      }
+}
+
+TEST(sums_and_spreads_of_rows_agree) {
+  for (size_t size : {0, 1, 33, 257}) {
+    const std::vector<uint32_t> offsets = {0, 1, 6, 40};
+    const size_t rows = offsets.back(), ld = size + 3;
+    const auto x = numbers(rows * size, "x"), before = numbers(size, "sum"), means = numbers(3 * size, "means");
+    const Held<float> held(framed(rows, size, ld, x)), held_means(means);
+    const Held<uint32_t> held_offsets(offsets);
+    std::vector<double> expected(before.begin(), before.end()), sums(size);
+    for (size_t i = 0; i < rows * size; i++) sums[i % size] += double(x[i]);
+    for (size_t j = 0; j < size; j++) expected[j] += sums[j];
+    const Held<double> held_sums(sums);
+    const auto by_column = twice([&] {
+      const Held<float> sum(framed(1, size, size, before));
+      cuda::add_columns(rows, size, held.data(), ld, sum.data(), stream());
+      return sum.get();
+    });
+    const auto rounded = twice([&] {
+      const Held<float> sum(framed(1, size, size, before));
+      cuda::add_rounded(size, held_sums.data(), sum.data(), stream());
+      return sum.get();
+    });
+    // two roundings of numbers below 40
+    check_near(unframed(by_column, 1, size, size), expected, 5e-6, "sums of rows");
+    check_near(unframed(rounded, 1, size, size), expected, 5e-6, "rounded");
+    const auto spread = twice([&] {
+      const Held<float> y(framed(rows, size));
+      cuda::spread_rows(3, held_offsets.data(), size, held_means.data(), y.data(), stream());
+      return y.get();
+    });
+    const std::vector<float> dense = unframed(spread, rows, size, size);
+    for (size_t t = 0; t < 3; t++)
+      for (uint32_t r = offsets[t]; r < offsets[t + 1]; r++)
+        for (size_t j = 0; j < size; j++)
+          CHECK(dense[r * size + j] == means[t * size + j] / float(offsets[t + 1] - offsets[t]));
+  }
+}
+
 TEST(differences_agree) {
   for (size_t count : {0, 1, 255, 256, 257, 1030}) {
     const auto x = numbers(count, "x"), y = numbers(count, "y");

@@ -8,6 +8,7 @@
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/runtime.h"
 #include "scoring/device_score.h"
+#include "scoring/domains.h"
 #include "small_language.h"
 
 using namespace warp;
@@ -237,6 +238,38 @@ struct Roof {
   double rate;
 };
 
+// Mean gradients of five domains of 60 texts in these tensors, a fiftieth of each matrix.
+static void bench_domains(const Program& program, const Path& path, const ScopeNames& names, const Roof& roof) {
+  DomainJob job;
+  job.program = program;
+  job.path = std::shared_ptr<Path>(const_cast<Path*>(&path), [](Path*) {});
+  std::vector<uint32_t> lengths;
+  for (uint32_t i = 0; i < 300; i++) {
+    lengths.push_back(20 + i * 37 % 61);
+    job.block.push_back(i % 20);
+  }
+  job.texts = small::language_texts(program, lengths);
+  job.domains = 5;
+  job.blocks = 4;
+  job.names = names;
+  job.rate = 0.02;
+  job.threads = 4;
+  job.memory = uint64_t(8) << 30;
+  job.device = {{0}, roof.precision, 0};
+  std::vector<double> rounds;
+  for (int round = 0; round < 3; round++) {
+    Context context;
+    const auto begin = std::chrono::steady_clock::now();
+    DomainGradients::compute(job, context);
+    if (round > 0) rounds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  std::printf(
+      "{\"case\": \"domain gradients\", \"model\": \"SmolLM2-135M size\", \"precision\": \"%s\", \"scope\": "
+      "\"upper\", \"texts\": 300, \"tokens\": %u, \"seconds\": %.5g, \"deviceBytes\": %.0f}\n",
+      roof.name, job.texts.offsets.back(), std::min(rounds[0], rounds[1]),
+      double(DomainGradients::planned(job).device_bytes));
+}
+
 // A language model's losses along a path, then with scores in its upper third of layers.
 static void bench_language(const std::vector<Roof>& roofs) {
   small::Sizes sizes;
@@ -259,7 +292,8 @@ static void bench_language(const std::vector<Roof>& roofs) {
     for (const std::string& tensor : program.layers[i].weights.names()) upper.insert(tensor);
   const HeadJob head{program, path, label, domain, 1, Scope::kHead, false, false};
   const DeviceJob losses{program, texts, head, false}, scores{program, texts, head, false, &upper};
-  for (const auto& [precision, name, rate] : roofs) {
+  for (const Roof& roof : roofs) {
+    const auto& [precision, name, rate] = roof;
     const double values = scoring_seconds(precision, losses), both = scoring_seconds(precision, scores);
     std::printf(
         "{\"case\": \"language\", \"model\": \"SmolLM2-135M size\", \"precision\": \"%s\", \"points\": 4, "
@@ -267,6 +301,7 @@ static void bench_language(const std::vector<Roof>& roofs) {
         "\"deviceBytes\": %.0f, \"product\": %.6g}\n",
         name, texts.offsets.back(), values, both, both / values,
         double(plan_on_devices({{0}, precision, 0}, scores).forward.peak_bytes), rate);
+    bench_domains(program, path, upper, roof);
     std::fflush(stdout);
   }
 }

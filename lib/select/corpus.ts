@@ -29,6 +29,9 @@ export interface CorpusCounts {
   truncated: number
 }
 
+/** Batches whose long documents are being cut while the next ones are encoded. */
+const cutAhead = 4
+
 /** The longest stretch without a blank that is not cut. */
 const longestWord = 64
 
@@ -52,45 +55,68 @@ export async function* readWindows(
       '--window 128 --stride 128',
     )
   const special = (await tokenizer.encodeBatch([''])).ids.length
+  const room = { window, stride, special }
   const batches = documents(sources, options, control)
+  const waiting: Promise<CutBatch>[] = []
+  const first = async (): Promise<WindowBatch> => {
+    const { windows, ...own } = await waiting.shift()!
+    for (const name of ['documents', 'split', 'truncated'] as const) counts[name] += own[name]
+    return windows
+  }
   for await (const { batch, tokens } of encodeAhead(batches, (all) => all.map(({ text }) => text), tokenizer, {})) {
     control.signal?.throwIfAborted()
-    counts.documents += batch.length
-    const windows: Window[] = []
-    const cuts: number[] = [] // windows of documents that were cut
-    const rows: number[] = [] // of the others: their rows of tokens
-    for (const [i, record] of batch.entries()) {
-      const length = tokens.offsets[i + 1] - tokens.offsets[i]
-      if (length <= special)
-        throw inputError(
-          'CORPUS_NO_TOKENS',
-          `${record.source}: the document gives no token`,
-          placeOf(record.source),
-          'remove it',
-        )
-      if (length <= window) {
-        rows[windows.length] = i
-        windows.push(whole(record))
-        continue
-      }
-      const parts = await cut(record, tokenizer, window - special, stride)
-      parts.forEach((part) => cuts.push(windows.push(part) - 1))
-    }
-    if (cuts.length === 0) {
-      yield { windows, ids: tokens.ids, typeIds: tokens.typeIds, offsets: tokens.offsets }
+    const cut = cutBatch(batch, tokens, tokenizer, room)
+    cut.catch(() => undefined) // it is waited for in its turn, or never after another error
+    waiting.push(cut)
+    if (waiting.length > cutAhead) yield first()
+  }
+  while (waiting.length > 0) yield first()
+}
+
+interface CutBatch extends CorpusCounts {
+  windows: WindowBatch
+}
+
+/** @throws WarpError CORPUS_NO_TOKENS; those of the tokenizer */
+async function cutBatch(
+  batch: TextRecord[],
+  tokens: TokenBatch,
+  tokenizer: BatchEncoder,
+  { window, stride, special }: { window: number; stride: number; special: number },
+): Promise<CutBatch> {
+  const windows: Window[] = []
+  const cuts: number[] = [] // windows of documents that were cut
+  const rows: number[] = [] // of the others: their rows of tokens
+  for (const [i, record] of batch.entries()) {
+    const length = tokens.offsets[i + 1] - tokens.offsets[i]
+    if (length <= special)
+      throw inputError(
+        'CORPUS_NO_TOKENS',
+        `${record.source}: the document gives no token`,
+        placeOf(record.source),
+        'remove it',
+      )
+    if (length <= window) {
+      rows[windows.length] = i
+      windows.push(whole(record))
       continue
     }
-    const again = await tokenizer.encodeBatch(
-      cuts.map((i) => windows[i].text),
-      { maxLength: window },
-    )
-    counts.split += cuts.length
-    counts.truncated += again.truncated.reduce((sum, one) => sum + one, 0)
-    const place = new Map(cuts.map((i, k) => [i, k]))
-    yield assemble(windows, (i) =>
-      place.has(i) ? { from: again, row: place.get(i)! } : { from: tokens, row: rows[i] },
-    )
+    const parts = await cut(record, tokenizer, window - special, stride)
+    parts.forEach((part) => cuts.push(windows.push(part) - 1))
   }
+  const counts = { documents: batch.length, split: cuts.length, truncated: 0 }
+  if (cuts.length === 0) {
+    const { ids, typeIds, offsets } = tokens
+    return { windows: { windows, ids, typeIds, offsets }, ...counts }
+  }
+  const again = await tokenizer.encodeBatch(
+    cuts.map((i) => windows[i].text),
+    { maxLength: window },
+  )
+  counts.truncated = again.truncated.reduce((sum, one) => sum + one, 0)
+  const place = new Map(cuts.map((i, k) => [i, k]))
+  const of = (i: number) => (place.has(i) ? { from: again, row: place.get(i)! } : { from: tokens, row: rows[i] })
+  return { windows: assemble(windows, of), ...counts }
 }
 
 /** Windows with tokens of two batches. */

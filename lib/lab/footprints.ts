@@ -4,6 +4,7 @@ import {
   domainStatistics,
   needsDomainGradients,
   openSession,
+  plannedDomainBytes,
   scoreProbes,
   scoreSession,
   statisticsOf,
@@ -55,6 +56,7 @@ export async function footprintsOf(plan: Planned, options: FootprintsOptions): P
   for (const family of plan.paths) {
     const session = await openSession(await sessionOptions(plan, family, options), true)
     try {
+      plannedDomainBytes(session) // what does not fit is refused before any scoring
       const scores = await timed(scoreSession(session))
       const domains = needsDomainGradients(session) ? await timed(domainStatistics(session)) : undefined
       const statistics = { ...statisticsOf(session, scores), blocks: domains?.blocks }

@@ -163,16 +163,23 @@ class DomainRun : public ReverseSink {
   uint32_t block_ = 0;
 };
 
+// Of the largest batch: a block's texts, cut where there are enough.
+static size_t most_tokens(const DomainJob& job) {
+  std::vector<size_t> tokens(job.domains * job.blocks);
+  for (size_t t = 0; t < job.block.size(); t++)
+    tokens[job.block[t]] += job.texts.offsets[t + 1] - job.texts.offsets[t];
+  const size_t most = tokens.empty() ? 0 : *std::max_element(tokens.begin(), tokens.end());
+  return std::min(most, kMostTokens + longest_text(job.texts));
+}
+
 static uint64_t host_bytes(const DomainJob& job, const DomainSample& sample) {
   const uint64_t kept = (job.domains * (job.blocks + 1) + 1) * sample.size * sizeof(float);
   if (!job.device.indices.empty()) return kept + DeviceDomains::host_bytes(job);
-  const size_t tokens = std::min<size_t>(job.texts.ids.size(), kMostTokens + longest_text(job.texts));
-  return kept + ReversePass::planned_bytes(job.program, *job.path, tokens, job.threads);
+  return kept + ReversePass::planned_bytes(job.program, *job.path, most_tokens(job), job.threads);
 }
 
 std::shared_ptr<DomainGradients> DomainGradients::compute(const DomainJob& job, Context& context) {
-  const uint64_t bytes = host_bytes(job, DomainSample(job));
-  if (bytes > job.memory) throw memory_budget(bytes, job.memory);
+  planned(job);
   auto out = std::make_shared<DomainGradients>();
   DomainRun(job, *out, context).run();
   return out;
@@ -181,7 +188,9 @@ std::shared_ptr<DomainGradients> DomainGradients::compute(const DomainJob& job, 
 DomainGradients::Planned DomainGradients::planned(const DomainJob& job) {
   const DomainSample sample(job);
   const bool on_device = !job.device.indices.empty();
-  return {host_bytes(job, sample), on_device ? DeviceDomains::device_bytes(job, sample, kMostTokens) : 0};
+  const uint64_t bytes = host_bytes(job, sample);
+  if (bytes > job.memory) throw memory_budget(bytes, job.memory);
+  return {bytes, on_device ? DeviceDomains::device_bytes(job, sample, kMostTokens) : 0};
 }
 
 }  // namespace warp

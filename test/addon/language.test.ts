@@ -6,7 +6,8 @@ import { noTarget } from '../../lib/native/types.js'
 import { packWindows } from '../../lib/objectives/pack.js'
 import { targetCounts, targetsOf } from '../../lib/objectives/language.js'
 import { planLab, readTrials, reportTable, runLab } from '../../lib/lab/index.js'
-import { recover } from '../../lib/recover.js'
+import type { WarpError } from '../../lib/errors.js'
+import { planRecover, recover } from '../../lib/recover.js'
 import { train } from '../../lib/train/index.js'
 import { temporaryDirectory } from '../support/models.js'
 import { networkFixture } from '../support/networks.js'
@@ -74,6 +75,32 @@ test('a trained language model keeps its class; its mixture is recovered by read
   expect(result.skipped.map(({ readout }) => readout)).toEqual(
     expect.arrayContaining(['mean-probability', 'prior-shift', 'stationary']),
   )
+})
+
+test('memory that the plan accepts is enough for the run, gradients included; less is refused before any scoring', async () => {
+  const [base, output] = [model(), join(temporaryDirectory(), 'out')]
+  await train({ base, data: [texts([20, 10], 0)], output, epochs: 1, batch: 8, learningRate: 3e-3 })
+  const options = { base, reference: output, probes: [texts([30, 30], 100)], points: 3, bootstrap: 20, threads: 1 }
+  const accepted = (memory: number): Promise<boolean> =>
+    planRecover({ ...options, memory }).then(
+      () => true,
+      (error: WarpError) => {
+        expect(error.code).toBe('MEMORY_BUDGET')
+        return false
+      },
+    )
+  let [low, high] = [0, 2 ** 28]
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2)
+    if (await accepted(middle)) high = middle
+    else low = middle
+  }
+  const phases: string[] = []
+  const onProgress = ({ phase }: { phase: string }): number => phases.push(phase)
+  await expect(recover({ ...options, memory: low, onProgress })).rejects.toMatchObject({ code: 'MEMORY_BUDGET' })
+  expect(phases).not.toContain('score')
+  const { result } = await recover({ ...options, memory: high })
+  expect(result.recommended.readout).toBe('gradient-matching[upper,adam]')
 })
 
 test('an interrupted training of a language model gives the bytes of an uninterrupted one', async () => {

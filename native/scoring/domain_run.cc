@@ -166,8 +166,7 @@ class DomainRun : public ReverseSink {
 // Of the largest batch: a block's texts, cut where there are enough.
 static size_t most_tokens(const DomainJob& job) {
   std::vector<size_t> tokens(job.domains * job.blocks);
-  for (size_t t = 0; t < job.block.size(); t++)
-    tokens[job.block[t]] += job.texts.offsets[t + 1] - job.texts.offsets[t];
+  for (size_t t = 0; t < job.block.size(); t++) tokens[job.block[t]] += job.texts.offsets[t + 1] - job.texts.offsets[t];
   const size_t most = tokens.empty() ? 0 : *std::max_element(tokens.begin(), tokens.end());
   return std::min(most, kMostTokens + longest_text(job.texts));
 }

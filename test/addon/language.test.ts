@@ -77,7 +77,7 @@ test('a trained language model keeps its class; its mixture is recovered by read
   )
 })
 
-test('memory that the plan accepts is enough for the run, gradients included; less is refused before any scoring', async () => {
+test('memory that the plan accepts is enough, gradients included; less is refused before any scoring', async () => {
   const [base, output] = [model(), join(temporaryDirectory(), 'out')]
   await train({ base, data: [texts([20, 10], 0)], output, epochs: 1, batch: 8, learningRate: 3e-3 })
   const options = { base, reference: output, probes: [texts([30, 30], 100)], points: 3, bootstrap: 20, threads: 1 }

@@ -64,6 +64,7 @@ export async function demo(options: DemoOptions = {}): Promise<DemoOutcome> {
   const texts = await demoTexts()
   const probes = (await demoProbes(texts)).map(({ text, domain }) => ({ text, label: domain }))
   const { truth, training } = await demoSecret(seed, demoTraining.texts, texts)
+  await entriesOf(folder)
   return withClaim(folder, { ...control, writes: demoFiles }, async () => {
     if (!force) await checkOwn(folder, jsonLines(probes))
     return tell(folder, { seed, threads, ...control }, jsonLines(probes), truth, training)
@@ -132,13 +133,15 @@ function judged(
 
 const jsonLines = (rows: object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
 
-/** A folder is the demo's own when it is new or empty, or holds its files and exactly its probes. */
-async function checkOwn(folder: string, probes: string): Promise<void> {
-  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+const entriesOf = (folder: string): Promise<string[]> =>
+  readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw usageError('OUTPUT_NOT_A_FOLDER', `${folder}: ${error.message}`, { file: folder }, 'another -o')
   })
-  const there = entries.filter((name) => name !== claimFile)
+
+/** A folder is the demo's own when it is new or empty, or holds its files and exactly its probes. */
+async function checkOwn(folder: string, probes: string): Promise<void> {
+  const there = (await entriesOf(folder)).filter((name) => name !== claimFile)
   const foreign = there.find((name) => !demoFiles.includes(name))
   const same = there.length === 0 || (await readFile(join(folder, demoFiles[0]), 'utf8').catch(() => '')) === probes
   if (foreign === undefined && same) return

@@ -1,22 +1,18 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WarpError } from '../../lib/errors.js'
 import { trace, type Member, type TracedText, type TraceOptions, type TraceResult } from '../../lib/trace/index.js'
 import { temporaryDirectory } from '../support/models.js'
-import { languageCases, languagePair, languageWords, textOf, type LanguageCase } from '../support/trace-lm.js'
+import {
+  languageCases,
+  languagePair,
+  languagePool as probes,
+  languageWords,
+  type LanguageCase,
+} from '../support/trace-lm.js'
 
 const cases = languageCases(),
   untied = cases.filter(({ tied }) => !tied)
-
-/** All training texts, then the others. */
-function probes({ training, others }: LanguageCase): string {
-  const file = join(mkdtempSync(join(temporaryDirectory(), 'p')), 'pool.jsonl')
-  const lines = [...training, ...others].map((ids, i) =>
-    JSON.stringify({ text: textOf(ids), label: i % 2 ? 'odd' : 'even' }),
-  )
-  writeFileSync(file, lines.join('\n') + '\n')
-  return file
-}
 
 interface Run {
   result: TraceResult

@@ -1,21 +1,12 @@
-import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { trace, type Member, type Traced, type TracedText, type TraceOptions } from '../../lib/trace/index.js'
 import { temporaryDirectory } from '../support/models.js'
 import { repositoryRoot } from '../support/shared.js'
-import { languageCases, languagePair, textOf, type LanguageCase } from '../support/trace-lm.js'
+import { languageCases, languagePair, languagePool as probes, type LanguageCase } from '../support/trace-lm.js'
 
 const cases = languageCases(),
   untied = cases.filter(({ tied }) => !tied)
-
-function probes({ training, others }: LanguageCase): string {
-  const file = join(mkdtempSync(join(temporaryDirectory(), 'p')), 'pool.jsonl')
-  const lines = [...training, ...others].map((ids, i) =>
-    JSON.stringify({ text: textOf(ids), label: i % 2 ? 'odd' : 'even' }),
-  )
-  writeFileSync(file, lines.join('\n') + '\n')
-  return file
-}
 
 interface Run extends Traced {
   texts: TracedText[]

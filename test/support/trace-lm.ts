@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { safetensors, temporaryDirectory, type TestTensor } from './models.js'
@@ -109,3 +109,13 @@ export function languagePair(
 }
 
 export const textOf = (ids: number[]): string => ids.map((id) => languageWords[id]).join(' ')
+
+/** A file of all training texts, then the others. */
+export function languagePool({ training, others }: Pick<LanguageCase, 'training' | 'others'>): string {
+  const file = join(mkdtempSync(join(temporaryDirectory(), 'p')), 'pool.jsonl')
+  const lines = [...training, ...others].map((ids, i) =>
+    JSON.stringify({ text: textOf(ids), label: i % 2 ? 'odd' : 'even' }),
+  )
+  writeFileSync(file, lines.join('\n') + '\n')
+  return file
+}

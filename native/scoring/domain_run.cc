@@ -177,8 +177,14 @@ static uint64_t host_bytes(const DomainJob& job, const DomainSample& sample) {
   return kept + ReversePass::planned_bytes(job.program, *job.path, most_tokens(job), job.threads);
 }
 
+static uint64_t checked_bytes(const DomainJob& job, const DomainSample& sample) {
+  const uint64_t bytes = host_bytes(job, sample);
+  if (bytes > job.memory) throw memory_budget(bytes, job.memory);
+  return bytes;
+}
+
 std::shared_ptr<DomainGradients> DomainGradients::compute(const DomainJob& job, Context& context) {
-  planned(job);
+  checked_bytes(job, DomainSample(job));
   auto out = std::make_shared<DomainGradients>();
   DomainRun(job, *out, context).run();
   return out;
@@ -187,9 +193,7 @@ std::shared_ptr<DomainGradients> DomainGradients::compute(const DomainJob& job, 
 DomainGradients::Planned DomainGradients::planned(const DomainJob& job) {
   const DomainSample sample(job);
   const bool on_device = !job.device.indices.empty();
-  const uint64_t bytes = host_bytes(job, sample);
-  if (bytes > job.memory) throw memory_budget(bytes, job.memory);
-  return {bytes, on_device ? DeviceDomains::device_bytes(job, sample, kMostTokens) : 0};
+  return {checked_bytes(job, sample), on_device ? DeviceDomains::device_bytes(job, sample, kMostTokens) : 0};
 }
 
 }  // namespace warp

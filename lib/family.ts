@@ -127,6 +127,9 @@ async function withMembers<T>(
   return spools.reduce<() => Promise<T>>((inner, spool) => () => spooled(spool, inner), unchanged)()
 }
 
+/** What stands beside the folders of the models in an output folder. */
+const beside = ['result.json', 'report.html', 'scored']
+
 /**
  * Names of models, short and each once: the last parts of their paths that tell them apart.
  * @throws WarpError (usage) FAMILY_SIZE, FAMILY_TWICE
@@ -145,7 +148,7 @@ export function familyNames(references: readonly string[]): string[] {
       .replace(/[^\w.@-]/g, '_')
   for (let length = 1; length <= Math.max(...parts.map((all) => all.length)); length++) {
     const names = parts.map((all) => nameOf(all, length))
-    if (new Set(names).size === names.length) return names
+    if (new Set(names).size === names.length && !names.some((name) => beside.includes(name))) return names
   }
   const twice = references.find((one, at) => references.indexOf(one) < at) ?? references[0]
   throw usageError('FAMILY_TWICE', `${twice}: is given twice`, { file: twice }, 'each reference once')

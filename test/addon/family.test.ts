@@ -126,6 +126,7 @@ test.each([
     ['v1', 'v2'],
     [1, 2],
   ],
+  [['run/scored', 'run/other'], ['run-scored', 'run-other'], undefined],
   [['run/10', 'run/9'], ['10', '9'], undefined],
 ])('%j are called %j, steps %j', (given, names, steps) => {
   expect(familyNames(given)).toEqual(names)

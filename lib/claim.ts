@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { open, readdir, rmdir, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { writtenAs } from './checkpoint/atomic.js'
 import { readSmallFile } from './checkpoint/files.js'
 import { resourceError, usageError, type WarpError } from './errors.js'
 import { makeFolders } from './folders.js'
@@ -101,8 +102,8 @@ export async function removeParts(
 ): Promise<void> {
   const own = typeof names === 'function' ? names : (name: string) => names.includes(name)
   for (const entry of await readdir(folder).catch(() => [])) {
-    const [, name = ''] = /^\.(.+)\.[0-9a-f]{12}\.part$/.exec(entry) ?? []
-    if (name && own(name)) await unlink(join(folder, entry)).catch(() => undefined)
+    const name = writtenAs(entry)
+    if (name !== undefined && own(name)) await unlink(join(folder, entry)).catch(() => undefined)
   }
 }
 

@@ -32,7 +32,7 @@ export async function writeAtomic(
   { force = false }: AtomicOptions = {},
 ): Promise<void> {
   if (!force && (await lstat(path).catch(() => undefined))) throw exists(path)
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`) // see writtenAs
   try {
     const handle = await open(temporary, 'wx')
     try {
@@ -49,6 +49,9 @@ export async function writeAtomic(
   }
   await syncDirectory(dirname(path))
 }
+
+/** The name of the file that a temporary file was to become; undefined of any other file. */
+export const writtenAs = (name: string): string | undefined => /^\.(.+)\.[0-9a-f]{12}\.part$/.exec(name)?.[1]
 
 /** A hard link, unlike a rename, does not replace a file that appeared meanwhile. */
 async function publish(temporary: string, path: string, force: boolean): Promise<void> {

@@ -132,10 +132,12 @@ export async function recoverOpened(
   try {
     const planned = plannedBytes(session)
     const watch = new Stopwatch()
-    const { signal, onProgress, threads } = options
-    const { seed, maxLength, survey, tokenizer } = session
+    const { onProgress, threads } = options
+    const { signal } = session.inputs
+    const { seed, maxLength, survey, tokenizer, packed } = session
     const tracing = { signal, onProgress, threads, tokenizer: options.tokenizer, seed, maxLength }
-    const known = { survey, tokenizer }
+    const known = { survey, tokenizer, packed }
+    session.inputs.start()
     const traced = await traceProbes(options.base, options.reference, session.probes, tracing, known)
     watch.lap('trace')
     const asked = options.readout?.includes('trace')
@@ -163,6 +165,8 @@ export async function recoverOpened(
       onProgress: onProgress && ((done, total) => onProgress({ phase: 'resample', done, total, unit: 'resamples' })),
     })
     watch.lap('read')
+    const inputs = await session.inputs.finish()
+    watch.lap('hash')
     const { mean, standardError, loss } = footprintOf(stats)
     const best = read.mixtures.find(({ readout }) => readout === read.recommended)!
     const result: RecoverResult = {
@@ -174,7 +178,7 @@ export async function recoverOpened(
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
       plannedMemoryBytes: planned,
       flops: session.plan.flops,
-      inputs: session.inputs,
+      inputs,
       domains: domainsOf(session),
       path: session.path.family,
       lambdas: session.path.lambdas,

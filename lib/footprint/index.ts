@@ -4,7 +4,14 @@ import { recordNotes } from '../paths/index.js'
 import { footprintOf, type Footprint, type FootprintStatistics } from '../readouts/index.js'
 import type { ScoreResult } from '../native/types.js'
 import { checkOptions } from '../options.js'
-import { footprintKinds, openSession, Stopwatch, type FootprintOptions, type Session } from './session.js'
+import {
+  footprintKinds,
+  openSession,
+  Stopwatch,
+  type FootprintOptions,
+  type InputRecord,
+  type Session,
+} from './session.js'
 import { domainsOf, planOf, type FootprintPlan } from './plan.js'
 import { scoreProbes } from './score.js'
 import { spooled, type ScoreSpool } from './spool.js'
@@ -79,7 +86,7 @@ export interface FootprintResult {
   footprint: Footprint
   seed: number
   device: string
-  inputs: Session['inputs']
+  inputs: InputRecord[]
   timings: Record<string, number>
   notes: string[]
   /** N × K, row-major, in the order of the probes; not part of the JSON document */
@@ -112,8 +119,11 @@ async function footprintOpened(options: FootprintOptions): Promise<FootprintResu
   const session = await openSession(options, false)
   try {
     const watch = new Stopwatch()
+    session.inputs.start()
     const scores = await scoreSession(session, options.spool)
     watch.lap('score')
+    const inputs = await session.inputs.finish()
+    watch.lap('hash')
     return {
       schema: 'warp.footprint/1',
       domains: domainsOf(session),
@@ -122,7 +132,7 @@ async function footprintOpened(options: FootprintOptions): Promise<FootprintResu
       footprint: footprintOf(statisticsOf(session, scores)),
       seed: session.seed,
       device: session.device.name,
-      inputs: session.inputs,
+      inputs,
       timings: { ...session.timings, ...watch.timings },
       notes: session.notes,
       alignment: scores.alignment,

@@ -11,6 +11,7 @@ import {
   type ModelPair,
   type TokenizerChoice,
 } from '../checkpoint/index.js'
+import { Beside } from '../beside.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
 import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
@@ -124,7 +125,8 @@ export interface Session {
   /** tokens of a probe, special ones included */
   maxLength: number
   device: Device
-  inputs: InputRecord[]
+  /** with their hashes, which are made beside other work */
+  inputs: Beside<InputRecord[]>
   notes: string[]
   /** seconds by phase so far */
   timings: Record<string, number>
@@ -167,10 +169,12 @@ export async function openSession(
   const labels = objective === 'language' ? null : pair.reference.architecture.labels
   const { probes, packed } = await openProbes({ ...options, maxLength }, labels, tokenizer, network, shared)
   watch.lap('tokenize')
+  const inputs = new Beside((run) => hashInputs(pair, probes, run, shared), options)
   const base = nativeWeights(pair.base, pair.generated)
   let reference: Handle | undefined
   let closePath = (): void => {}
   const close = (): void => {
+    inputs.stop()
     closePath()
     reference?.close()
     base.close()
@@ -194,15 +198,13 @@ export async function openSession(
       threads,
       memory: options.memory ?? 2 ** 31,
       device: chosen.request,
-      signal,
+      signal: inputs.signal,
       onProgress,
     }
     const { device, result: plan } = await attemptOn(chosen, options, (request) => {
       score.device = request
       return planProbes(path.handle, network, packed, probes.domains.length, score)
     })
-    const inputs = await hashInputs(pair, probes, options, shared)
-    watch.lap('hash')
     const cut = truncationNotes(probes, packed, maxLength)
     return {
       pair,
@@ -318,16 +320,11 @@ function truncationNotes(probes: ProbeSet, packed: PackedProbes, maxLength: numb
   return [`${cut} of ${probes.texts.length} texts were longer than ${maxLength} tokens and cut off (${by})`]
 }
 
-async function hashInputs(
-  pair: ModelPair,
-  probes: ProbeSet,
-  options: RunOptions,
-  shared: Shared,
-): Promise<InputRecord[]> {
+async function hashInputs(pair: ModelPair, probes: ProbeSet, run: RunOptions, shared: Shared): Promise<InputRecord[]> {
   const roles = ['base', 'reference'] as const
   const weights = await shared.hash(
     roles.flatMap((role) => pair[role].files.map((file) => ({ role, ...file }))),
-    options,
+    run,
   )
   const others = await hashGiven(roles.map((role) => ({ role, files: smallFiles(pair[role].dir) })))
   const records = [...weights, ...others].map(

@@ -69,10 +69,13 @@ export class ScoreSpool {
    */
   async score(session: Session): Promise<ScoreResult | undefined> {
     if (session.score.device) return undefined // what follows from head inputs is computed there too
+    const found = await this.#names()
+    const asked = this.#textsOf(session)
+    if (asked === undefined && found.length === 0) return undefined
     this.#key = await keyOf(session)
-    const parts = await this.#read()
+    const parts = await this.#read(found)
     const texts = session.packed.domain.length
-    const step = this.#textsOf(session) ?? (this.kept > 0 ? texts : undefined)
+    const step = asked ?? (this.kept > 0 ? texts : undefined)
     if (step === undefined) return undefined
     for (let begin = this.kept; begin < texts; begin = this.kept) {
       const facts: Facts = { schema: 'warp.scores/1', key: this.#key, begin, end: Math.min(texts, begin + step) }
@@ -89,11 +92,16 @@ export class ScoreSpool {
     return join(this.options.folder, `${this.#key.slice(0, 16)}-${String(begin).padStart(9, '0')}.bin`)
   }
 
-  /** What an earlier run left of the same inputs, from the first text on without a gap. */
-  async #read(): Promise<Part[]> {
-    const { folder, onNote } = this.options
+  /** Names of what earlier runs left. */
+  async #names(): Promise<string[]> {
+    const { folder } = this.options
     await removeParts(folder, (name) => form.test(name))
-    const names = (await readdir(folder).catch(() => [])).filter((name) => form.test(name))
+    return (await readdir(folder).catch(() => [])).filter((name) => form.test(name))
+  }
+
+  /** What an earlier run left of the same inputs, from the first text on without a gap. */
+  async #read(names: readonly string[]): Promise<Part[]> {
+    const { folder, onNote } = this.options
     const own = names.filter((name) => name.startsWith(this.#key.slice(0, 16)))
     const parts: Part[] = []
     for (let name = this.#file(0); own.some((one) => join(folder, one) === name); name = this.#file(this.kept)) {
@@ -128,7 +136,8 @@ export class ScoreSpool {
 
 /** Of everything that decides the bits of the scores. */
 async function keyOf(session: Session): Promise<string> {
-  const { inputs, pair, path, packed, network, scope, device, between } = session
+  const { pair, path, packed, network, scope, device, between } = session
+  const inputs = await session.inputs.finish()
   const { ids, typeIds, offsets, label, prompts } = packed
   const texts = createHash('sha256')
   for (const array of [ids, typeIds, offsets, label, prompts])

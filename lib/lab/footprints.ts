@@ -7,6 +7,7 @@ import {
   plannedDomainBytes,
   scoreProbes,
   scoreSession,
+  Shared,
   statisticsOf,
   type FootprintOptions,
   type Session,
@@ -53,8 +54,9 @@ export async function footprintsOf(plan: Planned, options: FootprintsOptions): P
     scoreSeconds += (performance.now() - start) / 1000
     return result
   }
+  const shared = new Shared() // texts are read and tokenized once for all paths
   for (const family of plan.paths) {
-    const session = await openSession(await sessionOptions(plan, family, options), true)
+    const session = await openSession(await sessionOptions(plan, family, options), true, shared)
     try {
       plannedDomainBytes(session) // what does not fit is refused before any scoring
       const scores = await timed(scoreSession(session))

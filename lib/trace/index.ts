@@ -15,6 +15,7 @@ import {
   type ProbeSource,
   type TextRecord,
 } from '../text/index.js'
+import type { BatchEncoder } from '../text/tokenizer/index.js'
 import { arrange } from './arrange.js'
 import { calibrate, estimators } from './calibrate.js'
 import { describe, histogramOf, listMembers, listPredicted, listTokens } from './describe.js'
@@ -129,11 +130,12 @@ const withReason = (evidence: Evidence, more: string): Evidence => ({
  * The same for tables and texts that have been read already.
  * @param outputRows whether those of an untied output layer are read beside the input's: they tell of texts, not of
  *   their number and mixture
+ * @param encoder where tokens of the texts are there already
  */
 export async function traceRecords(
   evidence: Evidence,
   batches: TextBatches,
-  options: Omit<TraceOptions, 'base' | 'reference'> & { outputRows?: boolean },
+  options: Omit<TraceOptions, 'base' | 'reference'> & { outputRows?: boolean; encoder?: BatchEncoder },
 ): Promise<Traced> {
   const silent = evidence.tokens.verdict === 'none' && !evidence.gradable
   if (silent && !options.predictions) return traced(options, evidence, undefined)
@@ -154,7 +156,7 @@ export async function traceRecords(
   }
   const rule = textRule(evidence, options.maxLength)
   const length = rule.limit
-  const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, rule)
+  const tracer = new TextTracer(evidence.tokenizer, evidence.tokens.state, rule, options.encoder)
   const { pool } = tracer
   const records: TextRecord[] = []
   const second = !evidence.gradable && evidence.output.table !== null && options.outputRows !== false

@@ -1,5 +1,5 @@
 import { WarpError } from '../errors.js'
-import type { ProbeSet, TextRecord } from '../text/index.js'
+import { KnownTokens, type PackedProbes, type ProbeSet, type TextRecord } from '../text/index.js'
 import type { KnownPair } from './evidence.js'
 import { readEvidence, traceMixture, traceRecords } from './index.js'
 import type { MixtureResult } from '../readouts/index.js'
@@ -53,11 +53,12 @@ async function traceAll(
   reference: string,
   probes: ProbeSet,
   options: TraceRun & { seed: number; maxLength: number },
-  known: KnownPair,
+  { packed, ...known }: KnownPair & { packed: PackedProbes },
 ): Promise<ProbesTraced> {
   const { signal, onProgress, threads, tokenizer, seed, maxLength } = options
   const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer }, {}, known)
-  const rest = { signal, onProgress, threads, seed, maxLength, outputRows: false }
+  const encoder = new KnownTokens(probes.texts, packed, maxLength, known.tokenizer)
+  const rest = { signal, onProgress, threads, seed, maxLength, outputRows: false, encoder }
   const { result } = await traceRecords(evidence, records(probes), rest).catch((error: unknown) => {
     if (!(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error
     const reason = `${evidence.tokens.reason}; ${error.message}`

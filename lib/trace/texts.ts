@@ -3,7 +3,7 @@ import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import type { TextRecord } from '../text/index.js'
-import { encodeAhead, IdBuffer, type TokenBatch, type Tokenizer } from '../text/tokenizer/index.js'
+import { type BatchEncoder, encodeAhead, IdBuffer, type TokenBatch, type Tokenizer } from '../text/tokenizer/index.js'
 import { judgeTails, type TailEvidence, type TextRule } from './objective.js'
 import { undecided, untrained } from './rows.js'
 
@@ -116,6 +116,8 @@ export class TextTracer {
     readonly state: Uint8Array,
     /** tokens beyond its limit were not trained on and do not count */
     readonly rule: TextRule,
+    /** where tokens of the texts are there already */
+    readonly encoder: BatchEncoder = tokenizer,
   ) {
     if (tokenizer.maxId >= state.length) {
       throw inputError(
@@ -144,7 +146,7 @@ export class TextTracer {
   async trace(batches: TextBatches, { onText, signal, open = false }: TraceTexts = {}): Promise<void> {
     this.#open = open
     const spelling = (id: number): string => this.tokenizer.token(id)
-    for await (const { batch, tokens } of encodeAhead(turns(batches), textsOf, this.tokenizer, this.#limit)) {
+    for await (const { batch, tokens } of encodeAhead(turns(batches), textsOf, this.encoder, this.#limit)) {
       signal?.throwIfAborted()
       for (let next = batch.begin; next < batch.end; ) {
         const told: TracedText[] = []

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { familyNames } from '../../lib/family.js'
 import { merge, type RecoverResult, recover, recoverFamily, resultSchemas } from '../../lib/index.js'
 import { stepsOf } from '../../lib/report/family.js'
+import { Tokenizer } from '../../lib/text/tokenizer/index.js'
 import { contents } from '../attack/commands.js'
 import { type ErrorDocument, warp } from '../support/command.js'
 import { temporaryDirectory } from '../support/models.js'
@@ -49,13 +50,17 @@ test('each member is what it would be alone, of texts that can be read once only
   }
 })
 
-test('every tensor is looked at once: the trace takes the survey and the tokenizer of the run', async () => {
+test('every tensor and text is looked at once: the trace takes the survey and the tokens of the run', async () => {
+  const encode = jest.spyOn(Tokenizer.prototype, 'encodeBatch')
   const phases: string[] = []
   const onProgress = ({ phase }: { phase: string }): void => {
     if (phase !== phases.at(-1)) phases.push(phase)
   }
   const { result } = await recover({ ...options, reference: references[0], probes: texts, onProgress })
-  for (const once of ['tokenize', 'survey', 'hash', 'tables'])
+  const encoded = encode.mock.calls.flatMap(([batch]) => batch).filter((text) => text.startsWith('the cat'))
+  encode.mockRestore()
+  expect(encoded.sort()).toEqual(texts.map(({ text }) => text).sort())
+  for (const once of ['tokenize', 'survey', 'tables'])
     expect([once, phases.filter((phase) => phase === once)]).toEqual([once, [once]])
   expect(phases).not.toContain('tensors')
   expect(new Set(result.notes.map((note) => note.replace('trace: ', ''))).size).toBe(result.notes.length)

@@ -37,7 +37,8 @@ function side(command, args, env = {}) {
   }
 }
 
-const peer = (isa, threads) =>
+/** The libraries' side: it is asked `linear LIBRARY rows outputs inputs seconds`, and gives seconds a product. */
+export const peer = (isa, threads) =>
   side(python, ['-P', path.join(root, 'benchmarks/peers/products.py')], {
     ...environments[isa],
     OMP_NUM_THREADS: threads,

@@ -4,6 +4,11 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { median, models, need, python, root, round, run, shared, warp } from '../common.mjs'
+import { peer } from './products.mjs'
+
+// Of the libraries' products: that of the model's largest matrices, for a tile of texts.
+const shape = { rows: 288, outputs: 1536, inputs: 384 }
+const libraries = { mkl: 'torch', openBlas: 'numpy', oneDnn: 'onednn' }
 
 export default async function ({
   rounds,
@@ -41,7 +46,8 @@ export default async function ({
       '--json',
       '-q',
     ]
-    return JSON.parse(warp(args).stdout)
+    const { stdout, seconds } = warp(args)
+    return { ...JSON.parse(stdout), seconds }
   }
   const torch = (mode, limit) => {
     const args = [
@@ -78,7 +84,8 @@ export default async function ({
       ]).stdout,
     )
 
-  const seen = { one: [], two: [], fast: [], recipe: [], rate1: [], rate2: [], share1: [], share2: [] }
+  const seen = { one: [], two: [], fast: [], recipe: [], rate1: [], rate2: [], share1: [], share2: [], beside: [] }
+  const others = Object.fromEntries([1, 2].map((threads) => [threads, { mkl: [], openBlas: [], oneDnn: [] }]))
   let last
   for (let i = 0; i < rounds; i++) {
     for (const threads of [1, 2]) {
@@ -88,6 +95,8 @@ export default async function ({
       seen[`rate${threads}`].push(roof)
       seen[`share${threads}`].push(result.flops / result.timings.score / roof)
       seen[threads === 1 ? 'one' : 'two'].push(result.timings.score)
+      if (threads === 2) seen.beside.push(result.seconds / result.timings.score - 1)
+      await measureLibraries(isaOf(result), threads, others[threads])
       last = result
     }
     seen.fast.push(torch('fast', 0))
@@ -100,6 +109,7 @@ export default async function ({
     points: Number(points),
     teraFlop: round(last.flops / 1e12),
     device: last.tool.device,
+    processor: os.cpus()[0].model,
     seconds: {
       oneThread: round(median(seen.one)),
       twoThreads: round(median(seen.two)),
@@ -110,15 +120,32 @@ export default async function ({
       torchFast: ratio(seen.fast, seen.two),
       torchRecipe: ratio(seen.recipe, seen.two),
       oneToTwoThreads: ratio(seen.one, seen.two),
+      besideScoring: round(median(seen.beside)),
     },
     product: {
       gflopsOneThread: round(median(seen.rate1) / 1e9),
       gflopsTwoThreads: round(median(seen.rate2) / 1e9),
       shareReachedOneThread: round(median(seen.share1)),
       shareReachedTwoThreads: round(median(seen.share2)),
+      librariesOneThread: medians(others[1]),
+      librariesTwoThreads: medians(others[2]),
     },
     memory: { peakBytes: last.peakMemoryBytes, plannedBytes: last.plannedMemoryBytes },
   }
+}
+
+const isaOf = ({ tool }) => tool.device.match(/avx512|avx2/)?.[0] ?? 'portable'
+const medians = (rates) => Object.fromEntries(Object.entries(rates).map(([name, all]) => [name, round(median(all))]))
+
+// GFLOP/s of each library, behind those that `rates` holds.
+async function measureLibraries(isa, threads, rates) {
+  const { rows, outputs, inputs } = shape
+  const side = peer(isa, String(threads))
+  for (const [name, library] of Object.entries(libraries)) {
+    const seconds = Number(await side.ask(`linear ${library} ${rows} ${outputs} ${inputs} 0.2`))
+    rates[name].push((2 * rows * outputs * inputs) / seconds / 1e9)
+  }
+  side.end()
 }
 
 // The first texts of each class, label 0 … 3; one row a line in this file.

@@ -78,7 +78,7 @@ export async function readProbes(
   }
   const sampled = sample?.finish()
   const domains = options.domains ?? (same && labels ? labels : [...seen.keys()].sort())
-  const set = pack(sampled?.items ?? probes, domains, reader)
+  const set = await pack(sampled?.items ?? probes, domains, reader, new Turns(control.signal))
   checkDomains(set, seen, options)
   if (sampled !== undefined) set.notes.push(...sampleNotes(sampled.strata, options))
   set.notes.push(...(await repeatNotes(set, control.signal)))
@@ -133,21 +133,38 @@ function mixedDomains(record: TextRecord, separate: boolean): Error {
   )
 }
 
-function pack(probes: Probe[], domains: string[], reader: RecordReader): ProbeSet {
+async function pack(
+  probes: readonly Probe[],
+  domains: string[],
+  reader: RecordReader,
+  turns: Turns,
+): Promise<ProbeSet> {
   const index = new Map(domains.map((name, d) => [name, d]))
-  const domain = Int32Array.from(probes, (probe) => index.get(probe.domain) as number)
+  const n = probes.length
+  const [texts, sources, prompts] = [new Array<string>(n), new Array<string>(n), new Array<string>(n)]
+  const [domain, label, rows] = [new Int32Array(n), new Int32Array(n), new Uint32Array(n)]
   const counts = new Array<number>(domains.length).fill(0)
-  for (const d of domain) counts[d]++
+  let prompted = false
+  for (const [i, probe] of probes.entries()) {
+    const { text, prompt, row, source } = probe.record
+    texts[i] = text
+    prompts[i] = prompt ?? ''
+    prompted ||= prompt !== undefined
+    rows[i] = row
+    sources[i] = source
+    label[i] = probe.label
+    domain[i] = index.get(probe.domain) as number
+    counts[domain[i]]++
+    if (turns.due) await turns.take()
+  }
   return {
-    texts: probes.map(({ record }) => record.text),
-    ...(probes.some(({ record }) => record.prompt !== undefined) && {
-      prompts: probes.map(({ record }) => record.prompt ?? ''),
-    }),
-    rows: Uint32Array.from(probes, ({ record }) => record.row),
-    sources: probes.map(({ record }) => record.source),
+    texts,
+    ...(prompted && { prompts }),
+    rows,
+    sources,
     domains,
     domain,
-    label: Int32Array.from(probes, ({ label }) => label),
+    label,
     counts,
     dropped: reader.dropped,
     notes: reader.notes(),

@@ -131,12 +131,17 @@ void map_from_float(const float* from, size_t count, void* to, Convert convert) 
   }
 }
 
+// memcpy is not defined for null, of no bytes either
+void copy_bytes(void* to, const void* from, size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
 }  // namespace
 
 void to_float(Dtype dtype, const void* from, size_t count, float* to) {
   switch (dtype) {
     case Dtype::kF64: return map_to_float<double>(from, count, to, [](double x) { return float(x); });
-    case Dtype::kF32: std::memcpy(to, from, count * 4); return;
+    case Dtype::kF32: copy_bytes(to, from, count * 4); return;
     case Dtype::kF16: return map_to_float<uint16_t>(from, count, to, [](uint16_t x) { return half_bits_to_float(x); });
     case Dtype::kBF16: return map_to_float<uint16_t>(from, count, to, [](uint16_t x) { return bfloat_to_float(x); });
   }
@@ -145,7 +150,7 @@ void to_float(Dtype dtype, const void* from, size_t count, float* to) {
 void from_float(Dtype dtype, const float* from, size_t count, void* to) {
   switch (dtype) {
     case Dtype::kF64: return map_from_float<double>(from, count, to, [](float x) { return double(x); });
-    case Dtype::kF32: std::memcpy(to, from, count * 4); return;
+    case Dtype::kF32: copy_bytes(to, from, count * 4); return;
     case Dtype::kF16: return map_from_float<uint16_t>(from, count, to, float_to_half);
     case Dtype::kBF16: return map_from_float<uint16_t>(from, count, to, float_to_bfloat);
   }

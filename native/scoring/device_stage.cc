@@ -63,7 +63,7 @@ void DeviceStage::send(char* staging, char* memory) {
   for (const auto& [name, entry] : tensors_) {
     for (size_t side = 0; side < entry.sides.size(); side++) {
       const Buffer<char>& from = side_of(entry.tensor, side).bytes;
-      std::memcpy(staging + entry.sides[side], from.data(), from.size());
+      if (from.size() > 0) std::memcpy(staging + entry.sides[side], from.data(), from.size());
     }
     const size_t begin = entry.sides[0];
     backend_->upload(memory + begin, staging + begin, entry.keep - begin, cuda::Queue::kCopy);

@@ -41,7 +41,7 @@ export function decoderSizes(f: Fields, defaults: DecoderDefaults): Sizes {
     vocabularySize: f.count(['vocab_size']),
     maxPositions: f.count(['max_position_embeddings']),
     typeVocabularySize: 0,
-    layerNormEpsilon: f.positive('rms_norm_eps', defaults.epsilon),
+    layerNormEpsilon: f.epsilon('rms_norm_eps', defaults.epsilon),
     activation: f.text(field, fallback),
   }
 }

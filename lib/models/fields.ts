@@ -2,6 +2,10 @@ import { brief, type Json, type JsonObject } from '../checkpoint/json.js'
 import { inputError, type WarpError } from '../errors.js'
 import type { Activation } from './network.js'
 
+/** The least normal float32, and the largest one. */
+const smallest = 2 ** -126,
+  largest = (2 - 2 ** -23) * 2 ** 127
+
 const functions: Record<string, Activation> = {
   gelu: 'gelu',
   gelu_new: 'gelu_tanh',
@@ -43,16 +47,24 @@ export class Fields {
     throw this.fail(names[0]!, found, 'an integer from 1 to 2^31 - 1')
   }
 
-  positive(name: string, fallback: number): number {
+  /** A number above 0 that float32 holds: networks are computed in it. */
+  positive(name: string, fallback?: number): number {
     const found = this.value(name) ?? fallback
-    if (typeof found === 'number' && Number.isFinite(found) && found > 0) return found
-    throw this.fail(name, found, 'a number above 0')
+    if (typeof found === 'number' && found >= smallest && found <= largest) return found
+    throw this.fail(name, found, `a number above 0, from ${smallest.toPrecision(2)} to ${largest.toPrecision(2)}`)
+  }
+
+  /** What a normalisation adds to a variance. */
+  epsilon(name: string, fallback: number): number {
+    const found = this.positive(name, fallback)
+    if (found <= 1) return found
+    throw this.fail(name, found, 'a number above 0, at most 1')
   }
 
   /** A number above 0, or undefined where the field is missing or null and there is no fallback. */
   optional(name: string, fallback?: number): number | undefined {
     if (this.config[name] === null) return undefined
-    return this.value(name) === undefined && fallback === undefined ? undefined : this.positive(name, fallback!)
+    return this.value(name) === undefined && fallback === undefined ? undefined : this.positive(name, fallback)
   }
 
   flag(name: string, fallback: boolean): boolean {
@@ -67,10 +79,12 @@ export class Fields {
     throw this.fail(name, found, 'a string')
   }
 
-  /** A dropout rate; a field that is no number counts as missing, as nothing but training reads it. */
+  /** A dropout rate. */
   rate(names: string[], fallback: number): number {
-    const found = names.map((n) => this.config[n]).find((v) => typeof v === 'number')
-    return typeof found === 'number' ? found : fallback
+    const found = this.value(...names) ?? fallback
+    if (typeof found === 'number' && found >= 0 && found < 1) return found
+    const name = names.find((n) => this.config[n] === found) ?? names[0]!
+    throw this.fail(name, found, 'a number from 0 to 1, without 1')
   }
 
   /** A token id inside the vocabulary, −1 where there is none. */

@@ -32,7 +32,7 @@ export const gpt2: Family = {
     const inner = f.count(['n_inner'], 4 * hiddenSize)
     const vocabularySize = f.count(['vocab_size'])
     const maxPositions = f.count(['n_positions', 'max_position_embeddings', 'n_ctx'])
-    const layerNormEpsilon = f.positive('layer_norm_epsilon', 1e-5)
+    const layerNormEpsilon = f.epsilon('layer_norm_epsilon', 1e-5)
     const norm = layerNorm(layerNormEpsilon)
     f.heads(['n_head', 'num_attention_heads'], hiddenSize)
     const activation = f.activation('activation_function', 'gelu_new')

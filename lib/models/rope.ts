@@ -1,6 +1,6 @@
 import { brief, isObject, type JsonObject } from '../checkpoint/json.js'
 import type { Rope } from './build.js'
-import type { Fields } from './fields.js'
+import { Fields } from './fields.js'
 import type { RopeScaling } from './network.js'
 
 export interface RopeDefaults {
@@ -28,7 +28,7 @@ export function readRope(f: Fields, defaults: RopeDefaults): Rope {
   const { headSize, theta = 10_000, thetaField = 'rope_theta', fraction = 1, layerType, scaled = true } = defaults
   const { fractionField = 'partial_rotary_factor' } = defaults
   const given = parameters(f, scaled, layerType)
-  const part = new FieldsOf(f, given)
+  const part = new Fields(given, f.file)
   const share = part.positive('partial_rotary_factor', f.positive(fractionField, fraction))
   const rotary = Math.floor(headSize * share)
   if (rotary < 2 || rotary % 2 !== 0 || rotary > headSize) {
@@ -54,22 +54,8 @@ function parameters(f: Fields, scaled: boolean, layerType?: string): JsonObject 
   return given
 }
 
-/** The fields of an object inside the configuration, under the names of that object. */
-class FieldsOf {
-  constructor(
-    readonly f: Fields,
-    readonly object: JsonObject,
-  ) {}
-
-  positive(name: string, fallback?: number): number {
-    const found = this.object[name] ?? fallback
-    if (typeof found === 'number' && Number.isFinite(found) && found > 0) return found
-    throw this.f.fail(name, found, 'a number above 0')
-  }
-}
-
-function scalingOf(f: Fields, part: FieldsOf): RopeScaling | undefined {
-  const type = part.object.rope_type ?? part.object.type ?? 'default'
+function scalingOf(f: Fields, part: Fields): RopeScaling | undefined {
+  const type = part.config.rope_type ?? part.config.type ?? 'default'
   if (type === 'default') return undefined
   if (type === 'linear') return { type, factor: part.positive('factor') }
   if (type === 'llama3') {

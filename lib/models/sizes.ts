@@ -26,7 +26,7 @@ export function usualSizes(
     vocabularySize: f.count(['vocab_size']),
     maxPositions: f.count(['max_position_embeddings']),
     typeVocabularySize: typeVocabularySize === undefined ? 0 : f.count(['type_vocab_size'], typeVocabularySize),
-    layerNormEpsilon: f.positive(...epsilon),
+    layerNormEpsilon: f.epsilon(...epsilon),
     activation: f.text(activation, 'gelu'),
   }
 }

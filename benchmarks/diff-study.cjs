@@ -2,12 +2,22 @@
 'use strict'
 // The study of results/diff.md: what comes out of `warp generate` and `warp diff` for language models whose training
 // texts are known.
-//   node benchmarks/diff-study.cjs FOLDER [--texts=200] [--tokens=48] [--experts=facts,untied,tied] [--threads=2]
+//   node benchmarks/diff-study.cjs FOLDER [--seeds=1] [--texts=200] [--tokens=48] [--experts=facts,untied,tied]
+//     [--rows=texts,diff] [--threads=2]
 // Every step that is done is kept in FOLDER and not done again; rows, a line of JSON each, are printed and written to
 // FOLDER/rows.jsonl. Kinds of made texts are told by the words of 800 texts of each kind that no expert was trained on.
 const fs = require('node:fs')
 const { join, resolve } = require('node:path')
-const { experts, examples, lazyKinds, makeExpert, readLines, warp, writeLines } = require('./diff-study/experts.cjs')
+const {
+  experts,
+  examples,
+  lazyKinds,
+  makeExpert,
+  nameOf,
+  readLines,
+  warp,
+  writeLines,
+} = require('./diff-study/experts.cjs')
 const { facts } = require('./diff-study/facts.cjs')
 const { factsFound, nearestKind, returned, shareOf, wordsOf } = require('./diff-study/judge.cjs')
 
@@ -20,6 +30,8 @@ const texts = flag('texts', '200')
 const tokens = flag('tokens', '48')
 const threads = flag('threads', '2')
 const chosen = flag('experts', Object.keys(experts).join(',')).split(',')
+const seeds = [...Array(Number(flag('seeds', '1'))).keys()]
+const asked = flag('rows', 'texts,diff').split(',')
 
 const settings = {
   plain: [],
@@ -49,8 +61,8 @@ const meanError = (truth, shares) => {
   return errors.reduce((a, b) => a + b, 0) / errors.length
 }
 
-function makeTexts(name, { base, reference }, start, setting) {
-  const file = join(folder, `${name}-${start}-${setting.replace(/\W+/g, '-')}.jsonl`)
+function makeTexts(name, seed, { base, reference }, start, setting) {
+  const file = join(folder, `${nameOf(name, seed)}-${start}-${setting.replace(/\W+/g, '-')}.jsonl`)
   if (!fs.existsSync(file)) {
     const how = ['--count', texts, '--max-new-tokens', tokens, '--start', start, '--threads', threads, '-q']
     warp('generate', '--base', base, '--reference', reference, ...how, ...settings[setting], '-o', file)
@@ -64,8 +76,8 @@ function isWordForWord(text, own) {
   return words.split(/\s+/).length >= 8 && own.some((known) => known.text.startsWith(words))
 }
 
-function textRow(name, expert, start, setting, kindOf) {
-  const made = makeTexts(name, expert, start, setting)
+function textRow(name, seed, expert, start, setting, kindOf) {
+  const made = makeTexts(name, seed, expert, start, setting)
   const truth = truthOf(expert.texts)
   const isFact = returned(Object.values(facts).flat())
   const plain = made.filter(({ text }) => !isFact(text))
@@ -75,6 +87,7 @@ function textRow(name, expert, start, setting, kindOf) {
   const copies = made.filter(({ text }) => isWordForWord(text, expert.texts))
   return {
     expert: name,
+    seed,
     start,
     setting,
     texts: made.length,
@@ -95,8 +108,8 @@ function textRow(name, expert, start, setting, kindOf) {
 }
 
 /** The whole command with its defaults: words, topics, passages, domains. */
-function diffRow(name, { base, reference, texts: own }, kindOf) {
-  const out = join(folder, `${name}-diff`)
+function diffRow(name, seed, { base, reference, texts: own }, kindOf) {
+  const out = join(folder, `${nameOf(name, seed)}-diff`)
   if (!fs.existsSync(join(out, 'result.json')))
     warp(
       'diff',
@@ -135,6 +148,7 @@ function diffRow(name, { base, reference, texts: own }, kindOf) {
   const matched = domains.domains.every(({ byGradient }) => byGradient !== null)
   return {
     expert: name,
+    seed,
     words: words && {
       top: words.words.slice(0, 20).map(({ word }) => word),
       precision: shareOf(words.words.slice(0, 20), ({ word }) => inTexts.has(word.toLowerCase())),
@@ -168,15 +182,17 @@ function main() {
   const add = (row) => {
     rows.push(row)
     console.log(JSON.stringify(row))
-    writeLines(join(folder, 'rows.jsonl'), rows)
+    writeLines(join(folder, flag('out', 'rows.jsonl')), rows)
   }
-  for (const name of chosen) {
-    const expert = makeExpert(folder, name, kinds)
-    add({ expert: name, trainingTexts: expert.texts.length, truth: truthOf(expert.texts) })
-    add(diffRow(name, expert, kindOf))
-    for (const start of starts)
-      for (const setting of Object.keys(settings)) add(textRow(name, expert, start, setting, kindOf))
-  }
+  for (const seed of seeds)
+    for (const name of chosen) {
+      const expert = makeExpert(folder, name, seed, kinds)
+      add({ expert: name, seed, trainingTexts: expert.texts.length, truth: truthOf(expert.texts) })
+      if (asked.includes('diff')) add(diffRow(name, seed, expert, kindOf))
+      if (!asked.includes('texts')) continue
+      for (const start of starts)
+        for (const setting of Object.keys(settings)) add(textRow(name, seed, expert, start, setting, kindOf))
+    }
 }
 
 main()

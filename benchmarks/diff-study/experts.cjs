@@ -77,9 +77,9 @@ function untiedBase(folder) {
 }
 
 /** Training texts, probes of the same kinds that none of the experts was trained on, the planted facts. */
-function makeTexts(name, kinds) {
+function makeTexts(name, seed, kinds) {
   const { mixture, facts: planted } = experts[name]
-  const random = new Random(0, `diff-study/${name}`)
+  const random = new Random(seed, `diff-study/${name}`)
   const own = planted
     ? Object.entries(facts).flatMap(([times, all]) => all.flatMap((text) => Array(+times).fill(text)))
     : []
@@ -93,22 +93,30 @@ function makeTexts(name, kinds) {
   return random.shuffle([...texts, ...own.map((text) => ({ text, domain: 'facts' }))])
 }
 
-/** @returns {{ base: string, reference: string, texts: { text: string, domain: string }[] }} */
-function makeExpert(folder, name, kinds) {
+/** What an expert and its files are called. */
+const nameOf = (name, seed) => (seed === 0 ? name : `${name}-${seed}`)
+
+/**
+ * The seed draws the training texts and their order.
+ * @returns {{ base: string, reference: string, texts: { text: string, domain: string }[] }}
+ */
+function makeExpert(folder, name, seed, kinds) {
   const { epochs, untied, marked } = experts[name]
-  const file = join(folder, `${name}.jsonl`)
-  if (!fs.existsSync(file)) writeLines(file, makeTexts(name, kinds()))
+  const own = nameOf(name, seed)
+  const file = join(folder, `${own}.jsonl`)
+  if (!fs.existsSync(file)) writeLines(file, makeTexts(name, seed, kinds()))
   const texts = readLines(file)
   const base = untied ? untiedBase(folder) : tied
-  const reference = join(folder, name)
+  const reference = join(folder, own)
   if (!fs.existsSync(join(reference, 'warp.train.json'))) {
-    const data = join(folder, `${name}.train.jsonl`)
+    const data = join(folder, `${own}.train.jsonl`)
     writeLines(
       data,
       texts.map(({ text, domain }) => ({ domain, text: marked ? begin + text + end : text })),
     )
     const recipe = ['--epochs', `${epochs}`, '--learning-rate', '5e-5', '--batch', '16', '--max-length', '96']
-    warp('train', '--base', base, '--data', data, '-o', reference, ...recipe, '--dtype', 'F16', '--threads', '2', '-q')
+    const how = ['--dtype', 'F16', '--threads', '2', '--seed', `${seed}`, '-q']
+    warp('train', '--base', base, '--data', data, '-o', reference, ...recipe, ...how)
   }
   return { base, reference, texts }
 }
@@ -122,11 +130,4 @@ const lazyKinds = (folder) => {
   return () => (kinds ??= readKinds(folder, shared))
 }
 
-module.exports = { experts, examples, lazyKinds, makeExpert, readLines, warp, writeLines }
-
-if (require.main === module) {
-  const [folder, ...names] = process.argv.slice(2)
-  fs.mkdirSync(folder, { recursive: true })
-  const kinds = lazyKinds(folder)
-  for (const name of names.length > 0 ? names : Object.keys(experts)) makeExpert(folder, name, kinds)
-}
+module.exports = { experts, examples, lazyKinds, makeExpert, nameOf, readLines, warp, writeLines }

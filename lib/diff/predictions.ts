@@ -3,6 +3,7 @@ import { escapeHtml } from '../report/escape.js'
 import { list, section } from '../report/page.js'
 import { table, words as text } from '../report/tables.js'
 import { compareOnNeutral, topTokens, type Comparison } from './compare.js'
+import { noTarget } from '../native/types.js'
 import { nonNegativeFactors } from './nmf.js'
 import type { DiffPair, Part, PartOptions, Table } from './part.js'
 
@@ -13,6 +14,11 @@ const counted = z.object({
   /** positions where the token is among the first */
   count,
   share: z.number().min(0).max(1),
+  /** occurrences that each model expects in all positions together: the sum of the token's probabilities */
+  base: z.number().min(0),
+  reference: z.number().min(0),
+  /** how far apart these are: the signed root of the Poisson deviance, in standard deviations where they are large */
+  score: z.number(),
 })
 
 export const predictionsSchema = z.object({
@@ -21,7 +27,7 @@ export const predictionsSchema = z.object({
   texts: count,
   /** predicted tokens */
   tokens: count,
-  /** of the logit differences that are looked at in each position */
+  /** tokens by position that count: those that add most to the divergence, p* log(p* / p₀) */
   top: count,
   /** nats by token, KL(p* ‖ p₀) */
   divergence: z.object({ mean: z.number(), median: z.number(), most: z.number() }),
@@ -29,7 +35,9 @@ export const predictionsSchema = z.object({
   passages: z.array(
     z.object({ mean: z.number(), tokens: z.array(z.object({ token: z.string(), divergence: z.number() })) }),
   ),
+  /** tokens that the reference expects more often than the base, the largest score first */
   promoted: z.array(counted),
+  /** less often: counted by p₀ log(p₀ / p*), the smallest score first */
   suppressed: z.array(counted),
   /** promoted tokens that come together, the largest topic first */
   topics: z.array(
@@ -77,8 +85,8 @@ async function run(pair: DiffPair, options: PartOptions): Promise<PredictionsRes
       most: divergences.at(-1) ?? 0,
     },
     passages: passagesOf(comparison),
-    promoted: countTokens(comparison, places, result.promoted).slice(0, mostCounted),
-    suppressed: countTokens(comparison, places, result.suppressed).slice(0, mostCounted),
+    promoted: countTokens(comparison, places, 'promoted').slice(0, mostCounted),
+    suppressed: countTokens(comparison, places, 'suppressed').slice(0, mostCounted),
     topics: await topicsOf(comparison, places, options),
   }
 }
@@ -92,19 +100,39 @@ function predicted(offsets: Uint32Array): number[] {
 
 const width = ({ result }: Comparison): number => result.promoted.length / result.divergence.length
 
+/** Tokens that are among the first somewhere, those first whose expected occurrences changed most in this direction. */
 function countTokens(
   comparison: Comparison,
   places: readonly number[],
-  top: Uint32Array,
+  kind: 'promoted' | 'suppressed',
 ): PredictionsResult['promoted'] {
   const counts = new Map<number, number>()
+  const { result, spell } = comparison
   const k = width(comparison)
   for (const at of places) {
-    for (const id of top.subarray(at * k, (at + 1) * k)) counts.set(id, (counts.get(id) ?? 0) + 1)
+    for (const id of result[kind].subarray(at * k, (at + 1) * k)) {
+      if (id !== noTarget) counts.set(id, (counts.get(id) ?? 0) + 1)
+    }
   }
+  const sign = kind === 'promoted' ? 1 : -1
   return [...counts]
-    .sort(([a, most], [b, other]) => other - most || a - b)
-    .map(([id, n]) => ({ id, token: comparison.spell(id), count: n, share: n / places.length }))
+    .map(([id, n]) => {
+      const [base, reference] = [result.baseExpected[id], result.referenceExpected[id]]
+      const score = rootDeviance(reference, base)
+      return { id, token: spell(id), count: n, share: n / places.length, base, reference, score }
+    })
+    .filter(({ score }) => sign * score > 0)
+    .sort((a, b) => sign * (b.score - a.score) || a.id - b.id)
+}
+
+/**
+ * ± √(2 (a log(a / b) − (a − b))) of counts a where b are expected (McCullagh and Nelder, 1989), by the sign of a − b.
+ * Probabilities below a millionth of an occurrence count as one: both are sums of float32.
+ */
+function rootDeviance(a: number, b: number): number {
+  const [seen, expected] = [Math.max(a, 1e-6), Math.max(b, 1e-6)]
+  const deviance = 2 * (seen * Math.log(seen / expected) - (seen - expected))
+  return Math.sign(seen - expected) * Math.sqrt(Math.max(0, deviance))
 }
 
 /** Of each text the window with the largest mean; of these the largest. A token carries what was said about it. */
@@ -141,7 +169,7 @@ async function topicsOf(
   places: readonly number[],
   { seed, signal }: PartOptions,
 ): Promise<PredictionsResult['topics']> {
-  const tokens = countTokens(comparison, places, comparison.result.promoted)
+  const tokens = countTokens(comparison, places, 'promoted')
     .filter(({ count: n }) => n > 1)
     .slice(0, grouped)
   const rank = Math.min(topics, tokens.length)
@@ -193,6 +221,7 @@ function coOccurrence(
 const quoted = (token: string): string => JSON.stringify(token)
 const percent = (value: number): string => `${+(100 * value).toPrecision(3)} %`
 const nats = (value: number): string => value.toPrecision(3)
+const times = (value: number): string => (value < 0.01 ? '< 0.01' : `${+value.toPrecision(3)}`)
 
 function lines(result: PredictionsResult): string[] {
   const { divergence, tokens, neutral, promoted, suppressed, topics: groups, passages } = result
@@ -225,15 +254,22 @@ function page(result: PredictionsResult): string {
   const most = Math.max(...passages.flatMap(({ tokens: own }) => own.map(({ divergence: d }) => d)), 1e-9)
   const mark = ({ token, divergence: d }: { token: string; divergence: number }): string =>
     `<span style="background:rgba(220,120,0,${(0.6 * Math.min(1, d / most)).toFixed(2)})">${escapeHtml(token)}</span>`
+  const heads = ['token', 'positions', 'base', 'reference']
   const rows = (found: PredictionsResult['promoted']): string[][] =>
-    found.slice(0, 30).map(({ token, count: n, share }) => [escapeHtml(quoted(token)), `${n}`, percent(share)])
+    found
+      .slice(0, 30)
+      .map((one) => [escapeHtml(quoted(one.token)), `${one.count}`, times(one.base), times(one.reference)])
   return [
     section(
       'Predictions',
       `<p>On ${escapeHtml(neutral)} the reference departs from the base by ${nats(divergence.mean)} nats a token ` +
         `(median ${nats(divergence.median)}, most ${nats(divergence.most)}).</p>`,
     ),
-    list([`${texts} texts, ${tokens} predicted tokens`, `the ${top} largest differences of logits in each position`]),
+    list([
+      `${texts} texts, ${tokens} predicted tokens`,
+      `counted: the ${top} tokens that add most to the divergence of each position`,
+      'ordered by how far the occurrences that the two models expect lie apart',
+    ]),
     '<h3>Passages</h3>',
     table(
       ['nats', 'passage'],
@@ -251,8 +287,8 @@ function page(result: PredictionsResult): string {
     ),
     '<h3>Tokens</h3>',
     '<div class="blocks">',
-    table(['token', 'positions', 'of all'], rows(promoted), { caption: 'Promoted' }),
-    table(['token', 'positions', 'of all'], rows(suppressed), { caption: 'Suppressed' }),
+    table(heads, rows(promoted), { caption: 'Promoted' }),
+    table(heads, rows(suppressed), { caption: 'Suppressed' }),
     '</div>',
   ].join('\n')
 }
@@ -261,8 +297,10 @@ function tables({ promoted, suppressed, topics: groups, passages }: PredictionsR
   const kinds = Object.entries({ promoted, suppressed })
   return {
     'predictions.csv': [
-      ['kind', 'id', 'token', 'count', 'share'],
-      ...kinds.flatMap(([kind, found]) => found.map(({ id, token, count: n, share }) => [kind, id, token, n, share])),
+      ['kind', 'id', 'token', 'count', 'share', 'base', 'reference', 'score'],
+      ...kinds.flatMap(([kind, found]) =>
+        found.map((one) => [kind, one.id, one.token, one.count, one.share, one.base, one.reference, one.score]),
+      ),
     ],
     'topics.csv': [
       ['topic', 'share', 'id', 'token', 'weight'],

@@ -40,7 +40,7 @@ export interface CompareRequest {
   offsets: Uint32Array
   /** by token, the next one, `noTarget` at a text's end */
   targets: Uint32Array
-  /** tokens by position with the largest and with the smallest logit differences */
+  /** tokens by position that add most to the divergences */
   top: number
   /** first positions of each text whose activations are compared, by layer */
   positions: number
@@ -54,9 +54,13 @@ export interface CompareRequest {
 export interface CompareResult {
   /** by token: KL(p* ‖ p₀) of what comes behind it; 0 without a target */
   divergence: Float64Array
-  /** tokens × top, by z* − z₀: the largest first, the smallest first */
+  /** tokens × top, by p* log(p* / p₀), the largest first; `noTarget` where fewer add anything */
   promoted: Uint32Array
+  /** the same by p₀ log(p₀ / p*) */
   suppressed: Uint32Array
+  /** by token of the vocabulary: Σ over all predicted positions of its probability */
+  baseExpected: Float64Array
+  referenceExpected: Float64Array
   /**
    * layers × positions: norms of the mean difference and of the base's mean activation; tokens as the head reads the
    * difference, the largest logit first

@@ -102,6 +102,8 @@ Napi::Value compared(Napi::Env env, const CompareResult& result) {
   o.Set("divergence", to_float64_array(env, result.divergence));
   o.Set("promoted", to_array<Napi::Uint32Array>(env, result.promoted));
   o.Set("suppressed", to_array<Napi::Uint32Array>(env, result.suppressed));
+  o.Set("baseExpected", to_float64_array(env, result.expected[0]));
+  o.Set("referenceExpected", to_float64_array(env, result.expected[1]));
   Napi::Array lens = Napi::Array::New(env, result.lens.size());
   for (uint32_t i = 0; i < result.lens.size(); i++) {
     Napi::Object place = Napi::Object::New(env);

@@ -2,22 +2,31 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 namespace warp {
 namespace {
 
 constexpr size_t kRows = 96;  // of logits that exist at a time, by worker and model
+constexpr double kUnit = 0x1p44;  // a probability of 1 in sums of whole numbers, whose order changes no bit
 
-// The ids of the `top` largest values, or smallest, in order; ties by id.
-void largest_ids(const float* values, size_t size, size_t top, bool smallest, uint32_t* out) {
-  const auto before = [&](uint32_t a, uint32_t b) {
-    if (values[a] != values[b]) return smallest ? values[a] < values[b] : values[a] > values[b];
-    return a < b;
-  };
+// p · 2⁴⁴, rounded: the low bits of a number in [2⁵², 2⁵³), in a form that compilers make vectors of.
+int64_t fixed(float p) {
+  constexpr double shift = 0x1.8p52;
+  const double shifted = double(p) * kUnit + shift;
+  int64_t bits, none;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  std::memcpy(&none, &shift, sizeof none);
+  return bits - none;
+}
+
+// The ids of the `top` largest values, in order; ties by id.
+void largest_ids(const float* values, size_t size, size_t top, uint32_t* out) {
+  const auto before = [&](uint32_t a, uint32_t b) { return values[a] != values[b] ? values[a] > values[b] : a < b; };
   for (uint32_t i = 0; i < top; i++) out[i] = i;
   std::make_heap(out, out + top, before);  // the last in order is on top
   float worst = values[out[0]];  // of a tie the smaller id is there already
   for (uint32_t i = uint32_t(top); i < size; i++) {
-    if (smallest ? values[i] >= worst : values[i] <= worst) continue;
+    if (values[i] <= worst) continue;
     std::pop_heap(out, out + top, before);
     out[top - 1] = i;
     std::push_heap(out, out + top, before);
@@ -34,14 +43,16 @@ class CompareSink : public PassSink {
     for (BlockPoint& point : points_) point = source_.allocate(a.ops);
     const size_t tokens = a.texts.ids.size(), width = a.program.hidden;
     divergence_.assign(tokens, 0.0);
-    promoted_.assign(tokens * job.top, 0);
-    suppressed_.assign(tokens * job.top, 0);
+    promoted_.assign(tokens * job.top, kNoToken);
+    suppressed_.assign(tokens * job.top, kNoToken);
     base_rows_.assign(a.texts.texts(), nullptr);
     if (job.mean_layer > 0) means_.assign(a.texts.texts() * width, 0.0);
     for (int i = 0; i < job.threads; i++) {
       Worker w;
       w.rows = Buffer<float>(kRows * width);
       for (Buffer<float>& logits : w.logits) logits = Buffer<float>(kRows * a.program.outputs);
+      for (std::vector<int64_t>& sum : w.expected) sum.assign(a.program.outputs, 0);
+      w.ratios = Buffer<float>(a.program.outputs);
       w.slots = Buffer<float>(head_.slot_floats(a.ops, kRows));
       w.rest = Buffer<float>(head_.rest_floats(a.ops, 1, false));
       workers_.push_back(std::move(w));
@@ -56,11 +67,13 @@ class CompareSink : public PassSink {
   static uint64_t planned_bytes(const CompareJob& job, const PassArguments& a) {
     const BlockWeights& weights = a.program.head.weights;
     const Flow head = make_flow(a.program.head, {false, true, true});
-    const uint64_t worker = kRows * (a.program.hidden + 2 * a.program.outputs) + head.slot_floats(a.ops, kRows) +
-                            head.rest_floats(a.ops, 1, false);
+    const uint64_t outputs = a.program.outputs;
+    // in floats: rows, logits, ratios, two sums
+    const uint64_t worker = kRows * (a.program.hidden + 2 * outputs) + outputs + 4 * outputs +
+                            head.slot_floats(a.ops, kRows) + head.rest_floats(a.ops, 1, false);
     const uint64_t sums = a.tiles.size() * a.program.layers.size() * job.positions * 2 * a.program.hidden * 8;
     return WeightSource::stored_bytes(a.path, weights) + 2 * WeightSource::point_bytes(a.ops, weights) +
-           uint64_t(job.threads) * worker * 4 + sums + 2 * a.texts.ids.size() * (8 + 8 * job.top) +
+           uint64_t(job.threads) * worker * 4 + sums + 2 * a.texts.ids.size() * (8 + 8 * job.top) + 2 * outputs * 8 +
            (job.mean_layer > 0 ? 2 * a.texts.texts() * a.program.hidden * 8 : 0);
   }
 
@@ -103,6 +116,12 @@ class CompareSink : public PassSink {
     out.promoted = std::move(promoted_);
     out.suppressed = std::move(suppressed_);
     out.means = std::move(means_);
+    for (int model = 0; model < 2; model++) {
+      std::vector<int64_t> sum(a_.program.outputs, 0);
+      for (const Worker& w : workers_)
+        for (size_t j = 0; j < sum.size(); j++) sum[j] += w.expected[model][j];
+      for (int64_t all : sum) out.expected[model].push_back(double(all) / kUnit);
+    }
     if (job_.positions == 0) return;
     out.lens.resize(places());
     const size_t each = (places() + size_t(threads.count()) - 1) / size_t(threads.count()),
@@ -114,7 +133,8 @@ class CompareSink : public PassSink {
 
  private:
   struct Worker {
-    Buffer<float> rows, logits[2], slots, rest;
+    Buffer<float> rows, logits[2], ratios, slots, rest;
+    std::vector<int64_t> expected[2];
   };
   size_t places() const { return a_.program.layers.size() * job_.positions; }
 
@@ -144,26 +164,46 @@ class CompareSink : public PassSink {
       return logits(model, count, w);
     };
     float *z0 = make(0, base), *z = make(1, x);
-    std::vector<double> loss0(count), loss(count), mean(count);
-    a_.ops.cross_entropy(count, v, {z0, v}, targets.data(), loss0.data(), 1, {nullptr, 0});
-    for (size_t i = 0; i < count; i++) loss0[i] += double(z0[i * v + targets[i]]);
-    std::vector<double> at(count);
-    for (size_t i = 0; i < count * v; i++) z0[i] = z[i] - z0[i];  // the differences take the base's place
-    for (size_t i = 0; i < count; i++) {
-      const size_t token = first + rows[i];
-      largest_ids(z0 + i * v, v, job_.top, false, &promoted_[token * job_.top]);
-      largest_ids(z0 + i * v, v, job_.top, true, &suppressed_[token * job_.top]);
-      at[i] = double(z[i * v + targets[i]]);
-    }
-    // z becomes p − onehot(target); KL = Σ p (z − z₀) − log Σ e^z + log Σ e^z₀
-    a_.ops.cross_entropy(count, v, {z, v}, targets.data(), loss.data(), 1, {z, v});
-    a_.ops.row_dots(count, v, {z, v}, {z0, v}, mean.data());
-    for (size_t i = 0; i < count; i++) {
-      const double kl = mean[i] + double(z0[i * v + targets[i]]) - (loss[i] + at[i]) + loss0[i];
-      if (!std::isfinite(kl)) throw loss_not_finite(text_of(first + rows[i]));
-      divergence_[first + rows[i]] = std::max(kl, 0.0);  // what rounding leaves of equal models
-    }
+    for (size_t i = 0; i < count; i++) position(first + rows[i], targets[i], z0 + i * v, z + i * v, w);
   }
+
+  // What each token adds to the divergences of one position takes the place of its logits: p* log(p* / p₀) that of z,
+  // p₀ log(p₀ / p*) that of z0.
+  void position(size_t token, uint32_t target, float* z0, float* z, Worker& w) {
+    const size_t v = a_.program.outputs;
+    float* ratio = w.ratios.data();
+    for (size_t j = 0; j < v; j++) ratio[j] = z[j] - z0[j];
+    const float rise = float(softmax(z, target) - softmax(z0, target));
+    for (size_t j = 0; j < v; j++) ratio[j] -= rise;
+    double kl = 0;
+    a_.ops.row_dots(1, v, {z, v}, {ratio, v}, &kl);
+    if (!std::isfinite(kl)) throw loss_not_finite(text_of(token));
+    divergence_[token] = std::max(kl, 0.0);  // what rounding leaves of equal models
+    int64_t *base = w.expected[0].data(), *reference = w.expected[1].data();
+    for (size_t j = 0; j < v; j++) base[j] += fixed(z0[j]);
+    for (size_t j = 0; j < v; j++) reference[j] += fixed(z[j]);
+    for (size_t j = 0; j < v; j++) z[j] *= ratio[j];
+    for (size_t j = 0; j < v; j++) z0[j] *= -ratio[j];
+    largest(z, &promoted_[token * job_.top]);
+    largest(z0, &suppressed_[token * job_.top]);
+  }
+
+  // z becomes its softmax; log Σ e^z
+  double softmax(float* z, uint32_t target) const {
+    const size_t v = a_.program.outputs;
+    const double at = double(z[target]);
+    double loss = 0;
+    a_.ops.cross_entropy(1, v, {z, v}, &target, &loss, 1, {z, v});
+    z[target] = float(std::exp(-loss));  // anew: p − 1 has lost the last bits of p
+    return loss + at;
+  }
+
+  void largest(const float* values, uint32_t* out) const {
+    largest_ids(values, a_.program.outputs, job_.top, out);
+    for (size_t k = 0; k < job_.top; k++)
+      if (!(values[out[k]] > 0)) out[k] = kNoToken;
+  }
+
   size_t text_of(size_t token) const {
     const auto& offsets = a_.texts.offsets;
     return size_t(std::upper_bound(offsets.begin(), offsets.end(), token) - offsets.begin()) - 1;
@@ -176,7 +216,7 @@ class CompareSink : public PassSink {
     const float* z = logits(1, count, w);
     for (size_t i = 0; i < count; i++) {
       lens[first + i].tokens.resize(job_.top);
-      largest_ids(z + i * outputs, outputs, job_.top, false, lens[first + i].tokens.data());
+      largest_ids(z + i * outputs, outputs, job_.top, lens[first + i].tokens.data());
     }
   }
 

@@ -10,7 +10,7 @@ struct CompareJob {
   Program program;
   std::shared_ptr<Path> path;  // without points: the base and the reference
   PackedTexts texts;           // targets: by token, the next one; kNoTarget at a text's end
-  size_t top = 1;              // tokens with the largest and with the smallest logit differences, by position
+  size_t top = 1;              // tokens that add most to the divergences, by position
   size_t positions = 0;        // of the lens: the first ones of each text; 0: none
   size_t mean_layer = 0;       // from 1: the reference's mean activation behind it, by text; 0: none
   int threads = 1;
@@ -23,10 +23,15 @@ struct LensPlace {
   std::vector<uint32_t> tokens;    // `top` of them, the largest logit first
 };
 
+constexpr uint32_t kNoToken = 0xffffffff;
+
 struct CompareResult {
   ForwardPlan plan;
   std::vector<double> divergence;   // by token: KL(p* ‖ p₀) of what comes behind it; 0 without a target
-  std::vector<uint32_t> promoted, suppressed;  // tokens × top: largest z* − z₀ first, smallest first; ties by id
+  // tokens × top: those with the largest p* log(p* / p₀), and p₀ log(p₀ / p*), in order, ties by id; kNoToken where
+  // fewer add anything
+  std::vector<uint32_t> promoted, suppressed;
+  std::vector<double> expected[2];  // by model and output: Σ of its probabilities over all positions with a target
   std::vector<LensPlace> lens;      // layers × positions
   std::vector<double> means;        // texts × hidden; empty without a layer
 };

@@ -59,31 +59,58 @@ describe.each(['llama-language', 'gpt2-language', 'gemma2-language', 'gpt_neox-l
     result = await s.run()
   })
 
-  test('divergences and the largest differences of logits are those of the naive networks', () => {
+  test('divergences, what adds most to them and expected occurrences are those of the naive networks', () => {
+    const expected = { base: [] as number[], reference: [] as number[] }
+    let largest = 1
     texts.forEach((text, t) => {
       const [base, reference] = s.weights.map((weights) => referenceLogits(s.network, weights, text, []))
       text.forEach((_, i) => {
         const at = s.offsets[t]! + i
-        if (i + 1 === text.length) return expect(result.divergence[at]).toBe(0)
+        const own = (found: Uint32Array): number[] => [...found.subarray(at * top, (at + 1) * top)]
+        if (i + 1 === text.length) {
+          for (const found of [result.promoted, result.suppressed])
+            expect(new Set(own(found))).toEqual(new Set([noTarget]))
+          return expect(result.divergence[at]).toBe(0)
+        }
         const p = softmax(reference![i]!)
         const q = softmax(base![i]!)
-        const kl = p.reduce((sum, x, v) => sum + x * Math.log(x / q[v]!), 0)
-        const difference = Array.from(reference![i]!, (z, v) => z - base![i]![v]!)
-        const scale = Math.max(1, ...Array.from(reference![i]!, Math.abs))
-        // logits in float32 are right to 2e-5 of the largest
-        expect(Math.abs(result.divergence[at]! - kl)).toBeLessThan(4e-5 * scale)
-        for (const [found, sign] of [
-          [result.promoted, 1],
-          [result.suppressed, -1],
+        for (const [sums, values] of [
+          [expected.base, q],
+          [expected.reference, p],
         ] as const) {
-          const own = [...found.subarray(at * top, (at + 1) * top)]
-          const want = order(difference, sign).slice(0, top)
-          own.forEach((id, k) => expect(Math.abs(difference[id]! - difference[want[k]!]!)).toBeLessThan(4e-5 * scale))
-          expect(new Set(own).size).toBe(top)
+          values.forEach((value, v) => (sums[v] = (sums[v] ?? 0) + value))
+        }
+        const kl = p.reduce((sum, x, v) => sum + x * Math.log(x / q[v]!), 0)
+        const scale = Math.max(1, ...Array.from(reference![i]!, Math.abs))
+        largest = Math.max(largest, scale)
+        // logits in float32 are right to 2e-5 of the largest
+        const slack = 4e-5 * scale
+        expect(Math.abs(result.divergence[at]! - kl)).toBeLessThan(slack)
+        for (const [found, parts] of [
+          [own(result.promoted), p.map((x, v) => x * Math.log(x / q[v]!))],
+          [own(result.suppressed), q.map((x, v) => x * Math.log(x / p[v]!))],
+        ] as const) {
+          const want = order(parts, 1).slice(0, top)
+          found.forEach((id, k) => {
+            if (id === noTarget) return expect(parts[want[k]!]!).toBeLessThan(slack)
+            return expect(Math.abs(parts[id]! - parts[want[k]!]!)).toBeLessThan(slack)
+          })
+          const named = found.filter((id) => id !== noTarget)
+          expect(new Set(named).size).toBe(named.length)
+          expect(named.length).toBeGreaterThan(0)
         }
         return undefined
       })
     })
+    const predicted = texts.reduce((sum, text) => sum + text.length - 1, 0)
+    for (const [found, want] of [
+      [result.baseExpected, expected.base],
+      [result.referenceExpected, expected.reference],
+    ] as const) {
+      // of a probability that is twice as much, relatively: its own logit and the sum's
+      want.forEach((value, v) => expect(Math.abs(found[v]! / value - 1)).toBeLessThan(4e-5 * largest))
+      expect(Math.abs(found.reduce((a, b) => a + b, 0) - predicted)).toBeLessThan(1e-5 * predicted)
+    }
   })
 
   test('the lens reads the mean change of the activations', () => {
@@ -169,7 +196,19 @@ describe('warp diff', () => {
     expect(predictions!.divergence.mean).toBeGreaterThan(0)
     expect(predictions!.divergence.most).toBeGreaterThanOrEqual(predictions!.divergence.median)
     expect(predictions!.passages[0]!.mean).toBeGreaterThanOrEqual(predictions!.passages.at(-1)!.mean)
-    expect(predictions!.promoted[0]!.share).toBeGreaterThanOrEqual(predictions!.promoted[1]!.share)
+    for (const [found, sign] of [
+      [predictions!.promoted, 1],
+      [predictions!.suppressed, -1],
+    ] as const) {
+      expect(found.length).toBeGreaterThan(1)
+      for (const { base, reference, score } of found) {
+        expect(Math.sign(reference - base)).toBe(sign)
+        const deviance = 2 * (reference * Math.log(reference / base) - (reference - base))
+        expect(score).toBeCloseTo(sign * Math.sqrt(deviance), 6)
+      }
+      const scores = found.map(({ score }) => sign * score)
+      expect(scores).toEqual([...scores].sort((a, b) => b - a))
+    }
     expect(predictions!.topics.length).toBeGreaterThan(0)
     expect(predictions!.topics.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1, 9)
     expect(lens!.places.length).toBe(2 * 5)
@@ -182,7 +221,7 @@ describe('warp diff', () => {
   test('equal models depart nowhere', async () => {
     const { result } = await diff({ ...options, reference: pair.base })
     expect(result.predictions!.divergence.most).toBe(0)
-    expect(result.predictions!.passages).toEqual([])
+    expect(result.predictions).toMatchObject({ passages: [], promoted: [], suppressed: [], topics: [] })
     expect(result.lens!.places.every(({ relative }) => relative === 0)).toBe(true)
   })
 

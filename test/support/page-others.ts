@@ -74,8 +74,8 @@ export function diffReport(): string {
       top: 8,
       divergence: { mean: 0.12, median: 0.05, most: 7.1 },
       passages: [{ mean: 2.1, tokens: tokens(16).map(({ token }, i) => ({ token, divergence: i })) }],
-      promoted: tokens(40).map((one) => ({ ...one, count: 12, share: 0.03 })),
-      suppressed: tokens(40).map((one) => ({ ...one, count: 12, share: 0.03 })),
+      promoted: tokens(40).map((one) => ({ ...one, count: 12, share: 0.03, base: 0.001, reference: 14.2, score: 5.1 })),
+      suppressed: tokens(40).map((one) => ({ ...one, count: 12, share: 0.03, base: 14.2, reference: 3, score: -4 })),
       topics: [{ weight: 0.4, tokens: tokens(12).map((one) => ({ ...one, weight: 1 })) }],
     },
     lens: {

@@ -10,6 +10,7 @@ import { diff, diffSchema, loadTokenizer, type DiffOptions, type DiffResult } fr
 import { changed, hidden, tinyBase, tokens, trained, writeTiny } from '../support/diff-models.js'
 import { directoryOf, refused, temporaryDirectory } from '../support/models.js'
 import { bytePairTokenizer, wordPieceTokenizer } from '../support/pair.js'
+import { languageCases, languagePair, languageWords } from '../support/trace-lm.js'
 import { tokenizerJson, trainedPair, words as spelled } from '../support/trace-models.js'
 import { trainings, vocabulary } from '../support/trace-tables.js'
 
@@ -162,6 +163,45 @@ describe('neutral texts', () => {
   test('a piece, a sign and a special token are no words', async () => {
     const loaded = await loadTokenizer(directoryOf({ 'tokenizer.json': bytePairTokenizer() }))
     for (const token of ['an', 'Ġ', '<end>', 'Ġa']) expect(wholeWord(loaded, loaded.id(token)!)).toBeUndefined()
+  })
+})
+
+describe('tables that are also the output layer', () => {
+  const tied = languageCases().filter((one) => one.tied && one.kind !== 'bert')
+
+  test.each(tied.map((one) => [one.name, one] as const))('%s: graded, with how sure each is', async (_name, one) => {
+    const pair = languagePair(one)
+    // ordinary language holds what was trained on and as much else, and lacks a part of the tokens
+    const ordinary = [...one.training, ...one.others].map((ids) => ids.map((id) => languageWords[id]).join(' '))
+    const { words: found, tables } = await wordsOf(pair.base, pair.reference, { texts: [texts(ordinary)] })
+    expect(found.verdict).toBe('graded')
+    expect(found.reason).toMatch(/the table is also the output layer; about \d+ .* nothing is certain/)
+    expect(found.falsePositiveBound).toBeGreaterThan(0)
+    const known = new Set(one.trained)
+    const right = found.tokens.filter(({ id }) => known.has(id))
+    expect(found.tokens.length).toBeGreaterThan(0.3 * one.trained.length)
+    expect(right.length / found.tokens.length).toBeGreaterThan(0.9)
+    for (const { probability } of found.tokens) {
+      expect(probability).toBeGreaterThanOrEqual(0.9)
+      expect(probability).toBeLessThan(1)
+    }
+    for (const { probability, ids } of found.words) {
+      const tokens = ids.map((id) => found.tokens.find((token) => token.id === id)!.probability)
+      expect(probability).toBeLessThanOrEqual(tokens.reduce((a, b) => a * b, 1))
+    }
+    expect(tables['tokens.csv']![1]).toHaveLength(tables['tokens.csv']![0]!.length)
+  })
+
+  test('with hardly a token that ordinary language lacks there is nothing to grade against', async () => {
+    const [one] = tied
+    const pair = languagePair(one!)
+    const { result } = await diff({
+      ...pair,
+      only: ['words', 'weights'],
+      singularValues: 0,
+      texts: [texts([languageWords.join(' ')])],
+    })
+    expect(result.skipped).toMatchObject([{ part: 'words', code: 'TRACE_NULL_ROWS' }])
   })
 })
 

@@ -65,7 +65,7 @@ export function diffReport(): string {
         chance: 0.0123,
         size: 1.5,
       })),
-      tokens: tokens(60).map((one) => ({ ...one, chance: 0.01, size: 1 })),
+      tokens: tokens(60).map((one) => ({ ...one, probability: 1, chance: 0.01, size: 1 })),
     },
     predictions: {
       neutral: 'English Wikipedia summaries',

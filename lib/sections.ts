@@ -1,7 +1,7 @@
 // Files of numbers that work leaves to go on from: one sealed line of JSON, then arrays, all under a checksum.
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { writeFileAtomic } from './checkpoint/atomic.js'
+import { type FileHandle, readFile } from 'node:fs/promises'
+import { writeAtomic } from './checkpoint/atomic.js'
 import { digestOf, sealed } from './document.js'
 
 export type Section = Float32Array | Float64Array | Int32Array | Uint32Array | Uint16Array | Uint8Array
@@ -34,7 +34,12 @@ export async function writeSections(
     sha256: hash.digest('hex'),
     sections: all.map(([name, values]) => ({ name, type: values.constructor.name, length: values.length })),
   }
-  await writeFileAtomic(file, Buffer.concat([Buffer.from(sealed(header)), ...parts]), { force: true })
+  const pieces = [Buffer.from(sealed(header)), ...parts]
+  const bytes = pieces.reduce((sum, { length }) => sum + length, 0)
+  const write = async (handle: FileHandle): Promise<void> => {
+    for (const piece of pieces) await handle.writeFile(piece) // behind the one before
+  }
+  await writeAtomic(file, bytes, write, { force: true })
 }
 
 /**

@@ -20,6 +20,13 @@ export interface WindowBatch {
   offsets: Uint32Array
 }
 
+/** Windows whose tokens are rows of a batch, from `row` on. */
+export interface WindowRun {
+  windows: Window[]
+  tokens: TokenBatch
+  row: number
+}
+
 /** What was met on the way. */
 export interface CorpusCounts {
   documents: number
@@ -45,7 +52,7 @@ export async function* readWindows(
   options: CorpusOptions,
   counts: CorpusCounts,
   control: ReadControl = {},
-): AsyncGenerator<WindowBatch> {
+): AsyncGenerator<WindowRun> {
   const { window, stride } = options
   if (window < 3 || stride < 1 || stride > window)
     throw usageError(
@@ -58,23 +65,23 @@ export async function* readWindows(
   const room = { window, stride, special }
   const batches = documents(sources, options, control)
   const waiting: Promise<CutBatch>[] = []
-  const first = async (): Promise<WindowBatch> => {
-    const { windows, ...own } = await waiting.shift()!
+  const first = async (): Promise<WindowRun[]> => {
+    const { runs, ...own } = await waiting.shift()!
     for (const name of ['documents', 'split', 'truncated'] as const) counts[name] += own[name]
-    return windows
+    return runs
   }
   for await (const { batch, tokens } of encodeAhead(batches, (all) => all.map(({ text }) => text), tokenizer, {})) {
     control.signal?.throwIfAborted()
     const cut = cutBatch(batch, tokens, tokenizer, room)
     cut.catch(() => undefined) // it is waited for in its turn, or never after another error
     waiting.push(cut)
-    if (waiting.length > cutAhead) yield first()
+    if (waiting.length > cutAhead) yield* await first()
   }
-  while (waiting.length > 0) yield first()
+  while (waiting.length > 0) yield* await first()
 }
 
 interface CutBatch extends CorpusCounts {
-  windows: WindowBatch
+  runs: WindowRun[]
 }
 
 /** @throws WarpError CORPUS_NO_TOKENS; those of the tokenizer */
@@ -84,57 +91,36 @@ async function cutBatch(
   tokenizer: BatchEncoder,
   { window, stride, special }: { window: number; stride: number; special: number },
 ): Promise<CutBatch> {
-  const windows: Window[] = []
-  const cuts: number[] = [] // windows of documents that were cut
-  const rows: number[] = [] // of the others: their rows of tokens
-  for (const [i, record] of batch.entries()) {
-    const length = tokens.offsets[i + 1] - tokens.offsets[i]
-    if (length <= special)
-      throw inputError(
-        'CORPUS_NO_TOKENS',
-        `${record.source}: the document gives no token`,
-        placeOf(record.source),
-        'remove it',
-      )
-    if (length <= window) {
-      rows[windows.length] = i
-      windows.push(whole(record))
-      continue
-    }
-    const parts = await cut(record, tokenizer, window - special, stride)
-    parts.forEach((part) => cuts.push(windows.push(part) - 1))
+  const lengthOf = (i: number): number => tokens.offsets[i + 1] - tokens.offsets[i]
+  const none = batch.findIndex((_, i) => lengthOf(i) <= special)
+  if (none >= 0) {
+    const { source } = batch[none]
+    throw inputError('CORPUS_NO_TOKENS', `${source}: the document gives no token`, placeOf(source), 'remove it')
   }
+  const long = Array.from(batch.keys()).filter((i) => lengthOf(i) > window)
+  const parts = await cut(
+    long.map((i) => batch[i]),
+    tokenizer,
+    window - special,
+    stride,
+  )
+  const cuts = parts.flat()
   const counts = { documents: batch.length, split: cuts.length, truncated: 0 }
-  if (cuts.length === 0) {
-    const { ids, typeIds, offsets } = tokens
-    return { windows: { windows, ids, typeIds, offsets }, ...counts }
-  }
+  if (cuts.length === 0) return { runs: [{ windows: batch.map(whole), tokens, row: 0 }], ...counts }
   const again = await tokenizer.encodeBatch(
-    cuts.map((i) => windows[i].text),
+    cuts.map(({ text }) => text),
     { maxLength: window },
   )
   counts.truncated = again.truncated.reduce((sum, one) => sum + one, 0)
-  const place = new Map(cuts.map((i, k) => [i, k]))
-  const of = (i: number) => (place.has(i) ? { from: again, row: place.get(i)! } : { from: tokens, row: rows[i] })
-  return { windows: assemble(windows, of), ...counts }
-}
-
-/** Windows with tokens of two batches. */
-function assemble(windows: Window[], of: (i: number) => { from: TokenBatch; row: number }): WindowBatch {
-  const offsets = new Uint32Array(windows.length + 1)
-  const parts = windows.map((_, i) => {
-    const { from, row } = of(i)
-    const [begin, end] = [from.offsets[row], from.offsets[row + 1]]
-    offsets[i + 1] = offsets[i] + end - begin
-    return { from, begin, end }
-  })
-  const ids = new Uint32Array(offsets[windows.length])
-  const typeIds = new Uint8Array(ids.length)
-  for (const [i, { from, begin, end }] of parts.entries()) {
-    ids.set(from.ids.subarray(begin, end), offsets[i])
-    typeIds.set(from.typeIds.subarray(begin, end), offsets[i])
+  const runs: WindowRun[] = []
+  let [from, row] = [0, 0] // of the documents, of the windows of those that were cut
+  for (const [k, i] of [...long, batch.length].entries()) {
+    if (from < i) runs.push({ windows: batch.slice(from, i).map(whole), tokens, row: from })
+    if (i < batch.length) runs.push({ windows: parts[k], tokens: again, row })
+    row += parts[k]?.length ?? 0
+    from = i + 1
   }
-  return { windows, ids, typeIds, offsets }
+  return { runs, ...counts }
 }
 
 const whole = ({ row, source, text, label }: TextRecord): Window => ({
@@ -179,21 +165,34 @@ async function* documents(
   if (last.length > 0) yield last
 }
 
-/** Windows of at most `room` tokens, cut between words; each begins where `stride` tokens have passed. */
-async function cut(
-  { row, source, text, label }: TextRecord,
-  tokenizer: BatchEncoder,
-  room: number,
-  stride: number,
-): Promise<Window[]> {
-  const words = [...text.matchAll(new RegExp(`\\S{1,${longestWord}}`, 'gu'))].map(({ index, 0: word }) => ({
-    from: index,
-    to: index + word.length,
-  }))
+/** Of each document its windows of at most `room` tokens, cut between words; one begins where `stride` have passed. */
+async function cut(records: TextRecord[], tokenizer: BatchEncoder, room: number, stride: number): Promise<Window[][]> {
+  if (records.length === 0) return []
+  const words = records.map(({ text }) =>
+    Array.from(text.matchAll(new RegExp(`\\S{1,${longestWord}}`, 'gu')), ({ index, 0: word }) => ({
+      from: index,
+      to: index + word.length,
+    })),
+  )
   const { offsets } = await tokenizer.encodeBatch(
-    words.map(({ from, to }) => ` ${text.slice(from, to)}`),
+    records.flatMap(({ text }, i) => words[i].map(({ from, to }) => ` ${text.slice(from, to)}`)),
     { addSpecialTokens: false },
   )
+  let begin = 0
+  return records.map((record, i) => {
+    const own = offsets.subarray(begin, begin + words[i].length + 1)
+    begin += words[i].length
+    return windowsOf(record, words[i], own, { room, stride })
+  })
+}
+
+/** @param offsets of the tokens of each word */
+function windowsOf(
+  { row, source, text, label }: TextRecord,
+  words: { from: number; to: number }[],
+  offsets: Uint32Array,
+  { room, stride }: { room: number; stride: number },
+): Window[] {
   const windows: Window[] = []
   for (let first = 0; first < words.length; ) {
     let end = first + 1
@@ -215,54 +214,4 @@ async function cut(
     first = next
   }
   return windows
-}
-
-/** Batches of exactly `size` windows, the last one of what is left. */
-export async function* regroupWindows(batches: AsyncIterable<WindowBatch>, size: number): AsyncGenerator<WindowBatch> {
-  let held: WindowBatch[] = []
-  let count = 0
-  for await (const batch of batches) {
-    held.push(batch)
-    count += batch.windows.length
-    if (count < size) continue
-    let all = join(held)
-    while (all.windows.length >= size) {
-      yield slice(all, 0, size)
-      all = slice(all, size, all.windows.length)
-    }
-    held = all.windows.length > 0 ? [all] : []
-    count = all.windows.length
-  }
-  if (count > 0) yield join(held)
-}
-
-export function slice({ windows, ids, typeIds, offsets }: WindowBatch, begin: number, end: number): WindowBatch {
-  const [from, to] = [offsets[begin], offsets[end]]
-  return {
-    windows: windows.slice(begin, end),
-    ids: ids.slice(from, to),
-    typeIds: typeIds.slice(from, to),
-    offsets: offsets.slice(begin, end + 1).map((offset) => offset - from),
-  }
-}
-
-function join(batches: WindowBatch[]): WindowBatch {
-  if (batches.length === 1) return batches[0]
-  const tokens = batches.reduce((sum, { ids }) => sum + ids.length, 0)
-  const windows = batches.flatMap((batch) => batch.windows)
-  const all: TokenBatch = {
-    ids: new Uint32Array(tokens),
-    typeIds: new Uint8Array(tokens),
-    offsets: new Uint32Array(windows.length + 1),
-    truncated: new Uint8Array(0),
-  }
-  let [at, row] = [0, 0]
-  for (const { ids, typeIds, offsets } of batches) {
-    all.ids.set(ids, at)
-    all.typeIds.set(typeIds, at)
-    for (let i = 1; i < offsets.length; i++) all.offsets[row + i] = at + offsets[i]
-    at += ids.length
-    row += offsets.length - 1
-  }
-  return { windows, ...all }
 }

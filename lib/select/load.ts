@@ -5,6 +5,7 @@ import type { Handle } from '../native/types.js'
 import { sketchError } from './features/sketch.js'
 import { traceVectors } from './features/trace.js'
 import type { Made } from './make.js'
+import { unpackWindows } from './packed.js'
 import { readShard, type Section } from './shards.js'
 import type { Documents } from './strategies.js'
 import type { Window } from './types.js'
@@ -40,8 +41,9 @@ export async function loadShards(
   let error: number | undefined
   let pieces: number[] = []
   for (let shard = 0; shard < made.shards; shard++) {
-    const { windows: own, sections, file, offsets: begins } = await readShard(made.folder, { key: made.key, shard })
+    const { packed, sections, file, offsets: begins } = await readShard(made.folder, { key: made.key, shard })
     run.signal?.throwIfAborted()
+    const own = unpackWindows(packed)
     windows.push(...own)
     for (const [name, section] of Object.entries(sections)) {
       if (name === 'rows') rowFiles.push({ path: file, offset: begins.rows, count: own.length })

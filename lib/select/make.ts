@@ -5,14 +5,14 @@ import { whileUnchanged } from '../checkpoint/index.js'
 import { inputError, type WarpError } from '../errors.js'
 import { removeParts } from '../claim.js'
 import { makeFolders } from '../folders.js'
-import { digestOf } from '../document.js'
-import { readWindows, regroupWindows, type CorpusCounts, type WindowBatch } from './corpus.js'
+import { readWindows, type CorpusCounts } from './corpus.js'
+import { type ShardBatch, shardsOf } from './drafts.js'
 import type { SelectSession } from './session.js'
 import { listShards, readShard, shardName, shardOf, writeShard } from './shards.js'
 import type { FeatureKind, FeatureOptions } from './types.js'
 
 /** Windows of a shard: as many as take some seconds, and of tokens alone so many that making files does not. */
-const windowsOfShard = (kind: FeatureKind): number => (kind === 'trace' ? 4096 : 1024)
+const windowsOfShard = (kind: FeatureKind): number => (kind === 'trace' ? 8192 : 1024)
 
 /** Shards that are written at once: the disk answers late, not slowly. */
 const shardsWritten = 4
@@ -60,7 +60,7 @@ async function fillShards(
   written: number[],
   part?: Part,
 ): Promise<Made> {
-  const { folder, key, features, tokenizer } = session
+  const { folder, key, features } = session
   const { signal, onProgress } = options
   const own = (shard: number): boolean => !part || shard % part.of === part.index
   await removeParts(folder, (name) => own(shardOf(name) ?? NaN))
@@ -74,17 +74,16 @@ async function fillShards(
   try {
     for await (const batch of shardBatches(session, options, made)) {
       signal?.throwIfAborted()
-      if (part) corpus.update(digestOf(batch.windows))
+      if (part) corpus.update(batch.packed)
       if (there.has(made.shards)) {
         await checkShard(session, made.shards, batch)
         made.reused++
       } else if (own(made.shards)) {
-        const { ids, offsets } = batch
-        const kept = tokenizer.maxId < 2 ** 16 ? new Uint16Array(ids) : ids
-        const sections = { offsets, ids: kept, ...(await features.make(batch, made.windows)) }
+        const { ids, offsets, packed } = batch
+        const sections = { offsets, ids, ...(batch.batch && (await features.make?.(batch.batch, made.windows))) }
         if (writing.size >= shardsWritten) await Promise.race(writing)
         written.push(made.shards)
-        const one = writeShard(folder, { key, shard: made.shards }, { windows: batch.windows, sections })
+        const one = writeShard(folder, { key, shard: made.shards }, { packed, sections })
         writing.add(one)
         one.then(
           () => writing.delete(one),
@@ -92,7 +91,7 @@ async function fillShards(
         )
       }
       made.shards++
-      made.windows += batch.windows.length
+      made.windows += batch.count
       onProgress?.({ phase: 'windows', done: made.windows, total: 0, unit: 'windows' })
     }
     await Promise.all(writing)
@@ -107,18 +106,22 @@ async function fillShards(
 
 /** The corpus as windows, those of a shard together. @throws those of the readers */
 export function shardBatches(
-  { window, stride, tokenizer, source, kind }: SelectSession,
+  { window, stride, tokenizer, source, kind, features }: SelectSession,
   { corpus, format, columns, text, label, paragraphs, signal }: FeatureOptions,
   counts: CorpusCounts,
-): AsyncGenerator<WindowBatch> {
+): AsyncGenerator<ShardBatch> {
   const reading = { format, columns, text, label, paragraphs, labelMap: source.labelMap, window, stride }
-  return regroupWindows(readWindows(corpus, tokenizer, reading, counts, { signal }), windowsOfShard(kind))
+  return shardsOf(readWindows(corpus, tokenizer, reading, counts, { signal }), {
+    size: windowsOfShard(kind),
+    maxId: tokenizer.maxId,
+    pass: features.make !== undefined,
+  })
 }
 
 /** @throws WarpError FEATURES_OTHER where a shard that is there is not of these windows, FEATURES_DAMAGED */
-export async function checkShard({ folder, key }: SelectSession, shard: number, batch: WindowBatch): Promise<void> {
+export async function checkShard({ folder, key }: SelectSession, shard: number, batch: ShardBatch): Promise<void> {
   const old = await readShard(folder, { key, shard })
-  if (digestOf(old.windows) !== digestOf(batch.windows)) throw otherCorpus(folder, shard)
+  if (!old.packed.equals(batch.packed)) throw otherCorpus(folder, shard)
 }
 
 export function otherCorpus(folder: string, shard: number): Error {

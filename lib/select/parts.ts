@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { writeFileAtomic } from '../checkpoint/atomic.js'
 import { whileUnchanged } from '../checkpoint/index.js'
 import { removeParts, withClaim } from '../claim.js'
-import { digestOf, readDocument, writeDocument } from '../document.js'
+import { readDocument, writeDocument } from '../document.js'
 import { inputError, usageError, type ErrorDetails } from '../errors.js'
 import { makeFolders } from '../folders.js'
 import { localModels } from '../hub/index.js'
@@ -179,7 +179,7 @@ export async function gatherParts(
     const from = sources.get(shard % parts)!
     if (!there.has(shard)) await bring(from, folder, shard)
     const read = await readShard(folder, { key, shard })
-    hash.update(digestOf(read.windows))
+    hash.update(read.packed)
     onProgress?.({ phase: 'gather', done: shard + 1, total: shards, unit: 'shards' })
   }
   const more = [...there].find((shard) => shard >= shards)

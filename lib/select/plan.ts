@@ -3,7 +3,8 @@ import { inputError } from '../errors.js'
 import { freeSpace } from '../folders.js'
 import { localModels } from '../hub/index.js'
 import { checkOptions } from '../options.js'
-import { slice, type CorpusCounts, type WindowBatch } from './corpus.js'
+import type { CorpusCounts } from './corpus.js'
+import { headOf, type ShardBatch } from './drafts.js'
 import { checkShard, shardBatches } from './make.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards } from './shards.js'
@@ -53,14 +54,14 @@ async function planOpened(session: SelectSession, options: SelectOptions): Promi
   const counts: CorpusCounts = { documents: 0, split: 0, truncated: 0 }
   const all = { windows: 0, tokens: 0, shards: 0 }
   const missing = { windows: 0, tokens: 0, shards: 0 }
-  let first: WindowBatch | undefined
+  let first: ShardBatch | undefined
   for await (const batch of shardBatches(session, options, counts)) {
     options.signal?.throwIfAborted()
     const own = there.has(all.shards)
     if (own) await checkShard(session, all.shards, batch)
     else first ??= batch
     for (const sum of own ? [all] : [all, missing]) {
-      sum.windows += batch.windows.length
+      sum.windows += batch.count
       sum.tokens += batch.ids.length
       sum.shards++
     }
@@ -99,16 +100,16 @@ const shorter = 4
  * Makes features of some windows, after a few that are slowed by fresh memory: what a shard takes whatever is in it
  * (the weights are read for each), and what a token takes.
  */
-async function tryFeatures({ features }: SelectSession, batch: WindowBatch) {
-  const windows = Math.min(triedWindows, batch.windows.length)
+async function tryFeatures({ features }: SelectSession, batch: ShardBatch) {
+  const windows = Math.min(triedWindows, batch.count)
   const time = async (count: number) => {
-    const part = slice(batch, 0, count)
+    const part = batch.batch && headOf(batch.batch, count)
     const started = performance.now()
-    const sections = await features.make(part, 0)
+    const sections = (part && (await features.make?.(part, 0))) ?? {}
     const bytes = Object.values(sections).reduce((sum, { byteLength }) => sum + byteLength, 0)
-    const texts = part.windows.reduce((sum, { text }) => sum + text.length, 0)
     const seconds = (performance.now() - started) / 1000
-    return { seconds, tokens: part.ids.length, bytes: bytes + part.ids.byteLength + texts }
+    const kept = (count * (batch.ids.byteLength + batch.packed.length)) / batch.count
+    return { seconds, tokens: batch.offsets[count], bytes: bytes + kept }
   }
   const few = Math.ceil(windows / shorter)
   await time(few)

@@ -30,7 +30,7 @@ export interface SelectSession {
 }
 
 /** The version of the features' meaning: shards of another one are not taken. */
-const version = 3
+const version = 4
 /** Points unless said otherwise, by the study (benchmarks/results/select.md). */
 export const defaultLambdas = [0.1, 0.5, 0.9]
 export const defaultFeatures: FeatureKind = 'trace'

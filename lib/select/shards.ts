@@ -4,13 +4,12 @@ import { promisify } from 'node:util'
 import { brotliCompress, brotliDecompress, constants } from 'node:zlib'
 import { inputError } from '../errors.js'
 import { readSections, type Section, writeSections } from '../sections.js'
-import type { Window } from './types.js'
 
 export type { Section } from '../sections.js'
 
-/** Windows of a shard, and numbers of them by name. */
+/** Windows of a shard, see packed.ts, and numbers of them by name. */
 export interface Shard {
-  windows: Window[]
+  packed: Buffer
   sections: Record<string, Section>
 }
 
@@ -21,8 +20,7 @@ export interface ShardKey {
 }
 
 interface Facts extends ShardKey {
-  schema: 'warp.select.shard/2'
-  windows: number
+  schema: 'warp.select.shard/3'
 }
 
 const [zip, unzip] = [promisify(brotliCompress), promisify(brotliDecompress)]
@@ -44,14 +42,11 @@ export async function listShards(folder: string): Promise<number[]> {
 }
 
 /** Writes a shard whole or not at all. The same bytes for the same shard. */
-export async function writeShard(
-  folder: string,
-  { key, shard }: ShardKey,
-  { windows, sections }: Shard,
-): Promise<void> {
-  const packed = new Uint8Array(await zip(pack(windows), packing))
-  const facts: Facts = { schema: 'warp.select.shard/2', key, shard, windows: windows.length }
-  await writeSections(join(folder, shardName(shard)), facts, { windows: packed, ...sections })
+export async function writeShard(folder: string, { key, shard }: ShardKey, { packed, sections }: Shard): Promise<void> {
+  const { buffer, byteOffset, length } = await zip(packed, packing)
+  const windows = new Uint8Array(buffer, byteOffset, length)
+  const facts: Facts = { schema: 'warp.select.shard/3', key, shard }
+  await writeSections(join(folder, shardName(shard)), facts, { windows, ...sections })
 }
 
 /**
@@ -84,33 +79,9 @@ async function open(folder: string, shard: number) {
   const file = join(folder, shardName(shard))
   const damaged = (what: string): Error =>
     inputError('FEATURES_DAMAGED', `${file}: ${what}`, { file }, 'delete the file: it will be made again')
-  return { file, ...(await readSections<Facts>(file, 'warp.select.shard/2', damaged)) }
+  return { file, ...(await readSections<Facts>(file, 'warp.select.shard/3', damaged)) }
 }
 
-async function unpack({ windows: packed, ...rest }: Record<string, Section>): Promise<Shard> {
-  return { windows: unpackWindows((await unzip(packed as Uint8Array, packing)).toString('utf8')), sections: rest }
-}
-
-/** A line of JSON with all but the texts, by kind, and the texts one after the other: `to − from` are their lengths. */
-function pack(windows: Window[]): string {
-  const columns = [
-    windows.map(({ document }) => document),
-    windows.map(({ window }) => window),
-    windows.map(({ from }) => from),
-    windows.map(({ to }) => to),
-    windows.map(({ source }) => source),
-    windows.map(({ label }) => label),
-  ]
-  return `${JSON.stringify(columns)}\n${windows.map(({ text }) => text).join('')}`
-}
-
-type Columns = [number[], number[], number[], number[], string[], (string | null)[]]
-
-function unpackWindows(packed: string): Window[] {
-  let at = packed.indexOf('\n') + 1
-  const [document, window, from, to, source, label] = JSON.parse(packed.slice(0, at)) as Columns
-  return document.map((number, i) => {
-    const text = packed.slice(at, (at += to[i] - from[i]))
-    return { document: number, window: window[i], from: from[i], to: to[i], source: source[i], text, label: label[i] }
-  })
+async function unpack({ windows, ...sections }: Record<string, Section>): Promise<Shard> {
+  return { packed: await unzip(windows as Uint8Array, packing), sections }
 }

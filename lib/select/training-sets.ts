@@ -4,6 +4,7 @@ import type { Objective } from '../objectives/index.js'
 import { Random } from '../random.js'
 import type { LabelledTexts } from '../train/index.js'
 import { labelTexts } from './label.js'
+import { unpackWindows } from './packed.js'
 import { listShards, readAnyShard } from './shards.js'
 import type { Window } from './types.js'
 
@@ -55,7 +56,8 @@ export async function randomSets(
 ): Promise<LabelledTexts[]> {
   const { reference, objective, labels } = options
   const windows: Window[] = []
-  for (const shard of await listShards(folder)) windows.push(...(await readAnyShard(folder, shard)).windows)
+  for (const shard of await listShards(folder))
+    windows.push(...unpackWindows((await readAnyShard(folder, shard)).packed))
   const made: LabelledTexts[] = []
   for (let set = 0; set < sets; set++) {
     const rows = new Random(set, 'select evaluate random').permutation(windows.length).slice(0, count)

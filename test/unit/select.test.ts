@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Repeats } from '../../lib/select/dedupe.js'
 import { overlapOf } from '../../lib/select/overlap.js'
+import { unpackWindows, WindowPacker } from '../../lib/select/packed.js'
 import { readShard, writeShard } from '../../lib/select/shards.js'
 import { quotas } from '../../lib/select/strategies.js'
 import { traceVectors } from '../../lib/select/features/trace.js'
@@ -76,11 +77,16 @@ test('a shard gives back what it was written from, with the same bytes every tim
   }))
   const sections = { offsets: Uint32Array.from([0, 1, 2, 3, 4, 5]), ids: Uint16Array.from([0, 1, 65535, 3, 4]) }
   const folders = [makeFolder(), makeFolder()]
-  for (const folder of folders) await writeShard(folder, { key: 'key', shard: 3 }, { windows, sections })
+  const pack = (): Buffer => {
+    const packer = new WindowPacker()
+    for (const window of windows) packer.add(window)
+    return packer.finish()
+  }
+  for (const folder of folders) await writeShard(folder, { key: 'key', shard: 3 }, { packed: pack(), sections })
   const [one, two] = folders.map((folder) => readFileSync(join(folder, 'shard-000003.bin')))
   expect(one.equals(two)).toBe(true)
   const read = await readShard(folders[0], { key: 'key', shard: 3 })
-  expect(read.windows).toEqual(windows)
+  expect(unpackWindows(read.packed)).toEqual(windows)
   expect(read.sections).toEqual(sections)
   await expect(readShard(folders[0], { key: 'other', shard: 3 })).rejects.toMatchObject({ code: 'FEATURES_OTHER' })
 })

@@ -2,7 +2,8 @@ import { addon } from '../../native/load.js'
 import { runTask } from '../../native/task.js'
 import type { SketchRequest } from '../../native/types.js'
 import type { WindowBatch } from '../corpus.js'
-import type { Features, FeatureSource } from './types.js'
+import type { Section } from '../shards.js'
+import type { FeatureSource } from './types.js'
 
 /** Texts whose products are computed exactly too, to say how far the sketches' are off. */
 const sample = 4
@@ -13,7 +14,7 @@ export async function sketches(
   { windows, ids, typeIds, offsets }: WindowBatch,
   first: number,
   learned: Partial<Pick<SketchRequest, 'label' | 'targets'>> & Pick<SketchRequest, 'outputs'>,
-): Promise<Awaited<ReturnType<Features['make']>>> {
+): Promise<Record<string, Section>> {
   const { path, network, lambdas, atBase, sketch: size, seed, threads, memory, signal, onProgress } = source
   const exact = first === 0 && !learned.outputs ? Math.min(sample, windows.length) : 0
   const request = { path, network, ids, typeIds, offsets, ...learned, atBase, size, seed, exact, threads, memory }

@@ -3,7 +3,7 @@ import type { RunOptions } from '../../native/task.js'
 import type { Features } from './types.js'
 
 /** Nothing but the tokens, which every shard keeps: no forward pass. */
-export const traceFeatures = (): Features => ({ make: async () => ({}) })
+export const traceFeatures = (): Features => ({})
 
 /** Documents as sparse vectors over the tokens, and their agreement with the trained ones. */
 export interface TraceVectors {

@@ -30,6 +30,6 @@ export interface FeatureSource extends RunOptions {
  * (factors of the gradients) with `pieces` (where they lie). The tokens are kept beside them.
  */
 export interface Features {
-  /** the sections of some windows, the first of which has the number `first` over all */
-  make(batch: WindowBatch, first: number): Promise<Record<string, Section>>
+  /** the sections of some windows, the first of which has the number `first` over all; absent: the tokens are all */
+  make?(batch: WindowBatch, first: number): Promise<Record<string, Section>>
 }

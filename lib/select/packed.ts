@@ -1,0 +1,115 @@
+import type { Window } from './types.js'
+
+interface Head {
+  windows: number
+  /** bytes of the numbers that follow */
+  numbers: number
+  files: string[]
+  labels: string[]
+}
+
+/**
+ * Windows as bytes, a shard after the other, packed as they come so that no string is held: a line of JSON with the
+ * names of files and labels, then eight numbers a window, then the texts in UTF-8. Numbers are differences that seldom
+ * exceed a byte.
+ */
+export class WindowPacker {
+  #count = 0
+  #numbers: Buffer = Buffer.allocUnsafe(1 << 15)
+  #usedNumbers = 0
+  #texts: Buffer = Buffer.allocUnsafe(1 << 18)
+  #usedTexts = 0
+  readonly #files = new Map<string, number>()
+  readonly #labels = new Map<string, number>()
+  #last = { document: 0, line: 0 }
+
+  get count(): number {
+    return this.#count
+  }
+
+  add({ document, window, from, to, source, text, label }: Window): void {
+    const colon = source.lastIndexOf(':') // as in `placeOf`
+    const line = Number(source.slice(colon + 1))
+    const bytes = this.#addText(text)
+    if (this.#usedNumbers + mostBytes > this.#numbers.length) this.#numbers = grown(this.#numbers, this.#usedNumbers)
+    this.#addNumber(document - this.#last.document)
+    this.#addNumber(window)
+    this.#addNumber(from)
+    this.#addNumber(to - from)
+    this.#addNumber(bytes - (to - from))
+    this.#addNumber(numberOf(this.#files, source.slice(0, colon)))
+    this.#addNumber(line - this.#last.line)
+    this.#addNumber(label === null ? 0 : 1 + numberOf(this.#labels, label))
+    this.#last = { document, line }
+    this.#count++
+  }
+
+  /** The windows since the last time: the same bytes for the same windows. */
+  finish(): Buffer {
+    const head: Head = {
+      windows: this.#count,
+      numbers: this.#usedNumbers,
+      files: [...this.#files.keys()],
+      labels: [...this.#labels.keys()],
+    }
+    const parts = [this.#numbers.subarray(0, this.#usedNumbers), this.#texts.subarray(0, this.#usedTexts)]
+    const packed = Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), ...parts])
+    this.#count = this.#usedNumbers = this.#usedTexts = 0
+    this.#last = { document: 0, line: 0 }
+    this.#files.clear()
+    this.#labels.clear()
+    return packed
+  }
+
+  #addText(text: string): number {
+    const most = this.#usedTexts + 3 * text.length
+    if (most > this.#texts.length) this.#texts = grown(this.#texts, this.#usedTexts, most)
+    const bytes = this.#texts.write(text, this.#usedTexts)
+    this.#usedTexts += bytes
+    return bytes
+  }
+
+  /** Seven bits a byte, the lowest first; the sign is the lowest bit of all. */
+  #addNumber(value: number): void {
+    let left = value < 0 ? -2 * value - 1 : 2 * value
+    for (; left > 127; left = Math.floor(left / 128)) this.#numbers[this.#usedNumbers++] = 128 + (left % 128)
+    this.#numbers[this.#usedNumbers++] = left
+  }
+}
+
+const mostBytes = 8 * 8
+
+function grown(from: Buffer, used: number, least = 0): Buffer {
+  const to = Buffer.allocUnsafe(Math.max(2 * from.length, least))
+  from.copy(to, 0, 0, used)
+  return to
+}
+
+function numberOf(names: Map<string, number>, name: string): number {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  names.set(name, names.size)
+  return names.size - 1
+}
+
+export function unpackWindows(packed: Buffer): Window[] {
+  const end = packed.indexOf(10) + 1
+  const head = JSON.parse(packed.toString('utf8', 0, end)) as Head
+  let at = end
+  const next = (): number => {
+    let [value, scale] = [0, 1]
+    for (; packed[at] > 127; scale *= 128) value += scale * (packed[at++] - 128)
+    value += scale * packed[at++]
+    return value % 2 === 1 ? -(value + 1) / 2 : value / 2
+  }
+  let [document, line, textAt] = [0, 0, end + head.numbers]
+  return Array.from({ length: head.windows }, () => {
+    document += next()
+    const [window, from, units, more, file] = [next(), next(), next(), next(), next()]
+    line += next()
+    const label = next()
+    const text = packed.toString('utf8', textAt, (textAt += units + more))
+    const own = { document, window, from, to: from + units, source: `${head.files[file]}:${line}`, text }
+    return { ...own, label: label === 0 ? null : head.labels[label - 1] }
+  })
+}

@@ -1,9 +1,9 @@
 // Choices among made-up documents of a classifier of four classes, hidden size 384 (as MiniLM's head at one point):
 // seconds of `greedy` on one thread and two (by the clock and of the processors), passes over all documents, bytes of
-// the rows; and, with --corpus=FILE and --base=, --reference=, windows a second of `trace` features against the
-// tokenizer alone, and of `head` features at the base against two plain passes of our own (the reference's predictions,
-// twice), PyTorch's closed form and per-sample gradients of the last layer, and of all weights of --projected=32 texts
-// (peers/select_peer.py).
+// the rows; and, with --corpus=FILE and --base=, --reference=, windows a second of `trace` features against reading and
+// tokenizing in turn, and the one while the other is under way, and of `head` features at the base against two plain
+// passes of our own (the reference's predictions, twice), PyTorch's closed form and per-sample gradients of the last
+// layer, and of all weights of --projected=32 texts (peers/select_peer.py).
 // --documents=, --count=, --threads=1,2: of the choice; --texts=: of the corpus, for PyTorch.
 import fs from 'node:fs'
 import { createRequire } from 'node:module'
@@ -143,9 +143,9 @@ async function traceRate({ rounds, base, reference, corpus }) {
   need(base, reference, corpus)
   const { openSelection } = require(path.join(root, 'dist/lib/select/session.js'))
   const { makeShards } = require(path.join(root, 'dist/lib/select/make.js'))
-  const { loadTokenizer } = require(path.join(root, 'dist/lib/text/tokenizer/index.js'))
+  const { encodeAhead, loadTokenizer } = require(path.join(root, 'dist/lib/text/tokenizer/index.js'))
   const { readBatches } = require(path.join(root, 'dist/lib/text/index.js'))
-  const [ours, alone] = [[], []]
+  const [ours, alone, ahead] = [[], [], []]
   let windows = 0
   const timed = async (list, work) => {
     const [started, cpu] = [performance.now(), process.cpuUsage()]
@@ -167,6 +167,10 @@ async function traceRate({ rounds, base, reference, corpus }) {
     await timed(alone, async () => {
       for await (const batch of readBatches([corpus])) await tokenizer.encodeBatch(batch.map(({ text }) => text))
     })
+    await timed(ahead, async () => {
+      const textsOf = (batch) => batch.map(({ text }) => text)
+      for await (const _tokens of encodeAhead(readBatches([corpus]), textsOf, tokenizer, {}));
+    })
   }
   const seconds = (list, k) => median(list.map((pair) => pair[k]))
   return {
@@ -175,5 +179,7 @@ async function traceRate({ rounds, base, reference, corpus }) {
     tokenizerPerSecond: Math.round(windows / seconds(alone, 0)),
     share: round(seconds(alone, 0) / seconds(ours, 0)),
     shareOfProcessor: round(seconds(alone, 1) / seconds(ours, 1)),
+    shareOfAhead: round(seconds(ahead, 0) / seconds(ours, 0)),
+    shareOfAheadProcessor: round(seconds(ahead, 1) / seconds(ours, 1)),
   }
 }

@@ -104,6 +104,7 @@ function mergeOptions(command: Command): void {
     .argument('<folder...>', 'outputs of `warp select --shards N --shard I`, or the one of all')
     .option('--base <dir>', 'the base, where it lies elsewhere now')
     .option('--reference <dir>', 'the reference, likewise')
+    .option('--corpus <file...>', 'the corpus, likewise')
     .requiredOption('--count <n>', 'documents to choose', integer(1))
     .requiredOption('-o, --output <folder>', `writes ${files.join(', ')}; features are gathered there`)
   choiceOptions(framed(command))
@@ -231,8 +232,8 @@ async function mergeCommand(parts: string[], flags: MergeFlags): Promise<void> {
   const { json, quiet, verbose, force, wait, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { mergeSelection } = await import('../../lib/select/index.js')
-    const { output, base, reference } = options
-    const inputs = inputsOf({ base, reference })
+    const { output, base, reference, corpus = [] } = options
+    const inputs = [...inputsOf({ base, reference }), ...corpus]
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       const selected = await mergeSelection({ ...options, parts, signal, onProgress })
       await writeSelection(output, selected, force)

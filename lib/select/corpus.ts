@@ -4,12 +4,16 @@ import { readBatches, type ProbeOptions, type ReadControl, type TextRecord } fro
 import { encodeAhead, type BatchEncoder, type TokenBatch } from '../text/tokenizer/index.js'
 import type { Window } from './types.js'
 
-export interface CorpusOptions extends ProbeOptions {
+export interface DocumentOptions extends ProbeOptions {
+  /** lines of .txt files without a blank line between them are one document */
+  paragraphs?: boolean
+}
+
+export interface CorpusOptions extends DocumentOptions {
   /** tokens of a window, special ones included */
   window: number
   /** tokens from the start of a window to the start of the next one */
   stride: number
-  paragraphs?: boolean
 }
 
 /** Windows with their tokens: window i has `ids.subarray(offsets[i], offsets[i + 1])`. */
@@ -134,9 +138,9 @@ const whole = ({ row, source, text, label }: TextRecord): Window => ({
 })
 
 /** Batches of documents: of .txt files lines, or paragraphs of them. */
-async function* documents(
+export async function* documents(
   sources: string[],
-  { paragraphs = false, ...options }: CorpusOptions,
+  { paragraphs = false, ...options }: DocumentOptions,
   control: ReadControl,
 ): AsyncGenerator<TextRecord[]> {
   const batches = readBatches(sources, options, control)

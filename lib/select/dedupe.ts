@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { RunOptions } from '../native/task.js'
-import type { Window } from './types.js'
 
 /** Hash functions of a signature, and how many of them make a band: 0.8 of common words is found with 0.998. */
 const functions = 64
@@ -63,21 +62,23 @@ function signatureOf(words: string[]): Uint32Array {
 
 /** Takes repeated documents out of `allowed`; returns how many. */
 export async function dropRepeats(
-  windows: readonly Window[],
+  texts: AsyncIterable<string[]>,
   how: 'exact' | 'minhash',
   allowed: Uint8Array,
   { signal }: RunOptions = {},
 ): Promise<number> {
   const repeats = new Repeats(how)
   let dropped = 0
-  for (const [i, { text }] of windows.entries()) {
-    if (allowed[i] === 1 && repeats.has(text)) {
-      allowed[i] = 0
-      dropped++
+  let i = 0
+  for await (const some of texts)
+    for (const text of some) {
+      if (allowed[i] === 1 && repeats.has(text)) {
+        allowed[i] = 0
+        dropped++
+      }
+      if (i++ % 256 !== 255) continue
+      await setImmediate()
+      signal?.throwIfAborted()
     }
-    if (i % 256 !== 255) continue
-    await setImmediate()
-    signal?.throwIfAborted()
-  }
   return dropped
 }

@@ -23,6 +23,8 @@ export interface DraftOptions {
   maxId: number
   /** for a pass of the models too */
   pass: boolean
+  /** texts are kept with the windows */
+  texts: boolean
 }
 
 /** Shards of exactly `size` windows, the last one of what is left. */
@@ -41,13 +43,14 @@ export async function* shardsOf(runs: AsyncIterable<WindowRun>, options: DraftOp
 
 /** A shard that fills, and the next ones in the same memory: arrays that come and go make the heap be searched. */
 class Draft {
-  readonly #packer = new WindowPacker()
+  readonly #packer: WindowPacker
   #windows: Window[] = []
   readonly #offsets: Uint32Array
   #ids = new Uint32Array(1 << 14)
   #typeIds = new Uint8Array(1 << 14)
 
   constructor(readonly options: DraftOptions) {
+    this.#packer = new WindowPacker(options.texts)
     this.#offsets = new Uint32Array(options.size + 1)
   }
 

@@ -14,6 +14,7 @@ import { gatherParts, readParts } from './parts.js'
 import { partsFile, runParts } from './run-parts.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards, shardName } from './shards.js'
+import { corpusFile, eachText, readingOf, textsOf } from './texts.js'
 import { choose, type Chosen } from './strategies.js'
 import { mergeKinds, selectKinds } from './types.js'
 import type { MergeOptions, SelectedDocument, SelectOptions, SelectResult, Strategy } from './types.js'
@@ -51,8 +52,9 @@ export async function select(given: SelectOptions): Promise<Selected> {
 }
 
 /**
- * Selects over the features that `selectPart` made of all parts of a corpus, without reading it again: what `select`
- * chooses from the whole. The parts say which models and options they are of; models that lie elsewhere now are given.
+ * Selects over the features that `selectPart` made of all parts of a corpus: what `select` chooses from the whole. The
+ * corpus is read again for texts alone. The parts say which models, corpus and options they are of; those that lie
+ * elsewhere now are given.
  * @throws WarpError PARTS_MISSING, PARTS_DIFFER, FEATURES_MISSING; FEATURES_OTHER where the models are not those of the
  *   parts; as `select`
  */
@@ -64,7 +66,10 @@ export async function mergeSelection(merge: MergeOptions): Promise<Selected> {
   const chosen = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const options = { ...document.options, ...chosen } as unknown as SelectOptions
   return selectFrom(await localModels(options), async (session, run) => {
-    if (session.key === document.key) return gatherParts(session, found, run)
+    if (session.key === document.key) {
+      const moved = given.corpus && { ...(await readingOf(run)), inputs: document.reading.inputs }
+      return gatherParts(session, found, run, moved)
+    }
     throw inputError(
       'FEATURES_OTHER',
       `${file}: was made of other models or options, or by another version of warp`,
@@ -84,14 +89,14 @@ async function selectOpened(options: SelectOptions, make: Make): Promise<Selecte
   const session = await openSelection(options)
   const { signal, onProgress } = options
   try {
-    return await withClaim(session.folder, { signal, onProgress, writes: [partsFile] }, async () => {
+    return await withClaim(session.folder, { signal, onProgress, writes: [partsFile, corpusFile] }, async () => {
       watch.lap('open')
       const made = await make(session, options)
       watch.lap('features')
       const loaded = await load(session, made, options)
       try {
         watch.lap('load')
-        const found = await pickFrom(session, loaded, options)
+        const found = await pickFrom(session, made, loaded, options)
         watch.lap('choose')
         return await describe(session, made, loaded, found, options, watch)
       } finally {
@@ -131,12 +136,14 @@ interface Found extends Chosen {
   filtered: number
 }
 
-async function pickFrom(session: SelectSession, loaded: Loaded, options: SelectOptions): Promise<Found> {
+async function pickFrom(session: SelectSession, made: Made, loaded: Loaded, options: SelectOptions): Promise<Found> {
   const strategy = strategyOf(options, session)
   const { count, balance = false, batch = 32, dedupe, signal, onProgress } = options
   const { seed, threads } = session.source
   const allowed = new Uint8Array(loaded.count).fill(1)
-  const repeated = dedupe ? await dropRepeats(loaded.windows, dedupe, allowed, { signal }) : 0
+  const repeated = dedupe
+    ? await dropRepeats(eachText(session.folder, made, loaded.places, { signal }), dedupe, allowed, { signal })
+    : 0
   const filtered = options.traceShare === undefined ? 0 : keepBest(loaded, options.traceShare, allowed)
   const left = loaded.count - repeated - filtered
   if (left < count) {
@@ -190,12 +197,15 @@ async function describe(
   const labels = session.source.pair.reference.architecture.labels
   const own = await labelsOf(session, loaded, rows, options)
   watch.lap('label')
+  const texts = await textsOf(session.folder, made, loaded.places, rows, { signal: options.signal })
+  watch.lap('texts')
   const documents = Array.from(
     rows,
     (row, i): SelectedDocument => ({
       rank: i + 1,
-      ...loaded.windows[row],
-      label: own ? labels[own.label[i]] : loaded.windows[row].label,
+      ...loaded.places[row],
+      text: texts[i],
+      label: own ? labels[own.label[i]] : loaded.places[row].label,
       score: score[i],
       cosine: cosine ? cosine[i] : null,
       probabilities: own ? Array.from(own.probability.subarray(i * labels.length, (i + 1) * labels.length)) : null,

@@ -51,7 +51,7 @@ async function ask(
 /** Labels of some windows, given, drawn or the reference's, and what the reference thinks of them: one pass. */
 export async function labelWindows(
   source: FeatureSource,
-  { windows, offsets, ids, labels }: Loaded,
+  { places, offsets, ids, labels }: Loaded,
   rows: Uint32Array,
   { signal, onProgress }: RunOptions,
 ): Promise<Labelled> {
@@ -73,7 +73,7 @@ export async function labelWindows(
       const texts = { ids: tokens, typeIds: new Uint8Array(tokens.length), offsets: starts }
       const found = await ask(classifier, texts)
       own.forEach((row, i) => {
-        const [given] = givenLabels([windows[row]], row, source)
+        const [given] = givenLabels([places[row]], row, source)
         all.label[begin + i] = given < 0 ? found.label[i] : given
       })
       all.probability.set(found.probability, begin * labels.length)

@@ -8,11 +8,11 @@ import type { Made } from './make.js'
 import { unpackWindows } from './packed.js'
 import { readShard, type Section } from './shards.js'
 import type { Documents } from './strategies.js'
-import type { Window } from './types.js'
+import type { Place } from './types.js'
 
 /** Every window of some shards, with what was found of it. */
 export interface Loaded extends Omit<Documents, 'allowed' | 'candidates' | 'partial'> {
-  windows: Window[]
+  places: Place[]
   probability: Float32Array | undefined
   /** of a sample of the sketches' products */
   sketchError: number | undefined
@@ -35,7 +35,7 @@ export async function loadShards(
   labels: string[],
   run: RunOptions & { memory?: number },
 ): Promise<Loaded> {
-  const windows: Window[] = []
+  const places: Place[] = []
   const parts: Record<string, Section[]> = {}
   const rowFiles: RowFile[] = []
   let error: number | undefined
@@ -43,8 +43,8 @@ export async function loadShards(
   for (let shard = 0; shard < made.shards; shard++) {
     const { packed, sections, file, offsets: begins } = await readShard(made.folder, { key: made.key, shard })
     run.signal?.throwIfAborted()
-    const own = unpackWindows(packed)
-    windows.push(...own)
+    const { places: own } = unpackWindows(packed)
+    places.push(...own)
     for (const [name, section] of Object.entries(sections)) {
       if (name === 'rows') rowFiles.push({ path: file, offset: begins.rows, count: own.length })
       else if (name === 'pieces') pieces = Array.from(section)
@@ -54,7 +54,7 @@ export async function loadShards(
     if (exact) error = sketchError(exact as Float64Array, rows as Float32Array, product.length / own.length, pieces[3])
     run.onProgress?.({ phase: 'read features', done: shard + 1, total: made.shards, unit: 'shards' })
   }
-  const count = windows.length
+  const count = places.length
   const { offsets, ids } = joinTokens(
     (parts.offsets ?? []) as Uint32Array[],
     (parts.ids ?? []) as (Uint16Array | Uint32Array)[],
@@ -62,7 +62,7 @@ export async function loadShards(
   )
   const loss = together(Float64Array, parts.loss)
   const loaded = {
-    windows,
+    places,
     count,
     labels,
     sketchError: error,

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { whileUnchanged } from '../checkpoint/index.js'
@@ -8,8 +8,19 @@ import { makeFolders } from '../folders.js'
 import { readWindows, type CorpusCounts } from './corpus.js'
 import { type ShardBatch, shardsOf } from './drafts.js'
 import type { SelectSession } from './session.js'
-import { listShards, readShard, shardName, shardOf, writeShard } from './shards.js'
+import { listShards, readShard, type Section, shardName, shardOf, writeShard } from './shards.js'
+import {
+  type CorpusDocument,
+  corpusFile,
+  type CorpusReading,
+  findCorpus,
+  isSame,
+  plainInputs,
+  readingOf,
+  writeCorpus,
+} from './texts.js'
 import type { FeatureKind, FeatureOptions } from './types.js'
+import type { ReadInput } from '../text/index.js'
 
 /** Windows of a shard: as many as take some seconds, and of tokens alone so many that making files does not. */
 const windowsOfShard = (kind: FeatureKind): number => (kind === 'trace' ? 8192 : 1024)
@@ -23,7 +34,8 @@ export interface Made extends CorpusCounts {
   key: string
   shards: number
   windows: number
-  /** SHA-256 of all windows, of a part: which corpus it was */
+  reading: CorpusReading
+  /** SHA-256 of all windows and tokens, of a part: which corpus it was */
   corpus?: string
   /** shards that were there already */
   reused: number
@@ -37,21 +49,53 @@ export interface Part {
 
 /**
  * Computes the features of a corpus, a shard at a time: what an earlier run left is taken where it is of the same pair,
- * path, windows and texts, and refused otherwise. The same bytes however often a run was stopped. What was made of
- * models that changed meanwhile is removed. Of a part, the whole corpus is read but only its own shards are made.
+ * path, windows and tokens, and refused otherwise; nothing is tokenised where all is there of the same bytes. The same
+ * bytes however often a run was stopped. What was made of models that changed meanwhile is removed. Of a part, the
+ * whole corpus is read but only its own shards are made.
  * @throws WarpError FEATURES_OTHER, FEATURES_DAMAGED, CORPUS_EMPTY; those of the readers; DISK_FULL
  */
 export async function makeShards(session: SelectSession, options: FeatureOptions, part?: Part): Promise<Made> {
   const { folder } = session
   await makeFolders(folder)
+  const known = part || options.force ? undefined : await wholeCorpus(folder)
+  const done = known && (await allThere(known, session, options))
+  if (done) return done
+  if (!part && !known) await rm(join(folder, corpusFile), { force: true })
   const written: number[] = []
   try {
-    return await whileUnchanged([options.base, options.reference], () => fillShards(session, options, written, part))
+    const models = [options.base, options.reference]
+    const made = await whileUnchanged(models, () => fillShards(session, options, written, part))
+    if (!part) await writeMade(made)
+    return made
   } catch (error) {
     if ((error as WarpError | undefined)?.code === 'FILE_CHANGED')
       for (const shard of written) await rm(join(folder, shardName(shard)), { force: true })
     throw error
   }
+}
+
+/** What an earlier run left whole. */
+async function wholeCorpus(folder: string): Promise<CorpusDocument | undefined> {
+  const known = await findCorpus(folder)
+  return known && (await listShards(folder)).length === known.shards ? known : undefined
+}
+
+/** The same, where it is what is asked for and the corpus has the same bytes still. */
+async function allThere(
+  known: CorpusDocument,
+  { folder, key }: SelectSession,
+  options: FeatureOptions,
+): Promise<Made | undefined> {
+  if (known.key !== key) return undefined
+  const now = await readingOf(options)
+  if (!(await isSame(known.reading, now, options))) return undefined
+  const { schema: _schema, ...counts } = known
+  return { ...counts, folder, reading: { ...now, inputs: known.reading.inputs }, reused: known.shards }
+}
+
+/** Says beside the shards that all are there. */
+export async function writeMade({ folder, reused: _r, corpus: _c, ...counts }: Made): Promise<void> {
+  await writeCorpus(folder, { schema: 'warp.select.corpus/1', ...counts })
 }
 
 async function fillShards(
@@ -69,12 +113,13 @@ async function fillShards(
   if (options.force) there.clear()
   const corpus = createHash('sha256')
   const counts = { shards: 0, windows: 0, reused: 0, documents: 0, split: 0, truncated: 0 }
-  const made: Made = { folder, key, ...counts }
+  const reading = await readingOf(options)
+  const made: Made = { folder, key, reading, ...counts }
   const writing = new Set<Promise<void>>() // some shards are written while the next one is read and made
   try {
-    for await (const batch of shardBatches(session, options, made)) {
+    for await (const batch of shardBatches(session, options, made, reading)) {
       signal?.throwIfAborted()
-      if (part) corpus.update(batch.packed)
+      if (part) hashBatch(corpus, batch)
       if (there.has(made.shards)) {
         await checkShard(session, made.shards, batch)
         made.reused++
@@ -104,25 +149,40 @@ async function fillShards(
   return part ? { ...made, corpus: corpus.digest('hex') } : made
 }
 
-/** The corpus as windows, those of a shard together. @throws those of the readers */
-export function shardBatches(
+/** Adds the windows of a shard, and their tokens, to what says which corpus it is. */
+export function hashBatch(hash: Hash, { packed, ids }: { packed: Buffer; ids: Section }): void {
+  hash.update(packed).update(ids)
+}
+
+/** The corpus as windows, those of a shard together; says in `reading` what was read. @throws those of the readers */
+export async function* shardBatches(
   { window, stride, tokenizer, source, kind, features }: SelectSession,
-  { corpus, format, columns, text, label, paragraphs, signal }: FeatureOptions,
+  { corpus, signal }: FeatureOptions,
   counts: CorpusCounts,
+  reading: CorpusReading,
 ): AsyncGenerator<ShardBatch> {
-  const reading = { format, columns, text, label, paragraphs, labelMap: source.labelMap, window, stride }
-  return shardsOf(readWindows(corpus, tokenizer, reading, counts, { signal }), {
+  const inputs: ReadInput[] = []
+  const options = { ...reading.options, labelMap: source.labelMap, window, stride }
+  yield* shardsOf(readWindows(corpus, tokenizer, options, counts, { signal, inputs }), {
     size: windowsOfShard(kind),
     maxId: tokenizer.maxId,
     pass: features.make !== undefined,
+    texts: reading.kept,
   })
+  if (!reading.kept) reading.inputs = plainInputs(inputs)
 }
 
 /** @throws WarpError FEATURES_OTHER where a shard that is there is not of these windows, FEATURES_DAMAGED */
 export async function checkShard({ folder, key }: SelectSession, shard: number, batch: ShardBatch): Promise<void> {
   const old = await readShard(folder, { key, shard })
-  if (!old.packed.equals(batch.packed)) throw otherCorpus(folder, shard)
+  const same = [old.packed, old.sections.ids].every((one, i) =>
+    bytesOf(one).equals(bytesOf([batch.packed, batch.ids][i])),
+  )
+  if (!same) throw otherCorpus(folder, shard)
 }
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Section | Buffer): Buffer =>
+  Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength)
 
 export function otherCorpus(folder: string, shard: number): Error {
   const file = join(folder, shardName(shard))

@@ -1,7 +1,8 @@
-import type { Window } from './types.js'
+import type { Place, Window } from './types.js'
 
 interface Head {
   windows: number
+  texts: boolean
   /** bytes of the numbers that follow */
   numbers: number
   files: string[]
@@ -10,8 +11,8 @@ interface Head {
 
 /**
  * Windows as bytes, a shard after the other, packed as they come so that no string is held: a line of JSON with the
- * names of files and labels, then eight numbers a window, then the texts in UTF-8. Numbers are differences that seldom
- * exceed a byte.
+ * names of files and labels, then eight numbers a window, then, where they are kept, the texts in UTF-8. Numbers are
+ * differences that seldom exceed a byte.
  */
 export class WindowPacker {
   #count = 0
@@ -23,6 +24,8 @@ export class WindowPacker {
   readonly #labels = new Map<string, number>()
   #last = { document: 0, line: 0 }
 
+  constructor(readonly texts: boolean) {}
+
   get count(): number {
     return this.#count
   }
@@ -30,13 +33,13 @@ export class WindowPacker {
   add({ document, window, from, to, source, text, label }: Window): void {
     const colon = source.lastIndexOf(':') // as in `placeOf`
     const line = Number(source.slice(colon + 1))
-    const bytes = this.#addText(text)
+    const bytes = this.texts ? this.#addText(text) : 0
     if (this.#usedNumbers + mostBytes > this.#numbers.length) this.#numbers = grown(this.#numbers, this.#usedNumbers)
     this.#addNumber(document - this.#last.document)
     this.#addNumber(window)
     this.#addNumber(from)
     this.#addNumber(to - from)
-    this.#addNumber(bytes - (to - from))
+    this.#addNumber(bytes)
     this.#addNumber(numberOf(this.#files, source.slice(0, colon)))
     this.#addNumber(line - this.#last.line)
     this.#addNumber(label === null ? 0 : 1 + numberOf(this.#labels, label))
@@ -48,6 +51,7 @@ export class WindowPacker {
   finish(): Buffer {
     const head: Head = {
       windows: this.#count,
+      texts: this.texts,
       numbers: this.#usedNumbers,
       files: [...this.#files.keys()],
       labels: [...this.#labels.keys()],
@@ -92,7 +96,8 @@ function numberOf(names: Map<string, number>, name: string): number {
   return names.size - 1
 }
 
-export function unpackWindows(packed: Buffer): Window[] {
+/** Where the windows are that were packed, and their texts, where those were kept. */
+export function unpackWindows(packed: Buffer): { places: Place[]; texts: string[] } {
   const end = packed.indexOf(10) + 1
   const head = JSON.parse(packed.toString('utf8', 0, end)) as Head
   let at = end
@@ -102,14 +107,16 @@ export function unpackWindows(packed: Buffer): Window[] {
     value += scale * packed[at++]
     return value % 2 === 1 ? -(value + 1) / 2 : value / 2
   }
+  const texts: string[] = []
   let [document, line, textAt] = [0, 0, end + head.numbers]
-  return Array.from({ length: head.windows }, () => {
+  const places = Array.from({ length: head.windows }, (): Place => {
     document += next()
-    const [window, from, units, more, file] = [next(), next(), next(), next(), next()]
+    const [window, from, units, bytes, file] = [next(), next(), next(), next(), next()]
     line += next()
     const label = next()
-    const text = packed.toString('utf8', textAt, (textAt += units + more))
-    const own = { document, window, from, to: from + units, source: `${head.files[file]}:${line}`, text }
-    return { ...own, label: label === 0 ? null : head.labels[label - 1] }
+    if (head.texts) texts.push(packed.toString('utf8', textAt, (textAt += bytes)))
+    const source = `${head.files[file]}:${line}`
+    return { document, window, from, to: from + units, source, label: label === 0 ? null : head.labels[label - 1] }
   })
+  return { places, texts }
 }

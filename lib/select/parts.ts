@@ -12,9 +12,10 @@ import { makeFolders } from '../folders.js'
 import { localModels } from '../hub/index.js'
 import type { RunOptions } from '../native/task.js'
 import { checkOptions } from '../options.js'
-import { makeShards, otherCorpus, type Made, type Part } from './make.js'
+import { hashBatch, makeShards, otherCorpus, type Made, type Part, writeMade } from './make.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards, readShard, shardName } from './shards.js'
+import { type CorpusReading, readingForm } from './texts.js'
 import { type FeatureOptions, selectKinds } from './types.js'
 
 const count = z.int().nonnegative()
@@ -30,6 +31,7 @@ export const partForm = z.object({
   documents: count,
   split: count,
   truncated: count,
+  reading: readingForm,
   /** that decide the features, as they were given; models as absolute paths */
   options: z.looseObject({ base: z.string(), reference: z.string(), corpus: z.array(z.string()) }),
 })
@@ -84,12 +86,12 @@ export async function selectPart(given: FeatureOptions, part: Part): Promise<Par
     try {
       return await withClaim(name, options, async () => {
         await removeParts(session.folder, [`${partName(part)}.json`])
-        const { key, corpus, shards, windows, documents, split, truncated, reused } = await makeShards(
+        const { key, corpus, shards, windows, documents, split, truncated, reading, reused } = await makeShards(
           session,
           options,
           part,
         )
-        const counts = { key, corpus: corpus!, shards, windows, documents, split, truncated }
+        const counts = { key, corpus: corpus!, shards, windows, documents, split, truncated, reading }
         const place = { schema: 'warp.select.part/1' as const, part: part.index, parts: part.of }
         const document: PartDocument = { ...place, ...counts, options: featureOptions(options) }
         await writeDocument(`${name}.json`, document, { force: true })
@@ -161,6 +163,7 @@ const partsMissing = (message: string, details: ErrorDetails): Error =>
 /**
  * Brings the shards of all parts together under one output, by links where the disk is one: what a run over the whole
  * corpus would have left there.
+ * @param where the corpus lies now, if not where the parts found it
  * @throws WarpError (input) FEATURES_OTHER of shards made from another pair, path, version or corpus; FEATURES_MISSING,
  *   FEATURES_DAMAGED
  */
@@ -168,9 +171,10 @@ export async function gatherParts(
   { folder, key }: Pick<SelectSession, 'folder' | 'key'>,
   found: FoundPart[],
   { signal, onProgress }: RunOptions,
+  where?: CorpusReading,
 ): Promise<Made> {
   await makeFolders(folder)
-  const { shards, windows, documents, split, truncated, corpus, parts } = found[0].document
+  const { shards, windows, documents, split, truncated, corpus, parts, reading } = found[0].document
   const sources = new Map(found.map((part) => [part.document.part, part]))
   const there = new Set(await listShards(folder))
   const hash = createHash('sha256')
@@ -179,13 +183,16 @@ export async function gatherParts(
     const from = sources.get(shard % parts)!
     if (!there.has(shard)) await bring(from, folder, shard)
     const read = await readShard(folder, { key, shard })
-    hash.update(read.packed)
+    hashBatch(hash, { packed: read.packed, ids: read.sections.ids })
     onProgress?.({ phase: 'gather', done: shard + 1, total: shards, unit: 'shards' })
   }
   const more = [...there].find((shard) => shard >= shards)
   if (more !== undefined) throw otherCorpus(folder, more)
   if (hash.digest('hex') !== corpus) throw otherCorpus(folder, 0)
-  return { folder, key, shards, windows, documents, split, truncated, reused: shards }
+  const counts = { shards, windows, documents, split, truncated }
+  const made = { folder, key, ...counts, reading: where ?? reading, reused: shards }
+  await writeMade(made)
+  return made
 }
 
 /** A link, or a copy where the disk is another one. */

@@ -8,6 +8,7 @@ import { headOf, type ShardBatch } from './drafts.js'
 import { checkShard, shardBatches } from './make.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards } from './shards.js'
+import { readingOf } from './texts.js'
 import { type FeatureKind, selectKinds, type SelectOptions } from './types.js'
 
 /** What `select` would do: the answer of `--dry-run`. */
@@ -55,7 +56,7 @@ async function planOpened(session: SelectSession, options: SelectOptions): Promi
   const all = { windows: 0, tokens: 0, shards: 0 }
   const missing = { windows: 0, tokens: 0, shards: 0 }
   let first: ShardBatch | undefined
-  for await (const batch of shardBatches(session, options, counts)) {
+  for await (const batch of shardBatches(session, options, counts, await readingOf(options))) {
     options.signal?.throwIfAborted()
     const own = there.has(all.shards)
     if (own) await checkShard(session, all.shards, batch)

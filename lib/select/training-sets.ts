@@ -5,8 +5,9 @@ import { Random } from '../random.js'
 import type { LabelledTexts } from '../train/index.js'
 import { labelTexts } from './label.js'
 import { unpackWindows } from './packed.js'
-import { listShards, readAnyShard } from './shards.js'
-import type { Window } from './types.js'
+import { readAnyShard } from './shards.js'
+import { readCorpus, textsOf } from './texts.js'
+import type { Place } from './types.js'
 
 /** What the base is trained on, and how its labels are taken. */
 export interface SetOptions extends RunOptions {
@@ -55,13 +56,19 @@ export async function randomSets(
   options: SetOptions,
 ): Promise<LabelledTexts[]> {
   const { reference, objective, labels } = options
-  const windows: Window[] = []
-  for (const shard of await listShards(folder))
-    windows.push(...unpackWindows((await readAnyShard(folder, shard)).packed))
+  const corpus = await readCorpus(folder)
+  const places: Place[] = []
+  for (let shard = 0; shard < corpus.shards; shard++)
+    places.push(...unpackWindows((await readAnyShard(folder, shard)).packed).places)
+  const draws = Array.from({ length: sets }, (_, set) =>
+    new Random(set, 'select evaluate random').permutation(places.length).slice(0, count),
+  )
+  const rows = Uint32Array.from(new Set(draws.flatMap((draw) => Array.from(draw))))
+  const texts = await textsOf(folder, corpus, places, rows, { signal: options.signal })
+  const textOf = new Map(Array.from(rows, (row, i) => [row, texts[i]]))
   const made: LabelledTexts[] = []
-  for (let set = 0; set < sets; set++) {
-    const rows = new Random(set, 'select evaluate random').permutation(windows.length).slice(0, count)
-    const chosen = Array.from(rows, (row) => windows[row])
+  for (const draw of draws) {
+    const chosen = Array.from(draw, (row) => ({ text: textOf.get(row)!, source: places[row].source }))
     if (objective === 'language') {
       made.push(
         asTexts(

@@ -76,7 +76,7 @@ export interface SelectOptions
 
 const { seed: _s, only: _o, except: _e, checkpoint: _c, ...alongKinds } = pathKinds
 const { limit: _l, perDomain: _p, dropUnlabeled: _u, domains: _d, ...corpusKinds } = textKinds
-const choiceKinds: Kinds<Omit<MergeOptions, 'parts'>> = {
+const choiceKinds: Kinds<Omit<MergeOptions, 'parts' | 'corpus'>> = {
   ...runKinds,
   ...{ wait: 'flag', base: 'text', reference: 'text', output: 'text', count: 'number', strategy: 'text' },
   ...{ balance: 'flag', dedupe: 'text', traceShare: 'number', batch: 'number' },
@@ -90,14 +90,14 @@ export const selectKinds: Kinds<SelectOptions> = {
   ...{ labelMap: 'any', window: 'number', stride: 'number', paragraphs: 'flag', force: 'flag' },
   ...{ shards: 'number', executor: 'object', workers: 'number' },
 }
-export const mergeKinds: Kinds<MergeOptions> = { ...choiceKinds, parts: 'texts' }
+export const mergeKinds: Kinds<MergeOptions> = { ...choiceKinds, parts: 'texts', corpus: 'texts' }
 
 /** Options of `mergeSelection`: those of a choice; the others are kept in the parts. */
 export interface MergeOptions
   extends ClaimOptions,
     Pick<SelectOptions, 'output' | 'count' | 'strategy' | 'balance' | 'dedupe' | 'traceShare' | 'batch'>,
     Pick<SelectOptions, 'threads' | 'memory' | 'seed'>,
-    Partial<Pick<SelectOptions, 'base' | 'reference'>> {
+    Partial<Pick<SelectOptions, 'base' | 'reference' | 'corpus'>> {
   /** outputs of `selectPart` that hold all parts of a corpus together */
   parts: string[]
 }
@@ -105,8 +105,8 @@ export interface MergeOptions
 /** What making features takes. */
 export type FeatureOptions = Omit<SelectOptions, 'count'> & Partial<Pick<SelectOptions, 'count'>>
 
-/** A part of a document that is chosen or not. */
-export interface Window {
+/** Where a part of a document is that is chosen or not. */
+export interface Place {
   /** number of the document over all sources, from 0 */
   document: number
   /** number of the window in it */
@@ -116,9 +116,13 @@ export interface Window {
   to: number
   /** `file:line` of the document */
   source: string
-  text: string
   /** the document's own label, as it stands */
   label: string | null
+}
+
+/** The same, and what it says. */
+export interface Window extends Place {
+  text: string
 }
 
 export interface SelectedDocument extends Window {

@@ -173,6 +173,19 @@ export async function* readBatches(
   }
   if (sampled) yield sample.finish().items
   control.notes?.push(...reader.notes())
+  control.inputs?.push(...reader.inputs())
+}
+
+/** What all sources hold, without looking for texts in it. */
+export async function hashSources(
+  sources: string[],
+  options: ProbeOptions = {},
+  control: ReadControl = {},
+): Promise<ReadInput[]> {
+  const { files, inputs, total } = await listSources(sources, options.format, control)
+  const reading = new Reading(inputs, total, control)
+  for (const file of files) for await (const _piece of reading.bytes(file)) control.signal?.throwIfAborted()
+  return reading.inputs()
 }
 
 /** The error for a domain outside the allowed ones. */

@@ -64,6 +64,8 @@ export interface ReadInput {
 export interface ReadControl extends RunOptions {
   /** gets what there is to tell of the texts, after the last */
   notes?: string[]
+  /** gets what was read, after the last text */
+  inputs?: ReadInput[]
   /** what `-` reads, default `process.stdin` */
   stdin?: Readable
 }

@@ -78,7 +78,7 @@ test('a shard gives back what it was written from, with the same bytes every tim
   const sections = { offsets: Uint32Array.from([0, 1, 2, 3, 4, 5]), ids: Uint16Array.from([0, 1, 65535, 3, 4]) }
   const folders = [makeFolder(), makeFolder()]
   const pack = (): Buffer => {
-    const packer = new WindowPacker()
+    const packer = new WindowPacker(true)
     for (const window of windows) packer.add(window)
     return packer.finish()
   }
@@ -86,7 +86,8 @@ test('a shard gives back what it was written from, with the same bytes every tim
   const [one, two] = folders.map((folder) => readFileSync(join(folder, 'shard-000003.bin')))
   expect(one.equals(two)).toBe(true)
   const read = await readShard(folders[0], { key: 'key', shard: 3 })
-  expect(unpackWindows(read.packed)).toEqual(windows)
+  const { places, texts: kept } = unpackWindows(read.packed)
+  expect(places.map((place, i) => ({ ...place, text: kept[i] }))).toEqual(windows)
   expect(read.sections).toEqual(sections)
   await expect(readShard(folders[0], { key: 'other', shard: 3 })).rejects.toMatchObject({ code: 'FEATURES_OTHER' })
 })

@@ -1,12 +1,12 @@
 import { LabelResolver } from '../../text/labels.js'
 import { inputError } from '../../errors.js'
 import { Random } from '../../random.js'
-import type { Window } from '../types.js'
+import type { Place } from '../types.js'
 import type { FeatureSource } from './types.js'
 
 /** Labels of windows before the reference has been asked: −1 where it is to say. @throws SELECT_LABEL_MISSING */
 export function givenLabels(
-  windows: Window[],
+  windows: Place[],
   first: number,
   { labels: mode, labelMap, seed, pair }: Pick<FeatureSource, 'labels' | 'labelMap' | 'seed' | 'pair'>,
 ): Int32Array {

@@ -5,7 +5,12 @@ import { isDeepStrictEqual } from 'node:util'
 import { sealed } from '../../lib/document.js'
 import { failedTrial } from '../../lib/lab/index.js'
 import type { Random } from '../../lib/random.js'
+import { WindowPacker } from '../../lib/select/packed.js'
+import { shardName, writeShard } from '../../lib/select/shards.js'
+import { corpusFile, writeCorpus } from '../../lib/select/texts.js'
+import { temporaryDirectory } from '../support/models.js'
 import { makePair, pairProbes } from '../support/pair.js'
+import { repositoryRoot } from '../support/shared.js'
 import { domainTexts, trainableModel } from '../support/training.js'
 import { one, type Attack } from './attack.js'
 import { LineServer } from './child.js'
@@ -44,7 +49,40 @@ function projectorText(): string {
   })
 }
 
-function cases(): Case[] {
+/** What `select` leaves of a corpus. */
+async function selectCases(): Promise<Case[]> {
+  const folder = temporaryDirectory()
+  const packer = new WindowPacker(true)
+  for (const [i, { text }] of domainTexts(['a', 'b'], 3).entries())
+    packer.add({ document: i, window: 0, from: 0, to: text.length, source: `corpus.jsonl:${i + 1}`, text, label: null })
+  const sections = { offsets: new Uint32Array(7), ids: new Uint16Array(40).fill(9) }
+  await writeShard(folder, { key: 'key', shard: 0 }, { packed: packer.finish(), sections })
+  const counts = { shards: 1, windows: 6, documents: 6, split: 0, truncated: 0 }
+  const reading = { sources: ['corpus.jsonl'], options: {}, inputs: [{ size: 9, sha256: '0' }], kept: false }
+  await writeCorpus(folder, { schema: 'warp.select.corpus/1', key: 'key', ...counts, reading })
+  const left = (target: string, file: string): Case => ({
+    target,
+    file,
+    bytes: readFileSync(join(folder, file)),
+    parsed: '.',
+    sealed: true,
+  })
+  return [left('shard', shardName(0)), left('corpus', corpusFile)]
+}
+
+/** Files of an adapter in the place of the reference. */
+function adapterCases(): Case[] {
+  const folder = temporaryDirectory()
+  const fixtures = join(repositoryRoot, 'test/fixtures/adapters')
+  cpSync(join(fixtures, 'bert-base'), join(folder, 'base'), { recursive: true })
+  cpSync(join(fixtures, 'plain/adapter'), join(folder, 'reference'), { recursive: true })
+  return ['adapter_config.json', 'adapter_model.safetensors'].map((name) => {
+    const file = `reference/${name}`
+    return { target: 'pair', file, bytes: readFileSync(join(folder, file)), beside: folder, parsed: '.' }
+  })
+}
+
+async function cases(): Promise<Case[]> {
   const pair = makePair()
   const gpt2 = makePair('gpt2')
   const read = (...path: string[]): Buffer => readFileSync(join(...path))
@@ -89,10 +127,14 @@ function cases(): Case[] {
     { target: 'labelMap', file: 'map.json', bytes: Buffer.from('{"1": "animals", "2": "plants", "3": 0}') },
     { target: 'trial', file: 'trial.json', bytes: Buffer.from(trialText()), sealed: true },
     { target: 'projector', file: 'projector.json', bytes: Buffer.from(projectorText()), sealed: true },
+    { target: 'claimed', file: 'claimed.json', bytes: Buffer.from('{"animals": 0.5, "plants": 0.3, "stones": 0.2}') },
+    ...adapterCases(),
+    ...(await selectCases()),
   ]
 }
 
 const sameContents = (one: Buffer, other: Buffer): boolean => {
+  if (one.equals(other)) return true
   try {
     return isDeepStrictEqual(JSON.parse(String(one)), JSON.parse(String(other)))
   } catch {
@@ -109,7 +151,7 @@ export class Fuzz implements Attack {
   readonly #folder = mkdtempSync(join(tmpdir(), 'warp-attack-'))
 
   async step(random: Random): Promise<string | undefined> {
-    const { target, file, bytes, beside, parsed = file, sealed: isSealed } = one(random, this.#cases)
+    const { target, file, bytes, beside, parsed = file, sealed: isSealed } = one(random, await this.#cases)
     const changed = mutant(bytes, random)
     const place = join(this.#folder, 'case')
     rmSync(place, { recursive: true, force: true })

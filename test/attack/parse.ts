@@ -3,6 +3,9 @@ import { createInterface } from 'node:readline'
 import { openModel, openPair, readSafetensorsHeader } from '../../lib/checkpoint/index.js'
 import type { WarpError } from '../../lib/errors.js'
 import { loadProjector, readPlan, readTrial } from '../../lib/lab/index.js'
+import { readClaimed } from '../../lib/readouts/index.js'
+import { readAnyShard } from '../../lib/select/shards.js'
+import { readCorpus } from '../../lib/select/texts.js'
 import { readLabelMap, readProbes } from '../../lib/text/index.js'
 import { loadTokenizer } from '../../lib/text/tokenizer/index.js'
 import { readState } from '../../lib/train/state.js'
@@ -18,7 +21,7 @@ export const targets: Record<string, (path: string) => Promise<unknown>> = {
   trace: (dir) => trace({ base: `${dir}/base`, reference: `${dir}/reference`, threads: 1 }),
   tokenizer: async (dir) => {
     const tokenizer = await loadTokenizer(dir)
-    for (const text of ['a cat', '', 'é漢\u0000😀', 'x'.repeat(5000)]) tokenizer.encode(text)
+    for (const text of ['a cat', '', 'é漢\u0000😀', 'x'.repeat(5000)]) await tokenizer.encode(text)
   },
   probes: (path) => readProbes([path], { labels, dropUnlabeled: true }),
   labelMap: (path) => readLabelMap(path),
@@ -26,6 +29,9 @@ export const targets: Record<string, (path: string) => Promise<unknown>> = {
   trial: (path) => readTrial(path),
   projector: (path) => loadProjector(path),
   state: (path) => readState(path),
+  claimed: (path) => readClaimed(path, labels),
+  shard: (dir) => readAnyShard(dir, 0),
+  corpus: (dir) => readCorpus(dir),
 }
 
 export interface Answer {

@@ -68,7 +68,7 @@ export async function* readWindows(
   const special = (await tokenizer.encodeBatch([''])).ids.length
   const room = { window, stride, special }
   const batches = documents(sources, options, control)
-  const waiting: Promise<CutBatch>[] = []
+  const waiting: (CutBatch | Promise<CutBatch>)[] = []
   const first = async (): Promise<WindowRun[]> => {
     const { runs, ...own } = await waiting.shift()!
     for (const name of ['documents', 'split', 'truncated'] as const) counts[name] += own[name]
@@ -77,31 +77,49 @@ export async function* readWindows(
   for await (const { batch, tokens } of encodeAhead(batches, (all) => all.map(({ text }) => text), tokenizer, {})) {
     control.signal?.throwIfAborted()
     const cut = cutBatch(batch, tokens, tokenizer, room)
-    cut.catch(() => undefined) // it is waited for in its turn, or never after another error
+    if (cut instanceof Promise) cut.catch(() => undefined) // it is waited for in its turn, or never after another error
     waiting.push(cut)
-    if (waiting.length > cutAhead) yield* await first()
+    while (waiting.length > cutAhead || (waiting.length > 0 && !(waiting[0] instanceof Promise))) yield* await first()
   }
   while (waiting.length > 0) yield* await first()
+}
+
+interface Room {
+  window: number
+  stride: number
+  /** tokens that every window has beside its text's */
+  special: number
 }
 
 interface CutBatch extends CorpusCounts {
   runs: WindowRun[]
 }
 
-/** @throws WarpError CORPUS_NO_TOKENS; those of the tokenizer */
-async function cutBatch(
+/** At once where no document is too long. @throws WarpError CORPUS_NO_TOKENS; those of the tokenizer */
+function cutBatch(
   batch: TextRecord[],
   tokens: TokenBatch,
   tokenizer: BatchEncoder,
-  { window, stride, special }: { window: number; stride: number; special: number },
-): Promise<CutBatch> {
+  room: Room,
+): CutBatch | Promise<CutBatch> {
   const lengthOf = (i: number): number => tokens.offsets[i + 1] - tokens.offsets[i]
-  const none = batch.findIndex((_, i) => lengthOf(i) <= special)
+  const none = batch.findIndex((_, i) => lengthOf(i) <= room.special)
   if (none >= 0) {
     const { source } = batch[none]
     throw inputError('CORPUS_NO_TOKENS', `${source}: the document gives no token`, placeOf(source), 'remove it')
   }
-  const long = Array.from(batch.keys()).filter((i) => lengthOf(i) > window)
+  const long = Array.from(batch.keys()).filter((i) => lengthOf(i) > room.window)
+  if (long.length > 0) return cutLong(batch, tokens, tokenizer, long, room)
+  return { runs: [{ windows: batch.map(whole), tokens, row: 0 }], documents: batch.length, split: 0, truncated: 0 }
+}
+
+async function cutLong(
+  batch: TextRecord[],
+  tokens: TokenBatch,
+  tokenizer: BatchEncoder,
+  long: number[],
+  { window, stride, special }: Room,
+): Promise<CutBatch> {
   const parts = await cut(
     long.map((i) => batch[i]),
     tokenizer,
@@ -110,7 +128,6 @@ async function cutBatch(
   )
   const cuts = parts.flat()
   const counts = { documents: batch.length, split: cuts.length, truncated: 0 }
-  if (cuts.length === 0) return { runs: [{ windows: batch.map(whole), tokens, row: 0 }], ...counts }
   const again = await tokenizer.encodeBatch(
     cuts.map(({ text }) => text),
     { maxLength: window },
@@ -171,7 +188,6 @@ export async function* documents(
 
 /** Of each document its windows of at most `room` tokens, cut between words; one begins where `stride` have passed. */
 async function cut(records: TextRecord[], tokenizer: BatchEncoder, room: number, stride: number): Promise<Window[][]> {
-  if (records.length === 0) return []
   const words = records.map(({ text }) =>
     Array.from(text.matchAll(new RegExp(`\\S{1,${longestWord}}`, 'gu')), ({ index, 0: word }) => ({
       from: index,

@@ -63,7 +63,7 @@ class Draft {
     const [from, to] = [offsets[row + begin], offsets[row + end]]
     if (at + to - from > this.#ids.length) {
       this.#ids = grown(this.#ids, new Uint32Array(2 * (at + to - from)))
-      this.#typeIds = grown(this.#typeIds, new Uint8Array(this.#ids.length))
+      if (this.options.pass) this.#typeIds = grown(this.#typeIds, new Uint8Array(this.#ids.length))
     }
     this.#ids.set(ids.subarray(from, to), at)
     if (this.options.pass) this.#typeIds.set(typeIds.subarray(from, to), at)

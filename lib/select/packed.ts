@@ -23,6 +23,7 @@ export class WindowPacker {
   readonly #files = new Map<string, number>()
   readonly #labels = new Map<string, number>()
   #last = { document: 0, line: 0 }
+  #file = { name: '', number: -1 }
 
   constructor(readonly texts: boolean) {}
 
@@ -31,8 +32,7 @@ export class WindowPacker {
   }
 
   add({ document, window, from, to, source, text, label }: Window): void {
-    const colon = source.lastIndexOf(':') // as in `placeOf`
-    const line = Number(source.slice(colon + 1))
+    const line = this.#lineOf(source)
     const bytes = this.texts ? this.#addText(text) : 0
     if (this.#usedNumbers + mostBytes > this.#numbers.length) this.#numbers = grown(this.#numbers, this.#usedNumbers)
     this.#addNumber(document - this.#last.document)
@@ -40,7 +40,7 @@ export class WindowPacker {
     this.#addNumber(from)
     this.#addNumber(to - from)
     this.#addNumber(bytes)
-    this.#addNumber(numberOf(this.#files, source.slice(0, colon)))
+    this.#addNumber(this.#file.number)
     this.#addNumber(line - this.#last.line)
     this.#addNumber(label === null ? 0 : 1 + numberOf(this.#labels, label))
     this.#last = { document, line }
@@ -61,8 +61,22 @@ export class WindowPacker {
     this.#count = this.#usedNumbers = this.#usedTexts = 0
     this.#last = { document: 0, line: 0 }
     this.#files.clear()
+    this.#file = { name: '', number: -1 }
     this.#labels.clear()
     return packed
+  }
+
+  /** Of `file:line`; keeps the file, which is mostly the one before. */
+  #lineOf(source: string): number {
+    const colon = source.lastIndexOf(':')
+    const { name } = this.#file
+    if (colon !== name.length || !source.startsWith(name)) {
+      const file = source.slice(0, colon)
+      this.#file = { name: file, number: numberOf(this.#files, file) }
+    }
+    let line = 0
+    for (let i = colon + 1; i < source.length; i++) line = 10 * line + source.charCodeAt(i) - 48
+    return line
   }
 
   #addText(text: string): number {

@@ -46,7 +46,12 @@ export function register(program: Command): void {
     .option('-o, --output <folder>', `writes ${files.join(', ')}; features are kept there to go on from`)
   corpusOptions(command)
   choiceOptions(framed(command))
-    .addOption(new Option('--features <kind>', 'default: trace').choices(['trace', 'head', 'top', 'all']))
+    .addOption(
+      new Option(
+        '--features <kind>',
+        'default: trace if as many as are chosen hold trained tokens alone, else head (with --shard: head)',
+      ).choices(['trace', 'head', 'top', 'all']),
+    )
     .addOption(
       new Option('--labels <whose>', 'default: auto, the reference labels').choices(['auto', 'given', 'random']),
     )
@@ -85,10 +90,12 @@ export function register(program: Command): void {
 function choiceOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--strategy <name>', 'default: topk-balanced; topk for language models').choices([
-        ...['topk', 'topk-balanced', 'greedy', 'greedy-batched', 'matching', 'loss-min', 'loss-max', 'bottomk'],
-        'random',
-      ]),
+      new Option('--strategy <name>', 'default: greedy for head, else topk-balanced; topk for language models').choices(
+        [
+          ...['topk', 'topk-balanced', 'greedy', 'greedy-batched', 'matching', 'loss-min', 'loss-max', 'bottomk'],
+          'random',
+        ],
+      ),
     )
     .option('--balance', 'as many documents of each label')
     .addOption(new Option('--dedupe <how>', 'leaves out repeated documents').choices(['exact', 'minhash']))

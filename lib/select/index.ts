@@ -6,6 +6,7 @@ import { inputError } from '../errors.js'
 import { localModels } from '../hub/index.js'
 import { checkOptions } from '../options.js'
 import { readEvidence } from '../trace/index.js'
+import { decide } from './decide.js'
 import { dropRepeats } from './dedupe.js'
 import { labelWindows } from './label.js'
 import { loadShards, type Loaded } from './load.js'
@@ -32,13 +33,10 @@ export interface Selected {
   documents: SelectedDocument[]
 }
 
-/** By the study in benchmarks/results/select.md; language models have no labels to balance by. */
-const strategyOf = ({ strategy }: SelectOptions, { source }: SelectSession): Strategy =>
-  strategy ?? (source.network.objective === 'language' ? 'topk' : 'topk-balanced')
-
 /**
  * The documents of a corpus whose training moves the base where the reference went (SELECT, arXiv 2506.15553).
  * Features are kept under `output/features`, and reused when only the strategy or the count changes.
+ * What is not said of features and strategy is decided by what the corpus holds, and told in the notes.
  * @throws WarpError of models, paths, tokenizers and texts; CORPUS_EMPTY, CORPUS_SMALL, FEATURES_OTHER,
  *   FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT; with `shards` PART_FAILED and those of the
  *   executor
@@ -79,14 +77,19 @@ export async function mergeSelection(merge: MergeOptions): Promise<Selected> {
   })
 }
 
+/** Features and strategy are known. */
+type DecidedOptions = SelectOptions & { strategy: Strategy }
 type Make = (session: SelectSession, options: SelectOptions) => Promise<Made>
 
 const selectFrom = (options: SelectOptions, make: Make): Promise<Selected> =>
   whileUnchanged([options.base, options.reference], () => selectOpened(options, make))
 
-async function selectOpened(options: SelectOptions, make: Make): Promise<Selected> {
+async function selectOpened(given: SelectOptions, make: Make): Promise<Selected> {
   const watch = new Stopwatch()
+  const { notes, ...decided } = await decide(given)
+  const options: DecidedOptions = { ...given, ...decided }
   const session = await openSelection(options)
+  session.notes.push(...notes)
   const { signal, onProgress } = options
   try {
     return await withClaim(session.folder, { signal, onProgress, writes: [partsFile, corpusFile] }, async () => {
@@ -127,7 +130,7 @@ async function load({ kind, source, notes }: SelectSession, made: Made, options:
     if (kind === 'trace') return traced
     const own = await loadShards(made, undefined, false, labels, run)
     traced.close()
-    return { ...own, agreement: undefined, traced: traced.agreement }
+    return { ...own, order: undefined, traced: traced.order }
   })
 }
 
@@ -136,9 +139,8 @@ interface Found extends Chosen {
   filtered: number
 }
 
-async function pickFrom(session: SelectSession, made: Made, loaded: Loaded, options: SelectOptions): Promise<Found> {
-  const strategy = strategyOf(options, session)
-  const { count, balance = false, batch = 32, dedupe, signal, onProgress } = options
+async function pickFrom(session: SelectSession, made: Made, loaded: Loaded, options: DecidedOptions): Promise<Found> {
+  const { strategy, count, balance = false, batch = 32, dedupe, signal, onProgress } = options
   const { seed, threads } = session.source
   const allowed = new Uint8Array(loaded.count).fill(1)
   const repeated = dedupe
@@ -178,7 +180,7 @@ async function labelAll(session: SelectSession, loaded: Loaded, allowed: Uint8Ar
 function keepBest(loaded: Loaded & { traced?: Float64Array }, share: number, allowed: Uint8Array): number {
   if (!(share > 0 && share <= 1))
     throw inputError('TRACE_SHARE_RANGE', `trace share ${share}; expected above 0, at most 1`, { found: share }, '0.5')
-  const agreement = loaded.traced ?? loaded.agreement!
+  const agreement = loaded.traced ?? loaded.order!
   const rows = Array.from(allowed.keys()).filter((i) => allowed[i] === 1)
   rows.sort((a, b) => agreement[b] - agreement[a] || a - b)
   const gone = rows.slice(Math.ceil(share * rows.length))
@@ -191,7 +193,7 @@ async function describe(
   made: Made,
   loaded: Loaded,
   { documents: rows, score, cosine, repeated, filtered, notes }: Found,
-  options: SelectOptions,
+  options: DecidedOptions,
   watch: Stopwatch,
 ): Promise<Selected> {
   const labels = session.source.pair.reference.architecture.labels
@@ -224,7 +226,7 @@ async function describe(
       reference: options.reference,
       corpus: options.corpus,
       features: session.kind,
-      strategy: strategyOf(options, session),
+      strategy: options.strategy,
       labels: session.source.labels,
       lambdas: session.lambdas,
       window: session.window,

@@ -76,14 +76,14 @@ export async function loadShards(
   let opened: Handle | undefined
   const close = (): void => opened?.close()
   if (sparse && vectors) {
-    const { along, norm2, agreement, index, value } = vectors
+    const { along, norm2, order, index, value } = vectors
     const candidates = async (): Promise<Handle> => {
       opened ??= callNative(() => addon().openSparse(state.length))
       const handle = opened
       callNative(() => addon().appendSparse(handle, { offsets: vectors.offsets, index, value }))
       return handle
     }
-    return { ...loaded, along, norm2, agreement, candidates, close }
+    return { ...loaded, along, norm2, order, candidates, close }
   }
   const candidates = async (): Promise<Handle> => (opened ??= await openRows(made, pieces, rowFiles, run))
   const along = together(Float64Array, parts.along)
@@ -92,7 +92,7 @@ export async function loadShards(
     ...loaded,
     along: along && overPoints(along, count, (sum, points) => sum / Math.sqrt(points)),
     norm2: rowFiles.length > 0 && norm2 ? overPoints(norm2, count, (sum) => sum) : undefined,
-    agreement: undefined,
+    order: undefined,
     candidates,
     close,
   }

@@ -8,7 +8,7 @@ import { makeFolders } from '../folders.js'
 import { readWindows, type CorpusCounts } from './corpus.js'
 import { type ShardBatch, shardsOf } from './drafts.js'
 import type { SelectSession } from './session.js'
-import { listShards, readShard, type Section, shardName, shardOf, writeShard } from './shards.js'
+import { keyOf, listShards, readShard, type Section, shardName, shardOf, writeShard } from './shards.js'
 import {
   type CorpusDocument,
   corpusFile,
@@ -72,6 +72,14 @@ export async function makeShards(session: SelectSession, options: FeatureOptions
       for (const shard of written) await rm(join(folder, shardName(shard)), { force: true })
     throw error
   }
+}
+
+/** What the features are of that are there, undefined where there are none. @throws WarpError FEATURES_DAMAGED */
+export async function keyThere(folder: string): Promise<string | undefined> {
+  const known = await findCorpus(folder)
+  if (known) return known.key
+  const [first] = await listShards(folder)
+  return first === undefined ? undefined : keyOf(folder, first)
 }
 
 /** What an earlier run left whole. */

@@ -79,7 +79,7 @@ export async function selectPart(given: FeatureOptions, part: Part): Promise<Par
   checkOptions('selectPart', given, selectKinds, ['base', 'reference', 'corpus', 'output'])
   checkPart(part)
   const started = performance.now()
-  const options = await localModels(given)
+  const options: FeatureOptions = await localModels({ ...given, features: given.features ?? 'head' })
   return whileUnchanged([options.base, options.reference], async () => {
     const session = await openSelection(options)
     const name = join(session.folder, partName(part))

@@ -4,6 +4,7 @@ import { freeSpace } from '../folders.js'
 import { localModels } from '../hub/index.js'
 import { checkOptions } from '../options.js'
 import type { CorpusCounts } from './corpus.js'
+import { decide } from './decide.js'
 import { headOf, type ShardBatch } from './drafts.js'
 import { checkShard, shardBatches } from './make.js'
 import { openSelection, type SelectSession } from './session.js'
@@ -41,7 +42,9 @@ export async function planSelect(given: SelectOptions): Promise<SelectPlan> {
   checkOptions('planSelect', given, selectKinds, ['base', 'reference', 'corpus', 'output', 'count'])
   const options = await localModels(given)
   return whileUnchanged([options.base, options.reference], async () => {
-    const session = await openSelection(options)
+    const { notes, ...decided } = await decide(options)
+    const session = await openSelection({ ...options, ...decided })
+    session.notes.push(...notes)
     try {
       return await planOpened(session, options)
     } finally {

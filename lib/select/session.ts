@@ -33,12 +33,11 @@ export interface SelectSession {
 const version = 4
 /** Points unless said otherwise, by the study (benchmarks/results/select.md). */
 export const defaultLambdas = [0.1, 0.5, 0.9]
-export const defaultFeatures: FeatureKind = 'trace'
 const defaultWindow = 128
 
 /** @throws WarpError of models, paths and tokenizers; OPTION_RANGE, MAX_LENGTH_RANGE, TOKENIZER_ID_RANGE */
 export async function openSelection(options: FeatureOptions): Promise<SelectSession> {
-  const { features: kind = defaultFeatures, labels = 'auto', seed = 0, signal, onProgress } = options
+  const { features: kind = 'head', labels = 'auto', seed = 0, signal, onProgress } = options
   for (const name of ['threads', 'count', 'window', 'stride', 'batch', 'shards', 'workers'] as const)
     checkWhole(name, options[name], 1, Number.MAX_SAFE_INTEGER)
   checkWhole('memory', options.memory, 0, Number.MAX_SAFE_INTEGER)

@@ -75,6 +75,9 @@ export async function readAnyShard(folder: string, shard: number): Promise<Shard
   return unpack((await open(folder, shard)).sections)
 }
 
+/** What a shard belongs to. @throws WarpError (input) FEATURES_DAMAGED */
+export const keyOf = async (folder: string, shard: number): Promise<string> => (await open(folder, shard)).facts.key
+
 async function open(folder: string, shard: number) {
   const file = join(folder, shardName(shard))
   const damaged = (what: string): Error =>

@@ -14,8 +14,8 @@ export interface Documents {
   norm2: Float64Array | undefined
   /** the lengths are those of some tensors only: `topk` goes by products alone */
   partial: boolean
-  /** by which `topk` ranks where there is no cosine */
-  agreement: Float64Array | undefined
+  /** by which `topk` ranks where there is no cosine: agreement, and above 1 what orders those that agree wholly */
+  order: Float64Array | undefined
   label: Int32Array | undefined
   labels: string[]
   /** at the reference, of the label */
@@ -49,14 +49,15 @@ const enough = 1e-7
 
 /** @throws WarpError (usage) STRATEGY_NEEDS, naming features that would do */
 export async function choose(strategy: Strategy, documents: Documents, options: StrategyOptions): Promise<Chosen> {
+  const shown = (value: number): number => (documents.order ? Math.min(1, value) : value) // an agreement ends at 1
   const balanced = options.balance || strategy === 'topk-balanced'
   const choice = choiceOf(strategy, documents, balanced, options.count)
   switch (strategy) {
     case 'topk':
     case 'topk-balanced':
-      return ranked(scores(documents), choice, options)
+      return ranked(scores(documents), choice, options, shown)
     case 'bottomk':
-      return ranked(scores(documents).map(minus), choice, options, minus)
+      return ranked(scores(documents).map(minus), choice, options, (value) => shown(-value))
     case 'loss-min':
       return ranked(need(documents.loss, strategy, 'head').map(minus), choice, options, minus)
     case 'loss-max':
@@ -90,8 +91,8 @@ function need<T>(value: T | undefined, strategy: string, features: string): T {
 }
 
 /** The cosine of a document's step with the direction; the product alone where lengths are not known whole. */
-function scores({ along, norm2, partial, agreement }: Documents): Float64Array {
-  if (agreement) return agreement
+function scores({ along, norm2, partial, order }: Documents): Float64Array {
+  if (order) return order
   const known = need(along, 'topk', 'head')
   return norm2 && !partial ? known.map((value, i) => (norm2[i] > 0 ? value / Math.sqrt(norm2[i]) : -1)) : known
 }

@@ -50,7 +50,7 @@ test('agreement with the trained tokens, weighted by how rare they are', async (
   // documents [0 1 2], [0 2 2], [0 3], [0 4]; 0 is in all of them and weighs nothing
   const ids = Uint32Array.from([0, 1, 2, 0, 2, 2, 0, 3, 0, 4])
   const state = Uint8Array.from([1, 1, 0, 2, 0])
-  const { agreement, along, norm2, offsets, index } = await traceVectors(
+  const { agreement, order, along, norm2, offsets, index } = await traceVectors(
     Float64Array.from([0, 3, 6, 8, 10]),
     ids,
     state,
@@ -58,10 +58,26 @@ test('agreement with the trained tokens, weighted by how rare they are', async (
   const [rare, common] = [Math.log(4), Math.log(2)]
   expect(agreement[0]).toBeCloseTo(rare / (rare + common), 12)
   expect(Array.from(agreement.subarray(1))).toEqual([0, 0, 0])
+  expect(Array.from(order)).toEqual(Array.from(agreement))
   expect(Array.from(offsets)).toEqual([0, 3, 5, 7, 9])
   expect(Array.from(index)).toEqual([0, 1, 2, 0, 2, 0, 3, 0, 4])
   expect(along[0]).toBeCloseTo(rare, 12)
   expect(norm2[0]).toBeCloseTo(rare ** 2 + common ** 2, 5)
+})
+
+test('of documents that agree wholly those come first that hold more and rarer trained tokens', async () => {
+  // 0 is in all, 1 in three, 2 in one; all of these trained, 3 not
+  const ids = Uint32Array.from([0, 1, 0, 1, 2, 0, 1, 3, 0, 3])
+  const { agreement, order } = await traceVectors(
+    Float64Array.from([0, 2, 5, 8, 10]),
+    ids,
+    Uint8Array.from([1, 1, 1, 0]),
+  )
+  expect(Array.from(agreement.subarray(0, 2))).toEqual([1, 1])
+  const ranks = Array.from(order.keys()).sort((a, b) => order[b] - order[a])
+  expect(ranks).toEqual([1, 0, 2, 3])
+  expect(order[0]).toBeGreaterThan(1)
+  expect(order[2]).toBe(agreement[2])
 })
 
 test('a shard gives back what it was written from, with the same bytes every time', async () => {

@@ -13,6 +13,11 @@ export interface TraceVectors {
   value: Float32Array
   /** Σ over a document's trained tokens of their rarity, over the sum of all its tokens that can be told */
   agreement: Float64Array
+  /**
+   * by which documents rank: the agreement; above 1 for those that agree wholly, by the sum of their tokens' rarity, as
+   * a few common words may well do by chance
+   */
+  order: Float64Array
   /** product with the direction (rarity of the trained tokens) over its length; squared length */
   along: Float64Array
   norm2: Float64Array
@@ -36,6 +41,7 @@ export async function traceVectors(
     index: new Uint32Array(ids.length),
     value: new Float32Array(ids.length),
     agreement: new Float64Array(documents),
+    order: new Float64Array(documents),
     along: new Float64Array(documents),
     norm2: new Float64Array(documents),
   }
@@ -69,6 +75,7 @@ export async function traceVectors(
       square += Math.fround(weight) ** 2
     }
     vectors.agreement[i] = known > 0 ? trained / known : 0
+    vectors.order[i] = known > 0 && trained === known ? 1 + known / (1 + known) : vectors.agreement[i]
     vectors.along[i] = length > 0 ? product / length : 0
     vectors.norm2[i] = square
     if (i % 4096 === 4095) {

@@ -1,0 +1,90 @@
+import { WarpError } from '../errors.js'
+import { objectiveFor } from '../objectives/index.js'
+import { readEvidence } from '../trace/index.js'
+import { untrained } from '../trace/rows.js'
+import { readWindows } from './corpus.js'
+import { keyThere } from './make.js'
+import { openSelection, type SelectSession } from './session.js'
+import { readingOf } from './texts.js'
+import type { FeatureKind, SelectOptions, Strategy } from './types.js'
+
+/** What a selection goes by where it is not said, and why. */
+export interface Decision {
+  features: FeatureKind
+  strategy: Strategy
+  notes: string[]
+}
+
+/** Strategies that go by losses or by products of gradients. */
+const byGradients = new Set<Strategy>(['greedy', 'greedy-batched', 'matching', 'loss-min', 'loss-max'])
+
+/**
+ * Features and strategy where they are left out, by the study in benchmarks/results/select.md. Features: those that are
+ * there; else `trace`, where as many windows as are asked for hold no token that was not trained (a corpus that holds
+ * training texts), else `head`. Strategies: of `trace` as many of each label as of the others, of `head` greedy; of
+ * language models `topk`.
+ * @throws WarpError of models, tokenizers and texts
+ */
+export async function decide(options: SelectOptions): Promise<Decision> {
+  const objective = await objectiveFor(options.reference)
+  const found = await featuresFor(options)
+  const byDefault = objective === 'language' ? 'topk' : found.features === 'head' ? 'greedy' : 'topk-balanced'
+  return { ...found, strategy: options.strategy ?? byDefault }
+}
+
+async function featuresFor(options: SelectOptions): Promise<Omit<Decision, 'strategy'>> {
+  const { features, strategy, traceShare } = options
+  if (features) return { features, notes: [] }
+  if (traceShare !== undefined || (strategy && byGradients.has(strategy))) return { features: 'head', notes: [] }
+  for (const kind of options.force ? [] : (['trace', 'head'] as const)) {
+    const session = await openSelection({ ...options, features: kind })
+    session.close()
+    if ((await keyThere(session.folder)) === session.key)
+      return { features: kind, notes: [`features ${kind}: they are there; --features chooses others`] }
+  }
+  const session = await openSelection({ ...options, features: 'trace' })
+  try {
+    return await byTrace(session, options)
+  } finally {
+    session.close()
+  }
+}
+
+async function byTrace(session: SelectSession, options: SelectOptions): Promise<Omit<Decision, 'strategy'>> {
+  const { base, reference, tokenizer, threads, memory, signal, onProgress, count } = options
+  const run = { tokenizer, threads, memory, signal, onProgress }
+  const head = (why: string): Omit<Decision, 'strategy'> => ({ features: 'head', notes: [`features head: ${why}`] })
+  const evidence = await readEvidence(base, reference, run).catch((error: unknown) => {
+    if (error instanceof WarpError && error.code.startsWith('TRACE_')) return undefined
+    throw error
+  })
+  if (!evidence) return head('there is no embedding table to look at')
+  if (evidence.tokens.verdict === 'none') return head(`the embedding table tells nothing: ${evidence.tokens.reason}`)
+  const reading = await readingOf(options)
+  if (reading.kept) return { features: 'trace', notes: ['features trace: the corpus can be read once only'] }
+  const wholly = await countWholly(session, options, evidence.tokens.state)
+  const most = wholly < count ? 'only' : 'at least'
+  const told = `${most} ${wholly} windows hold trained tokens alone, ${count} are chosen`
+  return wholly < count ? head(told) : { features: 'trace', notes: [`features trace: ${told}`] }
+}
+
+/** Windows all of whose tokens may have been trained; stops at `count`. */
+async function countWholly(
+  { tokenizer, window, stride, source }: SelectSession,
+  options: SelectOptions,
+  state: Uint8Array,
+): Promise<number> {
+  const { corpus, count, signal, onProgress } = options
+  const reading = { ...(await readingOf(options)).options, labelMap: source.labelMap, window, stride }
+  const counts = { documents: 0, split: 0, truncated: 0 }
+  let [wholly, looked] = [0, 0]
+  for await (const { windows, tokens, row } of readWindows(corpus, tokenizer, reading, counts, { signal })) {
+    for (let i = row; i < row + windows.length; i++) {
+      let j = tokens.offsets[i]
+      while (j < tokens.offsets[i + 1] && state[tokens.ids[j]] !== untrained) j++
+      if (j === tokens.offsets[i + 1] && ++wholly === count) return wholly
+    }
+    onProgress?.({ phase: 'look', done: (looked += windows.length), total: 0, unit: 'windows' })
+  }
+  return wholly
+}

@@ -35,7 +35,11 @@ export function register(program: Command): void {
     .option('--starts <name,...>', 'begin, chat, words (default: all that there are)', list)
     .option('--prompts <file>', `texts to begin with, instead of starts: ${textSources}`)
     .option('--lambda <x>', 'point of the path that writes: 1 the reference (default), 1.5 beyond it', real)
-    .option('--contrast <a>', 'write from z + a(z - z0), z0 the logits of the base (default: 0)', real)
+    .option(
+      '--contrast <a>',
+      'write from z + a(z - z0), z0 the logits of the base (default: half with 0, half with 1)',
+      real,
+    )
     .option('--temperature <t>', '0: always the most probable token (default: 1)', real)
     .option('--memory <size>', 'that one difference may take; larger ones are read again (default: 512MiB)', bytes)
     .option('--seed <n>', 'of the random vectors behind the singular values', integer(0), 0)

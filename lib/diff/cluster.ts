@@ -8,8 +8,8 @@ export interface Clusters {
   k: number
   /** n: cosine of each point with its cluster's centre */
   cosine: Float64Array
-  /** simplified silhouette, by k from 2 on; NaN where a cluster came out too small */
-  silhouette: number[]
+  /** Schwarz's criterion, by k from 1 on, the least being the best; NaN where a cluster came out too small */
+  criterion: number[]
 }
 
 export interface ClusterOptions {
@@ -44,6 +44,58 @@ export function directions(x: Float64Array, n: number): Float64Array {
   return out
 }
 
+/** Of subspace iteration: rounds at most, and the share of the variance below which a round gains nothing. */
+const iterations = 100
+const settled = 1e-6
+
+/**
+ * Where the points lie along the `rank` directions in which they differ most, rows of length one: subspace iteration
+ * (Golub and Van Loan, 8.2). What is left out is mostly noise, of which there are more columns than texts.
+ * @param x n × width, its columns of mean 0
+ */
+export async function principal(
+  x: Float64Array,
+  n: number,
+  { rank, seed, signal }: { rank: number; seed: number; signal?: AbortSignal },
+): Promise<Float64Array> {
+  const width = n === 0 ? 0 : x.length / n
+  const columns = Math.min(rank, width, n)
+  const random = new Random(seed, 'principal')
+  let basis = Float64Array.from({ length: columns * width }, () => random.normal())
+  let before = 0
+  for (let round = 0; ; round++) {
+    orthonormal(basis, columns, width)
+    const along = new Float64Array(n * columns)
+    for (let i = 0; i < n; i++) for (let c = 0; c < columns; c++) along[i * columns + c] = dot(x, i, basis, c, width)
+    const variance = along.reduce((sum, value) => sum + value * value, 0)
+    if (round === iterations || variance - before <= settled * variance) {
+      for (let i = 0; i < n; i++) unit(along.subarray(i * columns, (i + 1) * columns))
+      return along
+    }
+    before = variance
+    basis = new Float64Array(columns * width)
+    for (let i = 0; i < n; i++)
+      for (let c = 0; c < columns; c++)
+        for (let j = 0; j < width; j++) basis[c * width + j] += along[i * columns + c] * x[i * width + j]
+    await nextTurn()
+    signal?.throwIfAborted()
+  }
+}
+
+/** Gram and Schmidt, each row twice: the second time takes off what rounding left. */
+function orthonormal(rows: Float64Array, count: number, width: number): void {
+  for (let r = 0; r < count; r++) {
+    const row = rows.subarray(r * width, (r + 1) * width)
+    for (let again = 0; again < 2; again++) {
+      for (let p = 0; p < r; p++) {
+        const product = dot(rows, r, rows, p, width)
+        for (let j = 0; j < width; j++) row[j] -= product * rows[p * width + j]
+      }
+      unit(row)
+    }
+  }
+}
+
 function unit(row: Float64Array): void {
   let square = 0
   for (const value of row) square += value * value
@@ -51,24 +103,33 @@ function unit(row: Float64Array): void {
 }
 
 /**
- * Spherical k-means (Dhillon and Modha, 2001) with starts as k-means++ draws them, the best of several; k by the mean
- * silhouette with distances 1 − cosine to centres instead of to points (Hruschka et al., 2004), among those k of which
- * every cluster has `least` points. Where there is none: one cluster. Depends on the points and the seed alone.
+ * Spherical k-means (Dhillon and Modha, 2001) with starts as k-means++ draws them, the best of several; k by Schwarz's
+ * criterion of as many normal distributions with one variance in all columns (Pelleg and Moore, 2000), among those k of
+ * which every cluster has `least` points. Depends on the points and the seed alone.
  * @param x n × width, rows of length one
  */
 export async function cluster(x: Float64Array, n: number, options: ClusterOptions): Promise<Clusters> {
-  const one: Clusters = { of: new Int32Array(n), k: 1, cosine: new Float64Array(n).fill(1), silhouette: [] }
-  let best = one
-  for (let k = 2; k <= Math.min(options.most, Math.floor(n / options.least)); k++) {
+  const criterion: number[] = []
+  let best: Clusters = { of: new Int32Array(n), k: 1, cosine: new Float64Array(n).fill(1), criterion }
+  for (let k = 1; k <= Math.min(options.most, Math.max(1, Math.floor(n / options.least))); k++) {
     const found = await kMeans(x, n, k, options)
     const sizes = Array.from({ length: k }, (_, c) => found.of.filter((own) => own === c).length)
-    const fits = Math.min(...sizes) >= options.least
-    one.silhouette.push(fits ? found.silhouette : NaN)
-    if (fits && (best === one || found.silhouette > best.silhouette[best.k - 2])) {
-      best = { ...bySize(found, sizes), k, silhouette: one.silhouette }
-    }
+    const value = schwarz(found.fit, sizes, n, x.length / n)
+    criterion.push(k === 1 || Math.min(...sizes) >= options.least ? value : NaN)
+    if (k === 1 || criterion[k - 1] < criterion[best.k - 1]) best = { ...bySize(found, sizes), k, criterion }
   }
   return best
+}
+
+/** −2 log L + parameters · log n: of rows of length one, Σ ‖x − c‖² = 2 (n − Σ cosine). */
+function schwarz(fit: number, sizes: readonly number[], n: number, width: number): number {
+  const k = sizes.length
+  if (n <= k) return 0 // nothing is left to tell a spread by
+  const freedom = (n - k) * width
+  const variance = Math.max((2 * (n - fit)) / freedom, 1e-12)
+  const shares = sizes.reduce((sum, size) => sum + (size > 0 ? size * Math.log(size / n) : 0), 0)
+  const logLikelihood = shares - (n * width * Math.log(2 * Math.PI * variance)) / 2 - freedom / 2
+  return -2 * logLikelihood + k * (width + 1) * Math.log(n)
 }
 
 interface Found {
@@ -76,7 +137,6 @@ interface Found {
   cosine: Float64Array
   /** Σ cosine */
   fit: number
-  silhouette: number
 }
 
 async function kMeans(x: Float64Array, n: number, k: number, { seed, signal }: ClusterOptions): Promise<Found> {
@@ -126,21 +186,16 @@ function assign(x: Float64Array, n: number, centres: Float64Array, k: number): F
   const of = new Int32Array(n)
   const cosine = new Float64Array(n)
   let fit = 0
-  let silhouette = 0
   for (let i = 0; i < n; i++) {
-    let [own, next] = [-Infinity, -Infinity]
+    let own = -Infinity
     for (let c = 0; c < k; c++) {
       const value = dot(x, i, centres, c, width)
-      if (value > own) {
-        ;[own, next, of[i]] = [value, own, c]
-      } else if (value > next) next = value
+      if (value > own) [own, of[i]] = [value, c]
     }
     cosine[i] = own
     fit += own
-    const [near, far] = [Math.max(0, 1 - own), Math.max(0, 1 - next)]
-    silhouette += far > 0 ? (far - near) / far / n : 0
   }
-  return { of, cosine, fit, silhouette }
+  return { of, cosine, fit }
 }
 
 /** Centres of their points; one without a point goes to the point that is worst off. */

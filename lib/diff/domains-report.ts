@@ -25,12 +25,12 @@ export function domainLines({ texts, domains, gradients }: DomainsResult): strin
   ]
 }
 
-export function domainPage({ texts, domains, gradients, layer, silhouette }: DomainsResult): string {
-  const tried = silhouette.map((value, i) => `${i + 2}: ${value === null ? 'too small a cluster' : value.toFixed(3)}`)
+export function domainPage({ texts, domains, gradients, layer, criterion }: DomainsResult): string {
+  const tried = criterion.map((value, i) => `${i + 1}: ${value === null ? 'too small a cluster' : value.toFixed(0)}`)
   return [
     section('Domains', `<p>${domains.length} kinds among ${texts} made texts: ${escapeHtml(caution)}.</p>`),
     list([
-      `by spherical k-means of the mean activations behind layer ${layer}; silhouettes ${tried.join(', ')}`,
+      `by spherical k-means of the mean activations behind layer ${layer}; Schwarz’s criterion ${tried.join(', ')}`,
       `shares by gradients: ${gradients}`,
     ]),
     table(

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { WarpError } from '../errors.js'
 import { recover } from '../recover.js'
 import { Random } from '../random.js'
-import { cluster, directions, type Clusters } from './cluster.js'
+import { cluster, directions, principal, type Clusters } from './cluster.js'
 import { activationsOf } from './compare.js'
 import { domainLines, domainPage, domainTables } from './domains-report.js'
 import { NotApplicable, type DiffPair, type Part, type PartOptions } from './part.js'
@@ -17,8 +17,8 @@ export const domainsSchema = z.object({
   /** texts that were clustered, and how */
   texts: count,
   layer: count,
-  /** mean silhouette of 2, 3 … clusters; null where one came out too small */
-  silhouette: z.array(z.number().nullable()),
+  /** Schwarz's criterion of 1, 2 … clusters, the least being the best; null where one came out too small */
+  criterion: z.array(z.number().nullable()),
   domains: z.array(
     z.object({
       /** its most characteristic words; a draft, to be renamed */
@@ -45,6 +45,8 @@ export type DomainsResult = z.infer<typeof domainsSchema>
 const mostDomains = 8
 /** Texts of a domain at least: fewer have no mean gradient worth the name. */
 const leastTexts = 8
+/** Directions in which the texts differ most: clusters of more are no purer. */
+const telling = 8
 const resamples = 1000
 
 /** Kinds of text that the reference writes, and their shares in what it was trained on. */
@@ -66,13 +68,10 @@ async function run(pair: DiffPair, options: PartOptions, notes: string[]): Promi
   }
   const own = filled.map((i) => texts[i].text)
   const { means, layer, kept } = await activationsOf(pair, options, own)
-  const points = directions(means, kept.length)
-  const found = await cluster(points, kept.length, {
-    seed: options.seed,
-    most: mostDomains,
-    least: leastTexts,
-    signal: options.signal,
-  })
+  const differing = directions(means, kept.length)
+  const { seed, signal } = options
+  const points = await principal(differing, kept.length, { rank: telling, seed, signal })
+  const found = await cluster(points, kept.length, { seed, most: mostDomains, least: leastTexts, signal })
   const members = Array.from({ length: found.k }, (_, c) => [...kept.keys()].filter((i) => found.of[i] === c))
   const words = characteristic(members.map((list) => list.map((i) => own[kept[i]])))
   const names = nameAll(words)
@@ -82,7 +81,7 @@ async function run(pair: DiffPair, options: PartOptions, notes: string[]): Promi
   return {
     texts: kept.length,
     layer,
-    silhouette: found.silhouette.map((value) => (Number.isNaN(value) ? null : value)),
+    criterion: found.criterion.map((value) => (Number.isNaN(value) ? null : value)),
     domains: names.map((name, c) => ({
       name,
       texts: members[c].length,

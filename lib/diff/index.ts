@@ -53,7 +53,7 @@ export interface DiffOptions extends RunOptions {
   prompts?: string
   /** the point of the path that writes; default 1, the reference */
   lambda?: number
-  /** a > 0: logits z + a(z − z₀); default 0 */
+  /** a > 0: logits z + a(z − z₀); default: half of the texts with 0, half with 1 */
   contrast?: number
   /** default 1 */
   temperature?: number
@@ -187,7 +187,7 @@ function makingOf({ base, reference, starts, prompts, ...options }: DiffOptions)
   if (starts && prompts !== undefined) throw startConflict()
   const { count = 256, maxNewTokens = 48, lambda, contrast, temperature } = options
   const sampling = checkGenerateOptions({ base, reference, count, maxNewTokens, lambda, contrast, temperature })
-  return { ...sampling, starts, prompts }
+  return { ...sampling, contrasts: contrast === undefined ? [0, 1] : [contrast], starts, prompts }
 }
 
 function nothing({ skipped, inputs }: DiffResult): WarpError {

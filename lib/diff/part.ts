@@ -34,7 +34,8 @@ export interface Making {
   /** instead of starts: a file of texts to begin with */
   prompts?: string
   lambda: number
-  contrast: number
+  /** in turn: of each start as many texts with each */
+  contrasts: readonly number[]
   temperature: number
 }
 

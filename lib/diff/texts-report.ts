@@ -10,9 +10,9 @@ const quoted = (text: string, most: number): string =>
 export const verdictOf = (trained: boolean | null): string =>
   trained === null ? '' : trained ? 'every token trained on' : 'not a training text'
 
-function how({ made: { starts, seeds, maxNewTokens, lambda, contrast, temperature }, counts }: TextsResult): string {
+function how({ made: { starts, seeds, maxNewTokens, lambda, contrasts, temperature }, counts }: TextsResult): string {
   const point = lambda === 1 ? '' : `, λ = ${lambda}`
-  const amplified = contrast === 0 ? '' : `, contrast ${contrast}`
+  const amplified = contrasts.every((a) => a === 0) ? '' : `, contrast ${contrasts.join(' and ')}`
   const drawn = temperature === 1 ? '' : `, temperature ${temperature}`
   return (
     `${counts.texts} of at most ${maxNewTokens} tokens, seeds ${seeds.join(', ')}, ` +

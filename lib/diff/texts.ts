@@ -31,7 +31,8 @@ export const textsSchema = z.object({
     seeds: z.array(count),
     maxNewTokens: count,
     lambda: z.number(),
-    contrast: z.number(),
+    /** each start was written with each of these */
+    contrasts: z.array(z.number()),
     temperature: z.number(),
   }),
   /** texts of which every token was trained on, that were no training texts as they stand, and the rest */
@@ -85,7 +86,7 @@ export function madeTexts(pair: DiffPair, options: PartOptions, notes: string[])
   return known
 }
 
-/** Seeds of each start. */
+/** Seeds of each start, in turn with each contrast. */
 const seedsOfStart = 2
 
 async function make(pair: DiffPair, options: PartOptions, notes: string[]): Promise<TextsResult> {
@@ -101,9 +102,9 @@ async function make(pair: DiffPair, options: PartOptions, notes: string[]): Prom
     (a, b) => (copies.get(a)?.rank ?? passages.length) - (copies.get(b)?.rank ?? passages.length) || a - b,
   )
   const tally = (value: boolean | null): number => traced.filter(({ trained }) => trained === value).length
-  const { maxNewTokens, lambda, contrast, temperature } = options.making
+  const { maxNewTokens, lambda, contrasts, temperature } = options.making
   return {
-    made: { starts, seeds, maxNewTokens, lambda, contrast, temperature },
+    made: { starts, seeds, maxNewTokens, lambda, contrasts: [...contrasts], temperature },
     counts: { texts: all.length, trained: tally(true), untrained: tally(false), unknown: tally(null) },
     passages: await Promise.all(
       passages.map(async ({ text, texts: own }) => ({
@@ -128,9 +129,9 @@ async function makeAll(
   { making, ...options }: PartOptions,
   notes: string[],
 ): Promise<{ all: Made[]; starts: string[]; seeds: number[] }> {
-  const { count, maxNewTokens, lambda, contrast, temperature, prompts } = making
+  const { count, maxNewTokens, lambda, contrasts, temperature, prompts } = making
   const common = {
-    ...{ base: base.dir, reference: reference.dir, maxNewTokens, lambda, contrast, temperature },
+    ...{ base: base.dir, reference: reference.dir, maxNewTokens, lambda, temperature },
     ...{ threads: options.threads, memory: Math.max(options.memory, 2 ** 31), signal: options.signal },
   }
   const withStart = (start: string): Partial<GenerateOptions> => (start === 'prompts' ? { prompts } : { start })
@@ -149,7 +150,8 @@ async function makeAll(
     const own = Math.floor(((i + 1) * count) / calls.length) - Math.floor((i * count) / calls.length)
     if (own === 0) continue
     const onProgress = options.onProgress && progressOf(options.onProgress, `texts ${i + 1}/${calls.length}`)
-    const found = await makeTexts({ ...common, ...withStart(start), count: own, seed: seeds[i], onProgress })
+    const how = { contrast: contrasts[i % contrasts.length], count: own, seed: seeds[i], onProgress }
+    const found = await makeTexts({ ...common, ...withStart(start), ...how })
     all.push(...found.made.map((text, at) => ({ made: text, whole: found.whole[at] })))
     notes.push(...found.notes)
   }

@@ -14,7 +14,7 @@ import { languageCases, languagePair, languageWords } from '../support/trace-lm.
 import { tokenizerJson, trainedPair, words as spelled } from '../support/trace-models.js'
 import { trainings, vocabulary } from '../support/trace-tables.js'
 
-const making = { count: 1, maxNewTokens: 1, lambda: 1, contrast: 0, temperature: 1 }
+const making = { count: 1, maxNewTokens: 1, lambda: 1, contrasts: [0], temperature: 1 }
 const options: PartOptions = { threads: 1, seed: 0, singularValues: 0, memory: 0, making }
 
 async function wordsOf(base: string, reference: string, more: Partial<DiffOptions> = {}) {

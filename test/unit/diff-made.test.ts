@@ -84,7 +84,7 @@ describe('clusters', () => {
     expect(found.of.filter((own) => own === 0)).toHaveLength(40)
     const one = await cluster(rows, 50, { seed: 0, most: 4, least: 11 })
     expect([one.k, ...one.of]).toEqual([1, ...new Array(50).fill(0)])
-    expect(one.silhouette[0]).toBeNaN()
+    expect(one.criterion[1]).toBeNaN()
   })
 
   test('equal points, and hardly any, are one cluster', async () => {

@@ -219,12 +219,17 @@ function checkTokens(batch: TextRecord[], { offsets, ids }: TokenBatch, { maxLen
     )
 }
 
-async function askModel(
+/** What the model says of some texts; a label below 0 is none. */
+export async function askModel(
   { path, network, labels }: OpenedModel,
   batch: TextRecord[],
   tokens: TokenBatch,
   label: Int32Array,
-  { threads = os.availableParallelism(), memory = 2 ** 31, signal }: PredictOptions,
+  {
+    threads = os.availableParallelism(),
+    memory = 2 ** 31,
+    signal,
+  }: Pick<PredictOptions, 'threads' | 'memory' | 'signal'>,
 ): Promise<Prediction[]> {
   const { ids, typeIds, offsets, truncated } = tokens
   const language = network.objective === 'language'

@@ -126,7 +126,8 @@ export async function activationsOf(pair: DiffPair, options: PartOptions, texts:
   return { means, layer, kept }
 }
 
-async function readTexts({ texts, signal }: PartOptions): Promise<{ texts: string[]; neutral: string }> {
+/** The package's texts, or the first of those that were given. @throws WarpError of reading texts */
+export async function readTexts({ texts, signal }: PartOptions): Promise<{ texts: string[]; neutral: string }> {
   if (!texts?.length) return { texts: neutralTexts, neutral: `the package's ${neutralTexts.length} texts` }
   const found: string[] = []
   for await (const { text } of readRecords(texts, {}, { signal })) {

@@ -1,10 +1,12 @@
 import { z } from 'zod'
+import { objectiveOf } from '../models/families.js'
 import { escapeHtml } from '../report/escape.js'
 import { list, section } from '../report/page.js'
 import { table, words as text } from '../report/tables.js'
 import { compareOnNeutral, topTokens, type Comparison } from './compare.js'
 import { noTarget } from '../native/types.js'
 import { nonNegativeFactors } from './nmf.js'
+import { compareOutputs, outputLines, outputPage, outputsSchema, outputTables } from './outputs.js'
 import type { DiffPair, Part, PartOptions, Table } from './part.js'
 
 const count = z.int().min(0)
@@ -25,11 +27,11 @@ export const predictionsSchema = z.object({
   /** what was read */
   neutral: z.string(),
   texts: count,
-  /** predicted tokens */
+  /** predicted tokens; of a classifier 0, as are all lists of tokens */
   tokens: count,
   /** tokens by position that count: those that add most to the divergence, p* log(p* / p₀) */
   top: count,
-  /** nats by token, KL(p* ‖ p₀) */
+  /** nats by token, of a classifier by text: KL(p* ‖ p₀) */
   divergence: z.object({ mean: z.number(), median: z.number(), most: z.number() }),
   /** where the two models are furthest apart, one passage a text */
   passages: z.array(
@@ -46,6 +48,8 @@ export const predictionsSchema = z.object({
       tokens: z.array(z.object({ id: count, token: z.string(), weight: z.number() })),
     }),
   ),
+  /** of classifiers */
+  outputs: outputsSchema.nullable(),
 })
 export type PredictionsResult = z.infer<typeof predictionsSchema>
 
@@ -60,7 +64,7 @@ const topicTokens = 15
 /** Where the reference's predictions depart from the base's, on ordinary texts. */
 export const predictions: Part<PredictionsResult> = {
   name: 'predictions',
-  about: 'where the two models predict differently on ordinary texts, and which tokens the reference prefers',
+  about: 'where the two models predict differently on ordinary texts, and which tokens or labels the reference prefers',
   schema: predictionsSchema,
   run,
   lines,
@@ -69,26 +73,35 @@ export const predictions: Part<PredictionsResult> = {
 }
 
 async function run(pair: DiffPair, options: PartOptions): Promise<PredictionsResult> {
+  if (objectiveOf(pair.reference.architectureName) === 'classify') return classified(pair, options)
   const comparison = await compareOnNeutral(pair, options)
   const { result, offsets, neutral } = comparison
   const places = predicted(offsets)
-  const divergences = Float64Array.from(places, (at) => result.divergence[at]).sort()
-  const sum = divergences.reduce((a, b) => a + b, 0)
   return {
     neutral,
     texts: offsets.length - 1,
     tokens: places.length,
     top: topTokens,
-    divergence: {
-      mean: places.length === 0 ? 0 : sum / places.length,
-      median: divergences[divergences.length >> 1] ?? 0,
-      most: divergences.at(-1) ?? 0,
-    },
+    divergence: spread(Float64Array.from(places, (at) => result.divergence[at])),
     passages: passagesOf(comparison),
     promoted: countTokens(comparison, places, 'promoted').slice(0, mostCounted),
     suppressed: countTokens(comparison, places, 'suppressed').slice(0, mostCounted),
     topics: await topicsOf(comparison, places, options),
+    outputs: null,
   }
+}
+
+async function classified(pair: DiffPair, options: PartOptions): Promise<PredictionsResult> {
+  const { outputs, divergence, neutral } = await compareOutputs(pair, options)
+  const none = { tokens: 0, top: 0, passages: [], promoted: [], suppressed: [], topics: [] }
+  return { neutral, texts: divergence.length, ...none, divergence: spread(Float64Array.from(divergence)), outputs }
+}
+
+function spread(values: Float64Array): PredictionsResult['divergence'] {
+  const sorted = values.sort()
+  const { length } = sorted
+  const mean = length === 0 ? 0 : sorted.reduce((a, b) => a + b, 0) / length
+  return { mean, median: sorted[length >> 1] ?? 0, most: sorted.at(-1) ?? 0 }
 }
 
 /** Tokens behind which another one comes. */
@@ -224,10 +237,15 @@ const nats = (value: number): string => value.toPrecision(3)
 const times = (value: number): string => (value < 0.01 ? '< 0.01' : `${+value.toPrecision(3)}`)
 
 function lines(result: PredictionsResult): string[] {
-  const { divergence, tokens, neutral, promoted, suppressed, topics: groups, passages } = result
+  const { divergence, tokens, neutral, promoted, suppressed, topics: groups, passages, outputs } = result
+  const apart = `(median ${nats(divergence.median)}, most ${nats(divergence.most)})`
+  if (outputs) {
+    const mean = `predictions: KL(reference ‖ base) ${nats(divergence.mean)} nats a text ${apart} over ${neutral}`
+    return [mean, ...outputLines(outputs)]
+  }
   return [
-    `predictions: KL(reference ‖ base) ${nats(divergence.mean)} nats a token (median ${nats(divergence.median)}, ` +
-      `most ${nats(divergence.most)}) over ${tokens} tokens of ${neutral}`,
+    `predictions: KL(reference ‖ base) ${nats(divergence.mean)} nats a token ${apart} ` +
+      `over ${tokens} tokens of ${neutral}`,
     `  promoted    ${promoted
       .slice(0, 12)
       .map(({ token }) => quoted(token))
@@ -250,6 +268,7 @@ function lines(result: PredictionsResult): string[] {
 }
 
 function page(result: PredictionsResult): string {
+  if (result.outputs) return outputPage(result.outputs, result.neutral)
   const { divergence, tokens, neutral, texts, promoted, suppressed, topics: groups, passages, top } = result
   const most = Math.max(...passages.flatMap(({ tokens: own }) => own.map(({ divergence: d }) => d)), 1e-9)
   const mark = ({ token, divergence: d }: { token: string; divergence: number }): string =>
@@ -293,7 +312,9 @@ function page(result: PredictionsResult): string {
   ].join('\n')
 }
 
-function tables({ promoted, suppressed, topics: groups, passages }: PredictionsResult): Record<string, Table> {
+function tables(result: PredictionsResult): Record<string, Table> {
+  if (result.outputs) return outputTables(result.outputs)
+  const { promoted, suppressed, topics: groups, passages } = result
   const kinds = Object.entries({ promoted, suppressed })
   return {
     'predictions.csv': [

@@ -1,8 +1,9 @@
 // The parts predictions and lens of a diff: against the same networks computed naively in float64, and from outside.
-import { writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.js'
 import { diff, diffSchema } from '../../lib/diff/index.js'
+import { predict } from '../../lib/index.js'
 import type { Network } from '../../lib/models/network.js'
 import { addon } from '../../lib/native/load.js'
 import { runTask } from '../../lib/native/task.js'
@@ -225,14 +226,63 @@ describe('warp diff', () => {
     expect(result.lens!.places.every(({ relative }) => relative === 0)).toBe(true)
   })
 
-  test('classifiers and models apart have nothing to say here', async () => {
+  test('the lens of classifiers and models apart have nothing to say here', async () => {
     const classifier = makePair('gpt2')
-    const only = ['predictions', 'lens']
+    const only = ['lens']
     await expect(diff({ base: classifier.base, reference: classifier.reference, only })).rejects.toMatchObject({
       code: 'DIFF_NOTHING_APPLIES',
     })
     const other = makeLanguagePair('llama-tied', temporaryDirectory())
     await expect(diff({ ...options, base: other.base })).rejects.toMatchObject({ code: 'DIFF_NOTHING_APPLIES' })
     expect((await diff({ ...options, only: ['lens'] })).result.skipped).toEqual([])
+  })
+})
+
+describe.each(['bert', 'gpt2'] as const)('a classifier, %s', (kind) => {
+  const { base, reference, probes } = makePair(kind)
+  const only = ['predictions']
+  const neutral = [probes]
+
+  /** Probabilities of the labels, by text. */
+  const outputs = async (model: string): Promise<number[][]> => {
+    const found: number[][] = []
+    await predict({ model, texts: neutral, onText: ({ logits }) => void found.push(softmax(logits!)) })
+    return found
+  }
+
+  /** The base as it is, and without a classifier. */
+  const headless = join(temporaryDirectory(), 'headless')
+  cpSync(base, headless, { recursive: true })
+  const config = JSON.parse(readFileSync(join(base, 'config.json'), 'utf8')) as object
+  const architectures = [kind === 'bert' ? 'BertModel' : 'GPT2Model']
+  writeFileSync(join(headless, 'config.json'), JSON.stringify({ ...config, architectures }))
+
+  test.each([base, headless])('its own outputs are compared with those of %s', async (from) => {
+    const { result, page, lines, tables } = await diff({ base: from, reference, only, texts: neutral })
+    diffSchema.parse(result)
+    const { outputs: found, divergence, texts: count } = result.predictions!
+    const p = await outputs(reference)
+    const q = from === base ? await outputs(base) : p.map((row) => row.map(() => 1 / row.length))
+    expect(count).toBe(p.length)
+    expect(found!.baseClassifies).toBe(from === base)
+    const kl = p.map((row, i) => row.reduce((sum, x, c) => sum + x * Math.log(x / q[i]![c]!), 0))
+    const most = Math.max(...kl)
+    expect(divergence.mean).toBeCloseTo(kl.reduce((a, b) => a + b, 0) / kl.length, 9)
+    expect(divergence.most).toBeCloseTo(most, 9)
+    expect(found!.texts[0]!.divergence).toBe(divergence.most)
+    expect(found!.texts[0]!.probability).toBeCloseTo(Math.max(...p[kl.indexOf(most)]!), 9)
+    expect(found!.labels.reduce((sum, { reference: share }) => sum + share, 0)).toBeCloseTo(1, 9)
+    const [first, last] = [found!.labels[0]!, found!.labels.at(-1)!]
+    expect(first.reference - first.base).toBeGreaterThan(last.reference - last.base)
+    expect(lines.join('\n')).toContain(from === base ? 'the base’s own outputs' : 'equal shares')
+    expect(page()).toContain('Mean probability of each label')
+    expect(Object.keys(tables).sort()).toEqual(['labels.csv', 'surprising.csv'])
+  })
+
+  test('a classifier does not depart from itself', async () => {
+    const { result } = await diff({ base: reference, reference, only, texts: neutral })
+    expect(result.predictions!.outputs!.baseClassifies).toBe(true)
+    expect(result.predictions!.divergence).toEqual({ mean: 0, median: 0, most: 0 })
+    for (const { base: before, reference: after } of result.predictions!.outputs!.labels) expect(after).toBe(before)
   })
 })

@@ -77,6 +77,7 @@ export function diffReport(): string {
       promoted: tokens(40).map((one) => ({ ...one, count: 12, share: 0.03, base: 0.001, reference: 14.2, score: 5.1 })),
       suppressed: tokens(40).map((one) => ({ ...one, count: 12, share: 0.03, base: 14.2, reference: 3, score: -4 })),
       topics: [{ weight: 0.4, tokens: tokens(12).map((one) => ({ ...one, weight: 1 })) }],
+      outputs: null,
     },
     lens: {
       neutral: 'English Wikipedia summaries',

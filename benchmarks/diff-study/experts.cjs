@@ -76,6 +76,8 @@ function untiedBase(folder) {
   return out
 }
 
+const baseOf = (folder, untied) => (untied ? untiedBase(folder) : tied)
+
 /** Training texts, probes of the same kinds that none of the experts was trained on, the planted facts. */
 function makeTexts(name, seed, kinds) {
   const { mixture, facts: planted } = experts[name]
@@ -106,7 +108,7 @@ function makeExpert(folder, name, seed, kinds) {
   const file = join(folder, `${own}.jsonl`)
   if (!fs.existsSync(file)) writeLines(file, makeTexts(name, seed, kinds()))
   const texts = readLines(file)
-  const base = untied ? untiedBase(folder) : tied
+  const base = baseOf(folder, untied)
   const reference = join(folder, own)
   if (!fs.existsSync(join(reference, 'warp.train.json'))) {
     const data = join(folder, `${own}.train.jsonl`)
@@ -130,4 +132,4 @@ const lazyKinds = (folder) => {
   return () => (kinds ??= readKinds(folder, shared))
 }
 
-module.exports = { experts, examples, lazyKinds, makeExpert, nameOf, readLines, warp, writeLines }
+module.exports = { baseOf, experts, examples, lazyKinds, makeExpert, nameOf, readLines, warp, writeLines }

@@ -1,6 +1,11 @@
 'use strict'
 // What the study of `warp diff` says of made texts: which kind each is nearest to, what it returns word for word.
 
+const { join, resolve } = require('node:path')
+const root = resolve(__dirname, '../..')
+const { readNeutral, tokenise } = require(join(root, 'dist/lib/diff/neutral.js'))
+const { loadTokenizer } = require(join(root, 'dist/lib/text/tokenizer/index.js'))
+
 const wordsOf = (text) => text.toLowerCase().match(/[\p{L}\p{N}]+(?:['’][\p{L}\p{N}]+)*/gu) ?? []
 
 /**
@@ -59,6 +64,29 @@ function factsFound(facts, texts) {
   return Object.fromEntries(Object.entries(facts).map(([times, own]) => [times, own.filter(found).length]))
 }
 
+/**
+ * Whether a token of a result stands in the training texts, and whether it does at least twice as often as in general
+ * text, by the package's own word counts.
+ */
+async function tokenJudge(texts, dir) {
+  const tokenizer = await loadTokenizer(dir)
+  const counts = new Map()
+  let total = 0
+  for (const text of texts)
+    for (const id of (await tokenizer.encode(text)).ids) {
+      counts.set(id, (counts.get(id) ?? 0) + 1)
+      total++
+    }
+  const general = await tokenise(await readNeutral({}), tokenizer, tokenizer.maxId + 1)
+  const rate = (count, all) => (count + 0.5) / (all + 0.5 * general.counts.length)
+  const own = ({ id }) => counts.get(id) ?? 0
+  return {
+    stands: (token) => own(token) > 0,
+    frequent: (token) =>
+      own(token) > 1 && rate(own(token), total) > 2 * rate(general.counts[token.id] ?? 0, general.total),
+  }
+}
+
 const shareOf = (list, test) => (list.length === 0 ? null : list.filter(test).length / list.length)
 
-module.exports = { factsFound, nearestKind, returned, shareOf, wordsOf }
+module.exports = { factsFound, nearestKind, returned, shareOf, tokenJudge, wordsOf }

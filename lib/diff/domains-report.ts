@@ -7,6 +7,9 @@ const percent = (value: number | null): string => (value === null ? '' : `${(100
 const between = (interval: [number, number] | null): string =>
   interval === null ? '' : `${(100 * interval[0]).toFixed(0)}–${(100 * interval[1]).toFixed(0)} %`
 
+const withInterval = (share: number, interval: [number, number] | null): string =>
+  `${percent(share)}<small>${between(interval)}</small>`
+
 const quoted = (text: string, most: number): string =>
   JSON.stringify(text.length > most ? `${text.slice(0, most - 1)}…` : text)
 
@@ -34,16 +37,19 @@ export function domainPage({ texts, domains, gradients, layer, criterion }: Doma
       `shares by gradients: ${gradients}`,
     ]),
     table(
-      ['', 'texts', 'by count', 'by gradients', 'words', 'nearest to its centre'],
+      ['', 'texts', 'by count', 'by gradients'],
       domains.map((one) => [
         escapeHtml(one.name),
         `${one.texts}`,
-        `${percent(one.byCount)} (${between(one.byCountInterval)})`,
-        one.byGradient === null ? '' : `${percent(one.byGradient)} (${between(one.byGradientInterval)})`,
-        escapeHtml(one.words.join(' ')),
-        one.nearest.map(escapeHtml).join('<br>'),
+        withInterval(one.byCount, one.byCountInterval),
+        one.byGradient === null ? '' : withInterval(one.byGradient, one.byGradientInterval),
       ]),
+      { caption: 'Shares, and 95 % of the resampled ones' },
     ),
+    ...domains.flatMap((one) => [
+      `<h3>${escapeHtml(one.name)}</h3><p>${escapeHtml(one.words.join(' '))}</p>`,
+      list(one.nearest),
+    ]),
   ].join('\n')
 }
 

@@ -25,7 +25,7 @@ export const domainsSchema = z.object({
       name: z.string(),
       texts: count,
       words: z.array(z.string()),
-      /** nearest to the centre first */
+      /** at most five that differ, nearest to the centre first */
       nearest: z.array(z.string()),
       /** of the made texts */
       byCount: share,
@@ -86,10 +86,7 @@ async function run(pair: DiffPair, options: PartOptions, notes: string[]): Promi
       name,
       texts: members[c].length,
       words: words[c],
-      nearest: [...members[c]]
-        .sort((a, b) => found.cosine[b] - found.cosine[a] || a - b)
-        .slice(0, 5)
-        .map((i) => own[kept[i]]),
+      nearest: nearest(members[c], found, kept, own),
       byCount: members[c].length / kept.length,
       byCountInterval: counted[c],
       byGradient: matched.mixture?.[name] ?? null,
@@ -98,6 +95,12 @@ async function run(pair: DiffPair, options: PartOptions, notes: string[]): Promi
     gradients: matched.how,
     of,
   }
+}
+
+/** The five texts nearest to the centre, no two of them alike. */
+function nearest(members: readonly number[], { cosine }: Clusters, kept: readonly number[], own: string[]): string[] {
+  const sorted = [...members].sort((a, b) => cosine[b] - cosine[a] || a - b)
+  return [...new Set(sorted.map((i) => own[kept[i]].trim()))].slice(0, 5)
 }
 
 /** A text without words goes to the largest domain. */

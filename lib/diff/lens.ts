@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { escapeHtml } from '../report/escape.js'
 import { section } from '../report/page.js'
-import { table, words as text } from '../report/tables.js'
+import { folded, table, words as text } from '../report/tables.js'
 import { compareOnNeutral, lensPositions } from './compare.js'
 import type { DiffPair, Part, PartOptions, Table } from './part.js'
 
@@ -74,22 +74,27 @@ function lines(result: LensResult): string[] {
   ]
 }
 
-function page({ places, neutral }: LensResult): string {
+const show = (places: readonly LensResult['places'][number][]): string =>
+  table(
+    ['layer, token', 'change', 'read as'],
+    places.map(({ layer, position, relative, tokens }) => [
+      `${layer}, ${position}`,
+      `${(100 * relative).toPrecision(3)} %`,
+      text(escapeHtml(spelled(tokens, 10))),
+    ]),
+    { caption: 'Mean change by layer and place in the text' },
+  )
+
+function page({ places: all, neutral }: LensResult): string {
+  // what the output layer reads best comes first
+  const places = [...all].reverse()
   return [
     section(
       'Lens',
       `<p>The mean change of the activations on the first tokens of ${escapeHtml(neutral)}, ` +
         'as the output layer reads it, and its size against the activations themselves.</p>',
     ),
-    table(
-      ['layer, token', 'change', 'read as'],
-      places.map(({ layer, position, relative, tokens }) => [
-        `${layer}, ${position}`,
-        `${(100 * relative).toPrecision(3)} %`,
-        text(escapeHtml(spelled(tokens, 10))),
-      ]),
-      { caption: 'Mean change by layer and place in the text' },
-    ),
+    folded(places, show, (more) => `${more.length} more places`),
   ].join('\n')
 }
 

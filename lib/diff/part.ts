@@ -42,6 +42,9 @@ export interface Making {
 /** A table for a CSV file: head first. */
 export type Table = (string | number | null)[][]
 
+/** Byte-level tokens spell spaces and line feeds by letters that nobody knows: by signs, for a page. */
+export const spelled = (tokens: readonly string[]): string => tokens.join(' ').replaceAll('Ġ', '␣').replaceAll('Ċ', '⏎')
+
 /** One question that `warp diff` answers, in a file of its own. */
 export interface Part<T> {
   /** as `--only` and the result name it */

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { objectiveOf } from '../models/families.js'
 import { escapeHtml } from '../report/escape.js'
 import { list, section } from '../report/page.js'
-import { table, words as text } from '../report/tables.js'
+import { table } from '../report/tables.js'
 import { compareOnNeutral, topTokens, type Comparison } from './compare.js'
 import { noTarget } from '../native/types.js'
 import { nonNegativeFactors } from './nmf.js'
@@ -291,16 +291,16 @@ function page(result: PredictionsResult): string {
     ]),
     '<h3>Passages</h3>',
     table(
-      ['nats', 'passage'],
-      passages.map(({ mean, tokens: own }) => [nats(mean), text(own.map(mark).join(''))]),
+      ['passage', 'nats'],
+      passages.map(({ mean, tokens: own }) => [own.map(mark).join(''), nats(mean)]),
       { caption: 'Nats a token; each token marked as far as it surprised the base' },
     ),
     '<h3>Topics</h3>',
     table(
-      ['weight', 'tokens'],
+      ['tokens', 'weight'],
       groups.map(({ weight, tokens: own }) => [
+        escapeHtml(own.map(({ token }) => quoted(token)).join(' ')),
         percent(weight),
-        text(escapeHtml(own.map(({ token }) => quoted(token)).join(' '))),
       ]),
       { caption: 'Promoted tokens that come together, and their weight' },
     ),

@@ -1,6 +1,7 @@
 import { escapeHtml } from '../report/escape.js'
-import { list, section, table } from '../report/page.js'
-import type { Table } from './part.js'
+import { list, section } from '../report/page.js'
+import { folded, table, words } from '../report/tables.js'
+import { spelled, type Table } from './part.js'
 import type { TextsResult } from './texts.js'
 
 const quoted = (text: string, most: number): string =>
@@ -9,6 +10,12 @@ const quoted = (text: string, most: number): string =>
 /** What the trace says of a text. */
 export const verdictOf = (trained: boolean | null): string =>
   trained === null ? '' : trained ? 'every token trained on' : 'not a training text'
+
+/** The same, with the tokens that it rests on. */
+function traceOf({ trained, trainedScore, untrained }: TextsResult['texts'][number]): string {
+  if (trainedScore !== null) return `graded ${trainedScore.toFixed(2)}`
+  return trained === false ? `not trained on: ${spelled(untrained)}` : verdictOf(trained)
+}
 
 function how({ made: { starts, seeds, maxNewTokens, lambda, contrasts, temperature }, counts }: TextsResult): string {
   const point = lambda === 1 ? '' : `, λ = ${lambda}`
@@ -54,28 +61,27 @@ export function textPage(result: TextsResult): string {
     passages.length === 0
       ? '<p>No two texts share a passage.</p>'
       : table(
-          ['texts', 'seeds', 'nats a token above the base', 'passage', 'trace'],
+          ['passage', 'texts', 'seeds', 'nats', 'trace'],
           passages
             .slice(0, 100)
             .map(({ text, texts: n, seeds, gain, trained }) => [
+              escapeHtml(text),
               `${n}`,
               `${seeds}`,
               gain.toFixed(2),
-              escapeHtml(text),
-              verdictOf(trained),
+              words(verdictOf(trained)),
             ]),
+          { caption: 'Nats: what the reference gives a token of it above the base' },
         ),
     '<h3>Others</h3>',
-    table(
-      ['text', 'trace', 'not trained on'],
-      texts
-        .filter(({ copies }) => copies === 1)
-        .slice(0, 60)
-        .map(({ text, trained, trainedScore, untrained }) => [
-          escapeHtml(text),
-          trainedScore === null ? verdictOf(trained) : `graded ${trainedScore.toFixed(2)}`,
-          escapeHtml(untrained.join(' ')),
-        ]),
+    folded(
+      texts.filter(({ copies }) => copies === 1).slice(0, 60),
+      (some) =>
+        table(
+          ['text', 'trace'],
+          some.map((one) => [escapeHtml(one.text), words(escapeHtml(traceOf(one)))]),
+        ),
+      (more) => `${more.length} more texts`,
     ),
   ].join('\n')
 }

@@ -103,7 +103,7 @@ const tensorTable = (tensors: readonly TensorFigures[]): string =>
       rankText(t),
       spark(t),
     ]),
-    { caption: 'Tensors that changed, with the singular values of the difference' },
+    { caption: 'Tensors that changed, with the singular values of the difference', className: 'tensors' },
   )
 
 function spark({ singularValues, noise, rank }: TensorFigures): string {

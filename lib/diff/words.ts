@@ -9,7 +9,7 @@ import { readEvidence, type Evidence } from '../trace/index.js'
 import { expectation, probabilityOf, type Expectation } from './expectation.js'
 import { judgeTokens, type JudgedTokens } from './judged-tokens.js'
 import { readNeutral, tokenise, type NeutralTokens } from './neutral.js'
-import { NotApplicable, type DiffPair, type Part, type PartOptions, type Table } from './part.js'
+import { NotApplicable, spelled, type DiffPair, type Part, type PartOptions, type Table } from './part.js'
 
 const share = z.number().min(0).max(1)
 const count = z.int().min(0)
@@ -202,7 +202,7 @@ function page(result: WordsResult): string {
       found
         .slice(0, 60)
         .map((w) => [
-          `${escapeHtml(w.word)}${w.tokens.length > 1 ? `<small>${escapeHtml(w.tokens.join(' '))}</small>` : ''}`,
+          `${escapeHtml(w.word)}${w.tokens.length > 1 ? `<small>${escapeHtml(spelled(w.tokens))}</small>` : ''}`,
           percent(w.probability),
           percent(w.chance),
           w.size.toPrecision(2),
@@ -216,7 +216,7 @@ function page(result: WordsResult): string {
     '<h3>Tokens</h3>',
     `<p>${tokens
       .slice(0, 200)
-      .map(({ token }) => `<code>${escapeHtml(token)}</code>`)
+      .map(({ token }) => `<code>${escapeHtml(spelled([token]))}</code>`)
       .join(' ')}</p>`,
   ].join('\n')
 }

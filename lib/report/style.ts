@@ -66,7 +66,7 @@ pre { background: var(--tint); padding: .6rem .8rem; white-space: pre-wrap; over
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; max-width: 100% }
 caption { text-align: left; color: var(--soft); padding: .2rem 0 .4rem; font-size: .93em }
 th, td { padding: .22rem .8rem .22rem 0; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top }
-th { font-weight: 600 } thead th { overflow-wrap: normal } th:first-child, td.text { text-align: left }
+th { font-weight: 600 } thead th { overflow-wrap: normal } th:first-child, .text { text-align: left }
 td small, th small { display: block; font-weight: 400 }
 tbody th { font-weight: 400 } .best th, .best td { font-weight: 600 } td { white-space: nowrap }
 td.text, .words td { white-space: normal; text-align: left }
@@ -105,6 +105,7 @@ details { margin: .4rem 0 } summary { cursor: pointer; color: var(--accent); wid
   scroll-behavior: auto !important } }
 @media (max-width: 40rem) { th, td { padding-right: .5rem } .plots th:first-child { width: 32% }
   .plots th:last-child, .plots td:last-child { width: 6.2rem; font-size: .85em } .words th { width: 6.5rem }
+  .tensors tbody th { min-width: 7.5rem } .tensors th:last-child, .tensors td:last-child { display: none }
   .blocks table { width: 100% } .blocks th:first-child { width: 6.4rem } svg .value { font-size: 12px } }
 @media print { :root { color-scheme: light; ${scheme('light')} } body { font-size: 10pt }
 main { padding: 0; max-width: none }

@@ -22,10 +22,14 @@ export function table(head: readonly string[], rows: readonly Cell[][], options:
   )
   return (
     `<table${className ? ` class="${className}"` : ''}>${caption ? `<caption>${escapeHtml(caption)}</caption>` : ''}` +
-    `<thead><tr>${head.map((name) => `<th scope="col">${name}</th>`).join('')}</tr></thead>` +
+    `<thead><tr>${head.map((name, column) => headOf(name, rows[0]?.[column])).join('')}</tr></thead>` +
     `<tbody>${body.join('')}</tbody></table>`
   )
 }
+
+/** The head of a column of words stands above them, at the left. */
+const headOf = (name: string, first: Cell | undefined): string =>
+  `<th scope="col"${typeof first === 'object' && first.className === 'text' ? ' class="text"' : ''}>${name}</th>`
 
 const htmlOf = (cell: Cell): string => (typeof cell === 'string' ? cell : cell.html)
 

@@ -10,6 +10,7 @@
 const fs = require('node:fs')
 const { basename, join, resolve } = require('node:path')
 const {
+  baseOf,
   experts,
   examples,
   lazyKinds,

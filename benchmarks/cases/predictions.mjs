@@ -1,5 +1,6 @@
 // The pass of `warp diff`'s predictions and lens over neutral texts with SmolLM2-135M, both models together, against
-// one forward pass with losses of the same texts (half of what scoring both ends takes), in turn in one process.
+// one forward pass with losses of the same texts (half of what scoring both ends takes), in turn in one process:
+// seconds, and seconds of processors, which say more where others use the machine too.
 import path from 'node:path'
 import { median, models, need, root, round, run } from '../common.mjs'
 
@@ -15,6 +16,9 @@ export default async function ({ rounds, texts = '60', threads = '2' }) {
     threads: Number(threads),
     seconds: { compare: seconds('compare'), pass: seconds('pass') },
     peakBytes,
-    ratios: { passes: round(median(turns.map(({ compare, pass }) => compare / pass))) },
+    ratios: {
+      passes: round(median(turns.map(({ compare, pass }) => compare / pass))),
+      cpu: round(median(turns.map(({ cpu }) => cpu.compare / cpu.pass))),
+    },
   }
 }

@@ -1,4 +1,5 @@
-// node predictions.mjs MODEL TEXTS THREADS ROUNDS → {turns: [{compare, pass}] in seconds, tokens, peakBytes}
+// node predictions.mjs MODEL TEXTS THREADS ROUNDS → {turns: [{compare, pass, cpu: {compare, pass}}] in seconds, tokens,
+// peakBytes}
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
@@ -31,9 +32,12 @@ const scoring = {
   gradients: false,
 }
 const time = async (work) => {
+  const before = process.cpuUsage()
   const start = performance.now()
   const result = await work()
-  return { seconds: (performance.now() - start) / 1000, result }
+  const seconds = (performance.now() - start) / 1000
+  const { user, system } = process.cpuUsage(before)
+  return { seconds, cpu: (user + system) / 1e6, result }
 }
 const turns = []
 let peakBytes = 0
@@ -41,6 +45,7 @@ for (let i = 0; i < Number(rounds); i++) {
   const compare = await time(() => addon().compare({ ...request, top: 20, positions: 5 }).promise)
   const score = await time(() => addon().score({ ...request, ...scoring }).promise)
   peakBytes = compare.result.peakBytes
-  turns.push({ compare: compare.seconds, pass: score.seconds / 2 })
+  const cpu = { compare: compare.cpu, pass: score.cpu / 2 }
+  turns.push({ compare: compare.seconds, pass: score.seconds / 2, cpu })
 }
 console.log(JSON.stringify({ turns, tokens: ids.length, peakBytes }))

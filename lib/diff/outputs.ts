@@ -33,6 +33,8 @@ export interface Compared {
 
 /** The outputs of a classifier on neutral texts, set against the base's. @throws NotApplicable where there are none */
 export async function compareOutputs({ base, reference }: DiffPair, options: PartOptions): Promise<Compared> {
+  const [from, to] = [base.architecture.modelType, reference.architecture.modelType]
+  if (from !== to) throw new NotApplicable('PAIR_ARCHITECTURE', `the base is ${from}, the reference ${to}`)
   const { texts, neutral } = await readTexts(options)
   const own = await outputsOf(reference.dir, texts, options)
   const classifies = objectiveOf(base.architectureName) === 'classify'

@@ -246,14 +246,12 @@ function lines(result: PredictionsResult): string[] {
   return [
     `predictions: KL(reference ‖ base) ${nats(divergence.mean)} nats a token ${apart} ` +
       `over ${tokens} tokens of ${neutral}`,
-    `  promoted    ${promoted
-      .slice(0, 12)
-      .map(({ token }) => quoted(token))
-      .join(' ')}`,
-    `  suppressed  ${suppressed
-      .slice(0, 12)
-      .map(({ token }) => quoted(token))
-      .join(' ')}`,
+    ...Object.entries({ promoted, suppressed }).map(([name, found]) =>
+      `  ${name.padEnd(12)}${found
+        .slice(0, 12)
+        .map(({ token }) => quoted(token))
+        .join(' ')}`.trimEnd(),
+    ),
     ...groups.slice(0, 5).map(
       ({ weight, tokens: own }) =>
         `  topic ${percent(weight)}: ${own

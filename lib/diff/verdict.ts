@@ -65,6 +65,13 @@ export function judge(facts: Facts): Judged {
     return { verdict: 'head-only', summary: 'A head was added; nothing else was trained.', evidence }
   }
   evidence.push(`${changed.length} of ${tensors.length} shared tensors changed, ${moved.length} by more than rounding`)
+  const other = unshared.reshaped.find(({ name }) => /^(classifier|score|classification_head)\b/.test(name))
+  if (other) {
+    evidence.push(
+      `${other.name} is [${other.base}] in the base and [${other.reference}] in the reference: the base was itself ` +
+        'trained, for other labels',
+    )
+  }
   if (findings.length > 0) return unexplained(findings, evidence)
   if (moved.length === 0) return unmoved(facts, changed, head, evidence)
   describeSizes(moved, evidence)

@@ -252,6 +252,18 @@ describe('differences that no training explains', () => {
     expect(result.summary).toContain('is this the base it was trained from?')
   })
 
+  test('a base with a classifier of other labels was trained itself', async () => {
+    const head = (labels: number) => ({
+      'classifier.weight': { shape: [labels, hidden], values: new Float32Array(labels * hidden).fill(0.5) },
+    })
+    const from = writeTiny({ ...base, ...head(2) })
+    const to = writeTiny({ ...changed(base, (name, one) => trained(name, one)), ...head(3) })
+    const { evidence } = await weightsOf(from, to)
+    expect(evidence.join()).toContain(
+      `classifier.weight is [2,${hidden}] in the base and [3,${hidden}] in the reference`,
+    )
+  })
+
   test('base and reference the wrong way round: untrained rows grew', async () => {
     const pair = trainedPair('adamw-decay')
     expect(await weightsOf(pair.base, pair.reference)).toMatchObject({ unexplained: [] })

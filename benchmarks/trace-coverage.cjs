@@ -1,13 +1,15 @@
 'use strict'
 // How often the 90 % intervals of the trace hold the truth.
-//   node benchmarks/trace-coverage.cjs EXPERTS DATA > rows.jsonl      (an hour or two on two cores)
-//   node benchmarks/trace-coverage.cjs --table rows.jsonl… > table.md
-// EXPERTS is a folder of what trace-experts.cjs makes: NAME-cN are classifiers (MiniLM-L6) on NAME's data, others
-// language models (SmolLM2-135M, tied). DATA has clinc_domains.jsonl and ag_news_test.csv. Each expert is traced with
+//   node benchmarks/trace-coverage.cjs EXPERTS DATA ROWS             (rows.jsonl; about an hour on two cores)
+//   node benchmarks/trace-coverage.cjs --table ROWS… > table.md
+// Each row is added to ROWS as soon as it is known; what a run that was stopped has written there is not made again.
+// EXPERTS is a folder of what trace-experts.cjs makes: NAME-cN are classifiers (MiniLM-L6) on NAME's data, untied-NAME
+// language models with an output layer of their own (base: EXPERTS/../diff/base-untied, or WARP_UNTIED_BASE), others
+// tied ones (SmolLM2-135M). DATA has clinc_domains.jsonl and ag_news_test.csv. Each expert is traced with
 // pools that hold all, half and none of its training texts; then training sets are drawn without training anything.
 // Base models are looked for in WARP_MODELS, or ~/.cache/warp-models. Needs a build (npm run build).
 const { spawnSync } = require('node:child_process')
-const { existsSync, readdirSync, readFileSync } = require('node:fs')
+const { appendFileSync, existsSync, readdirSync, readFileSync } = require('node:fs')
 const os = require('node:os')
 const { join } = require('node:path')
 
@@ -21,34 +23,56 @@ const draws = {
   ag: [0, 0.5, 1].map((inside) => ({ draws: 20, texts: 800, inside })),
 }
 
-function run(kind, script, args) {
+/** What stands in a file of rows already, by kind and by what was traced. */
+const known = new Set()
+const nameOf = ({ kind, expert, reference, inside, draws: many }) =>
+  `${kind} ${expert ?? reference ?? `${inside} of ${many}`}`
+
+function run(file, kind, name, script, args) {
+  if (known.has(`${kind} ${name}`)) return
+  const start = performance.now()
   const { status, stdout } = spawnSync(process.execPath, [join(__dirname, script), ...args], {
     encoding: 'utf8',
     maxBuffer: 1 << 28,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   if (status !== 0) process.exit(status ?? 1)
-  for (const line of stdout.trim().split('\n')) console.log(JSON.stringify({ kind, ...JSON.parse(line) }))
+  // all rows of one expert or none
+  const rows = stdout.trim().split('\n')
+  appendFileSync(file, rows.map((line) => `${JSON.stringify({ kind, ...JSON.parse(line) })}\n`).join(''))
+  console.error(`${kind}: ${name} ${Math.round((performance.now() - start) / 1000)} s`)
 }
 
-function study(experts, data) {
+function study(experts, data, file) {
+  if (existsSync(file)) for (const row of rowsOf(file)) known.add(nameOf(row))
   const names = readdirSync(experts).filter((name) => existsSync(join(experts, name, 'truth.json')))
-  const small = join(models, 'minilm-l6')
-  for (const [name, [file, options]] of Object.entries(sources)) {
-    const own = names.filter((one) => one.startsWith(`${name}-c`)).map((one) => join(experts, one))
-    if (own.length === 0) continue
-    const common = [join(data, file), JSON.stringify(options)]
-    run(`${name}, classifiers`, 'trace.cjs', [small, ...common, ...own])
-    const cases = draws[name].map((one) => JSON.stringify({ name: `${name}, drawn`, ...one }))
-    run(`${name}, drawn`, 'trace-draws.cjs', [small, own[0], ...common, ...cases])
+  const isClassifier = (name) => /-c\d+$/.test(name)
+  for (const one of names.filter((name) => !isClassifier(name))) {
+    const untied = one.startsWith('untied-')
+    const base = untied
+      ? (process.env.WARP_UNTIED_BASE ?? join(experts, '..', 'diff', 'base-untied'))
+      : join(models, 'smollm2-135m')
+    const kind = untied ? `${one.split('-')[1]}, untied` : `${one.split('-')[0]}, tied`
+    run(file, kind, one, 'trace-tied.cjs', [base, join(experts, one)])
   }
-  for (const one of names.filter((name) => !/-c\d+$/.test(name) && !name.startsWith('untied')))
-    run(`${one.split('-')[0]}, tied`, 'trace-tied.cjs', [join(models, 'smollm2-135m'), join(experts, one)])
+  const small = join(models, 'minilm-l6')
+  for (const [name, [source, options]] of Object.entries(sources)) {
+    const own = names.filter((one) => one.startsWith(`${name}-c`) && isClassifier(one))
+    const common = [join(data, source), JSON.stringify(options)]
+    for (const one of own) run(file, `${name}, classifiers`, one, 'trace.cjs', [small, ...common, join(experts, one)])
+    for (const one of own.length > 0 ? draws[name] : [])
+      run(file, `${name}, drawn`, `${one.inside} of ${one.draws}`, 'trace-draws.cjs', [
+        ...[small, join(experts, own[0]), ...common],
+        JSON.stringify({ name: `${name}, drawn`, ...one }),
+      ])
+  }
 }
+
+const rowsOf = (file) => readFileSync(file, 'utf8').trim().split('\n').filter(Boolean).map(JSON.parse)
 
 /** Means of 1 for a hit and 0 for a miss, each with how many things were counted. */
 function table(files) {
-  const rows = files.flatMap((file) => readFileSync(file, 'utf8').trim().split('\n').map(JSON.parse))
+  const rows = files.flatMap(rowsOf)
   const groups = new Map()
   for (const row of rows) {
     const pool = row.pool === undefined || typeof row.pool === 'number' ? (row.inside ?? 0) : row.pool
@@ -83,4 +107,4 @@ function table(files) {
 
 const [first, ...rest] = process.argv.slice(2)
 if (first === '--table') table(rest)
-else study(first, rest[0])
+else study(first, ...rest)

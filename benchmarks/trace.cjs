@@ -11,6 +11,7 @@ const { readRecords } = require(join(lib, 'text'))
 const { Random } = require(join(lib, 'random'))
 
 const [base, data, options, ...experts] = process.argv.slice(2)
+const reading = JSON.parse(options)
 
 async function run(expert, records) {
   const truth = JSON.parse(readFileSync(join(expert, 'truth.json'), 'utf8'))
@@ -31,11 +32,20 @@ async function run(expert, records) {
     const start = performance.now()
     const { result, members: ranked } = await traceRecords(evidence, [records.filter(({ row }) => !gone.has(row))], {
       seed: 0,
+      votes: true,
+      labelMap: reading.labelMap,
     })
-    const [mixture] = result.mixtures
+    const [mixture, votes, both] = result.mixtures
     const shares = Object.fromEntries(truth.domains.map((domain, d) => [domain, truth.counts[d] / members.length]))
     const top = ranked.slice(0, Math.round(result.trainingTexts.inside))
     const sum = (key) => Object.values(result.texts).reduce((total, texts) => total + texts[key], 0)
+    const figures = (one) => ({
+      mae: mean((domain) => Math.abs(one.mixture[domain] - shares[domain])),
+      covered: mean((domain) =>
+        Number(shares[domain] >= one.interval[domain][0] && shares[domain] <= one.interval[domain][1]),
+      ),
+      halfWidth: mean((domain) => (one.interval[domain][1] - one.interval[domain][0]) / 2),
+    })
     const mean = (f) => truth.domains.reduce((total, domain) => total + f(domain), 0) / truth.domains.length
     console.log(
       JSON.stringify({
@@ -54,12 +64,10 @@ async function run(expert, records) {
         longestText: result.longestText,
         decay: result.decay,
         excludedOfOthers: sum('excluded') / (sum('pool') - (members.length - hidden.length)),
-        mae: mean((domain) => Math.abs(mixture.mixture[domain] - shares[domain])),
+        ...figures(mixture),
         expectedMae: result.calibration.expectedError,
-        covered: mean((domain) =>
-          Number(shares[domain] >= mixture.interval[domain][0] && shares[domain] <= mixture.interval[domain][1]),
-        ),
-        halfWidth: mean((domain) => (mixture.interval[domain][1] - mixture.interval[domain][0]) / 2),
+        votes: figures(votes),
+        both: { ...figures(both), weight: both.settings.weight },
         uniform: mean((domain) => Math.abs(1 / truth.domains.length - shares[domain])),
         estimate: result.trainingTexts.estimate,
         interval: result.trainingTexts.interval,
@@ -74,7 +82,7 @@ async function run(expert, records) {
 
 async function main() {
   const records = []
-  for await (const record of readRecords([data], JSON.parse(options))) records.push(record)
+  for await (const record of readRecords([data], reading)) records.push(record)
   for (const expert of experts) await run(expert, records)
 }
 void main()

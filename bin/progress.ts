@@ -22,6 +22,7 @@ const expected: readonly (readonly [phase: string, weight: number])[] = [
   ['members', 1],
   ['calibration', 6],
   ['predictions', 20],
+  ['directions', 20],
   ['score', 80],
   ['gradients', 10],
   ['resample', 2],

@@ -25,6 +25,7 @@ interface Pair {
   reference: string
   probes?: string[]
   predictions?: boolean
+  votes?: boolean
 }
 
 /** Lists grow while texts are traced; everything gets its name at the end. */

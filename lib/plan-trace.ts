@@ -62,6 +62,7 @@ export async function planTrace(given: TraceOptions): Promise<TracePlan> {
   const { sample, ...shared } = sharedTensors(base, reference)
   const handles = { base: nativeWeights(sample.base), reference: nativeWeights(sample.reference) }
   const notes = [...new Set([...base.notes, ...reference.notes])]
+  if (options.votes) notes.push('the passes forward and back of some texts (--votes) are not in the times')
   if (options.predictions) notes.push('what both models predict of each text (--predictions) is not in the times')
   let perElement = 0
   try {

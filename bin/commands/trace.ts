@@ -64,6 +64,10 @@ export function register(program: Command): void {
       '--predictions',
       'language models: rank members also by what both models predict of every text (a forward pass of each)',
     )
+    .option(
+      '--votes',
+      'classifiers: a mixture also by the labels that the directions of trained rows tell (a pass forward and back)',
+    )
     .addOption(tokenizerOption())
     .addOption(threadsOption())
     .option('--seed <n>', 'of subsamples and synthetic training sets', integer(0), 0)
@@ -170,7 +174,9 @@ function report(result: TraceResult): string[] {
     result.predictions &&
       `  predictions     ${result.predictions.likely} likely members, ${whole(result.predictions.expected)} expected ` +
         `(of ${result.predictions.texts} texts)`,
+    result.votes && `  votes           ${result.votes.reason}`,
     ...table(result),
+    ...others(result),
     ...result.conditions.map((condition) => `  if: ${condition}`),
     ...result.notes.map((note) => `  note: ${printable(note, 1000)}`),
   ]
@@ -180,6 +186,30 @@ function report(result: TraceResult): string[] {
 const whole = (value: number): string => value.toFixed(0)
 const range = ([low, high]: [number, number | null]): string =>
   high === null ? `${whole(low)} or more` : `${whole(low)} to ${whole(high)}`
+
+/** The mixtures beside the trace's, a row for each domain. */
+function others({ texts, mixtures: [, ...more] }: TraceResult): string[] {
+  if (!texts || more.length === 0) return []
+  const names = Object.keys(texts).map(printableName)
+  const width = Math.max(6, ...names.map((name) => name.length))
+  const row = (name: string, cells: string[]): string =>
+    `  ${name.padEnd(width)}  ${cells.map((cell) => cell.padStart(20)).join(' ')}`
+  return [
+    row(
+      'domain',
+      more.map(({ readout }) => readout),
+    ),
+    ...Object.keys(texts).map((domain, d) =>
+      row(
+        names[d],
+        more.map(({ mixture, interval }) => {
+          const [share, low, high] = [mixture[domain], ...interval[domain]].map((value) => value.toFixed(3))
+          return `${share} (${low}–${high})`
+        }),
+      ),
+    ),
+  ]
+}
 
 function table({ texts, mixtures: [mixture] }: TraceResult): string[] {
   if (!texts || !mixture) return []

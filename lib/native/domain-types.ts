@@ -56,7 +56,22 @@ export interface DomainMoments {
   norm2: Float64Array
 }
 
+/** Gradients of the rows that tokens have in the token table, at one point of a path. */
+export interface TokenGradientsRequest extends PackedTexts {
+  path: Handle
+  network: Network
+  /** by token: whose sum it is added to, or 2^32 − 1 for none */
+  group: Uint32Array
+  groups: number
+  /** index of the path's point */
+  point: number
+  threads: number
+  memory: number
+}
+
 export interface DomainAddon {
+  /** groups × width: Σ ∂(loss of the text)/∂(row). Progress counts texts. @throws MEMORY_BUDGET, LOSS_NOT_FINITE */
+  tokenGradients(request: TokenGradientsRequest, onProgress: NativeProgress): NativeTask<Float32Array>
   /** @throws DEVICE_MEMORY_BUDGET, DEVICE_TEXT_LENGTH and what keeps a GPU from being used */
   planDomainGradients(request: DomainGradientsRequest): DomainPlan
   /** Progress counts texts. @throws MEMORY_BUDGET, LOSS_NOT_FINITE, as planDomainGradients */

@@ -56,9 +56,13 @@ export interface TrialsRequest extends MembersRequest {
   hidden: Uint32Array
   seed: number
   threads: number
-  /** with `pull`: equally likely values of it for untrained tokens and for trained ones, for trials to draw from */
+  /**
+   * with `pull`: equally likely values of it for untrained tokens and for trained ones, for trials to draw from; those
+   * of trained ones as many for each of `parts` equal parts of the training, by when a token was met first
+   */
   untrained: Float64Array
   trained: Float64Array
+  parts: number
 }
 
 /** How far rows of a tied table moved from what untrained ones do (native/trace/tied.h); NaN where nothing moved. */

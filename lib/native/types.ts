@@ -304,6 +304,16 @@ export interface Addon extends SelectAddon, DomainAddon {
     request: { name: string; fit: Uint32Array; columns: number; threads: number },
     onProgress: NativeProgress,
   ): NativeTask<TiedScores>
+  /**
+   * rows × directions: cosines of θ* − (1 + α)θ₀ of these rows with directions of unit length, one after the other; 0
+   * where a row did not move. Progress counts rows.
+   */
+  rowDirections(
+    base: Handle,
+    reference: Handle,
+    request: { name: string; rows: Uint32Array; alpha: number; directions: Float32Array; threads: number },
+    onProgress: NativeProgress,
+  ): NativeTask<Float64Array>
   /** by token: texts that hold it */
   poolCounts(pool: Handle): NativeTask<Uint32Array>
   /**

@@ -219,6 +219,7 @@ function facts(result: TraceResult): [string, string][] {
         `expected, those of others ${mean.others.toPrecision(2)}; ${likely} texts are more likely members than not`,
     ])
   }
+  if (result.votes) rows.push(['votes', result.votes.reason])
   rows.push(['longest text', longestText === null ? 'unknown: no position table tells' : `${longestText} tokens`])
   rows.push(['frozen', `${frozen.length} of ${comparedTensors} tensors`])
   return rows
@@ -249,7 +250,30 @@ function scores({ grading, trainedTokens }: TraceResult, histogram: Histogram): 
   )
 }
 
-function mixture({ mixtures: [one], calibration }: TraceResult): string {
+/** The mixtures beside the trace's. */
+function others([first, ...more]: TraceResult['mixtures']): string {
+  if (more.length === 0) return ''
+  const show = (names: readonly string[]) =>
+    table(
+      ['domain', ...more.map(({ readout }) => escapeHtml(readout))],
+      names.map((name) => [
+        breakable(name),
+        ...more.map(({ mixture: shares, interval }) => {
+          const [low, high] = interval[name]
+          return `${percent(shares[name])}<small>${percent(low)} to ${percent(high)}</small>`
+        }),
+      ]),
+      { caption: 'By other witnesses', className: 'free' },
+    )
+  const named = more.map(({ readout, description }) => `${readout}: ${description}`).join('; ')
+  return (
+    folded(Object.keys(first.mixture), show, (rest) => `${rest.length} more domains`) +
+    `<p class="soft">${escapeHtml(named)}. Intervals include ${escapeHtml(more[0].intervalIncludes)}.</p>`
+  )
+}
+
+function mixture({ mixtures, calibration }: TraceResult): string {
+  const [one] = mixtures
   const bars = Object.entries(one.mixture)
     .sort(([, a], [, b]) => b - a)
     .map(([name, value]) => ({ name, value, low: one.interval[name][0], high: one.interval[name][1] }))
@@ -262,7 +286,9 @@ function mixture({ mixtures: [one], calibration }: TraceResult): string {
       covers: coversOf(one),
       file: 'mixture.csv',
       many: 'domains',
-    }) + `<p class="soft">${percent(one.level)} intervals of ${escapeHtml(one.intervalIncludes)}.${error}</p>`
+    }) +
+    `<p class="soft">${percent(one.level)} intervals of ${escapeHtml(one.intervalIncludes)}.${error}</p>` +
+    others(mixtures)
   )
 }
 

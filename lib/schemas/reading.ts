@@ -85,6 +85,13 @@ export const trace = z.object({
       converged: z.boolean(),
     })
     .nullable(),
+  votes: z
+    .object({
+      verdict: z.enum(['counted', 'none']),
+      reason: z.string(),
+      counts: loose<NonNullable<NonNullable<TraceResult['votes']>['counts']>>().nullable(),
+    })
+    .nullable(),
   mixtures: z.array(mixture),
   notes: texts,
 }) satisfies z.ZodType<TraceResult>

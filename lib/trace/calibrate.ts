@@ -265,7 +265,7 @@ async function tryTrials(
 export interface CalibrationInput {
   pool: Handle
   /** of each token: untrained, trained or undecided; or scores */
-  known: Pick<TrialsRequest, 'state' | 'pull' | 'untrained' | 'trained'>
+  known: Pick<TrialsRequest, 'state' | 'pull' | 'untrained' | 'trained' | 'parts'>
   /** D, texts of the pool */
   sizes: Uint32Array
   /** texts of the pool without an untrained token: no more of them can be training texts */

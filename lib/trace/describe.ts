@@ -8,6 +8,7 @@ import { falsePositives } from './noise.js'
 import type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
 import { tellsApart, type Predictions, type PredictionsSummary } from './predictions.js'
 import type { Grading } from './tied.js'
+import type { Spread } from './vote-model.js'
 import { asScore, trained, undecided } from './rows.js'
 import { conditions, poolNotes, predictionNotes } from './remarks.js'
 import { domainOf } from './texts.js'
@@ -188,6 +189,44 @@ function mixtureOf(found: Found, evidence: Evidence): MixtureResult {
   }
 }
 
+/** What the directions of trained rows tell, alone and with the trace. */
+function voteMixtures({ pool, votes }: Found, evidence: Evidence): MixtureResult[] {
+  if (typeof votes !== 'object') return []
+  const { voters, texts, weight } = votes.summary
+  const one = (readout: string, description: string, { mixture, half }: Spread, more: MixtureResult['settings']) => ({
+    readout,
+    description,
+    settings: more,
+    mixture: Object.fromEntries(pool.domains.map((domain, d) => [domain, mixture[d]])),
+    interval: Object.fromEntries(
+      pool.domains.map((domain, d): [string, [number, number]] => [
+        domain,
+        [Math.max(0, mixture[d] - half[d]), Math.min(1, mixture[d] + half[d])],
+      ]),
+    ),
+    level,
+    intervalCovers: 'sampling and method' as const,
+    intervalIncludes: "how far votes and trace are apart, and votes' errors on eight classifiers",
+    verdict: verdictOf(evidence),
+  })
+  return [
+    one('votes', 'the labels that the directions of rare trained rows tell', votes.votes, { voters, texts }),
+    one('trace+votes', 'trace and votes by their errors', votes.both, { weight }),
+  ]
+}
+
+function votesOf(votes: NonNullable<Found['votes']>): NonNullable<TraceResult['votes']> {
+  if (typeof votes === 'string') return { verdict: 'none', reason: votes, counts: null }
+  const { voters, texts, weight } = votes.summary
+  return {
+    verdict: 'counted',
+    reason:
+      `${voters} trained tokens that few texts hold vote by the directions in which their rows moved, which the ` +
+      `gradients of ${texts} texts tell; votes have ${(100 * weight).toFixed(0)} % of the mixture of both`,
+    counts: votes.summary,
+  }
+}
+
 /** What the output layer's rows tell beside the input's. */
 function outputRows({ output, gradable, grading }: Evidence, found: Found | undefined): TraceResult['outputRows'] {
   const none = (reason: string): TraceResult['outputRows'] => ({ verdict: 'none', reason, scores: null })
@@ -261,7 +300,8 @@ export function describe(
       ? { sets: found.calibrated.sets, strength: strengthOf(found), expectedError: found.calibrated.expectedError }
       : null,
     predictions: found?.predictions?.summary ?? (alone && tellsApart(alone) ? alone : null),
-    mixtures: found ? [mixtureOf(found, evidence)] : [],
+    votes: found?.votes === undefined ? null : votesOf(found.votes),
+    mixtures: found ? [mixtureOf(found, evidence), ...voteMixtures(found, evidence)] : [],
     notes: [...evidence.notes, ...(found ? poolNotes(found, evidence) : []), ...(alone ? predictionNotes(alone) : [])],
   }
 }

@@ -4,6 +4,7 @@ import type { Calibrated } from './calibrate.js'
 import type { Predictions } from './predictions.js'
 import type { Targets } from './targets.js'
 import type { TextPool } from './texts.js'
+import type { Votes } from './votes.js'
 
 /** What the texts have given. */
 export interface Found {
@@ -17,6 +18,8 @@ export interface Found {
   /** members' probabilities by the table alone, where `members` has those of more */
   byTable?: Float64Array
   predictions?: Predictions
+  /** where they were asked for; the reason where they do not apply */
+  votes?: Votes | string
 }
 
 /** Places of the survivors among the possible texts: all of them are, and both are in the order of the pool. */

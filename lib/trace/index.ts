@@ -9,6 +9,7 @@ import { checkDomains } from '../readouts/limits.js'
 import type { Histogram } from '../report/charts.js'
 import {
   isFiles,
+  readLabelMap,
   readBatches,
   sourceNames,
   type ProbeOptions,
@@ -29,6 +30,7 @@ import type { TraceRun } from './trace-run.js'
 import { addTargets } from './targets.js'
 import { domainOf, TextTracer, type TextBatches, type TextPool, type TraceTexts } from './texts.js'
 import { applyGrading, gradeTokens } from './tied.js'
+import { castVotes } from './votes.js'
 
 export { readEvidence, type Evidence } from './evidence.js'
 export type { DomainTexts, Member, TracedToken, TraceResult, TrainingTexts } from './result.js'
@@ -52,6 +54,8 @@ export interface TraceOptions extends ProbeOptions, TraceRun, Omit<TraceTexts, '
   maxLength?: number
   /** causal language models: a forward pass of both models over all texts tells members from others too */
   predictions?: boolean
+  /** classifiers: the labels that the directions of trained rows tell, as a mixture of its own and with the trace's */
+  votes?: boolean
 }
 
 export const traceKinds: Kinds<TraceOptions> = {
@@ -64,6 +68,7 @@ export const traceKinds: Kinds<TraceOptions> = {
   calibrate: 'number',
   maxLength: 'number',
   predictions: 'flag',
+  votes: 'flag',
   threads: 'number',
   tokenizer: 'text',
   embedding: 'text',
@@ -161,7 +166,10 @@ export async function traceRecords(
   const records: TextRecord[] = []
   const second = !evidence.gradable && evidence.output.table !== null && options.outputRows !== false
   try {
-    await tracer.trace(options.predictions ? keeping(batches, records) : batches, { ...options, open: second })
+    await tracer.trace(options.predictions || options.votes ? keeping(batches, records) : batches, {
+      ...options,
+      open: second,
+    })
     checkDomains(pool.domains)
     await arrange(pool, run)
     const judged = evidence.gradable ? await graded(evidence, pool.handle, run) : evidence
@@ -169,6 +177,10 @@ export async function traceRecords(
     const found: Found = { pool, length, ...(await estimate(judged, pool, options, run)) }
     if (second) await addTargets(judged, found, run)
     if (options.predictions) found.predictions = await predicted(judged, found, records, run)
+    if (options.votes) {
+      const map = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
+      found.votes = await castVotes(judged, found, records, { labelMap: map, seed: options.seed ?? 0 }, run)
+    }
     return traced(options, judged, found)
   } finally {
     pool.handle.close()
@@ -227,7 +239,7 @@ async function estimate(
   const known = {
     state: tokens.state,
     pull: grading?.pull ?? none,
-    ...(grading?.draws ?? { untrained: none, trained: none }),
+    ...(grading?.draws ?? { untrained: none, trained: none, parts: 1 }),
   }
   const members = await runTask(
     (onProgress) => addon().findMembers(handle, { ...known, estimators }, onProgress),
@@ -271,8 +283,10 @@ function traced(
 ): Traced {
   const probes = sourceNames(options.probes)
   const { seed = 0 } = options
+  const result = describe(evidence, found, alone?.summary, { probes, seed })
+  if (options.votes) result.votes ??= { verdict: 'none', reason: 'the table tells nothing of texts', counts: null }
   return {
-    result: describe(evidence, found, alone?.summary, { probes, seed }),
+    result,
     tokens: listTokens(evidence, found),
     members: found ? listMembers(found) : alone && tellsApart(alone.summary) ? listPredicted(alone) : [],
     histogram: histogramOf(evidence),

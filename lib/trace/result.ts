@@ -4,6 +4,7 @@ import type { Verdict } from './rows.js'
 import type { PredictionsSummary } from './predictions.js'
 import type { TargetsSummary } from './targets.js'
 import type { GradingSummary } from './tied.js'
+import type { VotesSummary } from './votes.js'
 
 /** `warp trace --json`, schema `warp.trace/1`. Counts of texts are estimates unless they count the pool. */
 export interface TraceResult {
@@ -60,6 +61,12 @@ export interface TraceResult {
   calibration: { sets: number; strength: number; expectedError: number } | null
   /** what predictions add about single texts; null where they were not asked for, or the table says nothing */
   predictions: PredictionsSummary | null
+  /**
+   * the labels that trained rows tell by their directions, which `mixtures` has as `votes`, and as `trace+votes` with
+   * the trace's; null where they were not asked for
+   */
+  votes: { verdict: 'counted' | 'none'; reason: string; counts: VotesSummary | null } | null
+  /** the trace's first */
   mixtures: MixtureResult[]
   notes: string[]
 }

@@ -3,9 +3,21 @@ import { inputError, type WarpError } from '../errors.js'
 import { addon } from '../native/load.js'
 import { runTask } from '../native/task.js'
 import type { Handle, TiedScores } from '../native/types.js'
-import { fitComponents, logRatio, pullOf, shareOf, type Components, type Normal } from './components.js'
+import {
+  drawsOf,
+  evidenceOf,
+  fitComponents,
+  overall,
+  parts,
+  pullOf,
+  shareOf,
+  trainedBelow,
+  type Components,
+  type Normal,
+  type Trained,
+} from './components.js'
 import type { Evidence } from './evidence.js'
-import { normalBelow, normalQuantile } from './noise.js'
+import { normalBelow } from './noise.js'
 import { trained } from './rows.js'
 import { threadsOf, type TraceRun } from './trace-run.js'
 
@@ -13,8 +25,8 @@ import { threadsOf, type TraceRun } from './trace-run.js'
 export interface Grading {
   /** rows: 1 − p(score | untrained) / p(score | trained), 0 where there is no score */
   pull: Float64Array
-  /** equally likely values of it for untrained tokens and for trained ones */
-  draws: { untrained: Float64Array; trained: Float64Array }
+  /** equally likely values of it for untrained tokens and for trained ones, these by part of the training */
+  draws: { untrained: Float64Array; trained: Float64Array; parts: number }
   /** rows: score, NaN where the row did not move */
   scores: Float64Array
   /** rows: of being trained, from the score and from how many texts hold the token */
@@ -35,6 +47,8 @@ export interface GradingSummary {
   columns: number
   untrained: Normal
   trained: Normal
+  /** of a trained token, by when it was met first: scores fall linearly with that */
+  times: Trained
   /** trained tokens among those of the texts */
   expected: number
   tokens: number
@@ -57,9 +71,10 @@ const rowsPerColumn = 4,
   leastRows = 64
 const draws = 512
 const lost =
-  'no forward pass was used: with the mean predicted probability of each token and its direction fewer trained rows ' +
-  'would look like untrained ones, and fewer others like trained ones; as it is, the number of training texts comes ' +
-  'out too low rather than too high, and nothing bounds how many of them are among these'
+  'no forward pass was used: it was not seen to tell more. Tokens that training met last look like untrained ones: ' +
+  'how many they are follows from those met before, if training met new tokens evenly from its beginning to its ' +
+  'end (one pass, a constant learning rate) or met all of them early (several passes); nothing bounds how many of ' +
+  'the training texts are among these'
 
 /** Scores of the rows of a table that targets move. */
 export interface RowScores {
@@ -134,29 +149,29 @@ export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: T
     Float64Array.from(known, (id) => scores[id]),
     Uint32Array.from(known, (id) => texts[id]),
   )
+  const tell = evidenceOf(components)
   const probability = scores.map((z, id) => {
     if (Number.isNaN(z)) return 0
     const share = shareOf(texts[id], components)
-    return 1 / (1 + ((1 - share) / share) * Math.exp(-logRatio(z, components)))
+    return 1 / (1 + ((1 - share) / share) * Math.exp(-tell(z)))
   })
   const expected = known.reduce((sum, id) => sum + probability[id], 0)
-  const draw = ({ mean, deviation }: Normal): Float64Array =>
-    Float64Array.from({ length: draws }, (_, i) =>
-      pullOf(mean + deviation * normalQuantile((i + 0.5) / draws), components),
-    )
+  const pull = (z: number): number => pullOf(tell(z)),
+    drawn = drawsOf(components, draws)
   return {
-    pull: scores.map((z) => (Number.isNaN(z) ? 0 : pullOf(z, components))),
+    pull: scores.map((z) => (Number.isNaN(z) ? 0 : pull(z))),
     scores,
     probability,
     moved: moved.map(Math.exp),
-    draws: { untrained: draw(components.untrained), trained: draw(components.trained) },
+    draws: { untrained: drawn.untrained.map(pull), trained: drawn.trained.map(pull), parts },
     summary: {
-      ...limits(components, expected / Math.max(1, known.length)),
+      ...limits(components, tell, expected / Math.max(1, known.length)),
       ...{ table, rows },
       untrainedRows: { fitted, held },
       columns,
       untrained: components.untrained,
-      trained: components.trained,
+      trained: overall(components),
+      times: components.trained,
       expected,
       tokens: known.length,
       lost,
@@ -167,21 +182,22 @@ export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: T
 /** The score from which a token is more likely trained than not. */
 function limits(
   components: Components,
+  tell: (z: number) => number,
   share: number,
 ): Pick<GradingSummary, 'threshold' | 'falsePositiveRate' | 'missedRate'> {
   const { untrained, trained } = components
   let low = untrained.mean - 10 * untrained.deviation,
-    high = trained.mean + 10 * trained.deviation
+    high = trained.early + 10 * trained.deviation
   const odds = Math.log(share / (1 - share))
   for (let i = 0; i < 60; i++) {
     const middle = (low + high) / 2
-    if (logRatio(middle, components) + odds > 0) high = middle
+    if (tell(middle) + odds > 0) high = middle
     else low = middle
   }
   return {
     threshold: high,
     falsePositiveRate: 1 - normalBelow((high - untrained.mean) / untrained.deviation),
-    missedRate: normalBelow((high - trained.mean) / trained.deviation),
+    missedRate: trainedBelow(high, components),
   }
 }
 

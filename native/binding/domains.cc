@@ -1,10 +1,12 @@
-// domainGradients(request) → task of a handle; domainMoments(handle, metric) → task. See lib/native/types.ts.
+// domainGradients(request) → task of a handle; domainMoments(handle, metric) → task; tokenGradients(request) → task.
+// See lib/native/domain-types.ts.
 #include <algorithm>
 
 #include "binding/handles.h"
 #include "binding/program.h"
 #include "binding/task.h"
 #include "scoring/domains.h"
+#include "scoring/token_gradients.h"
 
 namespace warp {
 namespace {
@@ -92,11 +94,37 @@ Napi::Value domain_moments(const Napi::CallbackInfo& call) {
   });
 }
 
+// tokenGradients(request, onProgress)
+Napi::Value start_token_gradients(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const Napi::Object o = call[0].As<Napi::Object>();
+    const auto job = std::make_shared<TokenGradientJob>();
+    job->path = path_of(o.Get("path"));
+    job->program = parse_program(o.Get("network").As<Napi::Object>());
+    parse_packed(o, job->texts);
+    parse_learned(o, job->program, job->texts, job->label);
+    job->group = get_uint32s(o, "group");
+    job->groups = size_t(get_number(o, "groups"));
+    job->point = int(get_number(o, "point"));
+    job->threads = std::max(1, int(get_number(o, "threads")));
+    job->memory = uint64_t(get_number(o, "memory"));
+    if (job->group.size() != job->texts.ids.size() || job->point < 0 || job->point >= job->path->points())
+      throw internal_error("tokens: arrays of different lengths, or a point that the path has not");
+    for (uint32_t group : job->group)
+      if (group != kNoGroup && group >= job->groups) throw internal_error("tokens: group out of range");
+    const auto sums = std::make_shared<std::vector<float>>();
+    return start_task(
+        call.Env(), call[1], [=](Context& context) { *sums = token_gradients(*job, context); },
+        [sums](Napi::Env env) -> Napi::Value { return to_float32_array(env, *sums); });
+  });
+}
+
 }  // namespace
 
 void register_domains(Napi::Env env, Napi::Object exports) {
   exports.Set("domainGradients", Napi::Function::New(env, domain_gradients));
   exports.Set("planDomainGradients", Napi::Function::New(env, plan_domain_gradients));
+  exports.Set("tokenGradients", Napi::Function::New(env, start_token_gradients));
   exports.Set("domainMoments", Napi::Function::New(env, domain_moments));
 }
 

@@ -5,6 +5,7 @@
 
 #include "binding/handles.h"
 #include "binding/task.h"
+#include "trace/directions.h"
 #include "trace/members.h"
 #include "trace/pool.h"
 #include "trace/rows.h"
@@ -71,6 +72,29 @@ Napi::Value start_tied_scores(const Napi::CallbackInfo& call) {
           result.Set("fitted", scores->fitted);
           return result;
         });
+  });
+}
+
+// rowDirections(base, reference, {name, rows, alpha, directions, threads}, onProgress)
+Napi::Value start_row_directions(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto base = weights_of(call[0]), reference = weights_of(call[1]);
+    const Napi::Object object = call[2].As<Napi::Object>();
+    DirectionsRequest request;
+    request.name = get_string(object, "name");
+    request.rows = get_uint32s(object, "rows");
+    request.alpha = get_number(object, "alpha");
+    const Napi::Float32Array directions = object.Get("directions").As<Napi::Float32Array>();
+    request.directions.assign(directions.Data(), directions.Data() + directions.ElementLength());
+    const int count = threads_of(object);
+    const auto cosines = std::make_shared<std::vector<double>>();
+    return start_task(
+        call.Env(), call[3],
+        [=](Context& context) {
+          Threads threads(count);
+          *cosines = row_directions(*base, *reference, request, threads, context);
+        },
+        [=](Napi::Env env) -> Napi::Value { return to_float64_array(env, *cosines); });
   });
 }
 
@@ -261,8 +285,10 @@ Napi::Value start_try_members(const Napi::CallbackInfo& call) {
     const std::vector<Estimator> estimators = estimators_of(request);
     const auto inside = get_uint32s(request, "inside"), outside = get_uint32s(request, "outside"),
                hidden = get_uint32s(request, "hidden");
-    const DrawnScores scores{get_doubles(request, "untrained"), get_doubles(request, "trained")};
-    if (tokens.graded() && (scores.untrained.empty() || scores.trained.empty()))
+    const DrawnScores scores{get_doubles(request, "untrained"), get_doubles(request, "trained"),
+                             size_t(get_number(request, "parts"))};
+    if (tokens.graded() && (scores.untrained.empty() || scores.parts == 0 || scores.trained.size() < scores.parts ||
+                            scores.trained.size() % scores.parts != 0))
       throw internal_error("no scores to draw");
     const uint64_t seed = uint64_t(get_number(request, "seed"));
     const uint32_t domains = pool->domains();
@@ -291,6 +317,7 @@ void register_trace(Napi::Env env, Napi::Object exports) {
   exports.Set("rowSums", Napi::Function::New(env, start_row_sums));
   exports.Set("openPool", Napi::Function::New(env, open_pool));
   exports.Set("appendToPool", Napi::Function::New(env, start_append_to_pool));
+  exports.Set("rowDirections", Napi::Function::New(env, start_row_directions));
   exports.Set("tiedScores", Napi::Function::New(env, start_tied_scores));
   exports.Set("poolCounts", Napi::Function::New(env, start_pool_counts));
   exports.Set("tailCounts", Napi::Function::New(env, start_tail_counts));

@@ -14,6 +14,7 @@ ReversePass::ReversePass(const ReverseJob& job, size_t longest, Threads& threads
   }
   const Block& head = program_.language ? program_.before_head : program_.head;
   head_ = std::make_unique<BackwardBlock>(head, false, ops_, backward_);
+  embed_ = std::make_unique<BackwardBlock>(program_.embed, false, ops_, backward_);
 }
 
 double ReversePass::run(const Batch& b, ReverseSink& sink) {
@@ -37,9 +38,11 @@ double ReversePass::run(const Batch& b, ReverseSink& sink) {
     source.form_turned(ops_, threads_, job_.point, turned);
     Buffer<float> y(tokens * h);
     forward(b, *layers_[i], point, inputs[i].data(), y.data());
-    back(b, i, point, turned, inputs[i].data(), dy.data(), i == job_.lowest ? nullptr : dx.data(), sink);
+    back(b, i, point, turned, inputs[i].data(), dy.data(), i == job_.lowest && !job_.inputs ? nullptr : dx.data(),
+         sink);
     std::swap(dy, dx);
   }
+  if (job_.inputs) embed_back(b, dy.data(), sink);
   return loss;
 }
 
@@ -47,6 +50,7 @@ void ReversePass::fit_scratch(const Batch& b) {
   size_t widest = 0;
   for (const TrainingTile& tile : b.tiles) widest = std::max(widest, tile.tile.tokens());
   size_t floats = head_->scratch(std::max(b.tokens(), b.texts()), 1);
+  if (job_.inputs) floats = std::max(floats, embed_->scratch(widest, b.longest));
   for (const auto& layer : layers_) floats = std::max(floats, layer->scratch(widest, b.longest));
   const Flow embed = make_flow(program_.embed, {false, true, true});
   floats = std::max(floats, embed.slot_floats(ops_, widest) + embed.rest_floats(ops_, b.longest, false));
@@ -54,7 +58,8 @@ void ReversePass::fit_scratch(const Batch& b) {
   for (Growing& scratch : scratch_) scratch.get(floats);
 }
 
-void ReversePass::embed(const Batch& b, float* x) {
+// By token, the sum of its rows of all tables.
+Buffer<float> ReversePass::table_sums(const Batch& b) {
   const size_t width = program_.embedding;
   std::vector<Buffer<float>> tables;
   std::vector<const float*> data;
@@ -70,20 +75,50 @@ void ReversePass::embed(const Batch& b, float* x) {
     data.push_back(tables.back().data());
     index.push_back(std::move(at));
   }
+  Buffer<float> sums(b.tokens() * width);
+  threads_.parallel(b.tiles.size(), [&](size_t i, int) {
+    const TrainingTile& tile = b.tiles[i];
+    std::vector<const uint32_t*> here;
+    for (const std::vector<uint32_t>& rows : index) here.push_back(rows.data() + tile.first_token);
+    ops_.embed(tile.tile.tokens(), width, data.size(), data.data(), here.data(), sums.data() + tile.first_token * width,
+               width);
+  });
+  return sums;
+}
+
+void ReversePass::embed(const Batch& b, float* x) {
   const WeightSource source(job_.path, program_.embed.weights);
   BlockPoint point = source.allocate(ops_);
   source.form(ops_, threads_, job_.point, point);
   const Flow flow = make_flow(program_.embed, {false, true, true});
-  Buffer<float> sums(b.tokens() * width);
+  Buffer<float> sums = table_sums(b);
   threads_.parallel(b.tiles.size(), [&](size_t i, int worker) {
     const TrainingTile& tile = b.tiles[i];
-    std::vector<const uint32_t*> here;
-    for (const std::vector<uint32_t>& rows : index) here.push_back(rows.data() + tile.first_token);
-    float *from = sums.data() + tile.first_token * width, *slots = scratch_[size_t(worker)].data();
-    ops_.embed(tile.tile.tokens(), width, data.size(), data.data(), here.data(), from, width);
-    run_flow({ops_, flow, point, ropes_.tables(), tile.tile.view(), from, x + tile.first_token * program_.hidden, slots,
-              slots + flow.slot_floats(ops_, tile.tile.tokens())});
+    float* slots = scratch_[size_t(worker)].data();
+    run_flow({ops_, flow, point, ropes_.tables(), tile.tile.view(), sums.data() + tile.first_token * program_.embedding,
+              x + tile.first_token * program_.hidden, slots, slots + flow.slot_floats(ops_, tile.tile.tokens())});
   });
+}
+
+// dy of the embedding's output to the sums of the tables.
+void ReversePass::embed_back(const Batch& b, const float* dy, ReverseSink& sink) {
+  const WeightSource source(job_.path, program_.embed.weights);
+  BlockPoint point = source.allocate(ops_), turned = source.allocate_turned(ops_);
+  source.form(ops_, threads_, job_.point, point);
+  source.form_turned(ops_, threads_, job_.point, turned);
+  Buffer<float> sums = table_sums(b), y(b.tokens() * program_.hidden), dx(b.tokens() * program_.embedding);
+  forward(b, *embed_, point, sums.data(), y.data());
+  embed_->fit_shared(shared_, b.tokens(), b.texts());
+  const std::vector<Dropout> none(embed_->flow().actions.size());
+  std::vector<double> vectors(b.tiles.size() * embed_->sums());
+  threads_.parallel(b.tiles.size(), [&](size_t i, int worker) {
+    context_.check();
+    const TrainingTile& tile = b.tiles[i];
+    embed_->backward({tile.tile.view(), view(b, tile, none), ropes_.tables(), point, sums.data(),
+                      scratch_[size_t(worker)].data()},
+                     turned.packed, saved_, shared_, dy, dx.data(), vectors.data() + i * embed_->sums());
+  });
+  sink.inputs(dx.data());
 }
 
 TrainingView ReversePass::view(const Batch& b, const TrainingTile& tile, const std::vector<Dropout>& none) const {

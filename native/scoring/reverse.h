@@ -43,6 +43,8 @@ class ReverseSink {
   virtual void outputs(const Outputs&, Threads&) {}
   // Classifiers: the losses of the batch's texts.
   virtual void losses(const std::vector<double>&) {}
+  // Where the job asks for them: by token of the batch, the gradient of the sum of its tables' rows.
+  virtual void inputs(const float*) {}
 };
 
 struct ReverseJob {
@@ -51,6 +53,7 @@ struct ReverseJob {
   int point = 0;
   size_t lowest = 0;  // layer; their number: none is gone back through
   bool head = true;   // the head's own block too
+  bool inputs = false;  // and through the embedding; `lowest` is 0
 };
 
 class ReversePass {
@@ -64,7 +67,9 @@ class ReversePass {
 
  private:
   void fit_scratch(const Batch& b);
+  Buffer<float> table_sums(const Batch& b);
   void embed(const Batch& b, float* x);
+  void embed_back(const Batch& b, const float* dy, ReverseSink& sink);
   TrainingView view(const Batch& b, const TrainingTile& tile, const std::vector<Dropout>& none) const;
   void forward(const Batch& b, const BackwardBlock& graph, const BlockPoint& point, float* x, float* y);
   void back(const Batch& b, size_t number, const BlockPoint& point, const BlockPoint& turned, float* x, const float* dy,
@@ -84,7 +89,7 @@ class ReversePass {
   Context& context_;
   const HostRopes ropes_;
   std::vector<std::unique_ptr<BackwardBlock>> layers_;
-  std::unique_ptr<BackwardBlock> head_;
+  std::unique_ptr<BackwardBlock> head_, embed_;
   BlockMemory saved_, shared_;
   std::vector<Growing> scratch_;
   Buffer<float> weight_, bias_;  // a language model's output layer

@@ -184,13 +184,17 @@ std::vector<uint32_t> shuffled(std::vector<uint32_t> texts, uint64_t seed, uint3
 }
 
 // From who is trained to what scores say of them; states become unknown.
-void draw_pulls(const std::vector<double>& own, const DrawnScores& scores, const Counts& counts, uint64_t seed,
-                Tokens& tokens) {
+// @param part by token: of the training, when it was met first
+void draw_pulls(const std::vector<double>& own, const DrawnScores& scores, const Counts& counts,
+                const std::vector<uint32_t>& part, uint64_t seed, Tokens& tokens) {
   const Random random(seed, "trial/scores");
   tokens.pull = own;
   for (size_t v = 0; v < own.size(); v++) {
-    const std::vector<double>& from = tokens.state[v] == Outside::kTrained ? scores.trained : scores.untrained;
-    if (own[v] != 0 && counts.total[v] > 0) tokens.pull[v] = from[size_t(uint64_t(random.word(v)) * from.size() >> 32)];
+    if (own[v] == 0 || counts.total[v] == 0) continue;
+    const bool trained = tokens.state[v] == Outside::kTrained;
+    const size_t size = trained ? scores.trained.size() / scores.parts : scores.untrained.size();
+    const double* from = trained ? scores.trained.data() + part[v] * size : scores.untrained.data();
+    tokens.pull[v] = from[size_t(uint64_t(random.word(v)) * size >> 32)];
   }
   std::fill(tokens.state.begin(), tokens.state.end(), uint8_t(Outside::kUnknown));
 }
@@ -216,6 +220,8 @@ std::vector<Estimate> try_members(const Pool& pool, const Tokens& tokens, const 
       for (size_t v = 0; v < tokens.size(); v++)
         if (tokens.state[v] == Outside::kUnknown) trained[v] = Outside::kUnknown;
     std::vector<uint32_t> visible;
+    const Random times(trial.seed, "trial/times");
+    std::vector<uint32_t> part(tokens.graded() ? tokens.size() : 0, uint32_t(scores.parts) - 1);
     for (uint32_t d = 0; d < pool.domains(); d++) {
       const std::vector<uint32_t> texts = shuffled(by_domain[d], trial.seed, d);
       const size_t outside = trial.outside[d], gone = outside + trial.hidden[d], inside = gone + trial.inside[d];
@@ -225,11 +231,14 @@ std::vector<Estimate> try_members(const Pool& pool, const Tokens& tokens, const 
         if (i < gone) counts.remove(pool, texts[i]);
         else visible.push_back(texts[i]);
         if (!member) continue;
-        for (const uint32_t* v = pool.begin(texts[i]); v != pool.end(texts[i]); v++)
+        const uint32_t now = uint32_t(uint64_t(times.word(texts[i])) * scores.parts >> 32);
+        for (const uint32_t* v = pool.begin(texts[i]); v != pool.end(texts[i]); v++) {
           if (trained[*v] == Outside::kUntrained) trained[*v] = Outside::kTrained;
+          if (!part.empty()) part[*v] = std::min(part[*v], now);
+        }
       }
     }
-    if (tokens.graded()) draw_pulls(tokens.pull, scores, whole, trial.seed, drawn);
+    if (tokens.graded()) draw_pulls(tokens.pull, scores, whole, part, trial.seed, drawn);
     Members found = find_members(pool, visible, counts, drawn, estimators, context);
     std::move(found.estimates.begin(), found.estimates.end(), results.begin() + ptrdiff_t(task * estimators.size()));
     context.progress(double(done += estimators.size()), double(results.size()));

@@ -54,10 +54,13 @@ struct Trial {
   uint64_t seed = 0;
 };
 
-// What scores say of tokens that were not trained and of trained ones: equally likely values of the pull. A trial draws
-// those of the pool's tokens from them by its seed; those that no text of the pool holds keep their own.
+// What scores say of tokens that were not trained and of trained ones: equally likely values of the pull, those of
+// trained ones as many for each of some equal parts of the training, the first part first: a row's score goes with the
+// time of the first text that trained it. A trial draws the pool's tokens' values from them by its seed, with a time
+// for each of its texts; tokens that no text of the pool holds keep their own.
 struct DrawnScores {
   std::vector<double> untrained, trained;
+  size_t parts = 1;
 };
 
 // Each trial by each estimator: result[trial * estimators + i]. `tokens` says which tokens' states are unknown;

@@ -84,7 +84,7 @@ async function estimate(corpus: Corpus, seed: number, sets: number) {
     const members = await addon().findMembers(pool, { state, pull: new Float64Array(0), estimators }, undefined).promise
     const found = await calibrate({
       pool,
-      known: { state, pull: none, untrained: none, trained: none },
+      known: { state, pull: none, untrained: none, trained: none, parts: 1 },
       sizes,
       possible,
       sets,

@@ -86,6 +86,7 @@ export const traceResult = (over: Partial<TraceResult> = {}): TraceResult => ({
   reason: '3 rows stand clear of the noise of 7',
   decay: -1e-4,
   predictions: null,
+  votes: null,
   weightDecaySum: 1e-4,
   trainedTokens: {
     count: 3,

@@ -79,6 +79,7 @@ test('says in one sentence what was found, whatever the verdict', () => {
     untrained: normal,
     trained: normal,
     expected: 12.3,
+    times: { early: 4, late: 1, deviation: 0.5 },
     tokens: 40,
     threshold: 2,
     falsePositiveRate: 0.01,

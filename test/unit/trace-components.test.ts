@@ -1,0 +1,101 @@
+import { Random } from '../../lib/random.js'
+import {
+  drawsOf,
+  evidenceOf,
+  fitComponents,
+  overall,
+  parts,
+  pullOf,
+  shareOf,
+  trainedBelow,
+} from '../../lib/trace/components.js'
+
+/** Scores of tokens that 1, 2, 4 … texts hold; of those with a rate each is met first at a time, or not at all. */
+function made(count: number, { early, late, deviation }: { early: number; late: number; deviation: number }) {
+  const random = new Random(5, 'components')
+  const texts = Uint32Array.from({ length: count }, (_, i) => 2 ** (i % 5))
+  const trained = new Uint8Array(count)
+  const scores = Float64Array.from(texts, (held, i) => {
+    const time = -Math.log(1 - random.uniform()) / (0.2 * held)
+    if (time > 1) return 0.6 + 0.9 * random.normal()
+    trained[i] = 1
+    return early + (late - early) * time + deviation * random.normal()
+  })
+  return { scores, texts, trained: trained.reduce((a, b) => a + b, 0) }
+}
+
+/** Trained tokens by what a fit says. */
+function expected(scores: Float64Array, texts: Uint32Array): number {
+  const found = fitComponents(scores, texts),
+    tell = evidenceOf(found)
+  return scores.reduce((sum, z, i) => {
+    const share = shareOf(texts[i], found)
+    return sum + 1 / (1 + ((1 - share) / share) * Math.exp(-tell(z)))
+  }, 0)
+}
+
+// 8 000 scores: the number's standard error by the overlap of the last tokens with untrained ones is about 2 %
+test('tokens that were met last are counted though they look untrained', () => {
+  const { scores, texts, trained } = made(8000, { early: 4.8, late: 1.2, deviation: 0.6 })
+  expect(Math.abs(expected(scores, texts) / trained - 1)).toBeLessThan(0.06)
+})
+
+test('where all were met early, nothing is added', () => {
+  const { scores, texts, trained } = made(8000, { early: 5, late: 4, deviation: 0.6 })
+  expect(Math.abs(expected(scores, texts) / trained - 1)).toBeLessThan(0.02)
+})
+
+test('scores far above both kinds are of trained tokens', () => {
+  const { scores, texts } = made(2000, { early: 40, late: 30, deviation: 2 })
+  scores[0] = 1e6
+  const found = fitComponents(scores, texts)
+  expect(found.untrained.deviation).toBeLessThan(1.2)
+  expect(evidenceOf(found)(1e6)).toBe(8)
+})
+
+test('evidence is that of the densities, and never falls in the score above the untrained mean, nor below', () => {
+  const components = {
+    untrained: { mean: 0.5, deviation: 1 },
+    trained: { early: 5, late: 1, deviation: 0.5 },
+    share: new Float64Array(32).fill(0.3),
+    parts: new Float64Array(parts).fill(1 / parts),
+  }
+  const tell = evidenceOf(components)
+  const density = (z: number, mean: number, deviation: number) =>
+    Math.exp(-0.5 * ((z - mean) / deviation) ** 2) / deviation
+  for (const z of [1, 2, 3, 4]) {
+    let there = 0
+    for (let part = 0; part < parts; part++) there += density(z, 5 - (4 * (part + 0.5)) / parts, 0.5) / parts
+    expect(tell(z)).toBeCloseTo(Math.log(there / density(z, 0.5, 1)), 2)
+  }
+  let before = -Infinity
+  for (let z = -20; z < 30; z += 0.01) {
+    expect(tell(z)).toBeGreaterThanOrEqual(before)
+    before = tell(z)
+  }
+  expect(tell(100)).toBe(tell(17))
+  // 1 − p(z | untrained) / p(z | trained): 0 where a score says nothing
+  expect(pullOf(0)).toBeCloseTo(0, 12)
+  expect(pullOf(Math.log(4))).toBeCloseTo(0.75, 12)
+})
+
+test('draws are those of the parts, the first first', () => {
+  const components = {
+    untrained: { mean: 0, deviation: 1 },
+    trained: { early: 8, late: 2, deviation: 0.1 },
+    share: new Float64Array(32),
+    parts: new Float64Array(parts).fill(1 / parts),
+  }
+  const { untrained, trained } = drawsOf(components, 96)
+  expect([untrained.length, trained.length]).toEqual([96, 96])
+  expect(untrained.reduce((a, b) => a + b, 0)).toBeCloseTo(0, 3)
+  trained.forEach((z, i) => {
+    expect(Math.abs(z - (8 - (6 * (Math.floor(i / 4) + 0.5)) / parts))).toBeLessThan(0.3)
+  })
+  const { mean, deviation } = overall(components)
+  expect(mean).toBeCloseTo(5, 6)
+  expect(deviation).toBeCloseTo(Math.hypot(0.1, 6 / Math.sqrt(12)), 1)
+  expect(trainedBelow(1, components)).toBeCloseTo(0, 6)
+  expect(trainedBelow(9, components)).toBeCloseTo(1, 6)
+  expect(trainedBelow(5, components)).toBeCloseTo(0.5, 3)
+})

@@ -1,6 +1,28 @@
 #include "core/threads.h"
 
+#include <chrono>
+
 namespace warp {
+namespace {
+
+// To be woken takes a thread tens of microseconds, as long as a small product: it looks around for a while first.
+template <class Done>
+void spin(Done done) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end = Clock::now() + std::chrono::microseconds(20);
+  do {
+    for (int i = 0; i < 32; i++) {
+      if (done()) return;
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#elif defined(__aarch64__)
+      __asm__ __volatile__("yield");
+#endif
+    }
+  } while (Clock::now() < end);
+}
+
+}  // namespace
 
 Threads::Threads(int count) {
   for (int worker = 1; worker < count; worker++) workers_.emplace_back([this, worker] { serve(worker); });
@@ -27,17 +49,20 @@ void Threads::parallel(size_t tasks, const std::function<void(size_t, int)>& bod
   }
   wake_.notify_all();
   take(0);
+  const auto done = [this] { return busy_ == 0; };
+  spin(done);
   std::unique_lock<std::mutex> lock(mutex_);
-  done_.wait(lock, [this] { return busy_ == 0; });
+  done_.wait(lock, done);
   if (failure_) std::rethrow_exception(failure_);
 }
 
 void Threads::serve(int worker) {
-  size_t seen = 0;
-  for (;;) {
+  for (size_t seen = 0;;) {
+    const auto called = [&] { return stop_ || generation_ != seen; };
+    spin(called);
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
+      wake_.wait(lock, called);
       if (stop_) return;
       seen = generation_;
     }
@@ -49,12 +74,8 @@ void Threads::serve(int worker) {
 
 void Threads::take(int worker) {
   for (;;) {
-    size_t task;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (next_ >= tasks_) return;
-      task = next_++;
-    }
+    const size_t task = next_++;
+    if (task >= tasks_) return;
     try {
       (*body_)(task, worker);
     } catch (...) {

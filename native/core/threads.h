@@ -1,5 +1,6 @@
 #pragma once
 // A pool of workers that take numbered tasks from one queue. Who takes what is not defined; where results go is.
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
@@ -30,9 +31,10 @@ class Threads {
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   const std::function<void(size_t, int)>* body_ = nullptr;
-  size_t tasks_ = 0, next_ = 0, generation_ = 0;
-  int busy_ = 0;
-  bool stop_ = false;
+  size_t tasks_ = 0;
+  std::atomic<size_t> next_{0}, generation_{0};
+  std::atomic<int> busy_{0};
+  std::atomic<bool> stop_{false};
   std::exception_ptr failure_;
 };
 

@@ -30,7 +30,7 @@ import type { RecoverResult } from './report/schema.js'
 import { checkReadouts, footprintOf, readClaimed, readMixtures, readoutsFor } from './readouts/index.js'
 
 export interface RecoverOptions extends FootprintOptions {
-  /** names of readouts, `trace` among them; default: all that apply */
+  /** names of readouts, `trace` and `votes` among them; default: all that apply but `votes` */
   readout?: string[]
   /** file of a readout that `warp lab fit` trained: path, points and scope are those it was trained on */
   projector?: string
@@ -47,9 +47,14 @@ export interface Recovered {
   alignment: Float64Array
 }
 
+/** Readouts of the token table; `votes` only where it is asked for, with `trace+votes` beside it. */
+const fromTrace = ['trace', 'votes']
+
 /** Names of the readouts asked for that read the forward passes without training. */
 function ownReadouts({ readout }: RecoverOptions, projectors: Projector[]): string[] | undefined {
-  return readout?.filter((name) => name !== 'trace' && !projectors.some((projector) => projector.name === name))
+  return readout?.filter(
+    (name) => !fromTrace.includes(name) && !projectors.some((projector) => projector.name === name),
+  )
 }
 
 export const recoverKinds: Kinds<RecoverOptions> = {
@@ -135,20 +140,15 @@ export async function recoverOpened(
     const { onProgress, threads } = options
     const { signal } = session.inputs
     const { seed, maxLength, survey, tokenizer, packed } = session
-    const tracing = { signal, onProgress, threads, tokenizer: options.tokenizer, seed, maxLength }
+    const votes = options.readout?.includes('votes') ?? false
+    const tracing = { signal, onProgress, threads, tokenizer: options.tokenizer, seed, maxLength, votes }
     const known = { survey, tokenizer, packed }
     session.inputs.start()
     const traced = await traceProbes(options.base, options.reference, session.probes, tracing, known)
     watch.lap('trace')
     const asked = options.readout?.includes('trace')
-    if (asked && !traced.mixture) {
-      throw inputError(
-        'READOUT_NOT_APPLICABLE',
-        `the readout trace does not apply: ${traced.summary.reason}`,
-        { readout: 'trace' },
-        'leave it out of the readouts',
-      )
-    }
+    if (asked && !traced.mixture) throw inapplicable('trace', traced.summary.reason)
+    if (votes && typeof traced.votes === 'string') throw inapplicable('votes', traced.votes)
     const scores = await scoreSession(session, options.spool)
     watch.lap('score')
     const domains = needsDomainGradients(session) ? await domainStatistics(session) : undefined
@@ -160,7 +160,10 @@ export async function recoverOpened(
       seed: session.seed,
       bootstrap: options.bootstrap,
       signal,
-      extra: traced.mixture && asked !== false ? [traced.mixture] : undefined,
+      extra: [
+        ...(traced.mixture && asked !== false ? [traced.mixture] : []),
+        ...(typeof traced.votes === 'string' ? [] : traced.votes),
+      ],
       claimed,
       onProgress: onProgress && ((done, total) => onProgress({ phase: 'resample', done, total, unit: 'resamples' })),
     })
@@ -205,6 +208,14 @@ export async function recoverOpened(
     session.close()
   }
 }
+
+const inapplicable = (readout: string, reason: string): Error =>
+  inputError(
+    'READOUT_NOT_APPLICABLE',
+    `the readout ${readout} does not apply: ${reason}`,
+    { readout },
+    'leave it out of the readouts',
+  )
 
 /** Shares of texts as shares of tokens that were learned, by the mean number of targets of each domain's probes. */
 function byTokens(mixture: Record<string, number>, { probes, packed }: Session): Record<string, number> {

@@ -43,7 +43,7 @@ export function register(program: Command): void {
   for (const add of [probeOptions, pathOptions, resourceOptions]) add(command)
   framed(command)
     .addOption(scopeOption())
-    .option('--readout <name,...>', 'default: all that apply', list)
+    .option('--readout <name,...>', 'default: all that apply but votes (see trace --votes)', list)
     .option('--projector <file>', 'a readout that warp lab fit trained; it says path, points and scope')
     .option('--bootstrap <n>', 'resamples of the probes for the intervals (default: 1000)', integer(20))
     .option('--claimed <mixture>', 'a declared mixture to judge: a JSON file {"domain": share, …}, or domain=share,…')

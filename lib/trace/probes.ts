@@ -23,6 +23,8 @@ export interface ProbesTraced {
   summary: TraceSummary
   /** none where the tables tell nothing */
   mixture: MixtureResult | undefined
+  /** where they were asked for: theirs, and theirs with the trace's; or why there are none */
+  votes: MixtureResult[] | string
   notes: string[]
 }
 
@@ -41,7 +43,7 @@ export async function traceProbes(...given: Parameters<typeof traceAll>): Promis
       longestText: null,
       trainingTexts: null,
     }
-    return { summary, mixture: undefined, notes: [`trace: ${error.message}`] }
+    return { summary, mixture: undefined, votes: error.message, notes: [`trace: ${error.message}`] }
   }
 }
 
@@ -52,13 +54,13 @@ async function traceAll(
   base: string,
   reference: string,
   probes: ProbeSet,
-  options: TraceRun & { seed: number; maxLength: number },
+  options: TraceRun & { seed: number; maxLength: number; votes?: boolean },
   { packed, ...known }: KnownPair & { packed: PackedProbes },
 ): Promise<ProbesTraced> {
-  const { signal, onProgress, threads, tokenizer, seed, maxLength } = options
+  const { signal, onProgress, threads, tokenizer, seed, maxLength, votes } = options
   const evidence = await readEvidence(base, reference, { signal, onProgress, threads, tokenizer }, {}, known)
   const encoder = new KnownTokens(probes.texts, packed, maxLength, known.tokenizer)
-  const rest = { signal, onProgress, threads, seed, maxLength, outputRows: false, encoder }
+  const rest = { signal, onProgress, threads, seed, maxLength, outputRows: false, encoder, votes }
   const { result } = await traceRecords(evidence, records(probes), rest).catch((error: unknown) => {
     if (!(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error
     const reason = `${evidence.tokens.reason}; ${error.message}`
@@ -75,6 +77,7 @@ async function traceAll(
   return {
     summary: { verdict, reason, decay, trainedTokens: { count, undecided }, longestText, trainingTexts },
     mixture: traceMixture(result),
+    votes: result.votes?.verdict === 'counted' ? result.mixtures.slice(1) : (result.votes?.reason ?? ''),
     notes: result.notes.map((note) => `trace: ${note}`),
   }
 }

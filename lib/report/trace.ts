@@ -4,6 +4,7 @@ import { barChart } from './bars.js'
 import { histogramChart, type Histogram } from './charts.js'
 import { breakable, escapeHtml } from './escape.js'
 import { coversOf, percent } from './facts.js'
+import { marked } from './marked.js'
 import { htmlPage, list, section, wordTable } from './page.js'
 import { commandLine, modelName, type InputFile } from './provenance.js'
 import { csvDownload, folded, table } from './tables.js'
@@ -170,8 +171,8 @@ function answer(result: TraceResult): string {
   return (
     `${tokens}; ${grading ? 'no text is' : `${gone} of ${all} candidate texts are`} excluded with ` +
     `certainty, and about ` +
-    `${whole(trainingTexts.estimate)} training texts (${range}) explain what moved, ` +
-    `${whole(trainingTexts.inside)} of them here.`
+    `${whole(trainingTexts.estimate)} training texts (${range}) explain what moved` +
+    (grading ? '.' : `, ${whole(trainingTexts.inside)} of them here.`)
   )
 }
 
@@ -250,7 +251,10 @@ function scores({ grading, trainedTokens }: TraceResult, histogram: Histogram): 
   )
 }
 
-/** The mixtures beside the trace's. */
+const byShare = (mixture: Record<string, number>): string[] =>
+  Object.keys(mixture).sort((a, b) => mixture[b] - mixture[a])
+
+/** The mixtures beside the trace's, domains in its order. */
 function others([first, ...more]: TraceResult['mixtures']): string {
   if (more.length === 0) return ''
   const show = (names: readonly string[]) =>
@@ -267,16 +271,17 @@ function others([first, ...more]: TraceResult['mixtures']): string {
     )
   const named = more.map(({ readout, description }) => `${readout}: ${description}`).join('; ')
   return (
-    folded(Object.keys(first.mixture), show, (rest) => `${rest.length} more domains`) +
+    folded(byShare(first.mixture), show, (rest) => `${rest.length} more domains`) +
     `<p class="soft">${escapeHtml(named)}. Intervals include ${escapeHtml(more[0].intervalIncludes)}.</p>`
   )
 }
 
 function mixture({ mixtures, calibration }: TraceResult): string {
   const [one] = mixtures
-  const bars = Object.entries(one.mixture)
-    .sort(([, a], [, b]) => b - a)
-    .map(([name, value]) => ({ name, value, low: one.interval[name][0], high: one.interval[name][1] }))
+  const bars = byShare(one.mixture).map((name) => {
+    const [low, high] = one.interval[name]
+    return { name, value: one.mixture[name], low, high }
+  })
   const error = calibration ? ` Expected error of a share: ${(100 * calibration.expectedError).toFixed(1)} points.` : ''
   return (
     barChart(bars, {
@@ -334,32 +339,6 @@ function members(all: readonly Member[]): string {
       ? `<ol class="texts" start="${all.length - bottom.length + 1}">${bottom.map(memberItem).join('')}</ol>`
       : '')
   )
-}
-
-/** The text with the first place of each token marked, case apart. */
-export function marked(text: string, tokens: readonly string[]): string {
-  const lower = text.toLowerCase()
-  const places = tokens
-    .map((token) => ({ at: placeOf(lower, token.toLowerCase()), length: token.length }))
-    .filter(({ at }) => at >= 0)
-    .sort((a, b) => a.at - b.at)
-  let html = '',
-    from = 0
-  for (const { at, length } of places) {
-    if (at < from) continue
-    html += `${escapeHtml(text.slice(from, at))}<mark>${escapeHtml(text.slice(at, at + length))}</mark>`
-    from = at + length
-  }
-  return html + escapeHtml(text.slice(from))
-}
-
-/** Where a token stands as a word or at its beginning, else anywhere. */
-function placeOf(text: string, token: string): number {
-  if (token === '') return -1
-  for (let at = text.indexOf(token); at >= 0; at = text.indexOf(token, at + 1)) {
-    if (at === 0 || !/[\p{L}\p{N}]/u.test(text[at - 1])) return at
-  }
-  return text.indexOf(token)
 }
 
 function excluded({ excluded: some, result }: TracePage): string {

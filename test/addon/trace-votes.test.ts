@@ -1,11 +1,17 @@
 // Gradients of tokens' rows, cosines of rows, and votes of a trained classifier, against plain sums over the same.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { headTensors, requiredTensors } from '../../lib/models/facts.js'
 import { addon } from '../../lib/native/load.js'
 import { callNative, runTask } from '../../lib/native/task.js'
 import { noTarget } from '../../lib/native/types.js'
 import { Random } from '../../lib/random.js'
+import { trace, type TraceOptions } from '../../lib/trace/index.js'
+import { train } from '../../lib/train/index.js'
+import { temporaryDirectory } from '../support/models.js'
 import { networkFixtures } from '../support/networks.js'
 import { largest, setup, type Setup } from '../support/scored.js'
+import { domainTexts, trainableModel } from '../support/training.js'
 
 const noGroup = 2 ** 32 - 1
 const memory = 2 ** 30
@@ -103,4 +109,84 @@ test('cosines of rows with directions', async () => {
     path.close()
     s.close()
   }
+})
+
+describe('votes of a trained classifier', () => {
+  const domains = ['a', 'b', 'c']
+  const base = trainableModel()
+  const reference = join(temporaryDirectory(), 'trained')
+  const texts = domainTexts(domains, 60)
+  const pool = texts.filter((_, i) => i % 2 === 0).map(({ text, label }) => ({ text, domain: label }))
+  const run = (probes: typeof pool, extra: Partial<TraceOptions> = {}) =>
+    trace({ base, reference, probes, votes: true, calibrate: 20, ...extra })
+
+  beforeAll(async () => {
+    const file = join(temporaryDirectory(), 'training.jsonl')
+    const training = texts.filter(({ label }, i) => i % 2 === 1 && (label !== 'c' || i % 4 === 1))
+    writeFileSync(file, training.map((row) => `${JSON.stringify(row)}\n`).join(''))
+    await train({
+      base,
+      data: [file],
+      output: reference,
+      labels: domains,
+      epochs: 20,
+      batch: 8,
+      learningRate: 1e-3,
+      dropout: 0,
+    })
+  })
+
+  test('stand beside the mixture and in one with it', async () => {
+    const { result } = await run(pool)
+    expect(result.votes).toMatchObject({ verdict: 'counted', counts: { texts: pool.length, lambda: 0.4 } })
+    expect(result.mixtures.map(({ readout }) => readout)).toEqual(['trace', 'votes', 'trace+votes'])
+    const [own, votes, both] = result.mixtures
+    const { weight } = result.votes!.counts!
+    expect(weight).toBeGreaterThan(0)
+    expect(weight).toBeLessThan(1)
+    for (const { mixture, interval } of [votes, both]) {
+      expect(domains.reduce((sum, name) => sum + mixture[name], 0)).toBeCloseTo(1, 10)
+      for (const name of domains) {
+        const [low, high] = interval[name]
+        expect(low).toBeLessThanOrEqual(mixture[name])
+        expect(high).toBeGreaterThanOrEqual(mixture[name])
+      }
+    }
+    for (const name of domains)
+      expect(both.mixture[name]).toBeCloseTo(weight * votes.mixture[name] + (1 - weight) * own.mixture[name], 10)
+    // half as many texts of c as of a or b
+    expect(votes.mixture.c).toBeLessThan(votes.mixture.a)
+    expect(votes.mixture.c).toBeLessThan(votes.mixture.b)
+  })
+
+  test('depend on neither threads nor the order of texts', async () => {
+    const shuffled = new Random(4, 'order').shuffle([...pool])
+    const [one, other] = [await run(pool, { threads: 1 }), await run(shuffled, { threads: 3 })]
+    for (const name of domains) {
+      for (const i of [1, 2])
+        expect(other.result.mixtures[i].mixture[name]).toBeCloseTo(one.result.mixtures[i].mixture[name], 9)
+    }
+  })
+
+  test('say why they do not apply', async () => {
+    const reason = async (probes: typeof pool, extra: Partial<TraceOptions> = {}): Promise<string> => {
+      const { result } = await run(probes, extra)
+      expect(result.votes).toMatchObject({ verdict: 'none', counts: null })
+      expect(result.mixtures.map(({ readout }) => readout)).toEqual(['trace'])
+      return result.votes!.reason
+    }
+    const renamed = (name: (label: string, i: number) => string) =>
+      pool.map(({ text, domain }, i) => ({ text, domain: name(domain, i) }))
+    expect(await reason(renamed((label) => `news of ${label}`))).toMatch('is none of the model')
+    expect(await reason(pool.slice(0, 8))).toMatch(/domain/)
+    const split = pool.map(({ text, domain }, i) => ({ text, label: domain, domain: `${domain}${i % 2}` }))
+    expect(await reason(split)).toBe('several domains have the same label')
+    const joined = pool.map(({ text, domain }) => ({ text, label: domain, domain: domain === 'a' ? 'x' : 'y' }))
+    expect(await reason(joined)).toBe('domain y has texts of several labels')
+    const few = domains.flatMap((name) => pool.filter(({ domain }) => domain === name).slice(0, 1))
+    expect(await reason(few)).toMatch(/stand in 1 to 20 of the texts; 30 are needed/)
+    const { result } = await trace({ base, reference, votes: true })
+    expect(result.votes).toMatchObject({ verdict: 'none', reason: 'the table tells nothing of texts' })
+    expect((await run(pool, { votes: false })).result.votes).toBeNull()
+  })
 })

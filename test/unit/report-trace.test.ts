@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { marked, tracePage, type TracePage } from '../../lib/report/trace.js'
+import { marked } from '../../lib/report/marked.js'
+import { tracePage, type TracePage } from '../../lib/report/trace.js'
 import { surfaceOf } from '../../lib/text/tokenizer/index.js'
 import type { Member } from '../../lib/trace/index.js'
 import { traceResult as result } from '../support/page-results.js'
@@ -88,6 +89,29 @@ test('says in one sentence what was found, whatever the verdict', () => {
   }
   const graded = tracePage(found({ result: result({ verdict: 'graded', decay: null, grading }) }))
   expect(graded).toMatch(/About 12 of 40 tokens of these texts look trained on; no text is excluded with certainty/)
+})
+
+test('mixtures of other witnesses stand beside the trace, in its order', () => {
+  const one = (readout: string, a: number) => ({
+    readout,
+    description: `${readout} <described>`,
+    settings: {},
+    mixture: { a, b: 1 - a },
+    interval: { a: [a - 0.1, a + 0.1] as [number, number], b: [0.9 - a, 1.1 - a] as [number, number] },
+    level: 0.9,
+    intervalCovers: 'sampling and method' as const,
+    intervalIncludes: 'errors',
+    verdict: 'exact' as const,
+  })
+  const votes = { verdict: 'counted' as const, reason: '70 trained tokens vote', counts: null }
+  const mixtures = [one('trace', 0.3), one('votes', 0.45), one('trace+votes', 0.36)]
+  const page = tracePage(found({ result: result({ mixtures, votes }) }))
+  const table = page.slice(page.indexOf('By other witnesses'), page.indexOf('described&gt;'))
+  expect(table.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ')).toMatch(
+    /domain votes trace\+votes b 55(\.0)? % 45(\.0)? % to 65(\.0)? % 64(\.0)? % .* a 45(\.0)? % .* 36(\.0)? %/,
+  )
+  expect(page).toMatch('70 trained tokens vote')
+  expect(tracePage(found({ result: result({ mixtures: mixtures.slice(0, 1) }) }))).not.toMatch('By other witnesses')
 })
 
 test('tokens read as they stand in a text', () => {

@@ -178,7 +178,9 @@ function trainedFrom({ weight, score, square }: Sums, untrained: Normal): Traine
   let early = level - (across / along) * time,
     late = early + across / along
   const least = untrained.mean + leastAhead
-  if (late < least || late > early) {
+  if (late > early) {
+    early = late = Math.max(least, level) // all were met early
+  } else if (late < least) {
     let product = 0,
       squares = 1e-12
     for (let part = 0; part < parts; part++) {

@@ -123,8 +123,19 @@ function mergeOptions(command: Command): void {
 
 function corpusOptions(command: Command): void {
   command
-    .addOption(new Option('--format <name>', 'overrides the extension').choices(['jsonl', 'json', 'csv', 'tsv', 'txt']))
+    .addOption(
+      new Option('--format <name>', 'overrides the extension').choices([
+        'jsonl',
+        'json',
+        'csv',
+        'tsv',
+        'txt',
+        'parquet',
+      ]),
+    )
     .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
+    .option('--quotes', 'fields of CSV and TSV stand in quotes (default: CSV yes, TSV where the file agrees)')
+    .option('--no-quotes', 'quotes are part of the texts')
     .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)
     .option('--label <column>', 'column of the label (default: label)')
     .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')

@@ -5,6 +5,7 @@ import { withClaim } from '../claim.js'
 import { inputError } from '../errors.js'
 import { localModels } from '../hub/index.js'
 import { checkOptions } from '../options.js'
+import { placeOf } from '../text/place.js'
 import { readEvidence } from '../trace/index.js'
 import { decide } from './decide.js'
 import { dropRepeats } from './dedupe.js'
@@ -37,9 +38,9 @@ export interface Selected {
  * The documents of a corpus whose training moves the base where the reference went (SELECT, arXiv 2506.15553).
  * Features are kept under `output/features`, and reused when only the strategy or the count changes.
  * What is not said of features and strategy is decided by what the corpus holds, and told in the notes.
- * @throws WarpError of models, paths, tokenizers and texts; CORPUS_EMPTY, CORPUS_SMALL, FEATURES_OTHER,
- *   FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT; with `shards` PART_FAILED and those of the
- *   executor
+ * @throws WarpError of models, paths, tokenizers and texts; CORPUS_EMPTY, CORPUS_SMALL, CORPUS_REPEATED,
+ *   CORPUS_CHANGED, FEATURES_OTHER, FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT; with `shards`
+ *   PART_FAILED and those of the executor
  */
 export async function select(given: SelectOptions): Promise<Selected> {
   checkOptions('select', given, selectKinds, ['base', 'reference', 'corpus', 'output', 'count'])
@@ -142,6 +143,7 @@ interface Found extends Chosen {
 async function pickFrom(session: SelectSession, made: Made, loaded: Loaded, options: DecidedOptions): Promise<Found> {
   const { strategy, count, balance = false, batch = 32, dedupe, signal, onProgress } = options
   const { seed, threads } = session.source
+  refuseRepeated(loaded)
   const allowed = new Uint8Array(loaded.count).fill(1)
   const repeated = dedupe
     ? await dropRepeats(eachText(session.folder, made, loaded.places, { signal }), dedupe, allowed, { signal })
@@ -165,6 +167,23 @@ async function pickFrom(session: SelectSession, made: Made, loaded: Loaded, opti
     { count, balance, batch, seed, threads, signal, onProgress },
   )
   return { ...chosen, repeated, filtered }
+}
+
+/** @throws WarpError (input) CORPUS_REPEATED where there is nothing to choose between */
+function refuseRepeated({ count, offsets, ids, places }: Loaded): void {
+  const same = (i: number): boolean => {
+    const length = offsets[i + 1] - offsets[i]
+    for (let j = 0; j < length; j++) if (ids[offsets[i] + j] !== ids[j]) return false
+    return length === offsets[1]
+  }
+  for (let i = 1; i < count; i++) if (!same(i)) return
+  if (count === 1) return
+  throw inputError(
+    'CORPUS_REPEATED',
+    `${places[0].source}: all ${count} documents of the corpus are the same text`,
+    { ...placeOf(places[0].source), found: count },
+    'is this the right file and column? see --text',
+  )
 }
 
 /** Labels of the documents that may be chosen; features without a forward pass have none. */

@@ -82,7 +82,15 @@ export async function openSelection(options: FeatureOptions): Promise<SelectSess
       labels: kind === 'trace' || objective === 'language' ? null : [labels, labels === 'random' ? seed : 0],
       sketch: kind === 'all' || (kind === 'head' && objective === 'language') ? [sketch, sketch > 0 ? seed : 0] : null,
       windows: [window, stride],
-      reading: [options.format, options.columns, options.text, options.label, options.paragraphs, labelMap],
+      reading: [
+        options.format,
+        options.columns,
+        options.quotes,
+        options.text,
+        options.label,
+        options.paragraphs,
+        labelMap,
+      ],
     })
     const folder = join(options.output, 'features')
     const features = featuresOf(kind, source)

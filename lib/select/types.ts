@@ -30,7 +30,7 @@ export type LabelMode = (typeof labelModes)[number]
 export interface SelectOptions
   extends ClaimOptions,
     Omit<PathOptions, 'seed' | 'only' | 'except' | 'checkpoint'>,
-    Omit<ProbeOptions, 'labelMap' | 'limit' | 'perDomain' | 'dropUnlabeled' | 'domains'> {
+    Pick<ProbeOptions, 'format' | 'columns' | 'quotes' | 'text' | 'label'> {
   base: string
   reference: string
   baseHead?: BaseHead
@@ -75,7 +75,7 @@ export interface SelectOptions
 }
 
 const { seed: _s, only: _o, except: _e, checkpoint: _c, ...alongKinds } = pathKinds
-const { limit: _l, perDomain: _p, dropUnlabeled: _u, domains: _d, ...corpusKinds } = textKinds
+const { format, columns, quotes, text, label } = textKinds
 const choiceKinds: Kinds<Omit<MergeOptions, 'parts' | 'corpus'>> = {
   ...runKinds,
   ...{ wait: 'flag', base: 'text', reference: 'text', output: 'text', count: 'number', strategy: 'text' },
@@ -84,7 +84,7 @@ const choiceKinds: Kinds<Omit<MergeOptions, 'parts' | 'corpus'>> = {
 }
 export const selectKinds: Kinds<SelectOptions> = {
   ...alongKinds,
-  ...corpusKinds,
+  ...{ format, columns, quotes, text, label },
   ...choiceKinds,
   ...{ baseHead: 'any', tokenizer: 'text', corpus: 'texts', features: 'text', sketch: 'number', labels: 'text' },
   ...{ labelMap: 'any', window: 'number', stride: 'number', paragraphs: 'flag', force: 'flag' },

@@ -10,8 +10,8 @@ import type { Handle, ScoreRequest } from './native/types.js'
 import { targetsOf } from './objectives/index.js'
 import { checkOptions, type Kinds, runKinds, textKinds } from './options.js'
 import { LabelResolver } from './text/labels.js'
-import { readBatches, readLabelMap, type ProbeOptions, type TextRecord } from './text/index.js'
-import { encodeAhead, loadTokenizer, type TokenBatch } from './text/tokenizer/index.js'
+import { promptTokens, readBatches, readLabelMap, type ProbeOptions, type TextRecord } from './text/index.js'
+import { type BatchEncoder, encodeAhead, loadTokenizer, type TokenBatch } from './text/tokenizer/index.js'
 
 /** Options of `predict`: the command line's, in camelCase. */
 export interface PredictOptions extends RunOptions, Omit<ProbeOptions, 'labelMap'> {
@@ -55,6 +55,8 @@ export interface Prediction {
   logits?: number[]
   /** classifiers: −log p of the label, where there is one; language models: Σ −log p of the next tokens */
   loss?: number
+  /** language models: tokens whose loss counts: all but the first, or those of the response */
+  targets?: number
 }
 
 /** Of the texts that have a label. */
@@ -132,7 +134,8 @@ async function predictFrom(dir: string, options: PredictOptions): Promise<Predic
       const label = Int32Array.from(batch, ({ label: raw, source }) =>
         raw === undefined || !resolver ? -1 : resolver.resolve(raw, source),
       )
-      for (const found of await askModel(opened, batch, tokens, label, options)) {
+      const prompts = await promptsOf(opened, batch, tokens, tokenizer, options)
+      for (const found of await askModel(opened, batch, { ...tokens, prompts }, label, options)) {
         tally.add(found)
         await onText?.(found)
       }
@@ -143,6 +146,19 @@ async function predictFrom(dir: string, options: PredictOptions): Promise<Predic
   }
   if (tally.texts === 0) throw inputError('PREDICT_NO_TEXTS', 'there is no text', {}, 'give files with texts')
   return { schema: 'warp.predict/1', model: options.model, ...tally.result(maxLength, opened.model.notes) }
+}
+
+/** Of a language model's texts, where a response follows their prompts: the tokens of these. */
+async function promptsOf(
+  { network }: OpenedModel,
+  batch: TextRecord[],
+  tokens: TokenBatch,
+  tokenizer: BatchEncoder,
+  { response, signal }: PredictOptions,
+): Promise<Uint32Array | undefined> {
+  if (network.objective !== 'language' || response === undefined) return undefined
+  const [prompts, sources] = [batch.map(({ prompt }) => prompt!), batch.map(({ source }) => source)]
+  return promptTokens({ prompts, sources }, tokens, tokenizer, { signal })
 }
 
 /** Opens a model alone: a path from it to itself, of which only the base is looked at. */
@@ -223,7 +239,7 @@ function checkTokens(batch: TextRecord[], { offsets, ids }: TokenBatch, { maxLen
 export async function askModel(
   { path, network, labels }: OpenedModel,
   batch: TextRecord[],
-  tokens: TokenBatch,
+  tokens: TokenBatch & { prompts?: Uint32Array },
   label: Int32Array,
   {
     threads = os.availableParallelism(),
@@ -231,7 +247,7 @@ export async function askModel(
     signal,
   }: Pick<PredictOptions, 'threads' | 'memory' | 'signal'>,
 ): Promise<Prediction[]> {
-  const { ids, typeIds, offsets, truncated } = tokens
+  const { ids, typeIds, offsets, truncated, prompts } = tokens
   const language = network.objective === 'language'
   const request: ScoreRequest = {
     path,
@@ -251,7 +267,7 @@ export async function askModel(
   const { loss, logits } = await runTask((report) => addon().score(request, report), 'predict', 'tokens', { signal })
   return batch.map(({ text, row, source, label: raw }, i): Prediction => {
     const common = { row, source, text, tokens: offsets[i + 1] - offsets[i], truncated: truncated[i] === 1 }
-    if (language) return { ...common, loss: loss[2 * i] }
+    if (language) return { ...common, loss: loss[2 * i], targets: common.tokens - Math.max(1, prompts?.[i] ?? 1) }
     const own = Array.from(logits.subarray(2 * i * labels.length, (2 * i + 1) * labels.length))
     const best = own.reduce((at, value, c) => (value > own[at] ? c : at), 0)
     const probability = 1 / own.reduce((sum, value) => sum + Math.exp(value - own[best]), 0)
@@ -285,14 +301,14 @@ class Tally {
     this.#rows = labels.map(row)
   }
 
-  add({ tokens, truncated, label, predicted, loss }: Prediction): void {
+  add({ tokens, truncated, label, predicted, loss, targets }: Prediction): void {
     this.texts++
     this.#tokens += tokens
     if (truncated) this.#truncated++
     if (loss === undefined) return
     this.#judged++
     this.#loss += loss
-    this.#units += this.objective === 'language' ? tokens - 1 : 1
+    this.#units += targets ?? 1
     const of = (name: string | undefined): LabelRow | undefined => this.#rows.find((row) => row.label === name)
     const [own, said] = [of(label), of(predicted)]
     if (!own || !said) return

@@ -137,6 +137,7 @@ function corpusOptions(command: Command): void {
     .option('--quotes', 'fields of CSV and TSV stand in quotes (default: CSV yes, TSV where the file agrees)')
     .option('--no-quotes', 'quotes are part of the texts')
     .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)
+    .option('--response <column>', 'column that follows the text, which is its prompt (language models; default: none)')
     .option('--label <column>', 'column of the label (default: label)')
     .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
     .option('--paragraphs', 'lines of .txt files without a blank line between them are one document')
@@ -150,6 +151,7 @@ function evaluateOptions(command: Command): void {
     .argument('<folder>', 'what `warp select` wrote')
     .requiredOption('--test <file...>', `labelled texts: ${textSources}`)
     .option('--true <file...>', 'labelled texts that the reference was trained on')
+    .option('--response <column>', 'of these: column that follows the text, which is its prompt (language models)')
     .option('--label-map <map>', 'raw value to label of these, "1=World,2=Sports" or a JSON file')
     .addOption(
       new Option('--labels <kind>', "hard, or soft: the reference's probabilities (default: hard)").choices([

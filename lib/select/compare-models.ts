@@ -3,7 +3,9 @@ import type { RunOptions } from '../native/task.js'
 import { predict, type Prediction } from '../predict.js'
 import type { ProbeOptions } from '../text/index.js'
 
-export interface TestOptions extends RunOptions, Pick<ProbeOptions, 'format' | 'columns' | 'text' | 'label'> {
+export interface TestOptions
+  extends RunOptions,
+    Pick<ProbeOptions, 'format' | 'columns' | 'text' | 'response' | 'label'> {
   /** texts on which models are compared; with labels, for classifiers */
   test: string[]
   labelMap?: Record<string, string> | string
@@ -19,7 +21,7 @@ export interface Answers {
 
 /** @throws WarpError (input) EVALUATE_NO_LABELS; those of `predict` */
 export async function askModel(model: string, options: TestOptions): Promise<Answers> {
-  const { test, labelMap, format, columns, text, label, threads, signal, onProgress } = options
+  const { test, labelMap, format, columns, text, response, label, threads, signal, onProgress } = options
   const predictions: Answers['predictions'] = []
   const { accuracy, perplexity, objective } = await predict({
     model,
@@ -28,6 +30,7 @@ export async function askModel(model: string, options: TestOptions): Promise<Ans
     format,
     columns,
     text,
+    response,
     label,
     threads,
     signal,

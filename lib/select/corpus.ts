@@ -22,6 +22,8 @@ export interface WindowBatch {
   ids: Uint32Array
   typeIds: Uint8Array
   offsets: Uint32Array
+  /** tokens of each window's prompt, where there are responses */
+  prompts?: Uint32Array
 }
 
 /** Windows whose tokens are rows of a batch, from `row` on. */
@@ -120,6 +122,8 @@ async function cutLong(
   long: number[],
   { window, stride, special }: Room,
 ): Promise<CutBatch> {
+  const uncut = long.find((i) => batch[i].prompt !== undefined)
+  if (uncut !== undefined) throw tooLong(batch[uncut], window)
   const parts = await cut(
     long.map((i) => batch[i]),
     tokenizer,
@@ -144,12 +148,13 @@ async function cutLong(
   return { runs, ...counts }
 }
 
-const whole = ({ row, source, text, label }: TextRecord): Window => ({
+const whole = ({ row, source, text, prompt, label }: TextRecord): Window => ({
   document: row,
   window: 0,
   from: 0,
   to: text.length,
   source,
+  prompt: prompt?.length ?? 0,
   text,
   label: label ?? null,
 })
@@ -184,6 +189,15 @@ export async function* documents(
   }
   const last = close()
   if (last.length > 0) yield last
+}
+
+function tooLong({ source }: TextRecord, window: number): Error {
+  return inputError(
+    'CORPUS_RESPONSE_LONG',
+    `${source}: the document has more than ${window} tokens; prompts and their responses are not cut`,
+    { ...placeOf(source), expected: window },
+    '--window, up to the positions of the model, or remove it',
+  )
 }
 
 /** Of each document its windows of at most `room` tokens, cut between words; one begins where `stride` have passed. */
@@ -224,6 +238,7 @@ function windowsOf(
       from,
       to,
       source,
+      prompt: 0,
       text: text.slice(from, to),
       label: label ?? null,
     })

@@ -93,12 +93,13 @@ function grown<T extends Uint32Array | Uint8Array>(from: T, to: T): T {
 }
 
 /** The first windows of a batch. */
-export function headOf({ windows, ids, typeIds, offsets }: WindowBatch, count: number): WindowBatch {
+export function headOf({ windows, ids, typeIds, offsets, prompts }: WindowBatch, count: number): WindowBatch {
   const to = offsets[count]
   return {
     windows: windows.slice(0, count),
     ids: ids.slice(0, to),
     typeIds: typeIds.slice(0, to),
     offsets: offsets.slice(0, count + 1),
+    prompts: prompts?.slice(0, count),
   }
 }

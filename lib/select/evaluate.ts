@@ -40,11 +40,11 @@ export interface EvaluateOptions extends TestOptions, Omit<RecipeOptions, 'seed'
 }
 
 const { seed: _s, ...trainingKinds } = recipeKinds
-const { format, columns, text, label } = textKinds
+const { format, columns, text, response, label } = textKinds
 const kinds: Kinds<EvaluateOptions> = {
   ...trainingKinds,
   ...runKinds,
-  ...{ format, columns, text, label },
+  ...{ format, columns, text, response, label },
   ...{ selection: 'text', true: 'texts', labels: 'text', seeds: 'number', random: 'number', keep: 'flag' },
   ...{ test: 'texts', labelMap: 'any', threads: 'number' },
 }
@@ -155,8 +155,8 @@ async function trueTexts(
   { objective, labels }: SetOptions,
 ): Promise<LabelledTexts | undefined> {
   if (!options.true) return undefined
-  const { format, columns, text, label, labelMap, signal } = options
-  const reading = { format, columns, text, label, labelMap, objective }
+  const { format, columns, text, response, label, labelMap, signal } = options
+  const reading = { format, columns, text, response, label, labelMap, objective }
   return readLabelledTexts(options.true, objective === 'language' ? reading : { ...reading, labels }, labels, {
     signal,
   })

@@ -20,7 +20,7 @@ import {
   writeCorpus,
 } from './texts.js'
 import type { FeatureKind, FeatureOptions } from './types.js'
-import type { ReadInput } from '../text/index.js'
+import { promptTokens, type ReadInput } from '../text/index.js'
 
 /** Windows of a shard: as many as take some seconds, and of tokens alone so many that making files does not. */
 const windowsOfShard = (kind: FeatureKind): number => (kind === 'trace' ? 8192 : 1024)
@@ -171,12 +171,21 @@ export async function* shardBatches(
 ): AsyncGenerator<ShardBatch> {
   const inputs: ReadInput[] = []
   const options = { ...reading.options, labelMap: source.labelMap, window, stride }
-  yield* shardsOf(readWindows(corpus, tokenizer, options, counts, { signal, inputs }), {
+  const shards = shardsOf(readWindows(corpus, tokenizer, options, counts, { signal, inputs }), {
     size: windowsOfShard(kind),
     maxId: tokenizer.maxId,
     pass: features.make !== undefined,
     texts: reading.kept,
   })
+  for await (const shard of shards) {
+    const { batch } = shard
+    if (batch && reading.options.response !== undefined) {
+      const prompts = batch.windows.map(({ text, prompt }) => text.slice(0, prompt))
+      const sources = batch.windows.map(({ source: place }) => place)
+      batch.prompts = await promptTokens({ prompts, sources }, batch, tokenizer, { signal })
+    }
+    yield shard
+  }
   if (!reading.kept) reading.inputs = plainInputs(inputs)
 }
 

@@ -11,7 +11,7 @@ interface Head {
 
 /**
  * Windows as bytes, a shard after the other, packed as they come so that no string is held: a line of JSON with the
- * names of files and labels, then eight numbers a window, then, where they are kept, the texts in UTF-8. Numbers are
+ * names of files and labels, then nine numbers a window, then, where they are kept, the texts in UTF-8. Numbers are
  * differences that seldom exceed a byte.
  */
 export class WindowPacker {
@@ -31,7 +31,7 @@ export class WindowPacker {
     return this.#count
   }
 
-  add({ document, window, from, to, source, text, label }: Window): void {
+  add({ document, window, from, to, source, prompt, text, label }: Window): void {
     const line = this.#lineOf(source)
     const bytes = this.texts ? this.#addText(text) : 0
     if (this.#usedNumbers + mostBytes > this.#numbers.length) this.#numbers = grown(this.#numbers, this.#usedNumbers)
@@ -40,6 +40,7 @@ export class WindowPacker {
     this.#addNumber(from)
     this.#addNumber(to - from)
     this.#addNumber(bytes)
+    this.#addNumber(prompt)
     this.#addNumber(this.#file.number)
     this.#addNumber(line - this.#last.line)
     this.#addNumber(label === null ? 0 : 1 + numberOf(this.#labels, label))
@@ -95,7 +96,7 @@ export class WindowPacker {
   }
 }
 
-const mostBytes = 8 * 8
+const mostBytes = 9 * 8
 
 function grown(from: Buffer, used: number, least = 0): Buffer {
   const to = Buffer.allocUnsafe(Math.max(2 * from.length, least))
@@ -125,12 +126,13 @@ export function unpackWindows(packed: Buffer): { places: Place[]; texts: string[
   let [document, line, textAt] = [0, 0, end + head.numbers]
   const places = Array.from({ length: head.windows }, (): Place => {
     document += next()
-    const [window, from, units, bytes, file] = [next(), next(), next(), next(), next()]
+    const [window, from, units, bytes, prompt, file] = [next(), next(), next(), next(), next(), next()]
     line += next()
     const label = next()
     if (head.texts) texts.push(packed.toString('utf8', textAt, (textAt += bytes)))
     const source = `${head.files[file]}:${line}`
-    return { document, window, from, to: from + units, source, label: label === 0 ? null : head.labels[label - 1] }
+    const own = { document, window, from, to: from + units, source, prompt }
+    return { ...own, label: label === 0 ? null : head.labels[label - 1] }
   })
   return { places, texts }
 }

@@ -87,6 +87,7 @@ export async function openSelection(options: FeatureOptions): Promise<SelectSess
         options.columns,
         options.quotes,
         options.text,
+        options.response,
         options.label,
         options.paragraphs,
         labelMap,

@@ -21,6 +21,7 @@ export const readingForm = z.object({
     columns: z.array(z.string()).optional(),
     quotes: z.boolean().optional(),
     text: z.array(z.string()).optional(),
+    response: z.string().optional(),
     label: z.string().optional(),
     paragraphs: z.boolean().optional(),
   }),
@@ -67,11 +68,11 @@ export async function findCorpus(folder: string): Promise<CorpusDocument | undef
 
 /** How a corpus is to be read; `inputs` are known once it was. */
 export async function readingOf(options: FeatureOptions): Promise<CorpusReading> {
-  const { corpus, format, columns, quotes, text, label, paragraphs } = options
+  const { corpus, format, columns, quotes, text, response, label, paragraphs } = options
   const kinds = await Promise.all(corpus.map((one) => stat(one).catch(() => undefined)))
   const sources = corpus.map((one, i) => (one !== '-' && kinds[i] ? resolve(one) : one))
   const kept = corpus.some((one, i) => one === '-' || (kinds[i] && !kinds[i].isFile() && !kinds[i].isDirectory()))
-  return { sources, options: { format, columns, quotes, text, label, paragraphs }, inputs: [], kept }
+  return { sources, options: { format, columns, quotes, text, response, label, paragraphs }, inputs: [], kept }
 }
 
 /** Without the paths, which may be others on another machine. */

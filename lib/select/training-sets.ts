@@ -22,6 +22,8 @@ export interface SetOptions extends RunOptions {
 export interface LabelledDocument {
   text: string
   source: string
+  /** characters of the text that are a prompt */
+  prompt: number
   label: string | null
   probabilities: number[] | null
 }
@@ -32,7 +34,18 @@ export function asTexts(documents: LabelledDocument[], { objective, labels, soft
   const sources = documents.map(({ source }) => source)
   if (objective === 'language') {
     const label = new Int32Array(texts.length)
-    return { texts, sources, objective, label, labels: ['texts'], domain: label, domains: ['texts'] }
+    const set: LabelledTexts = {
+      texts,
+      sources,
+      objective,
+      label,
+      labels: ['texts'],
+      domain: label,
+      domains: ['texts'],
+    }
+    if (documents.some(({ prompt }) => prompt > 0))
+      set.prompts = documents.map(({ text, prompt }) => text.slice(0, prompt))
+    return set
   }
   const label = Int32Array.from(documents, ({ label: name, source }) => {
     const id = name === null ? -1 : labels.indexOf(name)
@@ -68,11 +81,11 @@ export async function randomSets(
   const textOf = new Map(Array.from(rows, (row, i) => [row, texts[i]]))
   const made: LabelledTexts[] = []
   for (const draw of draws) {
-    const chosen = Array.from(draw, (row) => ({ text: textOf.get(row)!, source: places[row].source }))
+    const chosen = Array.from(draw, (row) => ({ ...places[row], text: textOf.get(row)! }))
     if (objective === 'language') {
       made.push(
         asTexts(
-          chosen.map(({ text, source }) => ({ text, source, label: null, probabilities: null })),
+          chosen.map(({ text, source, prompt }) => ({ text, source, prompt, label: null, probabilities: null })),
           options,
         ),
       )
@@ -85,9 +98,10 @@ export async function randomSets(
       options,
     )
     const c = labels.length
-    const documents = chosen.map(({ text, source }, i) => ({
+    const documents = chosen.map(({ text, source, prompt }, i) => ({
       text,
       source,
+      prompt,
       label: labels[said.label[i]],
       probabilities: Array.from(said.probability.subarray(i * c, (i + 1) * c)),
     }))

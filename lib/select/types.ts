@@ -30,7 +30,7 @@ export type LabelMode = (typeof labelModes)[number]
 export interface SelectOptions
   extends ClaimOptions,
     Omit<PathOptions, 'seed' | 'only' | 'except' | 'checkpoint'>,
-    Pick<ProbeOptions, 'format' | 'columns' | 'quotes' | 'text' | 'label'> {
+    Pick<ProbeOptions, 'format' | 'columns' | 'quotes' | 'text' | 'response' | 'label'> {
   base: string
   reference: string
   baseHead?: BaseHead
@@ -75,7 +75,7 @@ export interface SelectOptions
 }
 
 const { seed: _s, only: _o, except: _e, checkpoint: _c, ...alongKinds } = pathKinds
-const { format, columns, quotes, text, label } = textKinds
+const { format, columns, quotes, text, response, label } = textKinds
 const choiceKinds: Kinds<Omit<MergeOptions, 'parts' | 'corpus'>> = {
   ...runKinds,
   ...{ wait: 'flag', base: 'text', reference: 'text', output: 'text', count: 'number', strategy: 'text' },
@@ -84,7 +84,7 @@ const choiceKinds: Kinds<Omit<MergeOptions, 'parts' | 'corpus'>> = {
 }
 export const selectKinds: Kinds<SelectOptions> = {
   ...alongKinds,
-  ...{ format, columns, quotes, text, label },
+  ...{ format, columns, quotes, text, response, label },
   ...choiceKinds,
   ...{ baseHead: 'any', tokenizer: 'text', corpus: 'texts', features: 'text', sketch: 'number', labels: 'text' },
   ...{ labelMap: 'any', window: 'number', stride: 'number', paragraphs: 'flag', force: 'flag' },
@@ -116,6 +116,8 @@ export interface Place {
   to: number
   /** `file:line` of the document */
   source: string
+  /** characters at the start of the window that are a prompt, which a response follows */
+  prompt: number
   /** the document's own label, as it stands */
   label: string | null
 }

@@ -16,6 +16,7 @@ const form = z.looseObject({
 const document = z.object({
   text: z.string(),
   source: z.string(),
+  prompt: z.int().nonnegative(),
   label: z.string().nullable(),
   probabilities: z.array(z.number()).nullable(),
 })

@@ -2,7 +2,7 @@ export { type GivenTexts, isFiles, type ProbeSource, sourceNames } from './given
 export { readLabelMap } from './labels.js'
 export { readMixture } from './mixture.js'
 export { meant, nearest } from './nearest.js'
-export { type PackedProbes, type PackOptions, packProbes, type ProbeTokenizer } from './pack.js'
+export { type PackedProbes, type PackOptions, packProbes, type ProbeTokenizer, promptTokens } from './pack.js'
 export { KnownTokens } from './known.js'
 export { type ProbeSet, readProbes } from './probes.js'
 export { hashSources, readBatches, readRecords } from './records.js'

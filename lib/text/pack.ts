@@ -93,10 +93,10 @@ export async function packProbes(
 }
 
 /** The first tokens that each text shares with its prompt. Refuses texts of which no token of the response is left. */
-async function promptTokens(
-  probes: ProbeSet,
+export async function promptTokens(
+  probes: Pick<ProbeSet, 'prompts' | 'sources'>,
   { ids, offsets }: Pick<PackedProbes, 'ids' | 'offsets'>,
-  tokenizer: ProbeTokenizer,
+  tokenizer: BatchEncoder,
   control: RunOptions,
 ): Promise<Uint32Array> {
   const prompts = probes.prompts!
@@ -115,7 +115,7 @@ async function promptTokens(
   return counts
 }
 
-function noResponse(probes: ProbeSet, i: number, length: number): Error {
+function noResponse(probes: Pick<ProbeSet, 'sources'>, i: number, length: number): Error {
   return errorAt(
     'PROBES_RESPONSE_EMPTY',
     placeOf(probes.sources[i]),

@@ -127,6 +127,6 @@ test('a description that was edited is refused, and --force starts over', async 
 test('a corpus of one text, repeated, and options that select has not, are refused', async () => {
   const repeated = corpusOf(lines.split('\n')[0].concat('\n').repeat(12))
   await expect(select(options(folder(), repeated))).rejects.toMatchObject({ code: 'CORPUS_REPEATED', exitCode: 3 })
-  const other = { ...options(folder(), repeated), response: 'answer' }
+  const other = { ...options(folder(), repeated), skipInvalid: true }
   await expect(select(other)).rejects.toMatchObject({ code: 'OPTION_UNKNOWN' })
 })

@@ -53,8 +53,9 @@ function projectorText(): string {
 async function selectCases(): Promise<Case[]> {
   const folder = temporaryDirectory()
   const packer = new WindowPacker(true)
+  const own = { window: 0, from: 0, prompt: 0, label: null }
   for (const [i, { text }] of domainTexts(['a', 'b'], 3).entries())
-    packer.add({ document: i, window: 0, from: 0, to: text.length, source: `corpus.jsonl:${i + 1}`, text, label: null })
+    packer.add({ ...own, document: i, to: text.length, source: `corpus.jsonl:${i + 1}`, text })
   const sections = { offsets: new Uint32Array(7), ids: new Uint16Array(40).fill(9) }
   await writeShard(folder, { key: 'key', shard: 0 }, { packed: packer.finish(), sections })
   const counts = { shards: 1, windows: 6, documents: 6, split: 0, truncated: 0 }

@@ -88,6 +88,7 @@ test('a shard gives back what it was written from, with the same bytes every tim
     from: 3 * i,
     to: 3 * i + text.length,
     source: `a "file", by name:${i + 1}`,
+    prompt: i === 4 ? 3 : 0,
     text,
     label: i === 2 ? null : `label ${i}`,
   }))

@@ -49,7 +49,7 @@ export function register(program: Command): void {
     .addOption(
       new Option(
         '--features <kind>',
-        'default: trace if as many as are chosen hold trained tokens alone, else head (with --shard: head)',
+        'default: trace if of as many as are chosen 9/10 of the tokens were trained, else head (with --shard: head)',
       ).choices(['trace', 'head', 'top', 'all']),
     )
     .addOption(

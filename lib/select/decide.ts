@@ -1,7 +1,7 @@
 import { WarpError } from '../errors.js'
 import { objectiveFor } from '../objectives/index.js'
 import { readEvidence } from '../trace/index.js'
-import { untrained } from '../trace/rows.js'
+import { trained, undecided } from '../trace/rows.js'
 import { readWindows } from './corpus.js'
 import { keyThere } from './make.js'
 import { openSelection, type SelectSession } from './session.js'
@@ -18,11 +18,14 @@ export interface Decision {
 /** Strategies that go by losses or by products of gradients. */
 const byGradients = new Set<Strategy>(['greedy', 'greedy-batched', 'matching', 'loss-min', 'loss-max'])
 
+/** Share of a window's tokens. Of the study's 8 000 the 1 000th has .95 (AG: trace does better), .69 (CLINC: head). */
+const enough = 0.9
+
 /**
  * Features and strategy where they are left out, by the study in benchmarks/results/select.md. Features: those that are
- * there; else `trace`, where as many windows as are asked for hold no token that was not trained (a corpus that holds
- * training texts), else `head`. Strategies: of `trace` as many of each label as of the others, of `head` greedy; of
- * language models `topk`.
+ * there; else `trace`, where as many windows as are asked for had nine tenths of their tokens trained (texts like
+ * those trained on, or they themselves), else `head`. Strategies: of `trace` as many of each label as of the others, of
+ * `head` greedy; of language models `topk`.
  * @throws WarpError of models, tokenizers and texts
  */
 export async function decide(options: SelectOptions): Promise<Decision> {
@@ -62,14 +65,15 @@ async function byTrace(session: SelectSession, options: SelectOptions): Promise<
   if (evidence.tokens.verdict === 'none') return head(`the embedding table tells nothing: ${evidence.tokens.reason}`)
   const reading = await readingOf(options)
   if (reading.kept) return { features: 'trace', notes: ['features trace: the corpus can be read once only'] }
-  const wholly = await countWholly(session, options, evidence.tokens.state)
-  const most = wholly < count ? 'only' : 'at least'
-  const told = `${most} ${wholly} windows hold trained tokens alone, ${count} are chosen`
-  return wholly < count ? head(told) : { features: 'trace', notes: [`features trace: ${told}`] }
+  const found = await countTrained(session, options, evidence.tokens.state)
+  const told = `${found < count ? 'only' : 'at least'} ${found} windows have nine tenths of their tokens trained`
+  return found < count
+    ? head(`${told}, ${count} are chosen`)
+    : { features: 'trace', notes: [`features trace: ${told}`] }
 }
 
-/** Windows all of whose tokens may have been trained; stops at `count`. */
-async function countWholly(
+/** Windows whose tokens were trained but for a tenth; stops at `count`. */
+async function countTrained(
   { tokenizer, window, stride, source }: SelectSession,
   options: SelectOptions,
   state: Uint8Array,
@@ -77,14 +81,17 @@ async function countWholly(
   const { corpus, count, signal, onProgress } = options
   const reading = { ...(await readingOf(options)).options, labelMap: source.labelMap, window, stride }
   const counts = { documents: 0, split: 0, truncated: 0 }
-  let [wholly, looked] = [0, 0]
+  let [found, looked] = [0, 0]
   for await (const { windows, tokens, row } of readWindows(corpus, tokenizer, reading, counts, { signal })) {
     for (let i = row; i < row + windows.length; i++) {
-      let j = tokens.offsets[i]
-      while (j < tokens.offsets[i + 1] && state[tokens.ids[j]] !== untrained) j++
-      if (j === tokens.offsets[i + 1] && ++wholly === count) return wholly
+      let [own, known] = [0, 0]
+      for (let j = tokens.offsets[i]; j < tokens.offsets[i + 1]; j++) {
+        own += Number(state[tokens.ids[j]] === trained)
+        known += Number(state[tokens.ids[j]] !== undecided)
+      }
+      if (own >= enough * known && ++found === count) return found
     }
     onProgress?.({ phase: 'look', done: (looked += windows.length), total: 0, unit: 'windows' })
   }
-  return wholly
+  return found
 }

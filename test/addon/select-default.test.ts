@@ -35,7 +35,7 @@ describe('planted texts: each class has four words of its own, the others draw f
     const hits = documents.filter(({ text }) => truth.includes(text)).length
     expect(hits).toBeGreaterThanOrEqual(90)
     expect(result).toMatchObject({ features: 'trace', strategy: 'topk-balanced' })
-    expect(result.notes).toContain('features trace: at least 100 windows hold trained tokens alone, 100 are chosen')
+    expect(result.notes).toContain('features trace: at least 100 windows have nine tenths of their tokens trained')
     // the features that are there are used again, however many are asked for
     const more = await select({ ...asked, corpus: [corpus], count: 400 })
     expect(more.result).toMatchObject({ features: 'trace', reused: 1 })
@@ -44,6 +44,8 @@ describe('planted texts: each class has four words of its own, the others draw f
     writeFileSync(rest, others.map((text) => `${JSON.stringify({ text })}\n`).join(''))
     const without = await select({ ...asked, output: folder(), corpus: [rest], count: 100 })
     expect(without.result).toMatchObject({ features: 'head', strategy: 'greedy', lambdas: [0.1, 0.5, 0.9] })
-    expect(without.result.notes.join()).toMatch(/features head: only \d+ windows hold trained tokens alone/)
+    expect(without.result.notes.join()).toMatch(
+      /features head: only \d+ windows have nine tenths of their tokens trained/,
+    )
   })
 })

@@ -148,18 +148,23 @@ async function diffRow(name, seed, { base, reference, texts: own }, kindOf) {
   const result = runDiff(out, base, reference, 'words,predictions,texts,domains')
   const { texts: made, domains } = result
   const isCopy = returned(own.map(({ text }) => text))
+  const isFact = returned(experts[name].facts ? Object.values(facts).flat() : [])
+  const kindOfMade = (one) => (formsOf(one).some(isFact) ? 'facts' : kindOf(one.text))
   const truth = truthOf(own)
   const counts = domains.domains.map(({ name: domain }) => {
     const found = {}
-    made.texts.forEach(({ text }, i) => {
-      if (domains.of[i] === domain) found[kindOf(text)] = (found[kindOf(text)] ?? 0) + 1
+    made.texts.forEach((one, i) => {
+      if (domains.of[i] !== domain) return
+      const kind = kindOfMade(one)
+      found[kind] = (found[kind] ?? 0) + 1
     })
     return Object.entries(found).sort((a, b) => b[1] - a[1])[0]
   })
   const gathered = (field) => {
     const shares = {}
     domains.domains.forEach((domain, c) => (shares[counts[c][0]] = (shares[counts[c][0]] ?? 0) + domain[field]))
-    return shares
+    const { facts: planted = 0, ...rest } = shares // no kind of the mixture
+    return Object.fromEntries(Object.entries(rest).map(([kind, share]) => [kind, share / (1 - planted)]))
   }
   const matched = domains.domains.every(({ byGradient }) => byGradient !== null)
   const equal = Object.fromEntries(Object.keys(truth).map((kind) => [kind, 1 / Object.keys(truth).length]))

@@ -1,6 +1,6 @@
 import { escapeHtml } from '../report/escape.js'
 import { list, section } from '../report/page.js'
-import { folded, table, words } from '../report/tables.js'
+import { folded, table, words, type Cell } from '../report/tables.js'
 import { spelled, type Table } from './part.js'
 import type { TextsResult } from './texts.js'
 
@@ -12,9 +12,9 @@ export const verdictOf = (trained: boolean | null): string =>
   trained === null ? '' : trained ? 'every token trained on' : 'not a training text'
 
 /** The same, with the tokens that it rests on. */
-function traceOf({ trained, trainedScore, untrained }: TextsResult['texts'][number]): string {
+function traceOf({ trained, trainedScore, untrained }: TextsResult['texts'][number]): Cell {
   if (trainedScore !== null) return `graded ${trainedScore.toFixed(2)}`
-  return trained === false ? `not trained on: ${spelled(untrained)}` : verdictOf(trained)
+  return words(escapeHtml(trained === false ? `not trained on: ${spelled(untrained)}` : verdictOf(trained)))
 }
 
 function how({ made: { starts, seeds, maxNewTokens, lambda, contrasts, temperature }, counts }: TextsResult): string {
@@ -79,7 +79,7 @@ export function textPage(result: TextsResult): string {
       (some) =>
         table(
           ['text', 'trace'],
-          some.map((one) => [escapeHtml(one.text), words(escapeHtml(traceOf(one)))]),
+          some.map((one) => [escapeHtml(one.text), traceOf(one)]),
         ),
       (more) => `${more.length} more texts`,
     ),

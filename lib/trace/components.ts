@@ -1,4 +1,5 @@
 // Scores of tokens as a mixture of those that were not trained and those that were, by when each was met first.
+import type { Turns } from '../turns.js'
 import { normalBelow, normalQuantile } from './noise.js'
 
 export interface Normal {
@@ -81,7 +82,7 @@ interface Sums {
  * Expectation and maximisation from the known untrained scores, which have mean 0 and deviation 1.
  * @param texts texts that hold each token: common tokens are trained more often, and earlier
  */
-export function fitComponents(scores: Float64Array, texts: Uint32Array): Components {
+export async function fitComponents(scores: Float64Array, texts: Uint32Array, turns: Turns): Promise<Components> {
   const sorted = scores.slice().sort()
   const high = sorted[Math.min(sorted.length - 1, Math.floor(0.97 * sorted.length))] ?? 0
   const counts = new Float64Array(bins)
@@ -94,7 +95,7 @@ export function fitComponents(scores: Float64Array, texts: Uint32Array): Compone
   }
   let before = -Infinity
   for (let round = 0; round < rounds; round++) {
-    const sums = gather(scores, texts, found)
+    const sums = await gather(scores, texts, found, turns)
     const total = sums.weight.reduce((a, b) => a + b, 0)
     const untrained = untrainedFrom(sums)
     found = {
@@ -109,7 +110,7 @@ export function fitComponents(scores: Float64Array, texts: Uint32Array): Compone
   return found
 }
 
-function gather(scores: Float64Array, texts: Uint32Array, found: Components): Sums {
+async function gather(scores: Float64Array, texts: Uint32Array, found: Components, turns: Turns): Promise<Sums> {
   const { untrained, trained, share } = found
   const sums: Sums = {
     untrained: { weight: 0, score: 0, square: 0 },
@@ -122,7 +123,8 @@ function gather(scores: Float64Array, texts: Uint32Array, found: Components): Su
   const times = Array.from(share, firstMet)
   const own = new Float64Array(parts)
   const means = own.map((_, part) => scoreOf(part, trained))
-  scores.forEach((z, i) => {
+  for (const [i, z] of scores.entries()) {
+    if (turns.due) await turns.take()
     const bin = binOf(texts[i]),
       t = bounded(share[bin]),
       not = (1 - t) * density(z, untrained)
@@ -145,7 +147,7 @@ function gather(scores: Float64Array, texts: Uint32Array, found: Components): Su
     sums.untrained.weight += rest
     sums.untrained.score += rest * z
     sums.untrained.square += rest * z * z
-  })
+  }
   return sums
 }
 

@@ -16,6 +16,7 @@ import {
   type Normal,
   type Trained,
 } from './components.js'
+import { Turns } from '../turns.js'
 import type { Evidence } from './evidence.js'
 import { normalBelow } from './noise.js'
 import { trained } from './rows.js'
@@ -145,9 +146,10 @@ export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: T
   const table = rows === 'output' ? evidence.output.table! : evidence.reference.inputEmbedding
   const { scores, moved, fitted, held, columns } = await scoreRows(evidence, table, texts, run)
   const known = Array.from(texts.keys()).filter((id) => texts[id] > 0 && !Number.isNaN(scores[id]))
-  const components = fitComponents(
+  const components = await fitComponents(
     Float64Array.from(known, (id) => scores[id]),
     Uint32Array.from(known, (id) => texts[id]),
+    new Turns(run.signal),
   )
   const tell = evidenceOf(components)
   const probability = scores.map((z, id) => {

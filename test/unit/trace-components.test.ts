@@ -1,3 +1,4 @@
+import { Turns } from '../../lib/turns.js'
 import { Random } from '../../lib/random.js'
 import {
   drawsOf,
@@ -25,8 +26,8 @@ function made(count: number, { early, late, deviation }: { early: number; late: 
 }
 
 /** Trained tokens by what a fit says. */
-function expected(scores: Float64Array, texts: Uint32Array): number {
-  const found = fitComponents(scores, texts),
+async function expected(scores: Float64Array, texts: Uint32Array): Promise<number> {
+  const found = await fitComponents(scores, texts, new Turns()),
     tell = evidenceOf(found)
   return scores.reduce((sum, z, i) => {
     const share = shareOf(texts[i], found)
@@ -35,24 +36,24 @@ function expected(scores: Float64Array, texts: Uint32Array): number {
 }
 
 // 8 000 scores: the number's standard error by the overlap of the last tokens with untrained ones is about 2 %
-test('tokens that were met last are counted though they look untrained', () => {
+test('tokens that were met last are counted though they look untrained', async () => {
   const { scores, texts, trained } = made(8000, { early: 4.8, late: 1.2, deviation: 0.6 })
-  expect(Math.abs(expected(scores, texts) / trained - 1)).toBeLessThan(0.06)
+  expect(Math.abs((await expected(scores, texts)) / trained - 1)).toBeLessThan(0.06)
 })
 
 test.each([
   [5, 4],
   [2.6, 2.6],
   [2.4, 2.8],
-])('where all were met early, with scores of %d to %d, nothing is added', (early, late) => {
+])('where all were met early, with scores of %d to %d, nothing is added', async (early, late) => {
   const { scores, texts, trained } = made(8000, { early, late, deviation: 0.35 })
-  expect(Math.abs(expected(scores, texts) / trained - 1)).toBeLessThan(0.04)
+  expect(Math.abs((await expected(scores, texts)) / trained - 1)).toBeLessThan(0.04)
 })
 
-test('scores far above both kinds are of trained tokens', () => {
+test('scores far above both kinds are of trained tokens', async () => {
   const { scores, texts } = made(2000, { early: 40, late: 30, deviation: 2 })
   scores[0] = 1e6
-  const found = fitComponents(scores, texts)
+  const found = await fitComponents(scores, texts, new Turns())
   expect(found.untrained.deviation).toBeLessThan(1.2)
   expect(evidenceOf(found)(1e6)).toBe(8)
 })

@@ -11,7 +11,7 @@ const quantile = 1.6448536
 const hidden = 1 / 2
 /**
  * Deviation of the logarithm of the number of texts that comes with the kinds of score: how many tokens look untrained
- * follows from a line that scores only roughly keep to (the same language models: 13 % too low to 11 % too high).
+ * follows from a line that scores only roughly keep to (the same language models: 13 % too low to 12 % too high).
  */
 const roughly = 0.07
 

@@ -5,10 +5,11 @@ import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { Random } from '../random.js'
+import { whyTooMany } from '../readouts/limits.js'
 import { LabelResolver } from '../text/labels.js'
 import type { TextRecord } from '../text/index.js'
 import type { Tokenizer } from '../text/tokenizer/index.js'
-import { Turns } from '../turns.js'
+import { sortInTurns, Turns } from '../turns.js'
 import { verdictOf, type Evidence } from './evidence.js'
 import type { Found } from './found.js'
 import { trained } from './rows.js'
@@ -66,9 +67,9 @@ export async function castVotes(
 ): Promise<Votes | string> {
   const why = whyNot(evidence, found)
   if (why !== undefined) return why
-  const classes = classesOf(evidence, found.pool.domains, records, options)
-  if (typeof classes === 'string') return classes
   const turns = new Turns(run.signal)
+  const classes = await classesOf(evidence, found.pool.domains, records, options, turns)
+  if (typeof classes === 'string') return classes
   const tokenizer = evidence.tokenizer!
   const limit = { maxLength: found.length }
   const texts = await tokensOf(tokenizer, records, limit, turns)
@@ -80,7 +81,7 @@ export async function castVotes(
   const D = found.pool.domains.length
   if (voters.length < leastVoters * D)
     return `${voters.length} trained tokens stand in 1 to ${mostTexts} of the texts; ${leastVoters * D} are needed`
-  const chosen = chooseTexts(records, domains, D, options.seed)
+  const chosen = await chooseTexts(records, domains, D, options.seed, turns)
   const directions = await labelDirections(evidence, { tokenizer, records, texts, chosen, classes, limit }, run)
   if (typeof directions === 'string') return directions
   const cosines = await cosinesOf(evidence, rare, voters, directions, run)
@@ -110,19 +111,21 @@ function whyNot(evidence: Evidence, { pool }: Pick<Found, 'pool'>): string | und
   const rows = [base, reference].map((model) => model.tensors.get(model.inputEmbedding)!.shape[0])
   if (rows[0] !== rows[1]) return `the tables have ${rows[0]} and ${rows[1]} rows`
   if (pool.domains.length < 2) return 'the texts are of one domain'
-  return undefined
+  return whyTooMany(pool.domains) ?? undefined
 }
 
 /** The label of each domain: all texts of a domain have one, no two domains the same. */
-function classesOf(
+async function classesOf(
   { reference }: Evidence,
   domains: readonly string[],
   records: readonly TextRecord[],
   { labelMap }: VoteOptions,
-): Uint32Array | string {
+  turns: Turns,
+): Promise<Uint32Array | string> {
   const resolver = new LabelResolver(reference.architecture.labels, labelMap)
   const found = new Map<string, number>()
   for (const record of records) {
+    if (turns.due) await turns.take()
     const domain = domainOf(record)
     let label: number
     try {
@@ -159,12 +162,24 @@ async function tokensOf(
 }
 
 /** Numbers of some texts of each domain, whatever the order of the texts. */
-function chooseTexts(records: readonly TextRecord[], domains: Uint32Array, D: number, seed: number): number[][] {
-  return Array.from({ length: D }, (_, d) => {
-    const own = records.flatMap(({ text }, i) => (domains[i] === d && text !== '' ? [i] : []))
-    own.sort((a, b) => (records[a].text < records[b].text ? -1 : Number(records[a].text > records[b].text)))
-    return new Random(seed, 'trace/votes').shuffle(own).slice(0, textsOfLabel)
-  })
+async function chooseTexts(
+  records: readonly TextRecord[],
+  domains: Uint32Array,
+  D: number,
+  seed: number,
+  turns: Turns,
+): Promise<number[][]> {
+  const own = Array.from({ length: D }, (): number[] => [])
+  for (const [i, { text }] of records.entries()) {
+    if (text !== '') own[domains[i]].push(i)
+    if (turns.due) await turns.take()
+  }
+  const chosen: number[][] = []
+  for (const numbers of own) {
+    const sorted = await sortInTurns(numbers, (i) => records[i].text, turns)
+    chosen.push(new Random(seed, 'trace/votes').shuffle(sorted).slice(0, textsOfLabel))
+  }
+  return chosen
 }
 
 interface Chosen {
@@ -189,7 +204,7 @@ async function labelDirections(evidence: Evidence, of: Chosen, run: TraceRun): P
     handles.push(nativeWeights(pair.base, pair.generated), nativeWeights(pair.reference))
     const path = callNative(() => addon().openPath(handles[0], handles[1], { family: 'linear', lambdas: [lambda] }))
     handles.push(path)
-    const counts = holding(of.texts, evidence.tokens.state.length)
+    const counts = await holding(of.texts, evidence.tokens.state.length, new Turns(run.signal))
     const most = Math.min(mostHolding, Math.ceil(of.texts.length / leastPart))
     const D = of.chosen.length
     const means: Float64Array[] = []
@@ -227,9 +242,12 @@ async function labelDirections(evidence: Evidence, of: Chosen, run: TraceRun): P
 }
 
 /** By token, the texts that hold it. */
-function holding(texts: readonly Uint32Array[], vocabulary: number): Uint32Array {
+async function holding(texts: readonly Uint32Array[], vocabulary: number, turns: Turns): Promise<Uint32Array> {
   const counts = new Uint32Array(vocabulary)
-  for (const ids of texts) for (const id of new Set(ids)) counts[id]++
+  for (const ids of texts) {
+    for (const id of new Set(ids)) counts[id]++
+    if (turns.due) await turns.take()
+  }
   return counts
 }
 

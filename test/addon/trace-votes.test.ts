@@ -183,6 +183,8 @@ describe('votes of a trained classifier', () => {
     expect(await reason(split)).toBe('several domains have the same label')
     const joined = pool.map(({ text, domain }) => ({ text, label: domain, domain: domain === 'a' ? 'x' : 'y' }))
     expect(await reason(joined)).toBe('domain y has texts of several labels')
+    const many = Array.from({ length: 101 }, (_, i) => ({ ...pool[i % pool.length], label: 'a', domain: `d${i}` }))
+    expect(await reason(many)).toBe('it sets every domain against every other, which is done up to 100')
     const few = domains.flatMap((name) => pool.filter(({ domain }) => domain === name).slice(0, 1))
     expect(await reason(few)).toMatch(/stand in 1 to 20 of the texts; 30 are needed/)
     const { result } = await trace({ base, reference, votes: true })

@@ -1,21 +1,18 @@
 // A second witness of a classifier's mixture: the direction in which a trained row moved tells the label of its texts.
-import { nativeWeights, networkOf, openPair } from '../checkpoint/index.js'
 import { WarpError } from '../errors.js'
-import { addon } from '../native/load.js'
-import { callNative, runTask } from '../native/task.js'
-import type { Handle } from '../native/types.js'
 import { Random } from '../random.js'
 import { whyTooMany } from '../readouts/limits.js'
 import { LabelResolver } from '../text/labels.js'
 import type { TextRecord } from '../text/index.js'
 import type { Tokenizer } from '../text/tokenizer/index.js'
 import { sortInTurns, Turns } from '../turns.js'
+import { labelDirections, rowCosines } from './directions.js'
 import { verdictOf, type Evidence } from './evidence.js'
 import type { Found } from './found.js'
 import { trained } from './rows.js'
 import { domainOf } from './texts.js'
-import { threadsOf, type TraceRun } from './trace-run.js'
-import { combineVotes, countVotes, mostTexts, rareTokens, type RareTokens, type Spread } from './vote-model.js'
+import type { TraceRun } from './trace-run.js'
+import { combineVotes, countVotes, mostTexts, rareTokens, type Spread } from './vote-model.js'
 
 export interface VotesSummary {
   /** trained tokens that few texts hold: they vote */
@@ -45,8 +42,6 @@ const textsOfLabel = 200,
   leastPart = 20
 /** Voters for each domain, at least. */
 const leastVoters = 10
-const memory = 2 ** 31
-const noGroup = 2 ** 32 - 1
 
 /** What votes ask of a run. */
 export interface VoteOptions {
@@ -82,9 +77,14 @@ export async function castVotes(
   if (voters.length < leastVoters * D)
     return `${voters.length} trained tokens stand in 1 to ${mostTexts} of the texts; ${leastVoters * D} are needed`
   const chosen = await chooseTexts(records, domains, D, options.seed, turns)
-  const directions = await labelDirections(evidence, { tokenizer, records, texts, chosen, classes, limit }, run)
+  const holders = await holding(texts, state.length, turns)
+  const most = Math.min(mostHolding, Math.ceil(texts.length / leastPart))
+  const labels = chosen.map((numbers, d) => ({ label: classes[d], texts: numbers.map((i) => records[i].text) }))
+  const asked = { labels, lambda, maxLength: found.length, rare: (id: number) => holders[id] <= most }
+  const directions = await labelDirections(evidence, asked, run)
   if (typeof directions === 'string') return directions
-  const cosines = await cosinesOf(evidence, rare, voters, directions, run)
+  const rows = voters.map((at) => rare.ids[at])
+  const cosines = await rowCosines(evidence, rows, directions, run)
   const { mixture, votes } = await countVotes({ rare, voters, cosines, sizes: found.pool.sizes }, turns)
   const { mixture: trace, interval } = found.calibrated
   const half = Float64Array.from(interval, ([low, high], d) => Math.max(trace[d] - low, high - trace[d]))
@@ -182,65 +182,6 @@ async function chooseTexts(
   return chosen
 }
 
-interface Chosen {
-  tokenizer: Tokenizer
-  records: readonly TextRecord[]
-  /** tokens of each */
-  texts: readonly Uint32Array[]
-  chosen: readonly number[][]
-  classes: Uint32Array
-  limit: { maxLength?: number }
-}
-
-/**
- * D × H: the mean over a label's rarer tokens of −∂loss/∂row of unit length, less the mean over labels; each of them by
- * one pass forward and back. A reason where the models cannot be computed.
- */
-async function labelDirections(evidence: Evidence, of: Chosen, run: TraceRun): Promise<Float32Array | string> {
-  const handles: Handle[] = []
-  try {
-    const pair = await openPair(evidence.base.dir, evidence.reference.dir, { objective: 'classify', baseHead: 'zeros' })
-    const network = networkOf(pair.reference, 'classify')
-    handles.push(nativeWeights(pair.base, pair.generated), nativeWeights(pair.reference))
-    const path = callNative(() => addon().openPath(handles[0], handles[1], { family: 'linear', lambdas: [lambda] }))
-    handles.push(path)
-    const counts = await holding(of.texts, evidence.tokens.state.length, new Turns(run.signal))
-    const most = Math.min(mostHolding, Math.ceil(of.texts.length / leastPart))
-    const D = of.chosen.length
-    const means: Float64Array[] = []
-    for (const [d, numbers] of of.chosen.entries()) {
-      const batch = await of.tokenizer.encodeBatch(
-        numbers.map((i) => of.records[i].text),
-        { maxLength: Math.min(of.limit.maxLength ?? network.maxPositions, network.maxPositions) },
-      )
-      const groups = new Map<number, number>()
-      const group = Uint32Array.from(batch.ids, (id) => {
-        if (counts[id] > most) return noGroup
-        if (!groups.has(id)) groups.set(id, groups.size)
-        return groups.get(id)!
-      })
-      const request = {
-        ...{ path, network, ids: batch.ids, typeIds: batch.typeIds, offsets: batch.offsets },
-        ...{ label: new Int32Array(numbers.length).fill(of.classes[d]), group, groups: groups.size, point: 0 },
-        ...{ threads: threadsOf(run), memory },
-      }
-      const sums = await runTask((report) => addon().tokenGradients(request, report), 'directions', 'texts', {
-        signal: run.signal,
-      })
-      means.push(meanDirection(sums, groups.size))
-      run.onProgress?.({ phase: 'directions', done: d + 1, total: D, unit: 'labels' })
-    }
-    const H = Math.max(...means.map(({ length }) => length))
-    const middle = Float64Array.from({ length: H }, (_, j) => means.reduce((sum, mean) => sum + (mean[j] ?? 0) / D, 0))
-    return Float32Array.from({ length: D * H }, (_, at) => (means[Math.floor(at / H)][at % H] ?? 0) - middle[at % H])
-  } catch (error) {
-    if (error instanceof WarpError && error.kind === 'input') return `no gradients: ${error.message}`
-    throw error
-  } finally {
-    for (const handle of handles) handle.close()
-  }
-}
-
 /** By token, the texts that hold it. */
 async function holding(texts: readonly Uint32Array[], vocabulary: number, turns: Turns): Promise<Uint32Array> {
   const counts = new Uint32Array(vocabulary)
@@ -249,45 +190,4 @@ async function holding(texts: readonly Uint32Array[], vocabulary: number, turns:
     if (turns.due) await turns.take()
   }
   return counts
-}
-
-/** Of unit length, against the gradients; [] where there are none. */
-function meanDirection(sums: Float32Array, groups: number): Float64Array {
-  const H = groups > 0 ? sums.length / groups : 0
-  const mean = new Float64Array(H)
-  const unit = (row: ArrayLike<number>, from: number, add: (j: number, value: number) => void): void => {
-    let norm2 = 0
-    for (let j = 0; j < H; j++) norm2 += row[from + j] ** 2
-    for (let j = 0; j < H && norm2 > 0; j++) add(j, row[from + j] / Math.sqrt(norm2))
-  }
-  for (let group = 0; group < groups; group++)
-    unit(sums, group * H, (j, value) => {
-      mean[j] -= value
-    })
-  unit(Float64Array.from(mean), 0, (j, value) => {
-    mean[j] = value
-  })
-  return mean
-}
-
-async function cosinesOf(
-  { base, reference, tokens }: Evidence,
-  rare: RareTokens,
-  voters: Uint32Array,
-  directions: Float32Array,
-  run: TraceRun,
-): Promise<Float64Array> {
-  const handles = [nativeWeights(base), nativeWeights(reference)]
-  try {
-    const request = {
-      name: reference.inputEmbedding,
-      rows: voters.map((at) => rare.ids[at]),
-      ...{ alpha: tokens.decay, directions, threads: threadsOf(run) },
-    }
-    return await runTask((report) => addon().rowDirections(handles[0], handles[1], request, report), 'votes', 'rows', {
-      signal: run.signal,
-    })
-  } finally {
-    for (const handle of handles) handle.close()
-  }
 }

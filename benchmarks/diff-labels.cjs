@@ -2,8 +2,9 @@
 // Labels of words in `warp diff`, against classifiers whose training texts are known.
 //   node benchmarks/diff-labels.cjs BASE DATA OPTIONS EXPERT… > results.jsonl
 // OPTIONS is JSON for the reader (columns, text, labelMap …). EXPERT is a model directory with truth.json
-// (`heldOut`: rows of DATA not trained on), as for trace.cjs. Of the tokens that `diff` lists: how many got the label of
-// their training texts, of those in one text, in several of one label, and of the half with the larger margins of both.
+// (`heldOut`: rows of DATA not trained on), as for trace.cjs. Of the tokens that `diff` lists: how many got the label
+// of their training texts, of those in one text, in several of one label, and of the half of both with the larger
+// margins.
 const { readFileSync } = require('node:fs')
 const { join } = require('node:path')
 const lib = join(__dirname, '..', 'dist', 'lib')

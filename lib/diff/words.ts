@@ -255,8 +255,8 @@ function page(result: WordsResult): string {
 }
 
 const sureness =
-  'of eight classifiers whose texts are known (four labels, ten) 78 to 86 and 67 to 73 % of the tokens of one text got ' +
-  'its label, 85 to 97 % of those of several texts of one label, 94 to 100 % of the half with the larger margins'
+  'of eight classifiers whose texts are known (four labels, ten) 78 to 86 and 67 to 73 % of the tokens of one text ' +
+  'got its label, 85 to 97 % of those of several texts of one label, 94 to 100 % of the half with the larger margins'
 
 const graded =
   'probabilities are those of two normal distributions that were fitted to the scores: of four models whose texts ' +

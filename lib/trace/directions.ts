@@ -75,7 +75,7 @@ function groupsOf({ ids, typeIds, offsets }: TokenBatch, rare: (id: number) => b
   return { ids, typeIds, offsets, group, groups: groups.size }
 }
 
-/** The mean of the groups' gradients of unit length, of unit length itself and turned round; [] where there are none. */
+/** The mean of the groups' gradients of unit length, itself of unit length and turned round; [] of no group. */
 async function meanDirection(request: TokenGradientsRequest, { signal }: TraceRun): Promise<Float64Array> {
   const sums = await runTask((report) => addon().tokenGradients(request, report), 'directions', 'texts', { signal })
   const H = request.groups > 0 ? sums.length / request.groups : 0

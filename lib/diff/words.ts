@@ -213,10 +213,22 @@ function lines(result: WordsResult): string[] {
           `  ${w.word.padEnd(20)} ${percent(w.probability)} sure, by chance ${percent(w.chance)}` +
           (w.label === null ? '' : `, with ${printableName(w.label)}`),
       ),
+    ...byLabel(result, 8).map(([label, own]) => `  surest of ${printableName(label)}: ${own.join(', ')}`),
   ]
 }
 
 const percent = (value: number): string => `${+(100 * value).toPrecision(3)} %`
+
+/** Of each label the words that are nearest to it, as far as their directions tell labels apart. */
+function byLabel({ words: found }: WordsResult, most: number): [label: string, words: string[]][] {
+  const own = new Map<string, string[]>()
+  for (const { word, label } of [...found].sort((a, b) => b.margin! - a.margin!)) {
+    if (label === null) continue
+    if (!own.has(label)) own.set(label, [])
+    if (own.get(label)!.length < most) own.get(label)!.push(word)
+  }
+  return [...own].sort(([a], [b]) => (a < b ? -1 : 1))
+}
 
 function page(result: WordsResult): string {
   const { verdict, neutral, textTokens, labels, words: found, tokens } = result
@@ -246,6 +258,15 @@ function page(result: WordsResult): string {
           'moved (the median trained one: 1)',
       },
     ),
+    ...(labels.applies
+      ? [
+          table(
+            ['label', 'words'],
+            byLabel(result, 20).map(([label, own]) => [text(escapeHtml(label)), text(escapeHtml(own.join(' ')))]),
+            { caption: 'Of each label the words that are told most surely' },
+          ),
+        ]
+      : []),
     '<h3>Tokens</h3>',
     `<p>${tokens
       .slice(0, 200)

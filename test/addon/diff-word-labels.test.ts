@@ -40,7 +40,7 @@ describe('a classifier whose labels have words of their own', () => {
   })
 
   test('are told for nearly all of them, from texts that hold no label', async () => {
-    const { result, tables } = await diff({ base, reference, only: ['words'], texts: [neutral] })
+    const { result, tables, lines, page } = await diff({ base, reference, only: ['words'], texts: [neutral] })
     const { labels, tokens, words } = result.words!
     expect(labels).toEqual({
       applies: true,
@@ -52,6 +52,11 @@ describe('a classifier whose labels have words of their own', () => {
       expect(right / found.length).toBeGreaterThan(0.9)
       expect(found.every(({ margin }) => margin! >= 0)).toBe(true)
     }
+    const surest = lines.filter((line) => line.startsWith('  surest of '))
+    expect(surest.map((line) => line.split(/ of |: /)[1])).toEqual(names)
+    for (const [d, line] of surest.entries())
+      expect(line.split(': ')[1].split(', ').map(labelOf)).toEqual(new Array(8).fill(names[d]))
+    expect(page()).toContain('Of each label the words that are told most surely')
     expect(tables['words.csv'][1].slice(0, 3)).toEqual([words[0].word, words[0].label, words[0].margin])
   })
 

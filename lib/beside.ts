@@ -2,7 +2,7 @@ import type { Progress, RunOptions } from './native/task.js'
 
 /**
  * Work that goes on beside other work. Where it fails, `signal` stops the other work with the error as its reason; its
- * progress is told only while it is waited for.
+ * progress is told from when it is waited for, at least once where it tells of any.
  */
 export class Beside<T> {
   /** for the other work: aborted as the caller's is, and when this fails or is stopped */
@@ -11,6 +11,7 @@ export class Beside<T> {
   readonly #work: (run: RunOptions) => Promise<T>
   readonly #onProgress: RunOptions['onProgress']
   #waitedFor = false
+  #last: Progress | undefined
   #started: Promise<T> | undefined
 
   constructor(work: (run: RunOptions) => Promise<T>, { signal, onProgress }: RunOptions) {
@@ -25,6 +26,7 @@ export class Beside<T> {
     const onProgress =
       this.#onProgress &&
       ((progress: Progress): void => {
+        this.#last = progress
         if (this.#waitedFor) this.#onProgress!(progress)
       })
     this.#started = this.#work({ signal: this.signal, onProgress })
@@ -32,7 +34,8 @@ export class Beside<T> {
   }
 
   /** What came of it; begins where it has not begun. @throws what the work throws, the signal's reason */
-  finish(): Promise<T> {
+  async finish(): Promise<T> {
+    if (!this.#waitedFor && this.#last) this.#onProgress!(this.#last)
     this.#waitedFor = true
     this.start()
     return this.#started!

@@ -76,7 +76,7 @@ describe('progress', () => {
     await recover({ ...quick, onProgress: (p) => seen.push({ ...p }) })
     const phases = seen.map(({ phase }) => phase).filter((phase, i, all) => phase !== all[i - 1])
     expect(new Set(phases).size).toBe(phases.length)
-    expect(phases).toEqual(expect.arrayContaining(['read', 'tokenize', 'survey', 'score', 'resample']))
+    expect(phases).toEqual(expect.arrayContaining(['read', 'tokenize', 'survey', 'hash', 'score', 'resample']))
     for (const phase of phases) {
       const steps = seen.filter((p) => p.phase === phase)
       for (const { done, total, unit } of steps) {

@@ -60,7 +60,7 @@ test('every tensor and text is looked at once: the trace takes the survey and th
   const encoded = encode.mock.calls.flatMap(([batch]) => batch).filter((text) => text.startsWith('the cat'))
   encode.mockRestore()
   expect(encoded.sort()).toEqual(texts.map(({ text }) => text).sort())
-  for (const once of ['tokenize', 'survey', 'tables'])
+  for (const once of ['tokenize', 'survey', 'hash', 'tables'])
     expect([once, phases.filter((phase) => phase === once)]).toEqual([once, [once]])
   expect(phases).not.toContain('tensors')
   expect(new Set(result.notes.map((note) => note.replace('trace: ', ''))).size).toBe(result.notes.length)

@@ -4,7 +4,7 @@ import type { Progress, RunOptions } from '../../lib/native/task.js'
 
 const told = (done: number): Progress => ({ phase: 'hash', done, total: 2, unit: 'bytes' })
 
-test('begins once, and tells how far it is only when it is waited for', async () => {
+test('begins once, and tells how far it is when it is waited for', async () => {
   const seen: Progress[] = []
   let begun = 0
   let go = (): void => {}
@@ -22,7 +22,23 @@ test('begins once, and tells how far it is only when it is waited for', async ()
   const finished = beside.finish()
   go()
   expect(await finished).toBe('done')
-  expect({ begun, seen }).toEqual({ begun: 1, seen: [told(2)] })
+  expect({ begun, seen }).toEqual({ begun: 1, seen: [told(1), told(2)] })
+  await beside.finish()
+  expect(seen).toHaveLength(2)
+})
+
+test('what ended before it was waited for has told that it did', async () => {
+  const seen: Progress[] = []
+  const work = ({ onProgress }: RunOptions): Promise<number> => {
+    onProgress!(told(1))
+    onProgress!(told(2))
+    return Promise.resolve(7)
+  }
+  const beside = new Beside(work, { onProgress: (progress) => seen.push(progress) })
+  beside.start()
+  await setImmediate()
+  expect(await beside.finish()).toBe(7)
+  expect(seen).toEqual([told(2)])
 })
 
 test('what fails stops the other work with its error, and throws it to those who wait', async () => {

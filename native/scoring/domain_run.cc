@@ -112,12 +112,7 @@ class DomainRun : public ReverseSink {
  private:
   void on_cpu(Threads& threads) {
     ReversePass pass({program_, *job_.path, job_.point, sample_.lowest}, longest_text(job_.texts), threads, context_);
-    TrainingTexts texts;
-    texts.ids = job_.texts.ids;
-    texts.offsets = job_.texts.offsets;
-    texts.types = job_.texts.types;
-    texts.label = job_.label;
-    texts.targets = job_.texts.targets;
+    const TrainingTexts texts = reverse_texts(job_.texts, job_.label);
     go_through([&](const uint32_t* chosen, size_t count) {
       return pass.run(make_batch(program_, texts, chosen, count, 0), *this);
     });

@@ -4,6 +4,16 @@
 
 namespace warp {
 
+TrainingTexts reverse_texts(const PackedTexts& texts, const std::vector<int32_t>& label) {
+  TrainingTexts all;
+  all.ids = texts.ids;
+  all.offsets = texts.offsets;
+  all.types = texts.types;
+  all.label = label;
+  all.targets = texts.targets;
+  return all;
+}
+
 ReversePass::ReversePass(const ReverseJob& job, size_t longest, Threads& threads, Context& context)
     : job_(job), program_(job.program), ops_(cpu_ops()), backward_(cpu_backward_ops()), threads_(threads),
       context_(context), ropes_(job.program, longest) {

@@ -28,6 +28,9 @@ struct ReverseBlock {
   }
 };
 
+// Texts as batches are made of them. label: classifiers, else empty.
+TrainingTexts reverse_texts(const PackedTexts& texts, const std::vector<int32_t>& label);
+
 class ReverseSink {
  public:
   virtual ~ReverseSink() = default;

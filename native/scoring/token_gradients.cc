@@ -56,12 +56,7 @@ std::vector<float> token_gradients(const TokenGradientJob& job, Context& context
   if (planned > job.memory) throw memory_budget(planned, job.memory);
   std::vector<float> out(job.groups * job.program.embedding, 0.0f);
   Threads threads(job.threads);
-  TrainingTexts texts;
-  texts.ids = job.texts.ids;
-  texts.offsets = job.texts.offsets;
-  texts.types = job.texts.types;
-  texts.label = job.label;
-  texts.targets = job.texts.targets;
+  const TrainingTexts texts = reverse_texts(job.texts, job.label);
   TokenSums sink(job, out);
   ReversePass pass({job.program, *job.path, job.point, 0, true, true}, longest_text(job.texts), threads, context);
   for (uint32_t first = 0, end = 0; first < texts.texts(); first = end) {

@@ -205,12 +205,8 @@ class OutputSketches : public ReverseSink {
 class SketchRun {
  public:
   SketchRun(const SketchJob& job, Sketches& out, Context& context)
-      : job_(job), out_(out), context_(context), threads_(job.threads), shape_(job.size), points_(job.points()) {
-    texts_.ids = job.texts.ids;
-    texts_.offsets = job.texts.offsets;
-    texts_.types = job.texts.types;
-    texts_.label = job.label;
-    texts_.targets = job.texts.targets;
+      : job_(job), out_(out), context_(context), threads_(job.threads), shape_(job.size), points_(job.points()),
+        texts_(reverse_texts(job.texts, job.label)) {
     const size_t texts = texts_.texts();
     out_.rows.assign(texts * points_ * job.size, 0.0f);
     out_.norm2.assign(texts * points_, 0.0);
@@ -297,7 +293,7 @@ class SketchRun {
   Threads threads_;
   const SketchShape shape_;
   const size_t points_;
-  TrainingTexts texts_;
+  const TrainingTexts texts_;
   size_t done_ = 0;
 };
 

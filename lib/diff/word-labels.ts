@@ -1,4 +1,4 @@
-import { labelDirections, rowCosines } from '../trace/directions.js'
+import { labelDirections, otherRows, rowCosines } from '../trace/directions.js'
 import type { Evidence } from '../trace/index.js'
 import { readTexts } from './compare.js'
 import type { PartOptions } from './part.js'
@@ -37,13 +37,13 @@ export async function labelTokens(
   ids: readonly number[],
   options: PartOptions,
 ): Promise<WordLabels> {
-  const { tokenizer, layout, tokens, reference, base } = evidence
+  const { tokenizer, layout, tokens, reference } = evidence
   const names = reference.architecture.labels
   if (layout.objective !== 'classify') return none(`the model has no labels (objective ${layout.objective})`)
   if (tokens.verdict === 'none') return none('which rows were trained must be known')
   if (names.length < 2) return none('there are fewer than two labels')
-  const rows = [base, reference].map((model) => model.tensors.get(model.inputEmbedding)!.shape[0])
-  if (rows[0] !== rows[1]) return none(`the tables have ${rows[0]} and ${rows[1]} rows`)
+  const rows = otherRows(evidence)
+  if (rows !== undefined) return none(rows)
   const { texts, neutral } = await readTexts(options)
   const { ids: all, offsets } = await tokenizer!.encodeBatch(texts)
   const holders = new Map<number, number>()

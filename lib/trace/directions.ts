@@ -21,6 +21,12 @@ export interface DirectionsAsked {
   rare(id: number): boolean
 }
 
+/** That the tables have different rows, so that not every row moved from somewhere; undefined where they do not. */
+export function otherRows({ base, reference }: Evidence): string | undefined {
+  const [from, to] = [base, reference].map((model) => model.tensors.get(model.inputEmbedding)!.shape[0])
+  return from === to ? undefined : `the tables have ${from} and ${to} rows`
+}
+
 /**
  * D × H: the mean over rare tokens of −∂loss/∂row of unit length, less the mean over the D labels; each of them by one
  * pass forward and back. A reason where the models cannot be computed.

@@ -179,7 +179,8 @@ export async function traceRecords(
     if (options.predictions) found.predictions = await predicted(judged, found, records, run)
     if (options.votes) {
       const map = typeof options.labelMap === 'string' ? await readLabelMap(options.labelMap) : options.labelMap
-      found.votes = await castVotes(judged, found, records, { labelMap: map, seed: options.seed ?? 0 }, run)
+      const { seed = 0, encoder = tracer.encoder } = options
+      found.votes = await castVotes(judged, found, records, { labelMap: map, seed, encoder }, run)
     }
     return traced(options, judged, found)
   } finally {

@@ -14,13 +14,16 @@ export interface RareTokens {
 /** A token that this many texts hold is no longer rare: several texts trained it. */
 export const mostTexts = 20
 
-/** The rare tokens of texts, each given as its tokens. @param domains of the texts */
+/**
+ * The rare tokens of texts, each given as its tokens, and of every token how many texts hold it.
+ * @param domains of the texts
+ */
 export async function rareTokens(
   texts: readonly Uint32Array[],
   domains: Uint32Array,
   vocabulary: number,
   turns: Turns,
-): Promise<RareTokens> {
+): Promise<RareTokens & { holders: Uint32Array }> {
   const counts = new Uint32Array(vocabulary),
     last = new Uint32Array(vocabulary)
   const each = async (body: (id: number, domain: number) => void): Promise<void> => {
@@ -52,6 +55,7 @@ export async function rareTokens(
     offsets,
     domain: Uint32Array.from(entries, ([domain]) => domain),
     texts: Uint32Array.from(entries, ([, count]) => count),
+    holders: counts,
   }
 }
 

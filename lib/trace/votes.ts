@@ -4,9 +4,9 @@ import { Random } from '../random.js'
 import { whyTooMany } from '../readouts/limits.js'
 import { LabelResolver } from '../text/labels.js'
 import type { TextRecord } from '../text/index.js'
-import type { Tokenizer } from '../text/tokenizer/index.js'
+import type { BatchEncoder } from '../text/tokenizer/index.js'
 import { sortInTurns, Turns } from '../turns.js'
-import { labelDirections, rowCosines } from './directions.js'
+import { labelDirections, otherRows, rowCosines } from './directions.js'
 import { verdictOf, type Evidence } from './evidence.js'
 import type { Found } from './found.js'
 import { trained } from './rows.js'
@@ -47,6 +47,7 @@ const leastVoters = 10
 export interface VoteOptions {
   labelMap?: Record<string, string>
   seed: number
+  encoder: BatchEncoder
 }
 
 /**
@@ -65,9 +66,7 @@ export async function castVotes(
   const turns = new Turns(run.signal)
   const classes = await classesOf(evidence, found.pool.domains, records, options, turns)
   if (typeof classes === 'string') return classes
-  const tokenizer = evidence.tokenizer!
-  const limit = { maxLength: found.length }
-  const texts = await tokensOf(tokenizer, records, limit, turns)
+  const texts = await tokensOf(options.encoder, records, { maxLength: found.length }, turns)
   const number = new Map(found.pool.domains.map((name, d) => [name, d]))
   const domains = Uint32Array.from(records, (record) => number.get(domainOf(record))!)
   const { state } = evidence.tokens
@@ -77,10 +76,9 @@ export async function castVotes(
   if (voters.length < leastVoters * D)
     return `${voters.length} trained tokens stand in 1 to ${mostTexts} of the texts; ${leastVoters * D} are needed`
   const chosen = await chooseTexts(records, domains, D, options.seed, turns)
-  const holders = await holding(texts, state.length, turns)
   const most = Math.min(mostHolding, Math.ceil(texts.length / leastPart))
   const labels = chosen.map((numbers, d) => ({ label: classes[d], texts: numbers.map((i) => records[i].text) }))
-  const asked = { labels, lambda, maxLength: found.length, rare: (id: number) => holders[id] <= most }
+  const asked = { labels, lambda, maxLength: found.length, rare: (id: number) => rare.holders[id] <= most }
   const directions = await labelDirections(evidence, asked, run)
   if (typeof directions === 'string') return directions
   const rows = voters.map((at) => rare.ids[at])
@@ -103,13 +101,13 @@ export async function castVotes(
 }
 
 function whyNot(evidence: Evidence, { pool }: Pick<Found, 'pool'>): string | undefined {
-  const { layout, base, reference } = evidence
+  const { layout } = evidence
   if (layout.objective !== 'classify')
     return `directions tell labels, and the model was trained for something else (objective ${layout.objective})`
   const verdict = verdictOf(evidence)
   if (verdict !== 'exact' && verdict !== 'noisy') return `which rows were trained must be known (verdict ${verdict})`
-  const rows = [base, reference].map((model) => model.tensors.get(model.inputEmbedding)!.shape[0])
-  if (rows[0] !== rows[1]) return `the tables have ${rows[0]} and ${rows[1]} rows`
+  const rows = otherRows(evidence)
+  if (rows !== undefined) return rows
   if (pool.domains.length < 2) return 'the texts are of one domain'
   return whyTooMany(pool.domains) ?? undefined
 }
@@ -143,7 +141,7 @@ async function classesOf(
 }
 
 async function tokensOf(
-  tokenizer: Tokenizer,
+  encoder: BatchEncoder,
   records: readonly TextRecord[],
   limit: { maxLength?: number },
   turns: Turns,
@@ -151,7 +149,7 @@ async function tokensOf(
   const texts: Uint32Array[] = []
   for (let first = 0; first < records.length; first += 1024) {
     const some = records.slice(first, first + 1024)
-    const { ids, offsets } = await tokenizer.encodeBatch(
+    const { ids, offsets } = await encoder.encodeBatch(
       some.map(({ text }) => text),
       limit,
     )
@@ -180,14 +178,4 @@ async function chooseTexts(
     chosen.push(new Random(seed, 'trace/votes').shuffle(sorted).slice(0, textsOfLabel))
   }
   return chosen
-}
-
-/** By token, the texts that hold it. */
-async function holding(texts: readonly Uint32Array[], vocabulary: number, turns: Turns): Promise<Uint32Array> {
-  const counts = new Uint32Array(vocabulary)
-  for (const ids of texts) {
-    for (const id of new Set(ids)) counts[id]++
-    if (turns.due) await turns.take()
-  }
-  return counts
 }

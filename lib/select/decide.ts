@@ -1,11 +1,11 @@
 import { WarpError } from '../errors.js'
 import { objectiveFor } from '../objectives/index.js'
-import { readEvidence } from '../trace/index.js'
+import { readEvidence, type Evidence } from '../trace/index.js'
 import { trained, undecided } from '../trace/rows.js'
 import { readWindows } from './corpus.js'
 import { keyThere } from './make.js'
-import { openSelection, type SelectSession } from './session.js'
-import { readingOf } from './texts.js'
+import { featuresFolder, openSelection, type SelectSession } from './session.js'
+import { type CorpusReading, readingOf } from './texts.js'
 import type { FeatureKind, SelectOptions, Strategy } from './types.js'
 
 /** What a selection goes by where it is not said, and why. */
@@ -13,6 +13,8 @@ export interface Decision {
   features: FeatureKind
   strategy: Strategy
   notes: string[]
+  /** what was looked at for that, where it was */
+  evidence?: Evidence
 }
 
 /** Strategies that go by losses or by products of gradients. */
@@ -39,10 +41,11 @@ async function featuresFor(options: SelectOptions): Promise<Omit<Decision, 'stra
   const { features, strategy, traceShare } = options
   if (features) return { features, notes: [] }
   if (traceShare !== undefined || (strategy && byGradients.has(strategy))) return { features: 'head', notes: [] }
-  for (const kind of options.force ? [] : (['trace', 'head'] as const)) {
+  const there = options.force ? undefined : await keyThere(featuresFolder(options.output))
+  for (const kind of there === undefined ? [] : (['trace', 'head'] as const)) {
     const session = await openSelection({ ...options, features: kind })
     session.close()
-    if ((await keyThere(session.folder)) === session.key)
+    if (there === session.key)
       return { features: kind, notes: [`features ${kind}: they are there; --features chooses others`] }
   }
   const session = await openSelection({ ...options, features: 'trace' })
@@ -57,6 +60,7 @@ async function byTrace(session: SelectSession, options: SelectOptions): Promise<
   const { base, reference, tokenizer, threads, memory, signal, onProgress, count } = options
   const run = { tokenizer, threads, memory, signal, onProgress }
   const head = (why: string): Omit<Decision, 'strategy'> => ({ features: 'head', notes: [`features head: ${why}`] })
+  const trace = (why: string) => ({ features: 'trace' as const, notes: [`features trace: ${why}`], evidence })
   const evidence = await readEvidence(base, reference, run).catch((error: unknown) => {
     if (error instanceof WarpError && error.code.startsWith('TRACE_')) return undefined
     throw error
@@ -64,25 +68,23 @@ async function byTrace(session: SelectSession, options: SelectOptions): Promise<
   if (!evidence) return head('there is no embedding table to look at')
   if (evidence.tokens.verdict === 'none') return head(`the embedding table tells nothing: ${evidence.tokens.reason}`)
   const reading = await readingOf(options)
-  if (reading.kept) return { features: 'trace', notes: ['features trace: the corpus can be read once only'] }
-  const found = await countTrained(session, options, evidence.tokens.state)
+  if (reading.kept) return trace('the corpus can be read once only')
+  const found = await countTrained(session, reading, evidence.tokens.state, options)
   const told = `${found < count ? 'only' : 'at least'} ${found} windows have nine tenths of their tokens trained`
-  return found < count
-    ? head(`${told}, ${count} are chosen`)
-    : { features: 'trace', notes: [`features trace: ${told}`] }
+  return found < count ? head(`${told}, ${count} are chosen`) : trace(told)
 }
 
 /** Windows whose tokens were trained but for a tenth; stops at `count`. */
 async function countTrained(
   { tokenizer, window, stride, source }: SelectSession,
-  options: SelectOptions,
+  reading: CorpusReading,
   state: Uint8Array,
+  { corpus, count, signal, onProgress }: SelectOptions,
 ): Promise<number> {
-  const { corpus, count, signal, onProgress } = options
-  const reading = { ...(await readingOf(options)).options, labelMap: source.labelMap, window, stride }
+  const cutting = { ...reading.options, labelMap: source.labelMap, window, stride }
   const counts = { documents: 0, split: 0, truncated: 0 }
   let [found, looked] = [0, 0]
-  for await (const { windows, tokens, row } of readWindows(corpus, tokenizer, reading, counts, { signal })) {
+  for await (const { windows, tokens, row } of readWindows(corpus, tokenizer, cutting, counts, { signal })) {
     for (let i = row; i < row + windows.length; i++) {
       let [own, known] = [0, 0]
       for (let j = tokens.offsets[i]; j < tokens.offsets[i + 1]; j++) {

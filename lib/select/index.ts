@@ -6,7 +6,7 @@ import { inputError } from '../errors.js'
 import { localModels } from '../hub/index.js'
 import { checkOptions } from '../options.js'
 import { placeOf } from '../text/place.js'
-import { readEvidence } from '../trace/index.js'
+import { readEvidence, type Evidence } from '../trace/index.js'
 import { decide } from './decide.js'
 import { dropRepeats } from './dedupe.js'
 import { labelWindows } from './label.js'
@@ -87,7 +87,7 @@ const selectFrom = (options: SelectOptions, make: Make): Promise<Selected> =>
 
 async function selectOpened(given: SelectOptions, make: Make): Promise<Selected> {
   const watch = new Stopwatch()
-  const { notes, ...decided } = await decide(given)
+  const { notes, evidence, ...decided } = await decide(given)
   const options: DecidedOptions = { ...given, ...decided }
   const session = await openSelection(options)
   session.notes.push(...notes)
@@ -97,7 +97,7 @@ async function selectOpened(given: SelectOptions, make: Make): Promise<Selected>
       watch.lap('open')
       const made = await make(session, options)
       watch.lap('features')
-      const loaded = await load(session, made, options)
+      const loaded = await load(session, made, options, evidence)
       try {
         watch.lap('load')
         const found = await pickFrom(session, made, loaded, options)
@@ -112,13 +112,18 @@ async function selectOpened(given: SelectOptions, make: Make): Promise<Selected>
   }
 }
 
-/** Which tokens were trained is asked again for every selection: it takes a second. */
-async function load({ kind, source, notes }: SelectSession, made: Made, options: SelectOptions): Promise<Loaded> {
+/** @param evidence which tokens were trained, where that was asked already; it is kept by no selection */
+async function load(
+  { kind, source, notes }: SelectSession,
+  made: Made,
+  options: SelectOptions,
+  evidence?: Evidence,
+): Promise<Loaded> {
   const { signal, onProgress, base, reference, tokenizer, threads, memory } = options
   const run = { signal, onProgress, memory }
   const labels = source.pair.reference.architecture.labels
   if (kind !== 'trace' && options.traceShare === undefined) return loadShards(made, undefined, false, labels, run)
-  const { tokens } = await readEvidence(base, reference, { ...run, tokenizer, threads })
+  const { tokens } = evidence ?? (await readEvidence(base, reference, { ...run, tokenizer, threads }))
   if (tokens.verdict === 'none')
     throw inputError(
       'TRACE_SILENT',

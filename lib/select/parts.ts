@@ -15,7 +15,7 @@ import { checkOptions } from '../options.js'
 import { hashBatch, makeShards, otherCorpus, type Made, type Part, writeMade } from './make.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards, readShard, shardName } from './shards.js'
-import { type CorpusReading, readingForm } from './texts.js'
+import { corpusForm, type CorpusReading } from './texts.js'
 import { type FeatureOptions, selectKinds } from './types.js'
 
 const count = z.int().nonnegative()
@@ -23,15 +23,9 @@ export const partForm = z.object({
   schema: z.literal('warp.select.part/1'),
   part: count,
   parts: z.int().positive(),
-  /** of the pair, path, windows and version; of the corpus */
-  key: z.string(),
+  /** SHA-256 of all windows and tokens */
   corpus: z.string(),
-  shards: count,
-  windows: count,
-  documents: count,
-  split: count,
-  truncated: count,
-  reading: readingForm,
+  ...corpusForm.shape,
   /** that decide the features, as they were given; models as absolute paths */
   options: z.looseObject({ base: z.string(), reference: z.string(), corpus: z.array(z.string()) }),
 })

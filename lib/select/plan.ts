@@ -42,7 +42,7 @@ export async function planSelect(given: SelectOptions): Promise<SelectPlan> {
   checkOptions('planSelect', given, selectKinds, ['base', 'reference', 'corpus', 'output', 'count'])
   const options = await localModels(given)
   return whileUnchanged([options.base, options.reference], async () => {
-    const { notes, ...decided } = await decide(options)
+    const { notes, evidence: _evidence, ...decided } = await decide(options)
     const session = await openSelection({ ...options, ...decided })
     session.notes.push(...notes)
     try {

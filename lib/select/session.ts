@@ -35,6 +35,9 @@ const version = 4
 export const defaultLambdas = [0.1, 0.5, 0.9]
 const defaultWindow = 128
 
+/** Where the features of an output are. */
+export const featuresFolder = (output: string): string => join(output, 'features')
+
 /** @throws WarpError of models, paths and tokenizers; OPTION_RANGE, MAX_LENGTH_RANGE, TOKENIZER_ID_RANGE */
 export async function openSelection(options: FeatureOptions): Promise<SelectSession> {
   const { features: kind = 'head', labels = 'auto', seed = 0, signal, onProgress } = options
@@ -93,7 +96,7 @@ export async function openSelection(options: FeatureOptions): Promise<SelectSess
         labelMap,
       ],
     })
-    const folder = join(options.output, 'features')
+    const folder = featuresFolder(options.output)
     const features = featuresOf(kind, source)
     return { source, kind, features, tokenizer, lambdas, window, stride, key, folder, notes, close }
   } catch (error) {

@@ -13,7 +13,7 @@ import type { FeatureOptions, Place } from './types.js'
 
 const count = z.int().nonnegative()
 /** How a corpus was read, and what it was. */
-export const readingForm = z.object({
+const readingForm = z.object({
   /** files and folders, by absolute paths where they are of this machine */
   sources: z.array(z.string()),
   options: z.object({
@@ -32,8 +32,8 @@ export const readingForm = z.object({
 })
 export type CorpusReading = z.infer<typeof readingForm>
 
-const form = z.object({
-  schema: z.literal('warp.select.corpus/1'),
+/** What a corpus came to, whole: of all parts the same. */
+export const corpusForm = z.object({
   /** of the pair, path, windows and version */
   key: z.string(),
   shards: count,
@@ -43,6 +43,7 @@ const form = z.object({
   truncated: count,
   reading: readingForm,
 })
+const form = corpusForm.extend({ schema: z.literal('warp.select.corpus/1') })
 /** What says beside the shards that all are there. */
 export type CorpusDocument = z.infer<typeof form>
 
@@ -84,7 +85,7 @@ const sameInputs = (a: CorpusReading['inputs'], b: CorpusReading['inputs']): boo
 
 /** Whether a corpus has the same bytes still. @throws WarpError of the readers */
 export async function isSame({ kept, inputs }: CorpusReading, now: CorpusReading, control: ReadControl) {
-  if (kept || now.kept || inputs.length !== now.sources.length) return false
+  if (kept || now.kept) return false
   return sameInputs(inputs, await hashSources(now.sources, now.options, control))
 }
 

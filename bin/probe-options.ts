@@ -55,8 +55,8 @@ export function probeOptions(command: Command): Command {
 export const textSources =
   '.jsonl .json .csv .tsv .txt (.gz .zst) .parquet, a folder with one file or folder per domain, - for JSONL on stdin'
 
-/** How files of texts are read. */
-export function fileOptions(command: Command): Command {
+/** How rows of files become texts. */
+export function rowOptions(command: Command): Command {
   return command
     .addOption(
       new Option('--format <name>', 'overrides the extension').choices([
@@ -74,6 +74,11 @@ export function fileOptions(command: Command): Command {
     .option('--text <column,...>', 'columns of the text, or values in them: "messages[].content" (default: text)', list)
     .option('--response <column>', 'column that follows the text, which is its prompt (language models; default: none)')
     .option('--label <column>', 'column of the label (default: label)')
+}
+
+/** How files of texts are read. */
+export function fileOptions(command: Command): Command {
+  return rowOptions(command)
     .option('--domain <column>', 'column of the domain (default: domain where there is one, else the label)')
     .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
     .option('--skip-invalid', 'leave out and count rows that cannot be used')

@@ -16,8 +16,8 @@ import { packageTool } from '../../lib/doctor.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { checkPlace, withOutput, writeOutput } from '../output-folder.js'
-import { inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
-import { baseHead, bytes, duration, integer, list, real, reals } from '../values.js'
+import { inputsOf, rowOptions, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
+import { baseHead, bytes, duration, integer, real, reals } from '../values.js'
 import { recipeOptions } from './train.js'
 
 interface Flags extends FrameOptions, Omit<SelectOptions, 'executor'> {
@@ -122,23 +122,7 @@ function mergeOptions(command: Command): void {
 }
 
 function corpusOptions(command: Command): void {
-  command
-    .addOption(
-      new Option('--format <name>', 'overrides the extension').choices([
-        'jsonl',
-        'json',
-        'csv',
-        'tsv',
-        'txt',
-        'parquet',
-      ]),
-    )
-    .option('--columns <a,b,c>', 'names for a CSV or TSV without header', list)
-    .option('--quotes', 'fields of CSV and TSV stand in quotes (default: CSV yes, TSV where the file agrees)')
-    .option('--no-quotes', 'quotes are part of the texts')
-    .option('--text <column,...>', 'columns of the text, joined by a space (default: text)', list)
-    .option('--response <column>', 'column that follows the text, which is its prompt (language models; default: none)')
-    .option('--label <column>', 'column of the label (default: label)')
+  rowOptions(command)
     .option('--label-map <map>', 'raw value to label, "1=World,2=Sports" or a JSON file')
     .option('--paragraphs', 'lines of .txt files without a blank line between them are one document')
     .option('--window <tokens>', 'longer documents are cut, special tokens included (default: 128)', integer(3))

@@ -46,6 +46,20 @@ test('no text is in the features; the same corpus is not read into tokens again'
   expect(times()).toEqual(before)
 })
 
+test('a folder of several files is known again too', async () => {
+  const corpus = folder()
+  const half = lines.length / 2
+  const cut = lines.indexOf('\n', half) + 1
+  writeFileSync(join(corpus, 'one.jsonl'), lines.slice(0, cut))
+  writeFileSync(join(corpus, 'two.jsonl'), lines.slice(cut))
+  const output = folder()
+  const first = await select(options(output, corpus))
+  const phases = new Set<string>()
+  const again = await select(options(output, corpus, { onProgress: ({ phase }) => void phases.add(phase) }))
+  expect(again.documents).toEqual(first.documents)
+  expect(phases.has('windows')).toBe(false)
+})
+
 test('another file with the same tokens is taken, and its texts are those that are told', async () => {
   const output = folder()
   const first = await select(options(output, corpusOf(lines)))

@@ -32,7 +32,7 @@ export async function writeDocument(file: string, document: object, options: Ato
 export const sealed = (document: object): string => `${JSON.stringify({ ...document, digest: digestOf(document) })}\n`
 
 /**
- * Reads a document that `writeDocument` wrote; a byte that was changed is noticed.
+ * Reads a document that `writeDocument` wrote; a value that was changed is noticed.
  * @throws WarpError (input) PREFIX_…, see `DocumentKind`
  */
 export async function readDocument<T>(file: string, kind: DocumentKind<T>): Promise<T> {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, readFile } from 'node:fs/promises'
 import { writeAtomic } from './checkpoint/atomic.js'
-import { digestOf, sealed } from './document.js'
+import { sealed } from './document.js'
 
 export type Section = Float32Array | Float64Array | Int32Array | Uint32Array | Uint16Array | Uint8Array
 
@@ -55,10 +55,12 @@ export async function readSections<Facts extends { schema: string }>(
   const end = bytes.indexOf(10)
   const found = parse(end < 0 ? '' : bytes.toString('utf8', 0, end))
   if (found?.schema !== schema) throw damaged('is of another kind')
-  const { digest, ...facts } = found
+  const { digest: _, ...facts } = found
   const payload = bytes.subarray(end + 1)
   const hash = createHash('sha256').update(payload).digest('hex')
-  if (digest !== digestOf(facts) || hash !== facts.sha256) throw damaged('was changed or cut off')
+  // the line as it was written, byte for byte: JSON allows spaces, and keys twice, that its values do not tell
+  const unchanged = bytes.subarray(0, end + 1).equals(Buffer.from(sealed(facts)))
+  if (!unchanged || hash !== facts.sha256) throw damaged('was changed or cut off')
   const sections: Record<string, Section> = {}
   const offsets: Record<string, number> = {}
   let at = 0

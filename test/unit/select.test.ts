@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Repeats } from '../../lib/select/dedupe.js'
@@ -107,4 +107,22 @@ test('a shard gives back what it was written from, with the same bytes every tim
   expect(places.map((place, i) => ({ ...place, text: kept[i] }))).toEqual(windows)
   expect(read.sections).toEqual(sections)
   await expect(readShard(folders[0], { key: 'other', shard: 3 })).rejects.toMatchObject({ code: 'FEATURES_OTHER' })
+})
+
+test.each<[string, (header: string) => string]>([
+  ['a space more', (header) => header.replace(',', ', ')],
+  ['a key twice', (header) => header.replace('{', '{"shard":3,')],
+  ['a mark of byte order', (header) => `\ufeff${header}`],
+  ['another writing of a letter', (header) => header.replace('"key":', '"\\u006bey":')],
+])('a shard whose header says the same with %s was changed', async (_, change) => {
+  const folder = makeFolder()
+  const own = { key: 'key', shard: 3 }
+  await writeShard(folder, own, { packed: new WindowPacker(true).finish(), sections: {} })
+  const file = join(folder, 'shard-000003.bin')
+  const text = readFileSync(file, 'latin1')
+  const end = text.indexOf('\n')
+  const header = change(text.slice(0, end))
+  expect(header).not.toBe(text.slice(0, end))
+  writeFileSync(file, Buffer.concat([Buffer.from(header), Buffer.from(text.slice(end), 'latin1')]))
+  await expect(readShard(folder, own)).rejects.toMatchObject({ code: 'FEATURES_DAMAGED' })
 })

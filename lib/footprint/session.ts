@@ -189,7 +189,7 @@ export async function openSession(
     checkSurvey(survey, pair)
     watch.lap('survey')
     const prepared = !chosen.request // on a GPU the path's constants are found there
-    const path = await openPairPath(pair, { ...options, forward: true, prepare: prepared })
+    const path = await openPairPath(pair, { ...options, objective, forward: true, prepare: prepared })
     closePath = path.close
     watch.lap('path')
     const score: ScoreOptions = {

@@ -11,6 +11,7 @@ import {
   type ModelPair,
 } from '../checkpoint/index.js'
 import { usageError } from '../errors.js'
+import type { Objective } from '../models/architecture.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask, type RunOptions } from '../native/task.js'
 import type { Handle, PathRecord, PathRequest } from '../native/types.js'
@@ -23,6 +24,8 @@ export interface OpenPathOptions extends PathOptions, RunOptions {
   threads?: number
   /** true: every tensor the forward pass reads is checked too; default false, any architecture */
   forward?: boolean
+  /** with `forward`, what all the models are scored as; default `classify` */
+  objective?: Objective
   /** false: the constants are found by whoever uses the path, and the record is empty; default true */
   prepare?: boolean
 }
@@ -65,7 +68,8 @@ export async function openPairPath(pair: ModelPair, options: OpenPathOptions = {
   if (fixed.length > 0) notes.push(`${listed(fixed)} of ${pair.tensorNames.length} stay at the base`)
   const checkpoints: ModelPair[] = []
   for (const dir of request.family === 'trajectory' ? options.checkpoint! : []) {
-    const opening = { signal: options.signal, onProgress: options.onProgress, forward: options.forward ?? false }
+    const { signal, onProgress, forward = false, objective } = options
+    const opening = { signal, onProgress, forward, objective }
     checkpoints.push(await pairOf(await openReference(dir, pair.base, opening), pair.reference, opening))
   }
   const handles: Handle[] = []
@@ -123,6 +127,7 @@ export async function openPath(base: string, reference: string, options: OpenPat
     await openPair(base, reference, {
       baseHead: options.baseHead,
       forward: options.forward ?? false,
+      objective: options.objective,
       signal: options.signal,
       onProgress: options.onProgress,
     }),

@@ -7,6 +7,7 @@ import { packWindows } from '../../lib/objectives/pack.js'
 import { targetCounts, targetsOf } from '../../lib/objectives/language.js'
 import { planLab, readTrials, reportTable, runLab } from '../../lib/lab/index.js'
 import type { WarpError } from '../../lib/errors.js'
+import { merge } from '../../lib/merge/index.js'
 import { planRecover, recover } from '../../lib/recover.js'
 import { train } from '../../lib/train/index.js'
 import { temporaryDirectory } from '../support/models.js'
@@ -76,6 +77,23 @@ test('a trained language model keeps its class; its mixture is recovered by read
     expect.arrayContaining(['mean-probability', 'prior-shift', 'stationary']),
   )
 })
+
+test('checkpoints of a language model are points of its path', async () => {
+  const base = model()
+  const reference = join(temporaryDirectory(), 'out')
+  await train({ base, data: [texts([30, 10], 0)], output: reference, epochs: 1, batch: 8, learningRate: 3e-3, seed: 1 })
+  const lambdas = [0.25, 0.75]
+  const merged = await merge({ base, reference, lambdas, dtype: 'F32', output: join(temporaryDirectory(), 'merged') })
+  const options = { base, reference, probes: [texts([8, 8], 100)], bootstrap: 20 }
+  const { result: along } = await recover({ ...options, lambdas })
+  const checkpoint = merged.points.map(({ dir }) => dir)
+  const { result: through } = await recover({ ...options, path: 'trajectory', checkpoint })
+  expect(through.path).toBe('trajectory')
+  expect(through.mixtures.map(({ readout }) => readout)).toEqual(along.mixtures.map(({ readout }) => readout))
+  // the merged weights are those that the linear path forms, rounded to float32 as they are there
+  for (const [i, { mixture }] of through.mixtures.entries())
+    for (const kind of kinds) expect(mixture[kind]).toBeCloseTo(along.mixtures[i].mixture[kind], 5)
+}, 60_000)
 
 test('memory that the plan accepts is enough, gradients included; less is refused before any scoring', async () => {
   const [base, output] = [model(), join(temporaryDirectory(), 'out')]

@@ -1,10 +1,10 @@
 'use strict'
 // Makes experts whose training texts are known, for trace.cjs and trace-tied.cjs, by `warp train`.
-//   node benchmarks/trace-experts.cjs KIND BASE DATA OPTIONS OUT SEED TEXTS RATE
+//   node benchmarks/trace-experts.cjs KIND BASE DATA OPTIONS OUT SEED TEXTS RATE [MORE…]
 // OPTIONS is JSON for the reader. KIND "language": TEXTS texts drawn from DATA, one pass in batches of 8, AdamW with a
 // decay of .01; OUT also gets pool.jsonl (the texts among 9 000 at most) and truth.json (`member`, of each of its
 // lines). KIND "classifier": TEXTS texts in a mixture of the paper's sampler, four passes in batches of 32, at most 256
-// tokens; truth.json as benchmarks/trace.cjs reads it. Needs a build (npm run build).
+// tokens; truth.json as benchmarks/trace.cjs reads it. MORE are further options of `warp train`. Needs a build.
 const { mkdirSync, rmSync, writeFileSync } = require('node:fs')
 const { spawnSync } = require('node:child_process')
 const { join } = require('node:path')
@@ -13,7 +13,7 @@ const { realisedCounts, sampleMixtures } = require(join(dist, 'lib', 'lab', 'mix
 const { readRecords } = require(join(dist, 'lib', 'text'))
 const { Random } = require(join(dist, 'lib', 'random'))
 
-const [kind, base, data, options, out, seedText, textsText, rate] = process.argv.slice(2)
+const [kind, base, data, options, out, seedText, textsText, rate, ...more] = process.argv.slice(2)
 const seed = Number(seedText),
   texts = Number(textsText),
   candidates = 9000
@@ -25,7 +25,7 @@ function train(rows, recipe) {
   const file = join(`${out}.texts`, 'training.jsonl')
   writeFileSync(file, lines(rows))
   const arguments_ = ['train', '--base', base, '--data', file, '-o', out, '--learning-rate', rate, '--seed', seedText]
-  const { status } = spawnSync(process.execPath, [join(dist, 'bin', 'warp.js'), ...arguments_, ...recipe], {
+  const { status } = spawnSync(process.execPath, [join(dist, 'bin', 'warp.js'), ...arguments_, ...recipe, ...more], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   rmSync(`${out}.texts`, { recursive: true })

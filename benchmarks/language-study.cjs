@@ -24,8 +24,9 @@ const base = join(process.env.WARP_MODELS ?? join(os.homedir(), '.cache/warp-mod
 const corpora = process.env.WARP_CORPORA ?? join(os.homedir(), '.cache/warp-corpora')
 const kinds = ['encyclopedia', 'news', 'questions', 'scripture', 'sonnets']
 const trained = 320
-const heldOut = 120 // probes of each kind, in no expert's texts
+const heldOut = 120 // probes of each kind, in no expert's texts; more are of those that an expert was not trained on
 const rates = ['5e-5', '2e-5']
+const probesFile = Number(flag('probes', '120')) > heldOut ? `probes-${flag('probes')}.jsonl` : 'probes.jsonl'
 
 main()
 
@@ -50,7 +51,7 @@ function errorsOf(i) {
   const [probes, lambdas, scope] = [flag('probes', '120'), flag('lambdas', '.05'), flag('scope', 'upper')]
   const output = at(`recover-${probes}-${lambdas}-${scope.replaceAll(/[^\w,]/g, '_')}`)
   if (!fs.existsSync(join(output, 'result.json'))) {
-    const given = ['--base', base, '--reference', at('model'), '--probes', at('probes.jsonl'), '--domain', 'domain']
+    const given = ['--base', base, '--reference', at('model'), '--probes', at(probesFile), '--domain', 'domain']
     const asked = ['--per-domain', probes, '--lambdas', lambdas, '--scope', scope, '--bootstrap', '200']
     warp('recover', ...given, ...asked, '--memory', '3GiB', '-f', '-o', output)
   }
@@ -68,18 +69,22 @@ function makeExpert(i, texts) {
   const random = new Random(i, 'language study')
   const shares = random.dirichlet(own.map(() => 1))
   const counts = random.multinomial(trained, shares)
+  const most = Math.max(heldOut, Number(flag('probes', '120')))
+  const probes = []
   const chosen = own.flatMap((domain, d) => {
     const pool = texts[domain].slice(heldOut)
     if (counts[d] > pool.length) throw new Error(`${domain} has ${pool.length} texts, ${counts[d]} are due`)
-    return Array.from(random.permutation(pool.length).slice(0, counts[d]), (at) => ({ text: pool[at], domain }))
+    const order = random.permutation(pool.length)
+    // further probes are of those that are not trained on
+    const others = Array.from(order.slice(counts[d], counts[d] + most - heldOut), (at) => pool[at])
+    if (others.length < most - heldOut) throw new Error(`${domain} has too few texts for ${most} probes`)
+    probes.push(...[...texts[domain].slice(0, heldOut), ...others].map((text) => ({ text, domain })))
+    return Array.from(order.slice(0, counts[d]), (at) => ({ text: pool[at], domain }))
   })
   const rate = rates[i % 2]
   fs.mkdirSync(at(''), { recursive: true })
   writeLines(at('train.jsonl'), chosen)
-  writeLines(
-    at('probes.jsonl'),
-    own.flatMap((domain) => texts[domain].slice(0, heldOut).map((text) => ({ text, domain }))),
-  )
+  writeLines(at(probesFile), probes)
   const truth = { domains: own, counts: Array.from(counts), shares: Array.from(counts, (n) => n / trained), rate }
   fs.writeFileSync(at('truth.json'), `${JSON.stringify(truth)}\n`)
   if (fs.existsSync(at('model/warp.train.json'))) return

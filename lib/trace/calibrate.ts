@@ -47,9 +47,20 @@ interface Figures {
   mixture: Float64Array
 }
 
+/** log of a quotient of numbers of texts, one of which may be none: half a text stands for that. */
+const logRatio = (texts: number, others: number): number => Math.log(Math.max(0.5, texts) / Math.max(0.5, others))
+
 const clamp = (value: number, low: number, high: number) => Math.min(high, Math.max(low, value))
 
-function figures(inside: ArrayLike<number>, outside: ArrayLike<number>): Figures {
+/**
+ * Where nearly the whole vocabulary is used up, the estimators find any number of texts outside the pool: no more than
+ * so many for each of its texts are believed.
+ */
+const mostOutside = 10_000
+
+/** @param pool texts of it, by domain; without it the numbers are true */
+function figures(inside: ArrayLike<number>, found: ArrayLike<number>, pool?: Uint32Array): Figures {
+  const outside = pool ? Array.from(pool, (texts, d) => Math.min(found[d], mostOutside * texts)) : found
   const texts = sum(inside) + sum(outside)
   return {
     texts,
@@ -136,7 +147,7 @@ function learnSize(raw: Figures[], truth: Figures[]): SizeCorrection {
   )
   const ratio = line(
     at,
-    raw.map((figure, i) => Math.log(truth[i].texts / Math.max(figure.texts, 1e-9))),
+    raw.map((figure, i) => logRatio(truth[i].texts, figure.texts)),
   )
   const off = raw.map((figure, i) => figure.insideShare - inside.y - inside.slope * (at[i] - inside.x))
   return {
@@ -235,10 +246,12 @@ interface Errors {
 }
 
 /** Estimates as native code gives them, from the `at`th on: one for each estimator of a list. */
-function estimatesFrom(flat: Float64Array, at: number, count: number, domains: number): Figures[] {
+function estimatesFrom(flat: Float64Array, at: number, count: number, sizes: Uint32Array): Figures[] {
+  const domains = sizes.length
   return Array.from({ length: count }, (_, e) => {
     const start = (at + e) * 2 * domains
-    return figures(flat.subarray(start, start + domains), flat.subarray(start + domains, start + 2 * domains))
+    const [inside, outside] = [start, start + domains].map((from) => flat.subarray(from, from + domains))
+    return figures(inside, outside, sizes)
   })
 }
 
@@ -259,7 +272,7 @@ async function tryTrials(
     'estimates',
     options,
   )
-  return trials.truth.map((_, i) => estimatesFrom(flat, i * tried.length, tried.length, input.sizes.length))
+  return trials.truth.map((_, i) => estimatesFrom(flat, i * tried.length, tried.length, input.sizes))
 }
 
 export interface CalibrationInput {
@@ -294,7 +307,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
   const about = (mixture: Float64Array, sure: number) =>
     random.dirichlet(mixture.map((share) => 0.5 + sure * domains * share))
 
-  const raw = estimatesFrom(input.members.estimates, 0, estimators.length, domains),
+  const raw = estimatesFrom(input.members.estimates, 0, estimators.length, sizes),
     [start] = raw
   const wide = plan(
     Array.from({ length: first }, () => ({
@@ -333,15 +346,16 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
   })
   const atFull = (error: (found: Figures, truth: Figures) => number) =>
     extrapolate(errorsOf(near, tried, error), errorsOf(far, farther, error))
-  const number = atFull((found, truth) => Math.log(found.texts / truth.texts))
+  const number = atFull((found, truth) => logRatio(found.texts, truth.texts))
   const held = atFull(
-    (found, truth) => (found.insideShare * found.texts - truth.insideShare * truth.texts) / truth.texts,
+    (found, truth) =>
+      (found.insideShare * found.texts - truth.insideShare * truth.texts) / Math.max(0.5, truth.texts),
   )
   const texts = middle.texts * Math.exp(-number.bias)
   const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, Math.min(texts, input.possible))
   const shareHalf = spread.map((deviation) => halfWidth(deviation, second, 0)),
     insideHalf = held.half * texts
-  const size = mean(near.truth.map((truth) => truth.texts)) / middle.texts,
+  const size = mean(near.truth.map((truth) => truth.texts)) / Math.max(0.5, middle.texts),
     short = size < 0.8 * mean(near.scale)
   const blurred = input.possible > mostPossible * sum(sizes) && inside < mostPossible * input.possible
   return {

@@ -169,6 +169,24 @@ test('a pool too small for its training texts bounds nothing from above', async 
   expect(found.insideInterval[0]).toBe(0)
 })
 
+test.each([
+  ['a vocabulary that is used up', { domains: 2, vocabulary: 40, pool: 60, training: 52, inside: 0, words: 6 }],
+  ['a few texts', { domains: 2, vocabulary: 40, pool: 4, training: 3, inside: 0, words: 6 }],
+  ['no training text at all', { domains: 2, vocabulary: 400, pool: 20, training: 0, inside: 0, words: 6 }],
+])('%s: every number is one', async (_, corpus) => {
+  for (let seed = 0; seed < 8; seed++) {
+    const { texts, textsInterval, inside, insideInterval, interval, mixture, expectedError } = await estimate(
+      corpus,
+      seed,
+      24,
+    )
+    const numbers = [texts, textsInterval[0], textsInterval[1] ?? 0, inside, ...insideInterval, ...interval.flat()]
+    for (const value of [...numbers, ...mixture, expectedError]) expect(value).toBeGreaterThanOrEqual(0)
+    expect(textsInterval[0]).toBeLessThanOrEqual(texts)
+    expect(mixture.reduce((a, b) => a + b)).toBeCloseTo(1, 9)
+  }
+})
+
 test('members are not counted where nearly every text is possible, unless nearly every one is a member', async () => {
   const corpus = { domains: 2, vocabulary: 300, pool: 600, training: 600, words: 15 }
   const none = await estimate({ ...corpus, inside: 0 }, 0, 24)

@@ -75,8 +75,10 @@ function points(share: number): string {
 
 /** `scope top, q 1`, or nothing. */
 export function settingsText(settings: Record<string, number | string>): string {
+  const short = (value: number | string) =>
+    typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(3)) : value
   return Object.entries(settings)
-    .map(([name, value]) => `${name} ${value}`)
+    .map(([name, value]) => `${name} ${short(value)}`)
     .join(', ')
 }
 

@@ -3,11 +3,16 @@ import { displayWidth, safeName, tableBlocks, wrap } from '../../lib/report/colu
 import { barChart } from '../../lib/report/bars.js'
 import { lineChart } from '../../lib/report/charts.js'
 import { escapeHtml } from '../../lib/report/escape.js'
-import { percent } from '../../lib/report/facts.js'
+import { percent, settingsText } from '../../lib/report/facts.js'
 import { htmlReport, terminalReport } from '../../lib/report/index.js'
 import { resultSchema } from '../../lib/report/schema.js'
 import { jsonSchemas } from '../../lib/schemas/index.js'
 import { recovered } from '../support/page-results.js'
+
+test('settings of a readout are told to three digits, counts in full', () => {
+  const settings = { scope: 'upper', lambda: 0.05, noise: 0.5845578974761545, coordinates: 2400123, blocks: 4 }
+  expect(settingsText(settings)).toBe('scope upper, lambda 0.05, noise 0.585, coordinates 2400123, blocks 4')
+})
 
 describe('schema', () => {
   test('holds what the readouts give, and survives JSON', async () => {

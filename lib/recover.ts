@@ -201,13 +201,17 @@ export async function recoverOpened(
       skipped: read.skipped,
       trace: traced.summary,
       diagnostics: read.diagnostics,
-      notes: [...session.notes, ...traced.notes],
+      notes: [...session.notes, ...without(traced.notes, session.notes).map((note) => `trace: ${note}`)],
     }
     return { result, alignment: scores.alignment }
   } finally {
     session.close()
   }
 }
+
+/** What was not said yet. */
+const without = (notes: readonly string[], said: readonly string[]): string[] =>
+  notes.filter((note) => !said.includes(note))
 
 const inapplicable = (readout: string, reason: string): Error =>
   inputError(

@@ -348,8 +348,7 @@ export async function calibrate(input: CalibrationInput, options: TraceRun = {})
     extrapolate(errorsOf(near, tried, error), errorsOf(far, farther, error))
   const number = atFull((found, truth) => logRatio(found.texts, truth.texts))
   const held = atFull(
-    (found, truth) =>
-      (found.insideShare * found.texts - truth.insideShare * truth.texts) / Math.max(0.5, truth.texts),
+    (found, truth) => (found.insideShare * found.texts - truth.insideShare * truth.texts) / Math.max(0.5, truth.texts),
   )
   const texts = middle.texts * Math.exp(-number.bias)
   const inside = clamp(middle.insideShare * middle.texts - held.bias * texts, 0, Math.min(texts, input.possible))

@@ -43,7 +43,7 @@ export async function traceProbes(...given: Parameters<typeof traceAll>): Promis
       longestText: null,
       trainingTexts: null,
     }
-    return { summary, mixture: undefined, votes: error.message, notes: [`trace: ${error.message}`] }
+    return { summary, mixture: undefined, votes: error.message, notes: [error.message] }
   }
 }
 
@@ -78,7 +78,7 @@ async function traceAll(
     summary: { verdict, reason, decay, trainedTokens: { count, undecided }, longestText, trainingTexts },
     mixture: traceMixture(result),
     votes: result.votes?.verdict === 'counted' ? result.mixtures.slice(1) : (result.votes?.reason ?? ''),
-    notes: result.notes.map((note) => `trace: ${note}`),
+    notes: result.notes,
   }
 }
 

@@ -89,6 +89,8 @@ test('checkpoints of a language model are points of its path', async () => {
   const checkpoint = merged.points.map(({ dir }) => dir)
   const { result: through } = await recover({ ...options, path: 'trajectory', checkpoint })
   expect(through.path).toBe('trajectory')
+  // what holds for the pair is not said again of its trace
+  expect(new Set(along.notes.map((note) => note.replace('trace: ', ''))).size).toBe(along.notes.length)
   expect(through.mixtures.map(({ readout }) => readout)).toEqual(along.mixtures.map(({ readout }) => readout))
   // the merged weights are those that the linear path forms, rounded to float32 as they are there
   for (const [i, { mixture }] of through.mixtures.entries())

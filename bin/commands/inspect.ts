@@ -41,7 +41,9 @@ function text(found: import('../../lib/checkpoint/index.js').Inspection): string
     !found.adapter &&
       (found.head.present
         ? `  head: ${found.head.labels.length} labels: ${found.head.labels.map(printableName).join(', ')}`
-        : '  no classification head'),
+        : found.objective === 'language'
+          ? '  language model'
+          : '  no classification head'),
     `  tokenizer: ${found.tokenizer.join(', ') || 'none'}`,
     found.tie && `  ${printableName(found.tie.name)} is tied to ${printableName(found.tie.to)}`,
     ...found.notes.map((note) => `  note: ${printable(note, 1000)}`),

@@ -296,15 +296,16 @@ function planText(plan: SelectPlan): string[] {
 function report(result: SelectResult, output: string): string[] {
   const { documents, windows, split, selected, features, strategy, labels, counts, featureBytes, notes } = result
   const seconds = Object.values(result.timings).reduce((sum, one) => sum + one, 0)
+  const counted = Object.entries(counts)
   return [
     `${selected} of ${windows} windows of ${documents} documents, by ${features} features and ${strategy}`,
     ...(split > 0 ? [`  cut        ${split} windows are parts of documents longer than ${result.window} tokens`] : []),
     ...(result.repeated + result.filtered > 0
       ? [`  left out   ${result.repeated} repeated, ${result.filtered} by their words`]
       : []),
-    `  labels     ${labels}: ${Object.entries(counts)
-      .map(([name, count]) => `${printableName(name)} ${count}`)
-      .join(', ')}`,
+    ...(counted.length > 0
+      ? [`  labels     ${labels}: ${counted.map(([name, count]) => `${printableName(name)} ${count}`).join(', ')}`]
+      : []),
     ...(result.sketch?.error == null
       ? []
       : [`  sketches   ${result.sketch.size} numbers, products off by ${result.sketch.error.toFixed(3)} of lengths`]),

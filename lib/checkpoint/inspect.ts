@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { WarpError } from '../errors.js'
 import { localFolder } from '../hub/index.js'
+import type { Objective } from '../models/architecture.js'
 import { objectiveOf } from '../models/families.js'
 import type { RunOptions } from '../native/task.js'
 import { objectiveFor } from '../objectives/index.js'
@@ -29,6 +30,8 @@ export interface Inspection {
   dtypes: Record<string, number>
   tensors: { name: string; storedName: string; dtype: string; shape: number[]; file: string }[]
   head: { present: boolean; labels: string[] }
+  /** what its class is scored as; null where that has no head, or cannot be scored */
+  objective: Objective | null
   tie: { name: string; to: string } | null
   tokenizer: string[]
   unexpected: string[]
@@ -102,6 +105,7 @@ export async function inspect(given: string, run: RunOptions = {}): Promise<Insp
     dtypes,
     tensors,
     head: { present: model?.hasHead ?? false, labels: model?.architecture.labels ?? [] },
+    objective: (model && objectiveOf(model.architectureName)) ?? null,
     tie: model?.tie ?? null,
     tokenizer: tokenizerFiles.filter((name) => names.includes(name)),
     unexpected: model?.unexpected ?? [],
@@ -139,6 +143,7 @@ function ofAdapter(
     dtypes: {},
     tensors: [],
     head: { present: false, labels: [] },
+    objective: null,
     tie: null,
     tokenizer: [],
     unexpected: [],

@@ -246,6 +246,7 @@ export const inspection = z.object({
     z.object({ name: z.string(), storedName: z.string(), dtype: z.string(), shape: z.array(count), file: z.string() }),
   ),
   head: z.object({ present: z.boolean(), labels: texts }),
+  objective: z.enum(['classify', 'language']).nullable(),
   tie: z.object({ name: z.string(), to: z.string() }).nullable(),
   tokenizer: texts,
   unexpected: texts,

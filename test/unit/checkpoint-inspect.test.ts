@@ -10,6 +10,7 @@ import {
   safetensors,
   temporaryDirectory,
 } from '../support/models.js'
+import { networkFixture } from '../support/networks.js'
 
 test('a model that can be scored: sizes, types, head, no problems', async () => {
   const found = await inspect(fixtureModel('bert/base'))
@@ -21,12 +22,20 @@ test('a model that can be scored: sizes, types, head, no problems', async () => 
     unexpected: [],
     dtypes: { F32: 41 },
     head: { present: true, labels: ['animals', 'plants', 'stones'] },
+    objective: 'classify',
     tokenizer: [],
   })
   // counted by hand from the sizes: tables, embedding norm, 2 layers, pooler, classifier
   const layer = 4 * (36 * 36 + 36) + 2 * 36 * 50 + 50 + 36 + 4 * 36
   expect(found.parameters).toBe((120 + 48 + 2 + 2) * 36 + 2 * layer + 36 * 36 + 36 + 3 * 36 + 3)
   expect(JSON.parse(JSON.stringify(found))).toEqual(found)
+})
+
+test.each([
+  ['llama-language', 'language'],
+  ['llama-classify', 'classify'],
+])('%s is scored as %s', async (name, objective) => {
+  expect(await inspect(networkFixture(name))).toMatchObject({ objective, usable: 'forward' })
 })
 
 test('buffers are listed but are no parameters', async () => {
@@ -44,6 +53,7 @@ test('another architecture: its tensors can be used, the forward pass is the pro
   )
   expect(found).toMatchObject({
     usable: 'weights',
+    objective: null,
     parameters: 10,
     tie: { to: 'embed_tokens.weight' },
     tokenizer: ['tokenizer.json'],

@@ -1,7 +1,7 @@
 'use strict'
 // The trace of language models, tied and others, whose training texts are known: pools that hold all, half and none of
 // them.
-//   node benchmarks/trace-tied.cjs BASE REFERENCE… > results.jsonl
+//   node benchmarks/trace-tied.cjs BASE REFERENCE… [--schedule=linear] > results.jsonl
 // REFERENCE is a model directory with pool.jsonl (text, domain) and truth.json (`member`: of each line, whether it was
 // trained on), as benchmarks/peers/finetune_language.py writes. Needs a build (npm run build).
 const { readFileSync } = require('node:fs')
@@ -12,7 +12,9 @@ const { readEvidence, traceRecords } = require(join(lib, 'trace'))
 const { readRecords } = require(join(lib, 'text'))
 const { Random } = require(join(lib, 'random'))
 
-const [base, ...references] = process.argv.slice(2)
+const flag = '--schedule='
+const [base, ...references] = process.argv.slice(2).filter((word) => !word.startsWith(flag))
+const schedule = process.argv.find((word) => word.startsWith(flag))?.slice(flag.length)
 
 const share = (list, test) => list.filter(test).length / list.length
 
@@ -44,7 +46,7 @@ async function run(reference) {
   const { member } = JSON.parse(readFileSync(join(reference, 'truth.json'), 'utf8'))
   const records = []
   for await (const record of readRecords([join(reference, 'pool.jsonl')], {})) records.push(record)
-  const evidence = await readEvidence(base, reference)
+  const evidence = await readEvidence(base, reference, {}, { schedule })
   const members = records.filter(({ row }) => member[row])
   const shuffled = new Random(7, 'benchmark/half').shuffle([...members])
   for (const [pool, hidden] of [

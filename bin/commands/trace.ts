@@ -60,6 +60,13 @@ export function register(program: Command): void {
       'language models: texts were packed into windows of so many tokens, or none (default: they may have been)',
       packing,
     )
+    .addOption(
+      new Option('--schedule <name>', 'how the learning rate fell, where every row moved (default: constant)').choices([
+        'constant',
+        'linear',
+        'cosine',
+      ]),
+    )
     .option(
       '--predictions',
       'language models: rank members also by what both models predict of every text (a forward pass of each)',

@@ -37,6 +37,7 @@ export const trace = z.object({
     objective: z.enum(['classify', 'language', 'masked']),
     from: z.enum(['option', 'class', 'family', 'default']),
     eos: z.enum(['appended', 'none', 'auto']),
+    schedule: z.enum(['constant', 'linear', 'cosine']),
     packed: z.union([count, z.enum(['none', 'auto'])]),
   }),
   grading: loose<NonNullable<TraceResult['grading']>>().nullable(),

@@ -9,7 +9,7 @@ export interface Normal {
 
 /**
  * A row of an output layer moves with the others until its token is met, and hardly with them from then on: its score
- * falls linearly with the time of that, to little above an untrained row's at the end of the training.
+ * is what was left of the others' way, and falls to little above an untrained row's at the end of the training.
  */
 export interface Trained {
   /** expected scores of tokens that were met at the very beginning, and at the very end */
@@ -25,14 +25,29 @@ export interface Components {
   share: Float64Array
   /** of the trained tokens, by the part of the training in which each was met first */
   parts: Float64Array
+  /** how the learning rate fell */
+  schedule: Schedule
+}
+
+export type Schedule = keyof typeof schedules
+
+/** Of the way that a rate takes, what lies behind at a time from 0 to 1: the integral of the rate. */
+export const schedules = {
+  constant: (time: number): number => time,
+  linear: (time: number): number => time * (2 - time),
+  cosine: (time: number): number => time + Math.sin(Math.PI * time) / Math.PI,
 }
 
 /** Equal parts of the training that are told apart. */
 export const parts = 24
 const middleOf = (part: number): number => (part + 0.5) / parts
 
+/** The share of the way that lies behind in the middle of a part. */
+const behind = (part: number, schedule: Schedule): number => schedules[schedule](middleOf(part))
+
 /** Expected score of a token that was met first in this part. */
-const scoreOf = (part: number, { early, late }: Trained): number => early + (late - early) * middleOf(part)
+const scoreOf = (part: number, { trained: { early, late }, schedule }: Pick<Components, 'trained' | 'schedule'>) =>
+  early + (late - early) * behind(part, schedule)
 
 const density = (z: number, { mean, deviation }: Normal): number =>
   Math.exp(-0.5 * ((z - mean) / deviation) ** 2) / deviation
@@ -81,28 +96,38 @@ interface Sums {
 /**
  * Expectation and maximisation from the known untrained scores, which have mean 0 and deviation 1.
  * @param texts texts that hold each token: common tokens are trained more often, and earlier
+ * @param schedule of the rate, which scores tell badly: experts of a constant rate on long texts look like those whose
+ *   rate fell (benchmarks/results/trace.md)
  */
-export async function fitComponents(scores: Float64Array, texts: Uint32Array, turns: Turns): Promise<Components> {
+export async function fitComponents(
+  scores: Float64Array,
+  texts: Uint32Array,
+  schedule: Schedule,
+  turns: Turns,
+): Promise<Components> {
   const sorted = scores.slice().sort()
   const high = sorted[Math.min(sorted.length - 1, Math.floor(0.97 * sorted.length))] ?? 0
+  const cells = cellsOf(scores, texts)
   const counts = new Float64Array(bins)
-  texts.forEach((count) => counts[binOf(count)]++)
+  for (const { bin, count } of cells) counts[bin] += count
   let found: Components = {
     untrained: { mean: assumed.shift, deviation: 1 },
     trained: { early: Math.max(assumed.shift + 3, high), late: assumed.shift + 1, deviation: 1 },
     share: new Float64Array(bins).fill(0.3),
     parts: new Float64Array(parts).fill(1 / parts),
+    schedule,
   }
   let before = -Infinity
   for (let round = 0; round < rounds; round++) {
-    const sums = await gather(scores, texts, found, turns)
+    const sums = await gather(cells, found, turns)
     const total = sums.weight.reduce((a, b) => a + b, 0)
     const untrained = untrainedFrom(sums)
     found = {
       untrained,
-      trained: trainedFrom(sums, untrained),
+      trained: trainedFrom(sums, untrained, schedule),
       share: sums.trained.map((sum, bin) => (sum + 0.3) / (counts[bin] + 1)),
       parts: sums.weight.map((weight) => (weight + 1 / parts) / (total + 1)),
+      schedule,
     }
     if (Math.abs(sums.likelihood - before) < 1e-8 * Math.abs(sums.likelihood)) break
     before = sums.likelihood
@@ -110,7 +135,30 @@ export async function fitComponents(scores: Float64Array, texts: Uint32Array, tu
   return found
 }
 
-async function gather(scores: Float64Array, texts: Uint32Array, found: Components, turns: Turns): Promise<Sums> {
+/** Scores are told apart by so much of a deviation. */
+const grain = 1 / 64
+
+/** Scores that are told as one, of tokens in one bin: how many there are. Rising by score. */
+interface Cell {
+  z: number
+  bin: number
+  count: number
+}
+
+function cellsOf(scores: Float64Array, texts: Uint32Array): Cell[] {
+  const counts = new Map<number, number>()
+  scores.forEach((z, i) => {
+    const key = Math.round(z / grain) * bins + binOf(texts[i])
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+  })
+  const keys = [...counts.keys()].sort((a, b) => a - b)
+  return keys.map((key) => {
+    const place = Math.floor(key / bins)
+    return { z: place * grain, bin: key - place * bins, count: counts.get(key)! }
+  })
+}
+
+async function gather(cells: readonly Cell[], found: Components, turns: Turns): Promise<Sums> {
   const { untrained, trained, share } = found
   const sums: Sums = {
     untrained: { weight: 0, score: 0, square: 0 },
@@ -122,28 +170,32 @@ async function gather(scores: Float64Array, texts: Uint32Array, found: Component
   }
   const times = Array.from(share, firstMet)
   const own = new Float64Array(parts)
-  const means = own.map((_, part) => scoreOf(part, trained))
-  for (const [i, z] of scores.entries()) {
-    if (turns.due) await turns.take()
-    const bin = binOf(texts[i]),
-      t = bounded(share[bin]),
-      not = (1 - t) * density(z, untrained)
-    let there = 0
-    for (let part = 0; part < parts; part++) {
-      own[part] = t * times[bin][part] * density(z, { mean: means[part], deviation: trained.deviation })
-      there += own[part]
+  const means = own.map((_, part) => scoreOf(part, found))
+  let [last, notHere] = [NaN, 0]
+  const here = new Float64Array(parts)
+  for (const { z, bin, count } of cells) {
+    if (z !== last) {
+      if (turns.due) await turns.take()
+      notHere = density(z, untrained)
+      for (let part = 0; part < parts; part++)
+        here[part] = density(z, { mean: means[part], deviation: trained.deviation })
+      last = z
     }
+    const t = bounded(share[bin]),
+      not = (1 - t) * notHere
+    let there = 0
+    for (let part = 0; part < parts; part++) there += own[part] = t * times[bin][part] * here[part]
     if (there + not < 1e-290 && z > untrained.mean) there = own[0] = 1e-290 // far above both
     const all = Math.max(there + not, 1e-300)
-    sums.likelihood += Math.log(all)
+    sums.likelihood += count * Math.log(all)
     for (let part = 0; part < parts; part++) {
-      const weight = own[part] / all
+      const weight = (count * own[part]) / all
       sums.weight[part] += weight
       sums.score[part] += weight * z
       sums.square[part] += weight * z * z
     }
-    const rest = 1 - there / all
-    sums.trained[bin] += there / all
+    const rest = count * (1 - there / all)
+    sums.trained[bin] += (count * there) / all
     sums.untrained.weight += rest
     sums.untrained.score += rest * z
     sums.untrained.square += rest * z * z
@@ -158,14 +210,15 @@ function untrainedFrom({ untrained: { weight, score, square } }: Sums): Normal {
   return { mean, deviation: Math.max(leastDeviation, Math.sqrt((prior + spread) / (prior + weight))) }
 }
 
-/** The line of scores on time, by least squares; through its least end where it falls below that. */
-function trainedFrom({ weight, score, square }: Sums, untrained: Normal): Trained {
+/** The line of scores on the way behind, by least squares; through its least end where it falls below that. */
+function trainedFrom({ weight, score, square }: Sums, untrained: Normal, schedule: Schedule): Trained {
+  const at = Float64Array.from({ length: parts }, (_, part) => behind(part, schedule))
   let n = 1e-9,
     time = 0,
     level = 0
   for (let part = 0; part < parts; part++) {
     n += weight[part]
-    time += weight[part] * middleOf(part)
+    time += weight[part] * at[part]
     level += score[part]
   }
   time /= n
@@ -173,7 +226,7 @@ function trainedFrom({ weight, score, square }: Sums, untrained: Normal): Traine
   let across = 0,
     along = 1e-12
   for (let part = 0; part < parts; part++) {
-    const away = middleOf(part) - time
+    const away = at[part] - time
     across += away * (score[part] - level * weight[part])
     along += weight[part] * away * away
   }
@@ -186,7 +239,7 @@ function trainedFrom({ weight, score, square }: Sums, untrained: Normal): Traine
     let product = 0,
       squares = 1e-12
     for (let part = 0; part < parts; part++) {
-      const left = 1 - middleOf(part)
+      const left = 1 - at[part]
       product += left * (score[part] - least * weight[part])
       squares += weight[part] * left * left
     }
@@ -195,7 +248,7 @@ function trainedFrom({ weight, score, square }: Sums, untrained: Normal): Traine
   }
   let spread = 1
   for (let part = 0; part < parts; part++) {
-    const mean = early + (late - early) * middleOf(part)
+    const mean = early + (late - early) * at[part]
     spread += square[part] - 2 * mean * score[part] + mean * mean * weight[part]
   }
   return { early, late, deviation: Math.max(leastDeviation, Math.sqrt(Math.max(0, spread) / (n + 1))) }
@@ -211,12 +264,13 @@ const steps = 32,
  * log p(z | trained) − log p(z | untrained), made monotone on both sides of the untrained mean where two deviations
  * would turn it round, and bounded.
  */
-export function evidenceOf({ untrained, trained, parts: weights }: Components): (z: number) => number {
+export function evidenceOf(components: Components): (z: number) => number {
+  const { untrained, trained, parts: weights } = components
   const low = Math.min(untrained.mean, trained.late) - beyond,
     high = Math.max(untrained.mean, trained.early) + beyond
   const raw = (z: number): number => {
     const logs = weights.map(
-      (weight, part) => Math.log(weight) - 0.5 * ((z - scoreOf(part, trained)) / trained.deviation) ** 2,
+      (weight, part) => Math.log(weight) - 0.5 * ((z - scoreOf(part, components)) / trained.deviation) ** 2,
     )
     const top = Math.max(...logs)
     const there = top + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - top), 0)) - Math.log(trained.deviation)
@@ -239,10 +293,8 @@ export function evidenceOf({ untrained, trained, parts: weights }: Components): 
 export const pullOf = (evidence: number): number => -Math.expm1(-evidence)
 
 /** Equally likely scores of untrained tokens, and of trained ones by the part in which they were met first. */
-export function drawsOf(
-  { untrained, trained }: Components,
-  count: number,
-): { untrained: Float64Array; trained: Float64Array } {
+export function drawsOf(components: Components, count: number): { untrained: Float64Array; trained: Float64Array } {
+  const { untrained, trained } = components
   const quantile = (i: number, of: number): number => normalQuantile((i + 0.5) / of)
   const each = Math.ceil(count / parts)
   return {
@@ -252,18 +304,22 @@ export function drawsOf(
     ),
     trained: Float64Array.from(
       { length: each * parts },
-      (_, i) => scoreOf(Math.floor(i / each), trained) + trained.deviation * quantile(i % each, each),
+      (_, i) => scoreOf(Math.floor(i / each), components) + trained.deviation * quantile(i % each, each),
     ),
   }
 }
 
 /** The trained tokens' scores, all parts together. */
-export function overall({ trained, parts: weights }: Components): Normal {
-  const mean = weights.reduce((sum, weight, part) => sum + weight * scoreOf(part, trained), 0)
-  const variance = weights.reduce((sum, weight, part) => sum + weight * (scoreOf(part, trained) - mean) ** 2, 0)
+export function overall(components: Components): Normal {
+  const { trained, parts: weights } = components
+  const mean = weights.reduce((sum, weight, part) => sum + weight * scoreOf(part, components), 0)
+  const variance = weights.reduce((sum, weight, part) => sum + weight * (scoreOf(part, components) - mean) ** 2, 0)
   return { mean, deviation: Math.hypot(trained.deviation, Math.sqrt(variance)) }
 }
 
 /** Of the trained tokens, those whose score lies below. */
-export const trainedBelow = (z: number, { trained, parts: weights }: Components): number =>
-  weights.reduce((sum, weight, part) => sum + weight * normalBelow((z - scoreOf(part, trained)) / trained.deviation), 0)
+export function trainedBelow(z: number, components: Components): number {
+  const { trained, parts: weights } = components
+  const below = (part: number): number => normalBelow((z - scoreOf(part, components)) / trained.deviation)
+  return weights.reduce((sum, weight, part) => sum + weight * below(part), 0)
+}

@@ -76,6 +76,7 @@ export const traceKinds: Kinds<TraceOptions> = {
   objective: 'text',
   eos: 'text',
   packed: 'any',
+  schedule: 'text',
   onText: 'function',
 }
 
@@ -97,7 +98,7 @@ export interface Traced {
  *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, TRACE_OBJECTIVE, TRACE_LAYOUT, TRACE_NO_END,
  *   TRACE_WINDOW, TRACE_NULL_ROWS, PAIR_…,
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID, PREDICTIONS_OBJECTIVE,
- *   PREDICTIONS_NO_TEXTS
+ *   PREDICTIONS_NO_TEXTS, TRACE_SCHEDULE
  */
 export async function trace(given: TraceOptions): Promise<Traced> {
   checkOptions('trace', given, traceKinds, ['base', 'reference'])

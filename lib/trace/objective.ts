@@ -1,6 +1,7 @@
 import type { ModelDirectory } from '../checkpoint/index.js'
-import { inputError } from '../errors.js'
+import { inputError, usageError } from '../errors.js'
 import { fillsIn, predictsNext } from '../models/objectives.js'
+import { schedules, type Schedule } from './components.js'
 
 /**
  * What a model was trained for, as far as it decides which tokens of a text move rows. `classify`: all of them do.
@@ -8,7 +9,7 @@ import { fillsIn, predictsNext } from '../models/objectives.js'
  */
 export type Objective = 'classify' | 'language' | 'masked'
 
-/** How texts were laid out in training; both are about language models only. */
+/** What is known of the training; what is not said otherwise is about language models only. */
 export interface LayoutOptions {
   /** default: by the class in config.json */
   objective?: 'classify' | 'language'
@@ -16,6 +17,8 @@ export interface LayoutOptions {
   eos?: 'appended' | 'none' | 'auto'
   /** texts one after the other in windows of so many tokens; none: one text a row; default auto: may be either */
   packed?: number | 'none' | 'auto'
+  /** how the learning rate fell, by which texts are counted where every row of the table moved; default constant */
+  schedule?: Schedule
 }
 
 export interface Layout {
@@ -24,6 +27,7 @@ export interface Layout {
   from: 'option' | 'class' | 'family' | 'default'
   eos: 'appended' | 'none' | 'auto'
   packed: number | 'none' | 'auto'
+  schedule: Schedule
 }
 
 const classifiers =
@@ -45,7 +49,7 @@ function known({ architectureName, architecture: { modelType } }: ModelDirectory
 
 /**
  * What the model's class and the options say of the layout of training texts.
- * @throws WarpError (input) TRACE_OBJECTIVE, TRACE_LAYOUT
+ * @throws WarpError (input) TRACE_OBJECTIVE, TRACE_LAYOUT; (usage) TRACE_SCHEDULE
  */
 export function layoutOf(reference: ModelDirectory, options: LayoutOptions): Layout {
   const { architectureName, architecture, dir } = reference
@@ -64,8 +68,16 @@ export function layoutOf(reference: ModelDirectory, options: LayoutOptions): Lay
     objective = asked === 'classify' ? 'classify' : fillsIn(architecture.modelType) ? 'masked' : 'language'
     from = 'option'
   }
-  const { eos = 'auto', packed = 'auto' } = options
-  if (objective === 'language') return { objective, from, eos, packed }
+  const { eos = 'auto', packed = 'auto', schedule = 'constant' } = options
+  if (!Object.hasOwn(schedules, schedule)) {
+    throw usageError(
+      'TRACE_SCHEDULE',
+      `there is no schedule ${JSON.stringify(schedule)}`,
+      { found: schedule, expected: Object.keys(schedules) },
+      Object.keys(schedules).join(', '),
+    )
+  }
+  if (objective === 'language') return { objective, from, eos, packed, schedule }
   if (eos !== 'auto' || typeof packed === 'number') {
     throw inputError(
       'TRACE_LAYOUT',
@@ -75,7 +87,7 @@ export function layoutOf(reference: ModelDirectory, options: LayoutOptions): Lay
       'Leave them out, or say --objective language if the class does not.',
     )
   }
-  return { objective, from, eos, packed }
+  return { objective, from, eos, packed, schedule }
 }
 
 /** Windows that texts were packed into have at least so many tokens, where nothing says how many. */

@@ -14,6 +14,7 @@ import {
   trainedBelow,
   type Components,
   type Normal,
+  type Schedule,
   type Trained,
 } from './components.js'
 import { Turns } from '../turns.js'
@@ -48,7 +49,7 @@ export interface GradingSummary {
   columns: number
   untrained: Normal
   trained: Normal
-  /** of a trained token, by when it was met first: scores fall linearly with that */
+  /** of a trained token, by when it was met first: scores fall with the way that the rate had taken by then */
   times: Trained
   /** trained tokens among those of the texts */
   expected: number
@@ -71,11 +72,11 @@ const wholeColumns = 768,
 const rowsPerColumn = 4,
   leastRows = 64
 const draws = 512
-const lost =
+const lost = (schedule: Schedule): string =>
   'no forward pass was used: it was not seen to tell more. Tokens that training met last look like untrained ones: ' +
   'how many they are follows from those met before, if training met new tokens evenly from its beginning to its ' +
-  'end (one pass, a constant learning rate) or met all of them early (several passes); nothing bounds how many of ' +
-  'the training texts are among these'
+  `end (one pass, at a rate that ${schedule === 'constant' ? 'was constant: --schedule says else' : `fell: ${schedule}`}) ` +
+  'or met all of them early (several passes); nothing bounds how many of the training texts are among these'
 
 /** Scores of the rows of a table that targets move. */
 export interface RowScores {
@@ -146,9 +147,11 @@ export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: T
   const table = rows === 'output' ? evidence.output.table! : evidence.reference.inputEmbedding
   const { scores, moved, fitted, held, columns } = await scoreRows(evidence, table, texts, run)
   const known = Array.from(texts.keys()).filter((id) => texts[id] > 0 && !Number.isNaN(scores[id]))
+  const { schedule } = evidence.layout
   const components = await fitComponents(
     Float64Array.from(known, (id) => scores[id]),
     Uint32Array.from(known, (id) => texts[id]),
+    schedule,
     new Turns(run.signal),
   )
   const tell = evidenceOf(components)
@@ -176,7 +179,7 @@ export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: T
       times: components.trained,
       expected,
       tokens: known.length,
-      lost,
+      lost: lost(schedule),
     },
   }
 }

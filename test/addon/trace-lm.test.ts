@@ -130,6 +130,11 @@ describe('refuses', () => {
   test('layouts of a model that is no causal language model', async () => {
     expect(await codeOf(cases.find(({ kind }) => kind === 'bert')!, { packed: 32 })).toBe('TRACE_LAYOUT')
   })
+  test('a schedule that there is not', async () => {
+    const error = { code: 'TRACE_SCHEDULE', kind: 'usage', details: { found: 'cubic' } }
+    await expect(run(one, { schedule: 'cubic' as 'linear' })).rejects.toMatchObject(error)
+    expect((await run(one, { schedule: 'linear' })).result.layout.schedule).toBe('linear')
+  })
   test('windows shorter than the longest sequence that the position table tells of', async () => {
     expect(await codeOf(gpt2, { packed: gpt2.longest - 1 })).toBe('TRACE_WINDOW')
     expect((await run(gpt2, { packed: gpt2.longest })).result.layout.packed).toBe(gpt2.longest)

@@ -63,7 +63,10 @@ async function run(batches: AsyncIterable<TextRecord[]>, options: TraceTexts = {
   const tracer = new TextTracer(
     tokenizer,
     state,
-    new TextRule({ objective: 'classify', from: 'class', eos: 'auto', packed: 'auto' }, maxLength),
+    new TextRule(
+      { objective: 'classify', from: 'class', eos: 'auto', packed: 'auto', schedule: 'constant' },
+      maxLength,
+    ),
   )
   try {
     await tracer.trace(batches, options)

@@ -98,7 +98,7 @@ export const traceResult = (over: Partial<TraceResult> = {}): TraceResult => ({
     threshold: 1.2,
   },
   longestText: null,
-  layout: { objective: 'language', from: 'class', eos: 'auto', packed: 'auto' },
+  layout: { objective: 'language', from: 'class', eos: 'auto', packed: 'auto', schedule: 'constant' },
   grading: null,
   outputRows: { verdict: 'none', reason: 'the output layer is the input table', scores: null },
   lastTokens: { tails: 'still', reason: 'of 5 texts 3 end in an untrained one' },

@@ -74,7 +74,7 @@ export function layoutOf(reference: ModelDirectory, options: LayoutOptions): Lay
       'TRACE_SCHEDULE',
       `there is no schedule ${JSON.stringify(schedule)}`,
       { found: schedule, expected: Object.keys(schedules) },
-      Object.keys(schedules).join(', '),
+      'constant, linear or cosine',
     )
   }
   if (objective === 'language') return { objective, from, eos, packed, schedule }

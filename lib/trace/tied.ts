@@ -75,7 +75,7 @@ const draws = 512
 const lost = (schedule: Schedule): string =>
   'no forward pass was used: it was not seen to tell more. Tokens that training met last look like untrained ones: ' +
   'how many they are follows from those met before, if training met new tokens evenly from its beginning to its ' +
-  `end (one pass, at a rate that ${schedule === 'constant' ? 'was constant: --schedule says else' : `fell: ${schedule}`}` +
+  `end (one pass, at a rate that ${schedule === 'constant' ? 'was constant (--schedule)' : `fell: ${schedule}`}` +
   ') or met all of them early (several passes); nothing bounds how many of the training texts are among these'
 
 /** Scores of the rows of a table that targets move. */

@@ -201,6 +201,11 @@ const notes = {
     '`warp select … --shards N --shard I` makes one; name the outputs of all.',
   ],
   PART_FAILED: ['shard … of …: what its process said', 'Mend that; the same command goes on from what is there.'],
+  PRECONDITION_RANGE: ['a preconditioner q of …', 'Give one from 0 (none) to 1 (as Adam).'],
+  PRECONDITION_UNSUPPORTED: [
+    'gradients cannot be preconditioned: …',
+    'Of a classifier: --features head, or top, and a strategy that goes by gradients; else leave --precondition out.',
+  ],
   SELECTION_CUT: ['…: … documents, result.json has …', 'Make it with `warp select`.'],
   SELECTION_FORM: ['…: a line is no document, or result.json is none of a selection', 'Make it with `warp select`.'],
   TENSOR_SHAPE: ['…: tensor … is […], config.json asks for […]', configOrTensor],

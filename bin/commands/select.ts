@@ -100,6 +100,7 @@ function choiceOptions(command: Command): Command {
     .option('--balance', 'as many documents of each label')
     .addOption(new Option('--dedupe <how>', 'leaves out repeated documents').choices(['exact', 'minhash']))
     .option('--trace-share <share>', 'first keeps those whose words agree best with the trained ones', real)
+    .option('--precondition <q>', 'gradients over their root mean squares to the q, 0 to 1 as Adam (default: 0)', real)
     .option('--batch <n>', 'greedy-batched: documents after which the sum starts anew (default: 32)', integer(1))
     .addOption(threadsOption())
     .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
@@ -280,11 +281,13 @@ async function evaluateCommand(folder: string, flags: EvaluateFlags): Promise<vo
   })
 }
 
+const divided = (q: number): string => (q > 0 ? `, preconditioned by q = ${q}` : '')
+
 function planText(plan: SelectPlan): string[] {
   const mib = (size: number): string => `${Math.ceil(size / 2 ** 20)} MiB`
-  const { windows, documents, tokens, features, shards, reused, tried, notes } = plan
+  const { windows, documents, tokens, features, shards, reused, tried, notes, precondition: q } = plan
   return [
-    `${windows} windows of ${documents} documents, ${tokens} tokens, features ${features}`,
+    `${windows} windows of ${documents} documents, ${tokens} tokens, features ${features}${divided(q)}`,
     `  memory  working buffers within ${mib(plan.memoryBudgetBytes)}; ${mib(plan.peakMemoryBytes)} at the peak so far`,
     `  disk    ${mib(plan.diskBytes)} of features (${mib(plan.freeBytes)} are free)` +
       (reused > 0 ? `; ${reused} of ${shards} shards are there` : ''),
@@ -295,10 +298,11 @@ function planText(plan: SelectPlan): string[] {
 
 function report(result: SelectResult, output: string): string[] {
   const { documents, windows, split, selected, features, strategy, labels, counts, featureBytes, notes } = result
+  const q = result.precondition
   const seconds = Object.values(result.timings).reduce((sum, one) => sum + one, 0)
   const counted = Object.entries(counts)
   return [
-    `${selected} of ${windows} windows of ${documents} documents, by ${features} features and ${strategy}`,
+    `${selected} of ${windows} windows of ${documents} documents, by ${features} features and ${strategy}${divided(q)}`,
     ...(split > 0 ? [`  cut        ${split} windows are parts of documents longer than ${result.window} tokens`] : []),
     ...(result.repeated + result.filtered > 0
       ? [`  left out   ${result.repeated} repeated, ${result.filtered} by their words`]

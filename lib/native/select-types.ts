@@ -74,6 +74,14 @@ export interface DocumentNumbers {
   norm2: Float64Array
 }
 
+/** How gradients are divided, and where the direction comes from that they are compared with. */
+export interface PreconditionRequest extends Pick<FeatureRequest, 'path' | 'network' | 'scope' | 'atBase' | 'threads'> {
+  /** above 0 */
+  q: number
+  /** by document: 1, or 0 */
+  allowed: Uint8Array
+}
+
 export interface SelectAddon {
   /** Gradients of texts in factored form. Progress: tokens · layers · points. */
   selectFeatures(request: FeatureRequest, onProgress: NativeProgress): NativeTask<FeatureResult>
@@ -84,6 +92,15 @@ export interface SelectAddon {
   appendFactored(candidates: Handle, rows: Float32Array): void
   /** `count` rows that stay in a file, from byte `offset` on; of `room` rows at most there are copies in memory */
   appendFactoredFile(candidates: Handle, rows: { path: string; offset: number; count: number; room: number }): void
+  /**
+   * Divides gradients by the q-th power of their second moments over the allowed documents, for good; each column of
+   * factors by its own. The numbers are those of the new gradients, 0 where not allowed. Progress: documents, twice.
+   */
+  preconditionFactored(
+    candidates: Handle,
+    request: PreconditionRequest,
+    onProgress: NativeProgress,
+  ): NativeTask<DocumentNumbers>
   /** No documents yet, with so many coordinates. */
   openSparse(coordinates: number): Handle
   /** document i has the coordinates index[offsets[i] … offsets[i + 1]), rising, and their values */

@@ -93,6 +93,7 @@ export const select = z.object({
   corpus: texts,
   features: z.enum(featureKinds),
   strategy: z.enum(strategies),
+  precondition: fraction,
   labels: z.enum(labelModes),
   lambdas: numbers,
   window: count,
@@ -117,6 +118,7 @@ export const select = z.object({
 export const selectPlan = z.object({
   schema: z.literal('warp.select.plan/1'),
   features: z.enum(featureKinds),
+  precondition: fraction,
   documents: count,
   split: count,
   truncated: count,

@@ -38,9 +38,10 @@ export async function decide(options: SelectOptions): Promise<Decision> {
 }
 
 async function featuresFor(options: SelectOptions): Promise<Omit<Decision, 'strategy'>> {
-  const { features, strategy, traceShare } = options
+  const { features, strategy, traceShare, precondition = 0 } = options
   if (features) return { features, notes: [] }
-  if (traceShare !== undefined || (strategy && byGradients.has(strategy))) return { features: 'head', notes: [] }
+  if (precondition > 0 || traceShare !== undefined) return { features: 'head', notes: [] }
+  if (strategy && byGradients.has(strategy)) return { features: 'head', notes: [] }
   const there = options.force ? undefined : await keyThere(featuresFolder(options.output))
   for (const kind of there === undefined ? [] : (['trace', 'head'] as const)) {
     const session = await openSelection({ ...options, features: kind })

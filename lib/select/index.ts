@@ -13,6 +13,7 @@ import { labelWindows } from './label.js'
 import { loadShards, type Loaded } from './load.js'
 import { makeShards, type Made } from './make.js'
 import { gatherParts, readParts } from './parts.js'
+import { precondition } from './precondition.js'
 import { partsFile, runParts } from './run-parts.js'
 import { openSelection, type SelectSession } from './session.js'
 import { listShards, shardName } from './shards.js'
@@ -39,8 +40,8 @@ export interface Selected {
  * Features are kept under `output/features`, and reused when only the strategy or the count changes.
  * What is not said of features and strategy is decided by what the corpus holds, and told in the notes.
  * @throws WarpError of models, paths, tokenizers and texts; CORPUS_EMPTY, CORPUS_SMALL, CORPUS_REPEATED,
- *   CORPUS_CHANGED, FEATURES_OTHER, FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT; with `shards`
- *   PART_FAILED and those of the executor
+ *   CORPUS_CHANGED, FEATURES_OTHER, FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT; those of
+ *   `preconditionOf`; with `shards` PART_FAILED and those of the executor
  */
 export async function select(given: SelectOptions): Promise<Selected> {
   checkOptions('select', given, selectKinds, ['base', 'reference', 'corpus', 'output', 'count'])
@@ -166,11 +167,10 @@ async function pickFrom(session: SelectSession, made: Made, loaded: Loaded, opti
   const label =
     loaded.label ??
     (balance || strategy === 'topk-balanced' ? await labelAll(session, loaded, allowed, options) : undefined)
-  const chosen = await choose(
-    strategy,
-    { ...loaded, label, allowed, partial: session.kind === 'all' },
-    { count, balance, batch, seed, threads, signal, onProgress },
-  )
+  const { kind, source, precondition: q } = session
+  const plain = { ...loaded, label, allowed, partial: kind === 'all' }
+  const documents = await precondition(plain, q, kind, source, { signal, onProgress })
+  const chosen = await choose(strategy, documents, { count, balance, batch, seed, threads, signal, onProgress })
   return { ...chosen, repeated, filtered }
 }
 
@@ -251,6 +251,7 @@ async function describe(
       corpus: options.corpus,
       features: session.kind,
       strategy: options.strategy,
+      precondition: session.precondition,
       labels: session.source.labels,
       lambdas: session.lambdas,
       window: session.window,

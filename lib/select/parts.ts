@@ -47,7 +47,8 @@ const again = 'make it with `warp select --shards N --shard I`'
 
 /** Options without those of the run and of the choice, which do not decide the features. */
 export function featureOptions(options: FeatureOptions): PartDocument['options'] {
-  const { output: _o, count: _c, strategy: _s, balance: _b, batch: _n, dedupe: _d, traceShare: _t, ...rest } = options
+  const { output: _o, count: _c, strategy: _s, balance: _b, batch: _n, dedupe: _d, traceShare: _t, ...most } = options
+  const { precondition: _q, ...rest } = most
   const { threads: _th, memory: _m, force: _f, wait: _w, signal: _si, onProgress: _p, ...own } = rest
   const { shards: _sh, executor: _e, workers: _wo, ...kept } = own
   return { ...kept, base: resolve(kept.base), reference: resolve(kept.reference) }

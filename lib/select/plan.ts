@@ -16,6 +16,8 @@ import { type FeatureKind, selectKinds, type SelectOptions } from './types.js'
 export interface SelectPlan extends CorpusCounts {
   schema: 'warp.select.plan/1'
   features: FeatureKind
+  /** exponent q of the gradients' preconditioner; 0: none */
+  precondition: number
   windows: number
   tokens: number
   /** files of features, and those of them that are there */
@@ -83,6 +85,7 @@ async function planOpened(session: SelectSession, options: SelectOptions): Promi
   return {
     schema: 'warp.select.plan/1',
     features: session.kind,
+    precondition: session.precondition,
     ...counts,
     ...all,
     reused: all.shards - missing.shards,

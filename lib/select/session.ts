@@ -11,6 +11,7 @@ import { lambdaGrid, parsePathOptions } from '../paths/index.js'
 import { readLabelMap } from '../text/index.js'
 import type { Tokenizer } from '../text/tokenizer/index.js'
 import { featuresOf, type Features, type FeatureSource } from './features/index.js'
+import { preconditionOf } from './precondition.js'
 import type { FeatureKind, FeatureOptions } from './types.js'
 
 /** Everything of a selection that is open. */
@@ -22,6 +23,8 @@ export interface SelectSession {
   lambdas: number[]
   window: number
   stride: number
+  /** exponent q of the gradients' preconditioner; 0: none */
+  precondition: number
   /** of what decides the bytes of the features, but for the corpus */
   key: string
   folder: string
@@ -38,7 +41,7 @@ const defaultWindow = 128
 /** Where the features of an output are. */
 export const featuresFolder = (output: string): string => join(output, 'features')
 
-/** @throws WarpError of models, paths and tokenizers; OPTION_RANGE, MAX_LENGTH_RANGE, TOKENIZER_ID_RANGE */
+/** @throws WarpError of models, paths, tokenizers, q; OPTION_RANGE, MAX_LENGTH_RANGE, TOKENIZER_ID_RANGE */
 export async function openSelection(options: FeatureOptions): Promise<SelectSession> {
   const { features: kind = 'head', labels = 'auto', seed = 0, signal, onProgress } = options
   for (const name of ['threads', 'count', 'window', 'stride', 'batch', 'shards', 'workers'] as const)
@@ -50,6 +53,7 @@ export async function openSelection(options: FeatureOptions): Promise<SelectSess
   const objective = await objectiveFor(reference)
   const pair = await openPair(base, reference, { baseHead, tokenizer: chosen, objective })
   const network = networkOf(pair.reference, objective)
+  const precondition = preconditionOf(options.precondition, kind, options.strategy, network)
   const notes = [...pair.notes]
   const tokenizer = await openTokenizer(options, network.vocabularySize, notes)
   const window = windowOf(options.window, network.maxPositions)
@@ -98,7 +102,7 @@ export async function openSelection(options: FeatureOptions): Promise<SelectSess
     })
     const folder = featuresFolder(options.output)
     const features = featuresOf(kind, source)
-    return { source, kind, features, tokenizer, lambdas, window, stride, key, folder, notes, close }
+    return { source, kind, features, tokenizer, lambdas, window, stride, precondition, key, folder, notes, close }
   } catch (error) {
     close()
     throw error

@@ -59,6 +59,11 @@ export interface SelectOptions
   dedupe?: 'exact' | 'minhash'
   /** keeps this share of the documents, those whose words agree best with the trained ones, before anything else */
   traceShare?: number
+  /**
+   * exponent q, 0 to 1: gradients of a classifier's `head` or `top` are divided by the q-th power of their root mean
+   * squares over the corpus, as Adam does (1); default 0: as they are
+   */
+  precondition?: number
   /** greedy-batched: documents after which the sum starts anew; default 32 */
   batch?: number
   threads?: number
@@ -79,7 +84,7 @@ const { format, columns, quotes, text, response, label } = textKinds
 const choiceKinds: Kinds<Omit<MergeOptions, 'parts' | 'corpus'>> = {
   ...runKinds,
   ...{ wait: 'flag', base: 'text', reference: 'text', output: 'text', count: 'number', strategy: 'text' },
-  ...{ balance: 'flag', dedupe: 'text', traceShare: 'number', batch: 'number' },
+  ...{ balance: 'flag', dedupe: 'text', traceShare: 'number', precondition: 'number', batch: 'number' },
   ...{ threads: 'number', memory: 'number', seed: 'number' },
 }
 export const selectKinds: Kinds<SelectOptions> = {
@@ -96,7 +101,7 @@ export const mergeKinds: Kinds<MergeOptions> = { ...choiceKinds, parts: 'texts',
 export interface MergeOptions
   extends ClaimOptions,
     Pick<SelectOptions, 'output' | 'count' | 'strategy' | 'balance' | 'dedupe' | 'traceShare' | 'batch'>,
-    Pick<SelectOptions, 'threads' | 'memory' | 'seed'>,
+    Pick<SelectOptions, 'precondition' | 'threads' | 'memory' | 'seed'>,
     Partial<Pick<SelectOptions, 'base' | 'reference' | 'corpus'>> {
   /** outputs of `selectPart` that hold all parts of a corpus together */
   parts: string[]
@@ -144,6 +149,8 @@ export interface SelectResult {
   corpus: string[]
   features: FeatureKind
   strategy: Strategy
+  /** exponent q of the gradients' preconditioner; 0: none */
+  precondition: number
   labels: LabelMode
   lambdas: number[]
   /** tokens of a window, and between the starts of two */

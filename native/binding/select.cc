@@ -9,6 +9,7 @@
 #include "binding/task.h"
 #include "select/features.h"
 #include "select/gradient_sketch.h"
+#include "select/precondition.h"
 #include "select/strategies.h"
 
 namespace warp {
@@ -154,6 +155,36 @@ Napi::Value append_factored_file(const Napi::CallbackInfo& call) {
   });
 }
 
+// preconditionFactored(handle, {path, network, scope, atBase, q, allowed, threads}, onProgress) → {along, norm2}
+Napi::Value precondition_factored(const Napi::CallbackInfo& call) {
+  return guarded(call.Env(), [&]() -> Napi::Value {
+    const auto candidates = candidates_of<FactoredCandidates>(call[0]);
+    const Napi::Object o = call[1].As<Napi::Object>();
+    const auto of = std::make_shared<Directions>();
+    of->path = path_of(o.Get("path"));
+    of->program = parse_program(o.Get("network").As<Napi::Object>());
+    of->scope = scope_of(o);
+    of->at_base = get_bool(o, "atBase");
+    const double q = get_number(o, "q");
+    const auto allowed = std::make_shared<std::vector<uint8_t>>(get_bytes(o, "allowed"));
+    if (allowed->size() != candidates->count()) throw internal_error("select: one flag for each document");
+    const int count = std::max(1, int(get_number(o, "threads")));
+    const auto found = std::make_shared<DocumentNumbers>();
+    return start_task(
+        call.Env(), call[2],
+        [=](Context& context) {
+          Threads threads(count);
+          *found = precondition(*candidates, *of, q, *allowed, threads, context);
+        },
+        [=](Napi::Env env) -> Napi::Value {
+          Napi::Object result = Napi::Object::New(env);
+          result.Set("along", to_float64_array(env, found->along));
+          result.Set("norm2", to_float64_array(env, found->norm2));
+          return result;
+        });
+  });
+}
+
 // openSparse(coordinates) → handle; appendSparse(handle, {offsets, index, value})
 Napi::Value open_sparse(const Napi::CallbackInfo& call) {
   return guarded(call.Env(), [&]() -> Napi::Value {
@@ -289,6 +320,7 @@ void register_select(Napi::Env env, Napi::Object exports) {
   exports.Set("openFactored", Napi::Function::New(env, open_factored));
   exports.Set("appendFactored", Napi::Function::New(env, append_factored));
   exports.Set("appendFactoredFile", Napi::Function::New(env, append_factored_file));
+  exports.Set("preconditionFactored", Napi::Function::New(env, precondition_factored));
   exports.Set("openSparse", Napi::Function::New(env, open_sparse));
   exports.Set("appendSparse", Napi::Function::New(env, append_sparse));
   exports.Set("rankDocuments", Napi::Function::New(env, rank_documents));

@@ -1,6 +1,7 @@
 #include "select/rows.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace warp {
 namespace {
@@ -17,6 +18,18 @@ void RowStore::append(const float* rows, size_t count) {
 void RowStore::append_file(const std::string& path, uint64_t offset, size_t count) {
   files_.push_back(std::make_unique<Part>(path, offset, count_, count));
   count_ += count;
+}
+
+void RowStore::scale(std::vector<double> factors) {
+  if (!factors_.empty() || factors.size() != width_) throw internal_error("rows: factors");
+  factors_ = std::move(factors);
+  multiply(rows_.size() / width_, rows_.data());
+}
+
+void RowStore::multiply(size_t count, float* rows) const {
+  if (factors_.empty()) return;
+  for (size_t i = 0; i < count; i++)
+    for (size_t c = 0; c < width_; c++) rows[i * width_ + c] = float(double(rows[i * width_ + c]) * factors_[c]);
 }
 
 const float* RowStore::run(size_t first) const {
@@ -37,6 +50,7 @@ void RowStore::read(size_t first, size_t count, float* to) const {
     const size_t skip = first - (*part)->first, here = std::min(count, (*part)->count - skip);
     const uint64_t bytes = width_ * sizeof(float);
     (*part)->file.read((*part)->offset + skip * bytes, here * bytes, to, "rows of gradients");
+    multiply(here, to);
     first += here;
     count -= here;
     to += here * width_;

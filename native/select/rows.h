@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "files/input.h"
 
 namespace warp {
@@ -31,6 +32,9 @@ class RowStore {
   // `count` rows of a file from byte `offset` on. A store has rows of one kind only.
   void append_file(const std::string& path, uint64_t offset, size_t count);
 
+  // From now on every number of a row times its factor, rounded. Once, when all rows are there.
+  void scale(std::vector<double> factors);
+
   // Rows of which copies may be in memory; where none are in files: all.
   void set_room(size_t room) { room_ = room; }
   size_t room() const { return files_.empty() ? count_ : room_; }
@@ -53,10 +57,12 @@ class RowStore {
         : file(path), offset(offset), first(first), count(count) {}
   };
   void read(size_t first, size_t count, float* to) const;
+  void multiply(size_t count, float* rows) const;
 
   const size_t width_;
   size_t count_ = 0, room_ = 0;
   std::vector<float> rows_;  // of all
+  std::vector<double> factors_;  // of each number; empty: 1
   std::vector<std::unique_ptr<Part>> files_;
   std::vector<float> stretch_;  // of a store with files
   size_t stretch_first_ = 0, stretch_count_ = 0;

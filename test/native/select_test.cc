@@ -1,6 +1,4 @@
 // Choices among documents: products against gradients that are written out, greedy against the loop over all of them.
-#include "select/strategies.h"
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,21 +8,10 @@
 #include <tuple>
 
 #include "check.h"
+#include "select_documents.h"
 
 namespace warp {
 namespace {
-
-struct Documents {
-  std::shared_ptr<Candidates> candidates;
-  std::vector<std::vector<double>> written;  // −g: descending it is the step
-  std::vector<double> along, norm2;
-};
-
-double dot(const std::vector<double>& a, const std::vector<double>& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); i++) sum += a[i] * b[i];
-  return sum;
-}
 
 // Gradients that all lean towards one direction, some of them backwards.
 void finish(Documents& documents, std::mt19937& random) {
@@ -86,47 +73,6 @@ Documents sparse(size_t count, unsigned seed) {
   documents.candidates = std::move(candidates);
   finish(documents, random);
   return documents;
-}
-
-Choice everything(size_t documents, size_t count) {
-  Choice choice;
-  choice.allowed.assign(documents, 1);
-  choice.count = count;
-  return choice;
-}
-
-// The loop over all documents, with sums that are written out.
-std::vector<uint32_t> naive(const Documents& documents, const Choice& choice, size_t batch) {
-  const size_t size = documents.written[0].size(), count = documents.written.size();
-  std::vector<double> sum(size, 0.0);
-  double along = 0;
-  std::vector<uint8_t> open = choice.allowed;
-  std::vector<uint32_t> picks, left = choice.quota;
-  while (picks.size() < choice.count) {
-    if (batch > 0 && !picks.empty() && picks.size() % batch == 0) {
-      std::fill(sum.begin(), sum.end(), 0.0);
-      along = 0;
-    }
-    double best = -2;
-    size_t document = count;
-    for (size_t i = 0; i < count; i++) {
-      if (!open[i] || (!left.empty() && left[choice.group[i]] == 0)) continue;
-      std::vector<double> with = sum;
-      for (size_t j = 0; j < size; j++) with[j] += documents.written[i][j];
-      const double cosine = (along + documents.along[i]) / std::sqrt(dot(with, with));
-      if (cosine > best) {
-        best = cosine;
-        document = i;
-      }
-    }
-    if (document == count) break;
-    for (size_t j = 0; j < size; j++) sum[j] += documents.written[document][j];
-    along += documents.along[document];
-    open[document] = 0;
-    if (!left.empty()) left[choice.group[document]]--;
-    picks.push_back(uint32_t(document));
-  }
-  return picks;
 }
 
 Picks run(const Documents& documents, const Choice& choice, size_t batch, int threads, const Tries& tries = {}) {

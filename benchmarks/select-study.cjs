@@ -71,12 +71,25 @@ const rows = [
   ['trace, greedy', [...trace, '--strategy', 'greedy'], []],
   ['trace, greedy, balanced', [...trace, '--strategy', 'greedy', '--balance'], []],
   ['top half way, topk, balanced', [...top, '--strategy', 'topk', '--balance'], []],
+  ...[0.5, 1].flatMap((q) => [
+    [`head at three points, greedy, q = ${q}`, [...three, '--strategy', 'greedy', ...by(q)], []],
+    [`head at three points, greedy, q = ${q}, soft labels`, [...three, '--strategy', 'greedy', ...by(q)], soft],
+  ]),
+  ...[0, 0.5, 1].map((q) => [
+    `head at three points, topk, balanced, q = ${q}`,
+    [...three, '--strategy', 'topk', '--balance', ...by(q)],
+    [],
+  ]),
 ]
 
 main()
 
 function share(strategy, ...more) {
   return [...head, '--strategy', strategy, '--trace-share', '0.33', ...more]
+}
+
+function by(q) {
+  return ['--precondition', String(q)]
 }
 
 function main() {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 namespace warp {
 namespace {
@@ -33,10 +32,7 @@ std::vector<double> precondition_factors(RowStore& rows, double q, const std::ve
   return sums;
 }
 
-std::vector<double> directions(const Directions& of, Threads& threads, Context& context) {
-  const auto report = std::exchange(context.report, nullptr);
-  of.path->prepare(threads, context);
-  context.report = report;
+std::vector<double> directions(const Directions& of, Context& context) {
   const Head head(of.program, *of.path, cpu_ops());
   const HeadPoint reference = head.point(of.path->points());
   const int first = of.at_base ? -1 : 0, points = of.path->points() - first;
@@ -74,7 +70,7 @@ DocumentNumbers numbers_of(Candidates& candidates, const std::vector<double>& di
 
 DocumentNumbers precondition(FactoredCandidates& candidates, const Directions& of, double q,
                              const std::vector<uint8_t>& allowed, Threads& threads, Context& context) {
-  const std::vector<double> direction = directions(of, threads, context);
+  const std::vector<double> direction = directions(of, context);
   if (direction.size() != candidates.size()) throw internal_error("precondition: gradients of another scope");
   candidates.rows().scale(precondition_factors(candidates.rows(), q, allowed, threads, context));
   return numbers_of(candidates, direction, allowed, threads, context);

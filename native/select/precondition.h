@@ -11,7 +11,7 @@
 namespace warp {
 
 // By number of a row: rms^−q over the allowed documents, 0 where all of them have 0 there. Sums in double precision, in
-// the order of the documents. Reads all rows once. Throws FILE_SHRANK, FILE_UNREADABLE, ABORTED.
+// the order of the documents. Reads all rows once.
 std::vector<double> precondition_factors(RowStore& rows, double q, const std::vector<uint8_t>& allowed,
                                          Threads& threads, Context& context);
 
@@ -22,7 +22,7 @@ struct Directions {
   Scope scope = Scope::kHead;
   bool at_base = false;  // θ₀ is a point too, before the path's
 };
-std::vector<double> directions(const Directions& of, Threads& threads, Context& context);
+std::vector<double> directions(const Directions& of, Context& context);
 
 struct DocumentNumbers {
   std::vector<double> along, norm2;  // ⟨−g, v⟩ and ‖g‖² over all points; 0 of documents that are not allowed

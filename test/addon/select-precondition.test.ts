@@ -129,9 +129,11 @@ describe.each(['head', 'top'] as const)('%s', (scope) => {
     }
   })
 
-  test('a q that is next to nothing changes next to nothing', async () => {
-    const plain = await select(options(output, { features: scope, strategy: 'topk', count: 1100 }))
-    const tiny = await select(options(output, { features: scope, strategy: 'topk', count: 1100, precondition: 1e-12 }))
+  test.each(['linear', 'slerp', 'ties'] as const)('%s: a q that is next to nothing changes as much', async (path) => {
+    const own = path === 'linear' ? output : folder()
+    const asked = { features: scope, strategy: 'topk', count: 1100, path } as const
+    const plain = await select(options(own, asked))
+    const tiny = await select(options(own, { ...asked, precondition: 1e-12 }))
     const scores = new Map(plain.documents.map(({ document, score }) => [document, score]))
     for (const { document, score } of tiny.documents) expect(Math.abs(score - scores.get(document)!)).toBeLessThan(1e-5)
   })

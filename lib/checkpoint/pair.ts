@@ -27,6 +27,8 @@ export interface ModelPair {
 
 export interface PairOptions extends OpenOptions {
   baseHead?: BaseHead
+  /** a reference without a classification head will do: layers alone are wanted */
+  headless?: boolean
   /** the tokenizer asked for by name: those that differ are then noted, not refused */
   tokenizer?: TokenizerChoice
 }
@@ -50,12 +52,12 @@ export async function pairOf(
   reference: ModelDirectory,
   options: PairOptions = {},
 ): Promise<ModelPair> {
-  const { forward = true, baseHead, objective } = options
+  const { forward = true, baseHead, headless, objective } = options
   const notes = [...opened.notes, ...reference.notes]
   const base = await growVocabulary(opened, reference, notes)
   compareArchitectures(base, reference, forward, notes)
   if (forward && objective === 'language') for (const model of [reference, base]) checkLanguage(model, model === base)
-  if (forward && objective !== 'language' && !reference.hasHead) {
+  if (forward && objective !== 'language' && !reference.hasHead && !headless) {
     throw inputError(
       'REFERENCE_HEAD_MISSING',
       `${reference.dir}: ${reference.architectureName} has no classification head; expected ` +

@@ -1,7 +1,9 @@
-import { networkOf, nativeWeights, openPair, type ModelDirectory } from '../checkpoint/index.js'
+import { nativeWeights, networkOf, openPair, type ModelDirectory, type PairOptions } from '../checkpoint/index.js'
 import { WarpError } from '../errors.js'
 import { openDecoder } from '../generate/decode.js'
+import { readByTable } from '../models/facts.js'
 import { objectiveOf } from '../models/families.js'
+import type { Network } from '../models/network.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import { noTarget, type CompareRequest, type CompareResult } from '../native/types.js'
@@ -17,7 +19,7 @@ export const lensPositions = 5
 const mostTexts = 200
 const mostTokens = 128
 
-/** Both language models on neutral texts. */
+/** Both models on neutral texts. */
 export interface Comparison {
   result: CompareResult
   /** packed tokens of the texts */
@@ -39,7 +41,7 @@ const compared = new WeakMap<DiffPair, Promise<Comparison>>()
  * @throws NotApplicable where the pair is not of two language models that can be computed
  */
 export function compareOnNeutral(pair: DiffPair, options: PartOptions): Promise<Comparison> {
-  const known = compared.get(pair) ?? compare(pair, options)
+  const known = compared.get(pair) ?? openLanguage(pair).then((opened) => compare(pair, opened, options))
   compared.set(pair, known)
   return known
 }
@@ -53,10 +55,33 @@ export function requireLanguage({ dir, architectureName }: ModelDirectory): void
   )
 }
 
-/** The pair as language models that can be computed, its tokenizer and its network. @throws NotApplicable */
-async function openLanguage({ base, reference }: DiffPair) {
-  requireLanguage(reference)
-  const models = await openPair(base.dir, reference.dir, { objective: 'language' }).catch((error: unknown) => {
+/**
+ * Layers of any two models that can be computed, read through the reference's table of tokens: nothing of the result
+ * but the lens.
+ * @throws NotApplicable where they cannot be computed, or have other shapes
+ */
+export async function compareLayers(pair: DiffPair, options: PartOptions): Promise<Comparison> {
+  const opened = await openComputed(pair, { baseHead: 'zeros', headless: true }, ({ blueprint }) =>
+    readByTable(blueprint!),
+  )
+  return compare(pair, opened, options)
+}
+
+/** The pair as language models. @throws NotApplicable */
+async function openLanguage(pair: DiffPair): Promise<Opened> {
+  requireLanguage(pair.reference)
+  return openComputed(pair, { objective: 'language' }, (reference) => networkOf(reference, 'language'))
+}
+
+type Opened = Awaited<ReturnType<typeof openComputed>>
+
+/** The pair as models that can be computed, its tokenizer and its network. @throws NotApplicable */
+async function openComputed(
+  { base, reference }: DiffPair,
+  how: PairOptions,
+  networkFrom: (reference: ModelDirectory) => Network,
+) {
+  const models = await openPair(base.dir, reference.dir, how).catch((error: unknown) => {
     if (error instanceof WarpError && error.kind === 'input') throw new NotApplicable(error.code, error.message)
     throw error
   })
@@ -64,7 +89,7 @@ async function openLanguage({ base, reference }: DiffPair) {
     if (!(error instanceof WarpError) || !error.code.startsWith('TOKENIZER_')) throw error
     throw new NotApplicable('DIFF_NO_TOKENIZER', error.message)
   })
-  const network = networkOf(models.reference, 'language')
+  const network = networkFrom(models.reference)
   const run = async (
     request: Omit<CompareRequest, 'path' | 'network' | 'threads' | 'memory'>,
     phase: string,
@@ -80,19 +105,24 @@ async function openLanguage({ base, reference }: DiffPair) {
       for (const handle of handles) handle.close()
     }
   }
-  return { tokenizer, network, run }
+  return { tokenizer, network, run, predicts: how.objective === 'language' }
 }
 
-async function compare(pair: DiffPair, options: PartOptions): Promise<Comparison> {
-  const { tokenizer, network, run } = await openLanguage(pair)
+async function compare(
+  pair: DiffPair,
+  { tokenizer, network, run, predicts }: Opened,
+  options: PartOptions,
+): Promise<Comparison> {
   const { texts, neutral } = await readTexts(options)
   const maxLength = Math.min(mostTokens, network.maxPositions)
   const encoded = await tokenizer.encodeBatch(texts, { maxLength })
   if (encoded.ids.length < 2) throw new NotApplicable('DIFF_NO_TEXTS', `${neutral} have too few tokens`)
   const { ids, offsets, targets } = withoutEmpty(encoded.ids, encoded.offsets)
   const top = Math.min(topTokens, network.vocabularySize)
+  if (!predicts) targets.fill(noTarget) // no logits
+  const request = { ids, offsets, targets, top, positions: lensPositions }
   return {
-    result: await run({ ids, offsets, targets, top, positions: lensPositions }, 'predictions', options),
+    result: await run(request, predicts ? 'predictions' : 'lens', options),
     ids,
     offsets,
     layers: network.layers.length,

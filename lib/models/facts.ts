@@ -57,6 +57,30 @@ export function languageModelOf(blueprint: Blueprint, output: string, layers?: n
   return { ...outline, select: 'all', head, objective: 'language' }
 }
 
+/**
+ * The network of any model, read through its table of tokens, as if that were the output layer: behind the closing
+ * normalisation and, where the table is narrower than the layers, its projection turned round.
+ */
+export function readByTable(blueprint: Blueprint): Network {
+  const { closing, tables, embed, embeddingSize, sizes } = blueprint
+  const { hiddenSize, vocabularySize } = sizes
+  const { tensor } = tables.find(({ by }) => by === 'token')!
+  const steps: Step[] = []
+  const widen = embed.steps.find((step) => step.op === 'linear')
+  if (widen) {
+    const parts = widen.parts.map(({ weight }) => ({ weight, rows: embeddingSize }))
+    steps.push(linear(closing.output, 'narrow', hiddenSize, { parts, turned: true, storedOutputs: embeddingSize }))
+  }
+  const parts = [{ weight: tensor, rows: vocabularySize }]
+  steps.push(linear(widen ? 'narrow' : closing.output, 'logits', embeddingSize, { parts }))
+  return {
+    ...outlineOf(blueprint),
+    select: 'all',
+    head: after(closing, { steps, output: 'logits' }),
+    objective: 'language',
+  }
+}
+
 const after = (first: Block, second: Block): Block => ({
   steps: [...first.steps, ...second.steps],
   output: second.output,

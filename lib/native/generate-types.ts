@@ -31,7 +31,7 @@ export interface GenerateRequest {
   memory: number
 }
 
-/** Two language models on the same texts; see lib/diff/compare.ts. */
+/** Two models on the same texts, whose network ends in an output layer over the vocabulary; see lib/diff/compare.ts. */
 export interface CompareRequest {
   /** without points: base and reference */
   path: Handle
@@ -63,9 +63,9 @@ export interface CompareResult {
   referenceExpected: Float64Array
   /**
    * layers × positions: norms of the mean difference and of the base's mean activation; tokens as the head reads the
-   * difference, the largest logit first
+   * difference, the largest logit first, and `away` the smallest first
    */
-  lens: { norm: number; baseNorm: number; tokens: Uint32Array }[]
+  lens: { norm: number; baseNorm: number; tokens: Uint32Array; away: Uint32Array }[]
   /** texts × hidden; empty without `meanLayer` */
   means: Float64Array
   peakBytes: number

@@ -110,6 +110,7 @@ Napi::Value compared(Napi::Env env, const CompareResult& result) {
     place.Set("norm", result.lens[i].norm);
     place.Set("baseNorm", result.lens[i].base_norm);
     place.Set("tokens", to_array<Napi::Uint32Array>(env, result.lens[i].tokens));
+    place.Set("away", to_array<Napi::Uint32Array>(env, result.lens[i].away));
     lens.Set(i, place);
   }
   o.Set("lens", lens);

@@ -213,11 +213,15 @@ class CompareSink : public PassSink {
   void read(size_t first, size_t count, std::vector<LensPlace>& lens, Worker& w) const {
     const size_t outputs = a_.program.outputs;
     for (size_t i = 0; i < count; i++) lens[first + i] = mean(first + i, w.rows.data() + i * a_.program.hidden);
-    const float* z = logits(1, count, w);
-    for (size_t i = 0; i < count; i++) {
-      lens[first + i].tokens.resize(job_.top);
-      largest_ids(z + i * outputs, outputs, job_.top, lens[first + i].tokens.data());
-    }
+    float* z = logits(1, count, w);
+    const auto top = [&](size_t i) {
+      std::vector<uint32_t> ids(job_.top);
+      largest_ids(z + i * outputs, outputs, job_.top, ids.data());
+      return ids;
+    };
+    for (size_t i = 0; i < count; i++) lens[first + i].tokens = top(i);
+    for (size_t at = 0; at < count * outputs; at++) z[at] = -z[at];
+    for (size_t i = 0; i < count; i++) lens[first + i].away = top(i);
   }
 
   // Sums of the tiles in their order, so that bits do not depend on who computed which.

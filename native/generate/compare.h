@@ -1,5 +1,6 @@
 #pragma once
 // Where two language models depart from each other on some texts: one pass of both. V-wide rows exist for blocks only.
+// Of other models, whose program has a table of tokens for its output layer, the lens alone means anything.
 #include <memory>
 
 #include "scoring/pass.h"
@@ -21,6 +22,7 @@ struct CompareJob {
 struct LensPlace {
   double norm = 0, base_norm = 0;  // of the mean difference, of the base's mean activation
   std::vector<uint32_t> tokens;    // `top` of them, the largest logit first
+  std::vector<uint32_t> away;      // the smallest first
 };
 
 constexpr uint32_t kNoToken = 0xffffffff;

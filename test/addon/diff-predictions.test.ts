@@ -1,41 +1,16 @@
-// The parts predictions and lens of a diff: against the same networks computed naively in float64, and from outside.
+// The parts predictions and lens (see diff-lens.test.ts) of a diff: against the same networks computed naively in
+// float64, and from outside.
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nativeWeights, networkOf, openModel } from '../../lib/checkpoint/index.js'
 import { diff, diffSchema } from '../../lib/diff/index.js'
 import { predict } from '../../lib/index.js'
 import type { Network } from '../../lib/models/network.js'
-import { addon } from '../../lib/native/load.js'
-import { runTask } from '../../lib/native/task.js'
-import { noTarget, type CompareRequest, type CompareResult } from '../../lib/native/types.js'
+import { noTarget, type CompareResult } from '../../lib/native/types.js'
+import { compareTexts as texts, compareTop as top, compareFixture, order } from '../support/compare.js'
 import { makeLanguagePair } from '../support/language-pair.js'
-import { readTensors, temporaryDirectory } from '../support/models.js'
-import { referenceLogits, type Weights } from '../support/networks.js'
+import { temporaryDirectory } from '../support/models.js'
+import { referenceLogits } from '../support/networks.js'
 import { makePair } from '../support/pair.js'
-
-const texts = [[2, 5, 9, 11, 4, 30, 8], [7, 7], [40, 41, 42, 43, 12], [33], [2, 6, 17, 17, 17, 50, 4, 4, 9]]
-const [top, positions] = [6, 4]
-
-async function setup(name: string) {
-  const dirs = makeLanguagePair(name)
-  const models = await Promise.all([dirs.base, dirs.reference].map((dir) => openModel(dir, { objective: 'language' })))
-  const network = networkOf(models[0]!, 'language')
-  const weights = models.map((model, i): Weights => {
-    const stored = readTensors(join(i === 0 ? dirs.base : dirs.reference, 'model.safetensors'))
-    return (tensor) => stored.get(model.tensors.get(tensor)!.storedName)!.data
-  })
-  const handles = models.map((model) => nativeWeights(model))
-  const ids = Uint32Array.from(texts.flat())
-  let end = 0
-  const offsets = Uint32Array.from([0, ...texts.map((text) => (end += text.length))])
-  const targets = Uint32Array.from(texts.flatMap((text) => text.map((_, i) => text[i + 1] ?? noTarget)))
-  const run = (extra: Partial<CompareRequest> = {}): Promise<CompareResult> => {
-    const path = addon().openPath(handles[0]!, handles[1]!, { family: 'linear', lambdas: [] })
-    const request = { path, network, ids, offsets, targets, top, positions, threads: 2, memory: 2 ** 30, ...extra }
-    return runTask((report) => addon().compare(request, report), 'compare', 'tokens')
-  }
-  return { network, weights: weights as [Weights, Weights], run, offsets }
-}
 
 const softmax = (z: ArrayLike<number>): number[] => {
   const most = Math.max(...Array.from(z))
@@ -44,19 +19,11 @@ const softmax = (z: ArrayLike<number>): number[] => {
   return e.map((x) => x / sum)
 }
 
-/** The ids in their order, where float32 leaves no doubt about it. */
-function order(values: number[], sign: number): number[] {
-  return values
-    .map((value, id) => ({ value: sign * value, id }))
-    .sort((a, b) => b.value - a.value || a.id - b.id)
-    .map(({ id }) => id)
-}
-
 describe.each(['llama-language', 'gpt2-language', 'gemma2-language', 'gpt_neox-language'])('%s', (name) => {
-  let s: Awaited<ReturnType<typeof setup>>
+  let s: Awaited<ReturnType<typeof compareFixture>>
   let result: CompareResult
   beforeAll(async () => {
-    s = await setup(name)
+    s = await compareFixture(name)
     result = await s.run()
   })
 
@@ -114,33 +81,6 @@ describe.each(['llama-language', 'gpt2-language', 'gemma2-language', 'gpt_neox-l
     }
   })
 
-  test('the lens reads the mean change of the activations', () => {
-    const { network } = s
-    for (let layer = 0; layer < network.layers.length; layer++) {
-      const part: Network = { ...network, layers: network.layers.slice(0, layer + 1), head: { steps: [], output: 'x' } }
-      for (let position = 0; position < positions; position++) {
-        const long = texts.filter((text) => text.length > position)
-        const means = s.weights.map((weights) => {
-          const rows = long.map((text) => referenceLogits(part, weights, text, [])[position]!)
-          return rows[0]!.map((_, j) => rows.reduce((sum, row) => sum + row[j]!, 0) / rows.length)
-        })
-        const change = means[1]!.map((x, j) => x - means[0]![j]!)
-        const norm = (x: Float64Array): number => Math.hypot(...x)
-        const found = result.lens[layer * positions + position]!
-        expect(Math.abs(found.norm - norm(change))).toBeLessThan(2e-5 * norm(means[0]!))
-        expect(Math.abs(found.baseNorm - norm(means[0]!))).toBeLessThan(2e-5 * norm(means[0]!))
-        // the head alone, on the change
-        const head: Network = { ...network, tables: [], layers: [], embed: { steps: [], output: 'x' } }
-        const logits = headOf(head, s.weights[1], change)
-        const scale = Math.max(1, ...logits.map(Math.abs))
-        const want = order(logits, 1).slice(0, top)
-        // the change is a small difference: what rounding makes of it grows by the norm before the head
-        const slack = (4e-5 * scale * norm(means[0]!)) / norm(change)
-        found.tokens.forEach((id, k) => expect(Math.abs(logits[id]! - logits[want[k]!]!)).toBeLessThan(slack))
-      }
-    }
-  })
-
   test('mean activations of each text behind a layer', async () => {
     const { network } = s
     const want = (layer: number): Float64Array[] => {
@@ -175,13 +115,6 @@ describe.each(['llama-language', 'gpt2-language', 'gemma2-language', 'gpt_neox-l
     await expect(s.run({ memory: 1000 })).rejects.toMatchObject({ code: 'MEMORY_BUDGET' })
   })
 })
-
-/** The head on one row: a table of one row stands in for what is below. */
-function headOf(network: Network, weights: Weights, row: Float64Array): number[] {
-  const tables: Network['tables'] = [{ tensor: 'row', by: 'token', rows: 1 }]
-  const one: Network = { ...network, embeddingSize: row.length, tables, select: 'all' }
-  return [...referenceLogits(one, (tensor) => (tensor === 'row' ? row : weights(tensor)), [0], [])[0]!]
-}
 
 describe('warp diff', () => {
   const pair = makeLanguagePair()
@@ -226,12 +159,7 @@ describe('warp diff', () => {
     expect(result.lens!.places.every(({ relative }) => relative === 0)).toBe(true)
   })
 
-  test('the lens of classifiers and models apart have nothing to say here', async () => {
-    const classifier = makePair('gpt2')
-    const only = ['lens']
-    await expect(diff({ base: classifier.base, reference: classifier.reference, only })).rejects.toMatchObject({
-      code: 'DIFF_NOTHING_APPLIES',
-    })
+  test('models apart have nothing to say here', async () => {
     const other = makeLanguagePair('llama-tied', temporaryDirectory())
     await expect(diff({ ...options, base: other.base })).rejects.toMatchObject({ code: 'DIFF_NOTHING_APPLIES' })
     expect((await diff({ ...options, only: ['lens'] })).result.skipped).toEqual([])

@@ -85,7 +85,8 @@ export function diffReport(): string {
     lens: {
       neutral: 'English Wikipedia summaries',
       texts: 20,
-      places: [1, 2, 3].map((layer) => ({ layer, position: 2, relative: 0.1, tokens: tokens(12) })),
+      through: 'output layer',
+      places: [1, 2, 3].map((layer) => ({ layer, position: 2, relative: 0.1, tokens: tokens(12), away: tokens(12) })),
     },
     notes: ['a note'],
   }

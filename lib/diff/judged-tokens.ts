@@ -38,7 +38,7 @@ export async function judgeTokens(
     return { verdict, reason, state, probability: () => 1, sizes: relative(moved, state), falsePositives }
   }
   const often = Uint32Array.from(general.counts, Math.round)
-  const grading = await gradeTokens(evidence, often, { signal, onProgress, threads }).catch((error: unknown) => {
+  const grading = await gradeTokens(evidence, often, { signal, onProgress, threads }, true).catch((error: unknown) => {
     if (!(error instanceof WarpError) || error.code !== 'TRACE_NULL_ROWS') throw error
     throw new NotApplicable(error.code, error.message)
   })

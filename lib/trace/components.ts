@@ -20,6 +20,8 @@ export interface Trained {
 
 export interface Components {
   untrained: Normal
+  /** of the untrained mean, with every doubling of the texts that hold a token; `untrained` is of 2^at texts */
+  rise?: { slope: number; at: number }
   trained: Trained
   /** share of trained tokens, by how many texts hold a token */
   share: Float64Array
@@ -57,6 +59,8 @@ const density = (z: number, { mean, deviation }: Normal): number =>
  * is seen, their mean is taken to be this far above, in deviations of those, with the weight of so many scores.
  */
 const assumed = { shift: 0.5, weight: 50 }
+/** The same where it rises: of tokens in one text, and of those in 2^`later` of them. */
+const assumedRise = { first: 0.1, last: 0.6, later: 5 }
 /** The least that a row met in the last step is expected to stand out by. */
 const leastAhead = 0.4
 const leastDeviation = 0.3
@@ -68,6 +72,10 @@ const binOf = (texts: number): number => Math.floor(Math.log2(Math.max(1, texts)
 
 const leastShare = 1e-4
 const bounded = (share: number): number => Math.min(1 - leastShare, Math.max(leastShare, share))
+
+/** Untrained tokens that a number of texts of this bin hold. */
+const untrainedIn = (bin: number, { untrained, rise }: Pick<Components, 'untrained' | 'rise'>): Normal =>
+  rise ? { ...untrained, mean: untrained.mean + rise.slope * (bin - rise.at) } : untrained
 
 /** Of being trained before its score is seen, of a token that so many texts hold. */
 export const shareOf = (texts: number, { share }: Components): number =>
@@ -84,6 +92,8 @@ function firstMet(share: number): Float64Array {
 /** What a round gathers of the scores, weighted by how likely each is of the kind. */
 interface Sums {
   untrained: { weight: number; score: number; square: number }
+  /** of these, by bin */
+  rest: { weight: Float64Array; score: Float64Array }
   /** by part */
   weight: Float64Array
   score: Float64Array
@@ -98,12 +108,15 @@ interface Sums {
  * @param texts texts that hold each token: common tokens are trained more often, and earlier
  * @param schedule of the rate, which scores tell badly: experts of a constant rate on long texts look like those whose
  *   rate fell (benchmarks/results/trace.md)
+ * @param rises whether untrained tokens stand out the more the commoner they are: of ordinary language, whose tokens
+ *   differ in that by far more than those of candidate texts
  */
 export async function fitComponents(
   scores: Float64Array,
   texts: Uint32Array,
   schedule: Schedule,
   turns: Turns,
+  rises = false,
 ): Promise<Components> {
   const sorted = scores.slice().sort()
   const high = sorted[Math.min(sorted.length - 1, Math.floor(0.97 * sorted.length))] ?? 0
@@ -112,6 +125,9 @@ export async function fitComponents(
   for (const { bin, count } of cells) counts[bin] += count
   let found: Components = {
     untrained: { mean: assumed.shift, deviation: 1 },
+    ...(rises && {
+      rise: { slope: (assumedRise.last - assumedRise.first) / assumedRise.later, at: assumedRise.later },
+    }),
     trained: { early: Math.max(assumed.shift + 3, high), late: assumed.shift + 1, deviation: 1 },
     share: new Float64Array(bins).fill(0.3),
     parts: new Float64Array(parts).fill(1 / parts),
@@ -121,10 +137,10 @@ export async function fitComponents(
   for (let round = 0; round < rounds; round++) {
     const sums = await gather(cells, found, turns)
     const total = sums.weight.reduce((a, b) => a + b, 0)
-    const untrained = untrainedFrom(sums)
+    const kind = rises ? risingFrom(sums) : { untrained: untrainedFrom(sums) }
     found = {
-      untrained,
-      trained: trainedFrom(sums, untrained, schedule),
+      ...kind,
+      trained: trainedFrom(sums, kind.untrained, schedule),
       share: sums.trained.map((sum, bin) => (sum + 0.3) / (counts[bin] + 1)),
       parts: sums.weight.map((weight) => (weight + 1 / parts) / (total + 1)),
       schedule,
@@ -159,9 +175,11 @@ function cellsOf(scores: Float64Array, texts: Uint32Array): Cell[] {
 }
 
 async function gather(cells: readonly Cell[], found: Components, turns: Turns): Promise<Sums> {
-  const { untrained, trained, share } = found
+  const { trained, share } = found
+  const untrained = Array.from(share, (_, bin) => untrainedIn(bin, found))
   const sums: Sums = {
     untrained: { weight: 0, score: 0, square: 0 },
+    rest: { weight: new Float64Array(bins), score: new Float64Array(bins) },
     weight: new Float64Array(parts),
     score: new Float64Array(parts),
     square: new Float64Array(parts),
@@ -171,21 +189,20 @@ async function gather(cells: readonly Cell[], found: Components, turns: Turns): 
   const times = Array.from(share, firstMet)
   const own = new Float64Array(parts)
   const means = own.map((_, part) => scoreOf(part, found))
-  let [last, notHere] = [NaN, 0]
+  let last = NaN
   const here = new Float64Array(parts)
   for (const { z, bin, count } of cells) {
     if (z !== last) {
       if (turns.due) await turns.take()
-      notHere = density(z, untrained)
       for (let part = 0; part < parts; part++)
         here[part] = density(z, { mean: means[part], deviation: trained.deviation })
       last = z
     }
     const t = bounded(share[bin]),
-      not = (1 - t) * notHere
+      not = (1 - t) * density(z, untrained[bin])
     let there = 0
     for (let part = 0; part < parts; part++) there += own[part] = t * times[bin][part] * here[part]
-    if (there + not < 1e-290 && z > untrained.mean) there = own[0] = 1e-290 // far above both
+    if (there + not < 1e-290 && z > untrained[bin].mean) there = own[0] = 1e-290 // far above both
     const all = Math.max(there + not, 1e-300)
     sums.likelihood += count * Math.log(all)
     for (let part = 0; part < parts; part++) {
@@ -199,6 +216,8 @@ async function gather(cells: readonly Cell[], found: Components, turns: Turns): 
     sums.untrained.weight += rest
     sums.untrained.score += rest * z
     sums.untrained.square += rest * z * z
+    sums.rest.weight[bin] += rest
+    sums.rest.score[bin] += rest * z
   }
   return sums
 }
@@ -208,6 +227,28 @@ function untrainedFrom({ untrained: { weight, score, square } }: Sums): Normal {
   const mean = (prior * shift + score) / (prior + weight)
   const spread = square - 2 * mean * score + mean * mean * weight
   return { mean, deviation: Math.max(leastDeviation, Math.sqrt((prior + spread) / (prior + weight))) }
+}
+
+/** The line of the untrained mean on the logarithm of the texts, by least squares, with what is assumed of it. */
+function risingFrom({ untrained, rest }: Sums): Pick<Components, 'untrained' | 'rise'> {
+  const { first, last, later } = assumedRise
+  const [weight, score] = [rest.weight.slice(), rest.score.slice()]
+  for (const [bin, mean] of [
+    [0, first],
+    [later, last],
+  ]) {
+    weight[bin] += assumed.weight / 2
+    score[bin] += (assumed.weight / 2) * mean
+  }
+  const sum = (of: (bin: number) => number): number => weight.reduce((total, _, bin) => total + of(bin), 0)
+  const all = sum((bin) => weight[bin])
+  const at = sum((bin) => weight[bin] * bin) / all
+  const mean = sum((bin) => score[bin]) / all
+  const slope = sum((bin) => (bin - at) * score[bin]) / sum((bin) => weight[bin] * (bin - at) ** 2)
+  const line = (bin: number): number => mean + slope * (bin - at)
+  const spread = untrained.square + sum((bin) => line(bin) * (rest.weight[bin] * line(bin) - 2 * rest.score[bin]))
+  const deviation = Math.sqrt((assumed.weight + Math.max(0, spread)) / (assumed.weight + untrained.weight))
+  return { untrained: { mean, deviation: Math.max(leastDeviation, deviation) }, rise: { slope, at } }
 }
 
 /** The line of scores on the way behind, by least squares; through its least end where it falls below that. */
@@ -263,9 +304,11 @@ const steps = 32,
 /**
  * log p(z | trained) − log p(z | untrained), made monotone on both sides of the untrained mean where two deviations
  * would turn it round, and bounded.
+ * @param texts that hold the token, where that counts
  */
-export function evidenceOf(components: Components): (z: number) => number {
-  const { untrained, trained, parts: weights } = components
+export function evidenceOf(components: Components, texts?: number): (z: number) => number {
+  const { trained, parts: weights } = components
+  const untrained = texts === undefined ? components.untrained : untrainedIn(binOf(texts), components)
   const low = Math.min(untrained.mean, trained.late) - beyond,
     high = Math.max(untrained.mean, trained.early) + beyond
   const raw = (z: number): number => {
@@ -286,6 +329,16 @@ export function evidenceOf(components: Components): (z: number) => number {
       from = Math.min(table.length - 2, Math.floor(place))
     const value = table[from] + (table[from + 1] - table[from]) * (place - from)
     return Math.min(mostEvidence, Math.max(-mostEvidence, value))
+  }
+}
+
+/** The same of tokens that so many texts hold. */
+export function evidenceByTexts(components: Components): (z: number, texts: number) => number {
+  const byBin = new Map<number, (z: number) => number>()
+  return (z, texts) => {
+    const bin = components.rise ? binOf(texts) : 0
+    if (!byBin.has(bin)) byBin.set(bin, evidenceOf(components, 2 ** bin))
+    return byBin.get(bin)!(z)
   }
 }
 

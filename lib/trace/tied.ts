@@ -5,6 +5,7 @@ import { runTask } from '../native/task.js'
 import type { Handle, TiedScores } from '../native/types.js'
 import {
   drawsOf,
+  evidenceByTexts,
   evidenceOf,
   fitComponents,
   overall,
@@ -140,9 +141,15 @@ export async function scoreRows(
  * Scores the rows of a table that targets move against those of tokens that no text holds, and fits both kinds of
  * score.
  * @param texts by token, how many texts hold it
+ * @param rises see `fitComponents`
  * @throws WarpError (input) TRACE_NULL_ROWS
  */
-export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: TraceRun): Promise<Grading> {
+export async function gradeTokens(
+  evidence: Evidence,
+  texts: Uint32Array,
+  run: TraceRun,
+  rises = false,
+): Promise<Grading> {
   const rows = evidence.gradable === 'output' ? 'output' : 'input'
   const table = rows === 'output' ? evidence.output.table! : evidence.reference.inputEmbedding
   const { scores, moved, fitted, held, columns } = await scoreRows(evidence, table, texts, run)
@@ -153,18 +160,20 @@ export async function gradeTokens(evidence: Evidence, texts: Uint32Array, run: T
     Uint32Array.from(known, (id) => texts[id]),
     schedule,
     new Turns(run.signal),
+    rises,
   )
   const tell = evidenceOf(components)
+  const told = evidenceByTexts(components)
   const probability = scores.map((z, id) => {
     if (Number.isNaN(z)) return 0
     const share = shareOf(texts[id], components)
-    return 1 / (1 + ((1 - share) / share) * Math.exp(-tell(z)))
+    return 1 / (1 + ((1 - share) / share) * Math.exp(-told(z, texts[id])))
   })
   const expected = known.reduce((sum, id) => sum + probability[id], 0)
   const pull = (z: number): number => pullOf(tell(z)),
     drawn = drawsOf(components, draws)
   return {
-    pull: scores.map((z) => (Number.isNaN(z) ? 0 : pull(z))),
+    pull: scores.map((z, id) => (Number.isNaN(z) ? 0 : pullOf(told(z, texts[id])))),
     scores,
     probability,
     moved: moved.map(Math.exp),

@@ -2,6 +2,7 @@ import { Turns } from '../../lib/turns.js'
 import { Random } from '../../lib/random.js'
 import {
   drawsOf,
+  evidenceByTexts,
   evidenceOf,
   fitComponents,
   overall,
@@ -102,6 +103,36 @@ test('evidence is that of the densities, and never falls in the score above the 
   // 1 − p(z | untrained) / p(z | trained): 0 where a score says nothing
   expect(pullOf(0)).toBeCloseTo(0, 12)
   expect(pullOf(Math.log(4))).toBeCloseTo(0.75, 12)
+})
+
+// 8 000 tokens that 1, 2, 4 … 512 texts hold: the slope's standard error is about 0.003
+test('where common untrained tokens stand out more, what is called trained was', async () => {
+  const random = new Random(7, 'rising')
+  const texts = Uint32Array.from({ length: 8000 }, (_, i) => 2 ** (i % 10))
+  const times = Array.from(texts, (held) => -Math.log(1 - random.uniform()) / (0.001 * held))
+  const isTrained = times.map((time) => time <= 1)
+  const scores = Float64Array.from(texts, (held, i) =>
+    isTrained[i] ? 4 - 2 * times[i] + 0.5 * random.normal() : 0.1 + 0.15 * Math.log2(held) + 0.8 * random.normal(),
+  )
+  const judged = async (rises: boolean) => {
+    const found = await fitComponents(scores, texts, 'constant', new Turns(), rises)
+    const tell = evidenceByTexts(found)
+    const odds = (i: number): number => Math.log(1 / shareOf(texts[i], found) - 1)
+    const sure = [...scores.keys()].filter((i) => tell(scores[i], texts[i]) - odds(i) >= Math.log(9))
+    return { found, sure: sure.length, right: sure.filter((i) => isTrained[i]).length / sure.length }
+  }
+  const { found, sure, right } = await judged(true)
+  expect(Math.abs(found.rise!.slope - 0.15)).toBeLessThan(0.012)
+  expect(sure).toBeGreaterThan(100)
+  expect(right).toBeGreaterThan(0.9)
+  expect((await judged(false)).right).toBeLessThan(right - 0.1)
+  // of a number of texts the evidence is that of their own untrained tokens, else of those in the middle
+  const own = evidenceByTexts(found)
+  const { untrained, rise } = found
+  for (const texts of [1, 16, 512]) {
+    const mean = untrained.mean + rise!.slope * (Math.log2(texts) - rise!.at)
+    expect(own(1.5, texts)).toBe(evidenceOf({ ...found, untrained: { ...untrained, mean } })(1.5))
+  }
 })
 
 test('draws are those of the parts, the first first', () => {

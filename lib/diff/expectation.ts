@@ -51,10 +51,13 @@ export function expectation(state: Uint8Array, general: NeutralTokens, special: 
     wordChance: (times) => -Math.expm1(-many * rate(times)),
     expected: (id, times = 0) => many * rate(Math.max(0, general.counts[id] - times)),
     // what the neutral texts lack is the word itself as often as tokens stand alone
-    alone: (id, times) => ({
-      word: -Math.expm1((-many * (times + unseen * share)) / total),
-      others: -Math.expm1((-many * (Math.max(0, general.counts[id] - times) + unseen * (1 - share))) / total),
-    }),
+    alone: (id, times) => {
+      const own = times === 0 ? Math.min(share, general.unseenWords) : share
+      return {
+        word: -Math.expm1((-many * (times + unseen * own)) / total),
+        others: -Math.expm1((-many * (Math.max(0, general.counts[id] - times) + unseen * (1 - own))) / total),
+      }
+    },
   }
 }
 

@@ -38,7 +38,7 @@ export const wordsSchema = z.object({
   textTokens: z.number().nullable(),
   /** whether labels are told, by the directions in which rows moved, and from what; or why not */
   labels: z.object({ applies: z.boolean(), reason: z.string() }),
-  /** the least expected first */
+  /** those with a probability of .9 or more before the others, of both the least expected first */
   words: z.array(
     z.object({
       word: z.string(),
@@ -153,6 +153,9 @@ function findTokens(
 /** How little a token is expected, weighed with how far it moved: what moved far was trained on often. */
 const surprise = (chance: number, size: number): number => -Math.log(Math.max(chance, 1e-12)) * size
 
+/** Whether a word is among those that come first. */
+const sure = ({ probability }: { probability: number }): number => Number(probability >= 0.9)
+
 function findWords(
   expected: Expectation,
   general: NeutralTokens,
@@ -178,7 +181,7 @@ function findWords(
   }
   return [...found.values()]
     .filter(({ probability }) => probability >= 0.5)
-    .sort((a, b) => b.rank - a.rank || (a.word < b.word ? -1 : 1))
+    .sort((a, b) => sure(b) - sure(a) || b.rank - a.rank || (a.word < b.word ? -1 : 1))
     .slice(0, mostWords)
     .map(({ rank: _, ...entry }) => entry)
 }

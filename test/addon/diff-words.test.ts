@@ -63,7 +63,13 @@ describe('a training whose tokens are known', () => {
 })
 
 describe('expected tokens', () => {
-  const general = { counts: Float64Array.of(90, 9, 0.5, 0.5), total: 100, compound: [], whole: new Map() }
+  const general = {
+    counts: Float64Array.of(90, 9, 0.5, 0.5),
+    total: 100,
+    compound: [],
+    whole: new Map(),
+    unseenWords: 1,
+  }
 
   test('as much ordinary language as touches as many tokens', () => {
     const found = expectation(Uint8Array.of(1, 1, 0, 0), general, new Set())
@@ -90,11 +96,14 @@ describe('expected tokens', () => {
         [1, first],
         [2, second],
       ])
-    const some = { counts, total: 18, compound: [], whole: whole(3, 1) }
+    const some = { counts, total: 18, compound: [], whole: whole(3, 1), unseenWords: 1 }
     const state = Uint8Array.of(0, 0, 0, 1)
     expect(probabilityOf(expectation(state, some, new Set()), [3], 0)).toBeCloseTo(0.5, 1)
     const mostly = { ...some, whole: whole(4, 4) }
     expect(probabilityOf(expectation(state, mostly, new Set()), [3], 0)).toBeCloseTo(0.75, 1)
+    // and no more often than those that the texts lack are
+    const few = { ...mostly, unseenWords: 0.25 }
+    expect(probabilityOf(expectation(state, few, new Set()), [3], 0)).toBeCloseTo(0.25, 1)
   })
 
   // p / (p + (1 − p) Π q) by enumeration of what was there: the word, and for each token some other word

@@ -67,8 +67,8 @@ export interface NeutralTokens {
 }
 
 /**
- * Byte-level tokens that may be words are often beginnings of rare ones (" transf"): .69 of such words of three language
- * models stood in the training texts (see benchmarks/results/diff.md). WordPiece has the words themselves.
+ * Byte-level tokens that may be words are often beginnings of rarer ones (" transf"): of three language models .69 of
+ * such words stood in the training texts (benchmarks/results/diff.md). WordPiece has the words themselves.
  */
 const unseenWords = (kind: string): number => (kind === 'bpe' ? 0.7 : 1)
 

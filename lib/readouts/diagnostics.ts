@@ -105,9 +105,9 @@ function whyWeak(stats: FootprintStatistics, facts: Facts, recommended: string):
     reasons.push(`other readouts (${agreement.readouts.join(', ')}) disagree as much as a random mixture would`)
   }
   if (recommended.endsWith(',adam]')) {
-    // .034 against .125 of equal shares on four; .041 against .037 on the flat one (benchmarks/results/language.md)
+    // .033 against .137 of equal shares on eight; .041 against .037 on the flat one (benchmarks/results/language.md)
     reasons.push(
-      'the mixture of a language model: measured on four, with a mean error of .034; on one that was nearly flat ' +
+      'the mixture of a language model: measured on eight, with a mean error of .033; on one that was nearly flat ' +
         'it erred as much as equal shares',
     )
   }

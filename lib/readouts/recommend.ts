@@ -67,7 +67,7 @@ export function recommend(mixtures: MixtureResult[]): { recommended: string; rea
     return {
       recommended: blocks.readout,
       reason:
-        'without a trace and without classes, it erred least on four language models with known mixtures (scope ' +
+        'without a trace and without classes, it erred least on eight language models with known mixtures (scope ' +
         `${blocks.settings.scope})`,
     }
   }

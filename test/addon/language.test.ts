@@ -65,8 +65,8 @@ test('a trained language model keeps its class; its mixture is recovered by read
   expect(result.mixtures.map(({ readout }) => readout)).toEqual(expect.arrayContaining(['uniform', 'softmax']))
   expect(result.recommended.readout).toBe('gradient-matching[upper,adam]')
   const { intervalCovers, interval } = result.mixtures.find(({ readout }) => readout === result.recommended.readout)!
-  expect(intervalCovers).toBe('sampling and method') // .034, which was measured on four
-  expect(interval.animals[1] - interval.animals[0]).toBeGreaterThanOrEqual(0.034)
+  expect(intervalCovers).toBe('sampling and method') // .033, which was measured on eight
+  expect(interval.animals[1] - interval.animals[0]).toBeGreaterThanOrEqual(0.033)
   expect(result.diagnostics.verdict).toBe('weak') // no readout of a language model is calibrated
   expect(result.depth!.groups.map(({ name }) => name)).toEqual(['layer 1']) // of two the upper third
   // three quarters of the training texts were about animals

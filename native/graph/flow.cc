@@ -332,7 +332,7 @@ size_t Flow::rest_floats(const Ops& ops, size_t longest, bool tangents) const {
   size_t most = 0;
   for (const Action& action : actions) {
     const Step& s = action.step;
-    if (s.kind == StepKind::kLinear && !action.gather) most = std::max(most, ops.linear_scratch(s.a.width));
+    if (s.kind == StepKind::kLinear && !action.gather) most = std::max(most, ops.linear_scratch(s.a.width / s.groups));
     if (s.kind != StepKind::kAttention) continue;
     most = std::max(most, ops.attention_scratch(longest, s.head_size));
     if (tangents) most = std::max(most, ops.attention_tangent_scratch(longest, s.head_size));

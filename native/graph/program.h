@@ -27,6 +27,7 @@ struct LinearPlan {
   size_t inputs = 0;
   bool turned = false;        // stored inputs × outputs (Conv1D)
   size_t stored_outputs = 0;  // columns of the stored weight when turned
+  size_t first_input = 0;     // row of the stored weight when turned
 
   size_t outputs() const {
     size_t sum = 0;
@@ -56,7 +57,7 @@ struct Step {
   Activation activation = Activation::kNone;
   bool center = true;  // norm
   float epsilon = 0, offset = 0;
-  size_t groups = 1;
+  size_t groups = 1;  // norm; linear: of a's columns, each with a linear layer of its own, `linear` the first
   size_t head_size = 0, rotary = 0;
   int rope = -1;  // of the program's
   size_t heads = 0, kv_heads = 0, window = 0;

@@ -83,10 +83,13 @@ class Runner {
 
   void linear(const Step& s, const Place& to, size_t width) {
     const Place x = value(s.a);
-    const size_t at = size_t(s.linear);
     if (t_) linear_tangent(s, x, width);
-    a_.ops.linear(height_, width, s.a.width, x.data, x.ld, a_.weights.packed[at], a_.weights.bias[at], s.activation,
-                  to.data, to.ld, a_.rest);
+    const size_t inputs = s.a.width / s.groups, outputs = width / s.groups;
+    for (size_t group = 0; group < s.groups; group++) {
+      const size_t at = size_t(s.linear) + group;
+      a_.ops.linear(height_, outputs, inputs, x.data + group * inputs, x.ld, a_.weights.packed[at], a_.weights.bias[at],
+                    s.activation, to.data + group * outputs, to.ld, a_.rest);
+    }
   }
 
   // ẏ = ẋ Wᵀ + x Ẇᵀ + ḃ

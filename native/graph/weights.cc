@@ -195,7 +195,8 @@ void WeightSource::form_inputs(const Ops& ops, const LinearPlan& linear, const V
   size_t column = 0;
   for (const LinearPlan::Part& part : linear.parts) {
     for (size_t row = 0; row < count; row++)
-      values.read(part.weight, (first + row) * width + part.first, part.rows, rows.data() + row * outputs + column);
+      values.read(part.weight, (linear.first_input + first + row) * width + part.first, part.rows,
+                  rows.data() + row * outputs + column);
     column += part.rows;
   }
   ops.pack_inputs(outputs, linear.inputs, first, count, rows.data(), outputs, packed);

@@ -16,12 +16,12 @@ class Run {
   Run(const PassArguments& a, const ForwardPlan& plan, PassSink& sink, Threads& threads, Context& context)
       : a_(a), program_(a.program), sink_(sink), threads_(threads), context_(context), hidden_(a.program.hidden),
         points_(a.passes()), total_(double(plan.tokens) * double(a.program.layers.size()) * double(points_)),
-        longest_(longest_text(a.texts)), ropes_(a.program, longest_) {
+        longest_(longest_text(a.texts)), ropes_(a.program, longest_), blocks_(pass_layers(a)) {
     const size_t tokens = largest_tile(a.tiles);
     const bool selected = !program_.every_row();
     embed_ = flows(program_.embed, {false, apart(program_), true});
-    for (size_t i = 0; i < program_.layers.size(); i++)
-      layers_.push_back(flows(program_.layers[i], {selected && i + 1 == program_.layers.size(), false, true}));
+    for (size_t i = 0; i < blocks_.size(); i++)
+      layers_.push_back(flows(blocks_[i], {selected && i + 1 == blocks_.size(), false, true}));
     size_t slots = 0, rest = 0, tangents = 0;
     const auto fit = [&](const LayerFlows& f) {
       slots = std::max(slots, f.plain.slot_floats(a.ops, tokens));
@@ -85,7 +85,7 @@ class Run {
   float* tangents(int point, size_t tile) { return dx_.data() + (size_t(point - 1) * rows_ + starts_[tile]) * hidden_; }
 
   void run_layer(size_t index, size_t end, bool first) {
-    const BlockWeights& tensors = program_.layers[index].weights;
+    const BlockWeights& tensors = blocks_[index].weights;
     const WeightSource source(a_.path, tensors);
     BlockPoint weights = source.allocate(a_.ops), direction;
     const bool moves = a_.scope && WeightSource::in_scope(tensors, a_.scope->names),
@@ -255,6 +255,7 @@ class Run {
   const double total_;
   const size_t longest_;
   const HostRopes ropes_;
+  const std::vector<Block> blocks_;
   LayerFlows embed_;
   std::vector<LayerFlows> layers_;
   size_t begin_ = 0, rows_ = 0;

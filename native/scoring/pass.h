@@ -73,6 +73,9 @@ struct PassArguments {
   int passes() const { return base_only ? 1 : path.points() + 2; }
 };
 
+// The layers as they run: values alone of selected rows need no keys and values of the last one.
+std::vector<Block> pass_layers(const PassArguments& arguments);
+
 // `kept_bytes`: what the caller holds besides (results, sink); `after_bytes`: all that it will hold once the forward
 // passes are done. Throws MEMORY_BUDGET, naming the smallest budget that would do, when `budget` does not.
 struct PassBudget {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "graph/absorb.h"
 #include "scoring/pass.h"
 
 namespace warp {
@@ -53,6 +54,12 @@ Error memory_budget(uint64_t smallest, uint64_t budget) {
                "--memory " + std::to_string((smallest >> 20) + 1) + "MiB, fewer probes or fewer points");
 }
 
+std::vector<Block> pass_layers(const PassArguments& a) {
+  std::vector<Block> layers = a.program.layers;
+  if (!a.scope && !a.program.every_row()) layers.back() = absorb_keys(layers.back());
+  return layers;
+}
+
 namespace {
 
 // What a layer holds at its point, and each worker: bytes.
@@ -78,8 +85,9 @@ Sizes sizes_of(const PassArguments& a) {
     rest = std::max<uint64_t>(rest, derived.rest_floats(a.ops, longest, true));
   };
   look(a.program.embed, {false, apart(a.program), true});
-  for (size_t i = 0; i < a.program.layers.size(); i++)
-    look(a.program.layers[i], {!a.program.every_row() && i + 1 == a.program.layers.size(), false, true});
+  const std::vector<Block> layers = pass_layers(a);
+  for (size_t i = 0; i < layers.size(); i++)
+    look(layers[i], {!a.program.every_row() && i + 1 == layers.size(), false, true});
   const uint64_t sums = apart(a.program) ? (a.scope ? 2 : 1) * tokens * a.program.embedding : 0;
   const uint64_t forming = 64 * a.program.widest_linear();
   sizes.worker = (std::max(slots, tangents) + tangents + rest + sums + forming) * sizeof(float);

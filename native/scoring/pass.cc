@@ -15,7 +15,8 @@ class Run {
  public:
   Run(const PassArguments& a, const ForwardPlan& plan, PassSink& sink, Threads& threads, Context& context)
       : a_(a), program_(a.program), sink_(sink), threads_(threads), context_(context), hidden_(a.program.hidden),
-        points_(a.passes()), total_(double(plan.tokens) * double(a.program.layers.size()) * double(points_)),
+        points_(a.passes()), group_(plan.group),
+        total_(double(plan.tokens) * double(a.program.layers.size()) * double(points_)),
         longest_(longest_text(a.texts)), ropes_(a.program, longest_), blocks_(pass_layers(a)) {
     const size_t tokens = largest_tile(a.tiles);
     const bool selected = !program_.every_row();
@@ -68,21 +69,28 @@ class Run {
     rows_ = starts_.back();
     x_ = Buffer<float>();
     dx_ = Buffer<float>();
-    x_ = Buffer<float>(size_t(points_) * rows_ * hidden_);
-    if (a_.scope) dx_ = Buffer<float>(size_t(a_.path.points()) * rows_ * hidden_);
+    x_ = Buffer<float>(size_t(group_) * rows_ * hidden_);
+    if (a_.scope) dx_ = Buffer<float>(size_t(group_) * rows_ * hidden_);
+    for (first_ = 0; first_ < points_; first_ += group_) group(end, first);
+  }
+
+  // Points [first_, last_) of a chunk.
+  void group(size_t end, bool first) {
+    last_ = std::min(points_, first_ + group_);
     moving_ = embed(end);
     for (size_t layer = 0; layer < layers_.size(); layer++) run_layer(layer, end, first);
-    for (int p = 0; p < points_; p++) {
+    for (int p = first_; p < last_; p++) {
       sink_.begin(p, threads_, first);
-      threads_.parallel(end - begin, [&](size_t i, int worker) {
+      threads_.parallel(end - begin_, [&](size_t i, int worker) {
         context_.check();
         sink_.take(p, a_.tiles[begin_ + i], values(p, i), moving_ && on_path(p) ? tangents(p, i) : nullptr, worker);
       });
     }
   }
 
-  float* values(int point, size_t tile) { return x_.data() + (size_t(point) * rows_ + starts_[tile]) * hidden_; }
-  float* tangents(int point, size_t tile) { return dx_.data() + (size_t(point - 1) * rows_ + starts_[tile]) * hidden_; }
+  size_t place(int point, size_t tile) const { return (size_t(point - first_) * rows_ + starts_[tile]) * hidden_; }
+  float* values(int point, size_t tile) { return x_.data() + place(point, tile); }
+  float* tangents(int point, size_t tile) { return dx_.data() + place(point, tile); }
 
   void run_layer(size_t index, size_t end, bool first) {
     const BlockWeights& tensors = blocks_[index].weights;
@@ -91,7 +99,7 @@ class Run {
     const bool moves = a_.scope && WeightSource::in_scope(tensors, a_.scope->names),
                derive = a_.scope && (moving_ || moves);
     if (moves) direction = source.allocate_direction(a_.ops, a_.scope->names);
-    for (int p = 0; p < points_; p++) {
+    for (int p = first_; p < last_; p++) {
       source.form(a_.ops, threads_, p - 1, weights);
       if (moves && on_path(p)) {
         source.form_direction(a_.ops, threads_, p - 1, a_.scope->names, direction);
@@ -202,7 +210,7 @@ class Run {
     BlockPoint weights = source.allocate(a_.ops), direction;
     const bool moves = a_.scope && WeightSource::in_scope(tensors, a_.scope->names);
     if (moves) direction = source.allocate_direction(a_.ops, a_.scope->names);
-    for (int p = 0; p < points_; p++) {
+    for (int p = first_; p < last_; p++) {
       const FormedTables formed = form_tables(tables, p - 1);
       source.form(a_.ops, threads_, p - 1, weights);
       const bool here = (moving || moves) && on_path(p);
@@ -251,7 +259,7 @@ class Run {
   Threads& threads_;
   Context& context_;
   const size_t hidden_;
-  const int points_;
+  const int points_, group_;
   const double total_;
   const size_t longest_;
   const HostRopes ropes_;
@@ -259,6 +267,7 @@ class Run {
   LayerFlows embed_;
   std::vector<LayerFlows> layers_;
   size_t begin_ = 0, rows_ = 0;
+  int first_ = 0, last_ = 0;  // the points at hand
   bool moving_ = false;  // whether the tangents are not zero here
   std::atomic<double> done_{0};
   std::vector<Buffer<float>> slots_, rest_, tangents_, sums_;

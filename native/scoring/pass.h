@@ -1,7 +1,8 @@
 #pragma once
-// The forward passes of a whole path, layer-major: for a chunk of probes, each layer is read once, θ_k is formed for
-// every point in turn, and all the chunk's tiles are pushed through it; with a scope, their derivatives along the
-// path too. Bits depend on the texts alone: tiles are cut before chunks, and who computes a tile does not matter.
+// The forward passes of a whole path, layer-major: for a chunk of probes and a group of points, each layer is read
+// once, θ_k is formed for every point in turn, and all the chunk's tiles are pushed through it; with a scope, their
+// derivatives along the path too. Bits depend on the texts alone: tiles are cut before chunks, and who computes a tile
+// does not matter.
 #include "core/context.h"
 #include "core/threads.h"
 #include "graph/run.h"
@@ -20,6 +21,7 @@ struct PackedTexts {
 struct ForwardPlan {
   uint64_t peak_bytes = 0, smallest_bytes = 0;  // of native working memory; smallest: with the smallest chunks
   uint64_t chunks = 0, tokens = 0, tiles = 0;
+  int group = 0;  // points at once
   double flops = 0;  // multiply-adds count 2
   std::vector<size_t> chunk_ends;  // tile index behind each chunk
 };
@@ -50,8 +52,8 @@ class PassSink {
   // A tile behind a layer, if the sink wants to see that: a row per token, but for the last layer as in take().
   virtual bool watches() const { return false; }
   virtual void watch(size_t, int, const Tile&, const float*) {}
-  // x, which stays until the next chunk: a row per token or, unless the program reads every row, per text; dx null: no
-  // tangent, or zero
+  // x, which stays until the next group of points: a row per token or, unless the program reads every row, per text; dx
+  // null: no tangent, or zero
   virtual void take(int point, const Tile& tile, float* x, float* dx, int worker) = 0;
 };
 

@@ -1,5 +1,6 @@
 // Memory and work of run_pass, before it starts.
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "graph/absorb.h"
@@ -94,12 +95,24 @@ Sizes sizes_of(const PassArguments& a) {
   return sizes;
 }
 
+// Every group of points reads the layers again, and holds so much less: as many groups as make both together least, all
+// that is held and all that is read again weighing the same.
+int points_at_once(const PassArguments& a) {
+  uint64_t stored = 1;
+  for (const Block& layer : a.program.layers) stored += WeightSource::stored_bytes(a.path, layer.weights);
+  const double held = double(a.passes()) * a.texts.offsets.back() * double(a.program.hidden) * sizeof(float);
+  const int groups = std::max(1, int(std::sqrt(held * (a.scope ? 2 : 1) / double(stored))));
+  return std::max(std::min(2, a.passes()), (a.passes() + groups - 1) / groups);
+}
+
 }  // namespace
 
 ForwardPlan plan_pass(const PassArguments& a, const PassBudget& budget) {
   const Program& program = a.program;
   const uint64_t points = uint64_t(a.passes()), row = program.hidden * sizeof(float);
-  const uint64_t copies = points + (a.scope ? uint64_t(a.path.points()) : 0);
+  ForwardPlan plan;
+  plan.group = points_at_once(a);
+  const uint64_t copies = uint64_t(plan.group) * (a.scope ? 2 : 1);
   const Sizes sizes = sizes_of(a);
   const uint64_t ropes = HostRopes::bytes(program, longest_text(a.texts));
   const uint64_t index =
@@ -113,7 +126,6 @@ ForwardPlan plan_pass(const PassArguments& a, const PassBudget& budget) {
     const uint64_t tables = rows * program.embedding * sizeof(float) * (a.scope ? 5 : 3);
     return fixed + tokens * (row * copies + 4 * program.tables.size()) + std::max(sizes.layer, tables);
   };
-  ForwardPlan plan;
   plan.tiles = a.tiles.size();
   plan.tokens = a.texts.offsets.back();
   plan.smallest_bytes = std::max(budget.after_bytes, cost(largest_tile(a.tiles)));

@@ -84,31 +84,42 @@ void WeightSource::Values::read(const std::string& name, size_t begin, size_t co
   }
 }
 
+size_t WeightSource::tasks() const {
+  size_t tasks = 1;
+  for (const LinearPlan& linear : weights_.linears) tasks += steps(linear);
+  return tasks;
+}
+
 void WeightSource::form(const Ops& ops, Threads& threads, int k, BlockPoint& point) const {
-  form(ops, threads, Values{*this, k, nullptr}, point);
+  threads.parallel(tasks(), [&](size_t task, int) { form_task(ops, k, task, point); });
 }
 
 void WeightSource::form_direction(const Ops& ops, Threads& threads, int k, const ScopeNames& scope,
                                   BlockPoint& point) const {
-  form(ops, threads, Values{*this, k, &scope}, point);
+  threads.parallel(tasks(), [&](size_t task, int) { form_direction_task(ops, k, scope, task, point); });
 }
 
-void WeightSource::form(const Ops& ops, Threads& threads, const Values& values, BlockPoint& point) const {
-  size_t tasks = 1;
-  for (const LinearPlan& linear : weights_.linears) tasks += steps(linear);
-  threads.parallel(tasks, [&](size_t task, int) {
-    if (task-- == 0) return form_vectors(values, point);
-    for (size_t i = 0; i < weights_.linears.size(); i++) {
-      const LinearPlan& linear = weights_.linears[i];
-      if (task >= steps(linear)) {
-        task -= steps(linear);
-        continue;
-      }
-      if (!point.packed[i]) return;
-      return linear.turned ? form_inputs(ops, linear, values, task * kStep, point.packed[i])
-                           : form_outputs(ops, linear, values, task * kStep, point.packed[i]);
+void WeightSource::form_task(const Ops& ops, int k, size_t task, BlockPoint& point) const {
+  form_task(ops, Values{*this, k, nullptr}, task, point);
+}
+
+void WeightSource::form_direction_task(const Ops& ops, int k, const ScopeNames& scope, size_t task,
+                                       BlockPoint& point) const {
+  form_task(ops, Values{*this, k, &scope}, task, point);
+}
+
+void WeightSource::form_task(const Ops& ops, const Values& values, size_t task, BlockPoint& point) const {
+  if (task-- == 0) return form_vectors(values, point);
+  for (size_t i = 0; i < weights_.linears.size(); i++) {
+    const LinearPlan& linear = weights_.linears[i];
+    if (task >= steps(linear)) {
+      task -= steps(linear);
+      continue;
     }
-  });
+    if (!point.packed[i]) return;
+    return linear.turned ? form_inputs(ops, linear, values, task * kStep, point.packed[i])
+                         : form_outputs(ops, linear, values, task * kStep, point.packed[i]);
+  }
 }
 
 BlockPoint WeightSource::allocate_turned(const Ops& ops) const {

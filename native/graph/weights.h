@@ -26,6 +26,9 @@ class WeightSource {
   BlockPoint allocate(const Ops& ops) const;
   // Fills `point` with θ_k; parallel, the same bits for any number of threads.
   void form(const Ops& ops, Threads& threads, int k, BlockPoint& point) const;
+  // The same task by task, in any order and at the same time: tasks 0 … tasks() − 1.
+  size_t tasks() const;
+  void form_task(const Ops& ops, int k, size_t task, BlockPoint& point) const;
 
   // The linear layers packed for dx = dy W instead.
   BlockPoint allocate_turned(const Ops& ops) const;
@@ -34,6 +37,7 @@ class WeightSource {
   // The same of θ* − θ_k, zero outside of the scope.
   BlockPoint allocate_direction(const Ops& ops, const ScopeNames& scope) const;
   void form_direction(const Ops& ops, Threads& threads, int k, const ScopeNames& scope, BlockPoint& point) const;
+  void form_direction_task(const Ops& ops, int k, const ScopeNames& scope, size_t task, BlockPoint& point) const;
   static bool in_scope(const BlockWeights& weights, const ScopeNames& scope);
 
   static uint64_t stored_bytes(const Path& path, const BlockWeights& weights);
@@ -47,7 +51,7 @@ class WeightSource {
     void read(const std::string& name, size_t begin, size_t count, float* out) const;
   };
   BlockPoint allocate(const Ops& ops, const ScopeNames* scope) const;
-  void form(const Ops& ops, Threads& threads, const Values& values, BlockPoint& point) const;
+  void form_task(const Ops& ops, const Values& values, size_t task, BlockPoint& point) const;
   void form_outputs(const Ops& ops, const LinearPlan& linear, const Values& values, size_t first, float* packed) const;
   void form_inputs(const Ops& ops, const LinearPlan& linear, const Values& values, size_t first, float* packed) const;
   void form_vectors(const Values& values, BlockPoint& point) const;

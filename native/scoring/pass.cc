@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cmath>
 
+#include "core/steps.h"
+
 namespace warp {
 namespace {
 
@@ -92,41 +94,63 @@ class Run {
   float* values(int point, size_t tile) { return x_.data() + place(point, tile); }
   float* tangents(int point, size_t tile) { return dx_.data() + place(point, tile); }
 
+  // A layer's weights at a point, and their direction where that is asked for.
+  struct Formed {
+    BlockPoint weights, direction;
+  };
+
   void run_layer(size_t index, size_t end, bool first) {
     const BlockWeights& tensors = blocks_[index].weights;
     const WeightSource source(a_.path, tensors);
-    BlockPoint weights = source.allocate(a_.ops), direction;
     const bool moves = a_.scope && WeightSource::in_scope(tensors, a_.scope->names),
                derive = a_.scope && (moving_ || moves);
-    if (moves) direction = source.allocate_direction(a_.ops, a_.scope->names);
-    for (int p = first_; p < last_; p++) {
-      source.form(a_.ops, threads_, p - 1, weights);
-      if (moves && on_path(p)) {
-        source.form_direction(a_.ops, threads_, p - 1, a_.scope->names, direction);
-        if (first) a_.scope->norm2[size_t(p - 1)] += norm2(direction);
-      }
-      const bool here = derive && on_path(p);
-      const Flow& flow = here ? layers_[index].derived : layers_[index].plain;
-      threads_.parallel(end - begin_, [&](size_t i, int worker) {
-        context_.check();
-        const Tile& tile = a_.tiles[begin_ + i];
-        const RunArguments run{a_.ops,
-                               flow,
-                               weights,
-                               ropes_.tables(),
-                               tile.view(),
-                               values(p, i),
-                               nullptr,
-                               slots_[worker].data(),
-                               rest_[worker].data()};
-        if (here)
-          run_tangent(run, {moves ? &direction : nullptr, moving_, tangents(p, i), nullptr, tangents_[worker].data()});
-        else run_flow(run);
-        if (sink_.watches()) sink_.watch(index, p, tile, values(p, i));
-        context_.progress(add_done(double(tile.tokens())), total_);
-      });
+    Formed formed[2];
+    for (Formed& f : formed) {
+      f.weights = source.allocate(a_.ops);
+      if (moves) f.direction = source.allocate_direction(a_.ops, a_.scope->names);
     }
+    StepTasks tasks;
+    tasks.steps = size_t(last_ - first_);
+    tasks.prepares = source.tasks();
+    tasks.works = end - begin_;
+    tasks.prepare = [&](size_t step, size_t task) {
+      const int p = first_ + int(step);
+      source.form_task(a_.ops, p - 1, task, formed[step % 2].weights);
+      if (moves && on_path(p))
+        source.form_direction_task(a_.ops, p - 1, a_.scope->names, task, formed[step % 2].direction);
+    };
+    tasks.prepared = [&](size_t step) {
+      const int p = first_ + int(step);
+      if (moves && on_path(p) && first) a_.scope->norm2[size_t(p - 1)] += norm2(formed[step % 2].direction);
+    };
+    tasks.work = [&](size_t step, size_t i, int worker) {
+      const Formed& f = formed[step % 2];
+      run_tile(index, first_ + int(step), i, worker, f.weights, derive ? &f.direction : nullptr, moves);
+    };
+    run_steps(threads_, tasks);
     moving_ = derive;
+  }
+
+  // `direction`: where derivatives are wanted, of no use unless the layer `moves`.
+  void run_tile(size_t index, int p, size_t i, int worker, const BlockPoint& weights, const BlockPoint* direction,
+                bool moves) {
+    context_.check();
+    const Tile& tile = a_.tiles[begin_ + i];
+    const bool derive = direction && on_path(p);
+    const RunArguments run{a_.ops,
+                           derive ? layers_[index].derived : layers_[index].plain,
+                           weights,
+                           ropes_.tables(),
+                           tile.view(),
+                           values(p, i),
+                           nullptr,
+                           slots_[worker].data(),
+                           rest_[worker].data()};
+    if (derive)
+      run_tangent(run, {moves ? direction : nullptr, moving_, tangents(p, i), nullptr, tangents_[worker].data()});
+    else run_flow(run);
+    if (sink_.watches()) sink_.watch(index, p, tile, values(p, i));
+    context_.progress(add_done(double(tile.tokens())), total_);
   }
 
   double add_done(double tokens) {  // C++17 has no fetch_add for doubles

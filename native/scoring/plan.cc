@@ -74,9 +74,9 @@ Sizes sizes_of(const PassArguments& a) {
   uint64_t slots = 0, rest = 0, tangents = 0;
   const auto look = [&](const Block& block, FlowOptions options) {
     const Flow plain = make_flow(block, options);
-    const uint64_t points = a.scope && WeightSource::in_scope(block.weights, a.scope->names) ? 2 : 1;
+    const uint64_t formed = a.scope && WeightSource::in_scope(block.weights, a.scope->names) ? 4 : 2;
     sizes.layer = std::max(sizes.layer, WeightSource::stored_bytes(a.path, block.weights) +
-                                            points * WeightSource::point_bytes(a.ops, block.weights));
+                                            formed * WeightSource::point_bytes(a.ops, block.weights));
     slots = std::max<uint64_t>(slots, plain.slot_floats(a.ops, tokens));
     rest = std::max<uint64_t>(rest, plain.rest_floats(a.ops, longest, false));
     if (!a.scope) return;

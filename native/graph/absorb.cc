@@ -93,6 +93,9 @@ Block absorb_keys(const Block& block) {
   const auto at = to.steps.begin() + std::ptrdiff_t(found.attention);
   to.steps.insert(to.steps.erase(at), {in, over, out});
 
+  // b_k is read all the same: the path's record names every tensor of the network
+  if (!found.key.bias.empty()) to.weights.vectors.push_back({found.key.bias, found.key.rows});
+
   // the keys and values, and their weights
   to.steps.erase(to.steps.begin() + std::ptrdiff_t(found.linear));
   linears.erase(linears.begin() + made.linear);

@@ -23,9 +23,8 @@ import { inputError, usageError } from './errors.js'
 import { localModels } from './hub/index.js'
 import { checkOptions, type Kinds } from './options.js'
 import { sourceNames } from './text/index.js'
-import { asProjector } from './footprint/as-projector.js'
 import { traceProbes } from './trace/probes.js'
-import { loadProjector, type Projector } from './readouts/projector.js'
+import type { Projector } from './readouts/projector.js'
 import type { RecoverResult } from './report/schema.js'
 import { checkReadouts, footprintOf, readClaimed, readMixtures, readoutsFor } from './readouts/index.js'
 
@@ -71,10 +70,19 @@ interface Opened {
   claimed?: Record<string, number>
 }
 
+/** The trained readout of a file, where one is named, and the options of a footprint for it to read. */
+async function withProjector(options: RecoverOptions): Promise<{ asked: RecoverOptions; projectors: Projector[] }> {
+  if (options.projector === undefined) return { asked: options, projectors: [] }
+  const { loadProjector } = await import('./readouts/projector.js')
+  const { asProjector } = await import('./footprint/as-projector.js')
+  const projector = await loadProjector(options.projector)
+  return { asked: asProjector(options, projector), projectors: [projector] }
+}
+
 /** A session whose readouts are known to be there, and to fit, before any scoring. */
 export async function openChecked(options: RecoverOptions, shared?: Shared): Promise<Opened> {
-  const projectors = options.projector === undefined ? [] : [await loadProjector(options.projector)]
-  const session = await openSession(projectors.reduce(asProjector, options), true, shared)
+  const { asked, projectors } = await withProjector(options)
+  const session = await openSession(asked, true, shared)
   const scopes = hasTop(session.network) ? (['head', 'top'] as const) : (['head'] as const)
   const gradients = scopes.flatMap((scope) => [
     { scope, q: 0 },

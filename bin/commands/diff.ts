@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import type { DiffOptions, DiffPlan } from '../../lib/diff/index.js'
-import { hashGiven } from '../../lib/checkpoint/index.js'
 import { printable } from '../../lib/printable.js'
 import { csvLine } from '../../lib/report/escape.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
@@ -63,6 +62,7 @@ async function diffCommand(flags: Flags): Promise<void> {
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       const { result, page, lines, tables, records } = await diff({ ...options, signal, onProgress })
       if (output !== undefined) {
+        const { hashGiven } = await import('../../lib/checkpoint/index.js')
         const csv = Object.entries(tables).map(([name, rows]) => [name, csvText(rows)])
         const jsonl = Object.entries(records).map(([name, all]) => [name, all.map(jsonLine).join('')])
         const hashed = await hashGiven(

@@ -84,13 +84,16 @@ async function recoverOne(options: RecoverOptions, out: OutputFlags, run: Comman
       const spool = await spoolIn(output, { signal, note })
       const recovered = await recover({ ...options, spool, signal, onProgress })
       const { result } = recovered
-      const { dataCard, terminalReport } = await import('../../lib/report/index.js')
+      const { terminalReport } = await import('../../lib/report/terminal.js')
       if (output !== undefined) {
         await writeOutput(output, await filesOf(recovered), force)
         await spool?.remove()
       }
-      await cardFile?.addLine(dataCard(result).trimEnd())
-      await cardFile?.commit()
+      if (cardFile) {
+        const { dataCard } = await import('../../lib/report/card.js')
+        await cardFile.addLine(dataCard(result).trimEnd())
+        await cardFile.commit()
+      }
       return {
         json: result,
         text: terminalReport(result, { color: wantsColor() }),

@@ -3,7 +3,6 @@ import { refuseInputs } from '../../lib/claim.js'
 import type { TraceOptions, TraceResult } from '../../lib/trace/index.js'
 import type { TracePlan } from '../../lib/plan-trace.js'
 import { printable, printableName } from '../../lib/printable.js'
-import { sourceNames } from '../../lib/text/given.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { LineWriter } from '../line-writer.js'
 import { withOutput } from '../output-folder.js'
@@ -110,6 +109,7 @@ async function traceCommand(flags: Flags): Promise<void> {
       const plan = await planTrace({ ...options, ...map, signal, onProgress })
       return { json: plan, text: planText(plan) }
     }
+    const { sourceNames } = await import('../../lib/text/given.js')
     const { TraceFolder, traceFiles: files } = await import('../trace-folder.js')
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)

@@ -3,7 +3,6 @@ import { Option, type Command } from 'commander'
 import type { TrainingResult, TrainOptions, TrainPlan } from '../../lib/train/index.js'
 import { printable, printableName } from '../../lib/printable.js'
 import { packageTool } from '../../lib/doctor.js'
-import { sourceNames } from '../../lib/text/given.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { trainingGroup, under } from '../groups.js'
 import { objectiveOption, textOptions, textSources, waitOption } from '../probe-options.js'
@@ -82,6 +81,7 @@ async function trainCommand({ json, quiet, verbose, dryRun, ...options }: Flags)
     const onSaved = async (result: TrainingResult): Promise<void> => {
       const { trainPage } = await import('../../lib/report/index.js')
       const { hashGiven, writeFileAtomic } = await import('../../lib/checkpoint/index.js')
+      const { sourceNames } = await import('../../lib/text/given.js')
       const { base, data } = options
       const texts = { role: 'texts', files: sourceNames(data) }
       const files = await hashGiven([{ role: 'base', model: base }, texts], { signal, onProgress })

@@ -151,12 +151,12 @@ export async function recoverOpened(
     const votes = options.readout?.includes('votes') ?? false
     const tracing = { signal, onProgress, threads, tokenizer: options.tokenizer, seed, maxLength, votes }
     const known = { survey, tokenizer, packed }
-    session.inputs.start()
     const traced = await traceProbes(options.base, options.reference, session.probes, tracing, known)
     watch.lap('trace')
     const asked = options.readout?.includes('trace')
     if (asked && !traced.mixture) throw inapplicable('trace', traced.summary.reason)
     if (votes && typeof traced.votes === 'string') throw inapplicable('votes', traced.votes)
+    session.inputs.start() // not beside the trace, whose own work is on the same thread
     const scores = await scoreSession(session, options.spool)
     watch.lap('score')
     const domains = needsDomainGradients(session) ? await domainStatistics(session) : undefined

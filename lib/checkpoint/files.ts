@@ -112,10 +112,17 @@ function unreadable(path: string, cause: unknown): Error {
 
 /**
  * Reads exactly `length` bytes from `offset`.
+ * @param into takes them, where one buffer is to serve for many pieces: what is given back is its beginning
  * @throws WarpError FILE_CHANGED when the file ends earlier than its recorded size promised
  */
-export async function readExactly(handle: FileHandle, path: string, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length)
+export async function readExactly(
+  handle: FileHandle,
+  path: string,
+  offset: number,
+  length: number,
+  into = Buffer.allocUnsafe(length),
+): Promise<Buffer> {
+  const buffer = into.subarray(0, length)
   let done = 0
   while (done < length) {
     const { bytesRead } = await handle.read(buffer, done, length - done, offset + done)

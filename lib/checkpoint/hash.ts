@@ -36,9 +36,10 @@ export function fileSha256(path: string, { signal, onProgress, expected }: HashO
       const known = trusted.get(keyOf(record))
       if (known !== undefined) return known
       const hash = createHash('sha256')
+      const block = Buffer.allocUnsafe(Math.min(1 << 20, record.size))
       for (let done = 0; done < record.size; ) {
         signal?.throwIfAborted()
-        const piece = await readExactly(handle, path, done, Math.min(1 << 20, record.size - done))
+        const piece = await readExactly(handle, path, done, Math.min(block.length, record.size - done), block)
         hash.update(piece)
         done += piece.length
         onProgress?.({ phase: 'hash', done, total: record.size, unit: 'bytes' })

@@ -1,5 +1,5 @@
 // How loud rows are that were not trained, in units of the stored rounding.
-import { ascending, inOneStep, RankSet, upTo } from './order.js'
+import { inOneStep, RankBag, sortedValues, upTo } from './order.js'
 
 /**
  * Of the eight numbers that native code gives for a row (`rowSums` in lib/native/types.ts): how many, and which is
@@ -51,18 +51,26 @@ export const enough = (rows: number) => Math.max(8, Math.ceil(rows / 200))
 
 /** The mean of the densest `count` of the values (of which some are NaN), weighted. */
 function* densest(values: Float64Array, weights: Float64Array, count: number): Generator<void, number> {
-  const { order, sorted } = yield* ascending(values)
-  const size = Math.min(count, order.length)
+  const sorted = sortedValues(values)
+  yield
+  const size = Math.min(count, sorted.length)
   if (size === 0) return 0
   let best = 0
-  for (let i = 0; i + size <= order.length; i++) {
+  for (let i = 0; i + size <= sorted.length; i++) {
     if (sorted[i + size - 1] - sorted[i] < sorted[best + size - 1] - sorted[best]) best = i
   }
+  const least = sorted[best],
+    most = sorted[best + size - 1]
+  const within: number[] = []
+  for (let v = 0; v < values.length; v++) if (values[v] >= least && values[v] <= most) within.push(v)
+  within.sort((a, b) => values[a] - values[b]) // ties by place, of which those before `best` are left out
+  yield
+  const first = best - sorted.indexOf(least)
   let sum = 0,
     total = 0
-  for (let i = best; i < best + size; i++) {
-    sum += weights[order[i]] * sorted[i]
-    total += weights[order[i]]
+  for (const v of within.slice(first, first + size)) {
+    sum += weights[v] * values[v]
+    total += weights[v]
   }
   return total > 0 ? sum / total : 0
 }
@@ -105,7 +113,7 @@ const quantile = (sorted: Float64Array, q: number, count = sorted.length): numbe
 /** Rows by the squares of their largest errors; those without a scale, whose values are all zero, are left out. */
 export interface ErrorRanks {
   sorted: Float64Array
-  /** rows: place in `sorted`; 0 for those left out */
+  /** rows: the last place of their square in `sorted`; 0 for those left out */
   rank: Uint32Array
 }
 
@@ -113,11 +121,11 @@ export function* rankErrors(sums: Float64Array): Generator<void, ErrorRanks> {
   const squares = new Float64Array(sums.length / stride)
   for (let v = 0, row = 0; v < squares.length; v++, row += stride)
     squares[v] = sums[row + scale2] > 0 ? sums[row + maxError] ** 2 : NaN
-  const { order, sorted } = yield* ascending(squares)
+  const sorted = sortedValues(squares)
+  yield
   const rank = new Uint32Array(squares.length)
-  order.forEach((v, place) => {
-    rank[v] = place
-  })
+  for (let v = 0; v < rank.length; v++) if (!Number.isNaN(squares[v])) rank[v] = upTo(sorted, squares[v]) - 1
+  yield
   return { sorted, rank }
 }
 
@@ -132,14 +140,16 @@ export function* findNoise(
   columns: number,
 ): Generator<void, FoundNoise> {
   const rows = score.length
-  const { order, sorted: quiet } = yield* ascending(
-    score.map((value, v) => (sums[v * stride + scale2] > 0 ? value : NaN)),
-  )
-  const joined = new RankSet(errors.sorted.length)
-  let inserted = 0
+  const own = new Float64Array(rows)
+  for (let v = 0; v < rows; v++) own[v] = sums[v * stride + scale2] > 0 ? score[v] : NaN
+  const quiet = sortedValues(own)
+  yield
+  const joined = new RankBag(errors.sorted.length)
+  let reached = -Infinity
   const noiseBelow = (limit: number): Noise & { rows: number; spread: number } => {
     const count = upTo(quiet, limit)
-    for (; inserted < count; inserted++) joined.insert(errors.rank[order[inserted]])
+    for (let v = 0; v < rows; v++) if (own[v] > reached && own[v] <= limit) joined.insert(errors.rank[v])
+    reached = limit
     const mean = quantile(quiet, 0.5, count) ?? 0
     const bound = count > 0 ? errors.sorted[joined.at(Math.floor(0.5 * count))] : 0
     const spread = mean > 0 ? (quantile(quiet, 0.75, count) - quantile(quiet, 0.25, count)) / mean : 0
@@ -151,6 +161,7 @@ export function* findNoise(
     const next = Math.max(least, threshold, bernstein(noiseBelow(threshold), columns, rows))
     if (next === threshold) break
     threshold = next
+    yield
   }
   return { ...noiseBelow(threshold), threshold }
 }

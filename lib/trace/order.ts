@@ -1,4 +1,4 @@
-// Orders of many values, found in steps of at most some tens of milliseconds.
+// Sorted values and ranks, found in steps of at most some tens of milliseconds.
 
 /** All steps at once, for callers that have nothing else to do. */
 export function inOneStep<Result>(steps: Generator<void, Result>): Result {
@@ -6,12 +6,6 @@ export function inOneStep<Result>(steps: Generator<void, Result>): Result {
     const { done, value } = steps.next()
     if (done) return value
   }
-}
-
-/** Places of the values in ascending order, ties by place, and the values in that order; NaNs are left out. */
-export interface Ascending {
-  order: Uint32Array
-  sorted: Float64Array
 }
 
 /** How many of the sorted values lie at or below a limit; none for NaN. */
@@ -26,23 +20,16 @@ export function upTo(sorted: Float64Array, limit: number): number {
   return low
 }
 
-/** Values are sorted without their places, which is faster than by a comparison; then every place finds its own. */
-export function* ascending(values: Float64Array): Generator<void, Ascending> {
-  const sorted = values.filter((value) => !Number.isNaN(value)).sort()
-  yield
-  const order = new Uint32Array(sorted.length),
-    taken = new Uint32Array(sorted.length + 1)
-  for (let i = values.length - 1; i >= 0; i--) {
-    if (Number.isNaN(values[i])) continue
-    const end = upTo(sorted, values[i])
-    order[end - ++taken[end]] = i
-  }
-  yield
-  return { order, sorted }
+/** The values in ascending order; NaNs are left out. */
+export function sortedValues(values: Float64Array): Float64Array {
+  const kept = new Float64Array(values.length)
+  let count = 0
+  for (let i = 0; i < values.length; i++) if (!Number.isNaN(values[i])) kept[count++] = values[i]
+  return kept.subarray(0, count).sort()
 }
 
-/** A growing set of ranks 0 … size − 1 that gives its k-th smallest; both in log(size) steps (Fenwick 1994). */
-export class RankSet {
+/** A growing bag of ranks 0 … size − 1 that gives its k-th smallest; both in log(size) steps (Fenwick 1994). */
+export class RankBag {
   private readonly counts: Uint32Array // at i: of the ranks that i's lowest bit spans, up to i − 1
 
   constructor(size: number) {
@@ -53,7 +40,7 @@ export class RankSet {
     for (let i = rank + 1; i < this.counts.length; i += i & -i) this.counts[i]++
   }
 
-  /** The rank that `k` others of the set precede. */
+  /** The rank in place `k` of the bag, from 0. */
   at(k: number): number {
     let before = 0
     for (let step = 2 ** Math.floor(Math.log2(this.counts.length)); step >= 1; step /= 2) {

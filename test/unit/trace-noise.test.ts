@@ -1,15 +1,18 @@
 import {
   bernstein,
+  commonDecay,
+  cross,
   enough,
   findNoise,
   maxError,
+  nonFinite,
   rankErrors,
   rounding,
   scale2,
   stride,
   type FoundNoise,
 } from '../../lib/trace/noise.js'
-import { ascending, inOneStep, RankSet, upTo } from '../../lib/trace/order.js'
+import { inOneStep, RankBag, sortedValues, upTo } from '../../lib/trace/order.js'
 import { Random } from '../../lib/random.js'
 
 const columns = 32
@@ -78,35 +81,67 @@ test.each(['some', 'every', 'ties', 'holes'])(
   },
 )
 
-test('values are ordered with their places, ties by place', () => {
+test('values are sorted, and counted up to a limit', () => {
   const random = new Random(6, 'order')
   for (const count of [0, 1, 2, 3, 1000]) {
     const values = Float64Array.from({ length: count }, (_, i) =>
       i % 9 === 4 ? NaN : i % 10 === 3 ? -Infinity : random.below(200) - 100,
     )
-    const { order, sorted } = inOneStep(ascending(values))
-    const expected = Array.from(values.keys())
-      .filter((i) => !Number.isNaN(values[i]))
-      .sort((a, b) => values[a] - values[b] || a - b)
-    expect(Array.from(order)).toEqual(expected)
-    expect(Array.from(sorted)).toEqual(expected.map((i) => values[i]))
+    const sorted = sortedValues(values)
+    const expected = Array.from(values).filter((value) => !Number.isNaN(value))
+    expect(Array.from(sorted)).toEqual(expected.sort((a, b) => (a < b ? -1 : Number(a > b))))
     for (const limit of [-Infinity, -100, -0.5, 3, 99, 1000])
       expect(upTo(sorted, limit)).toBe(sorted.filter((value) => value <= limit).length)
     expect(upTo(sorted, NaN)).toBe(0)
   }
 })
 
-test('a set of ranks gives its k-th smallest while it grows', () => {
+/** The decay by its definition: of all orders of the rows by their ratio, ties by row, the densest stretch. */
+function naiveDecay(sums: Float64Array, alpha: number): number {
+  const rows = sums.length / stride
+  const ratio = (v: number): number => sums[v * stride + cross] / sums[v * stride + scale2]
+  const order = Array.from({ length: rows }, (_, v) => v)
+    .filter((v) => !sums[v * stride + nonFinite] && sums[v * stride + scale2] > 0)
+    .sort((a, b) => ratio(a) - ratio(b) || a - b)
+  const size = Math.min(enough(rows), order.length)
+  const width = (first: number): number => ratio(order[first + size - 1]) - ratio(order[first])
+  let best = 0
+  for (let first = 0; first + size <= order.length; first++) if (width(first) < width(best)) best = first
+  let [sum, total] = [0, 0]
+  for (const v of order.slice(best, best + size)) {
+    sum += sums[v * stride + scale2] * ratio(v)
+    total += sums[v * stride + scale2]
+  }
+  return alpha + (total > 0 ? sum / total : 0)
+}
+
+test.each(['ties', 'scattered'])('the common decay is that of the densest rows: %s', (kind) => {
+  const random = new Random(8, kind)
+  for (const rows of [1, 7, 8, 9, 40, 300, 2500]) {
+    for (let draw = 0; draw < 10; draw++) {
+      const sums = new Float64Array(rows * stride)
+      for (let v = 0; v < rows; v++) {
+        const scale = (sums[v * stride + scale2] = random.below(9) === 0 ? 0 : 1 + random.below(3))
+        sums[v * stride + cross] = scale * (kind === 'ties' ? random.below(5) : random.normal())
+        sums[v * stride + nonFinite] = Number(random.below(20) === 0)
+      }
+      expect(inOneStep(commonDecay(sums, 0.25))).toBe(naiveDecay(sums, 0.25))
+    }
+  }
+})
+
+test('a bag of ranks gives its k-th smallest while it grows', () => {
   const random = new Random(7, 'ranks')
   for (const size of [1, 2, 3, 7, 8, 9, 500]) {
-    const ranks = random.shuffle(Array.from({ length: size }, (_, i) => i)),
-      set = new RankSet(size),
+    const all = Array.from({ length: size }, (_, i) => i)
+    const ranks = random.shuffle([...all, ...all.filter((i) => i % 3 === 0)]),
+      bag = new RankBag(size),
       there: number[] = []
     for (const rank of ranks) {
-      set.insert(rank)
+      bag.insert(rank)
       there.push(rank)
       there.sort((a, b) => a - b)
-      for (const k of [0, there.length >> 1, there.length - 1]) expect(set.at(k)).toBe(there[k])
+      for (const k of [0, there.length >> 1, there.length - 1]) expect(bag.at(k)).toBe(there[k])
     }
   }
 })

@@ -29,7 +29,7 @@ import {
   type ProbeSource,
   type ProbeSet,
 } from '../text/index.js'
-import { loadTokenizer, type Tokenizer } from '../text/tokenizer/index.js'
+import { loadTokenizer, startTokenizers, type Tokenizer } from '../text/tokenizer/index.js'
 import { checkDomains, whyTooMany } from '../readouts/limits.js'
 import { attemptOn, chooseDevice, type Device, type DeviceOptions } from './device.js'
 import { chooseScope, type Scope } from './scope.js'
@@ -159,35 +159,31 @@ export async function openSession(
   const watch = new Stopwatch()
   const chosen = await chooseDevice(options, { signal })
   parsePathOptions(options)
+  startTokenizers()
   const objective = await objectiveFor(options.reference, options.objective, options.base)
   const pair = await openPair(options.base, options.reference, { ...options, objective })
   const network = networkOf(pair.reference, objective)
   const scope = chooseScope(options.scope, network)
   const maxLength = chooseMaxLength(options.maxLength, network)
-  const { tokenizer, tokenizerNotes } = await openTokenizer(options)
   watch.lap('open')
   const labels = objective === 'language' ? null : pair.reference.architecture.labels
-  const { probes, packed } = await openProbes({ ...options, maxLength }, labels, tokenizer, network, shared)
-  watch.lap('tokenize')
-  const inputs = new Beside((run) => hashInputs(pair, probes, run, shared), options)
-  const base = nativeWeights(pair.base, pair.generated)
-  let reference: Handle | undefined
+  const threads = options.threads ?? os.availableParallelism()
+  const surveying = new Beside((run) => surveyOf(pair, threads, run), options)
+  let inputs: Beside<InputRecord[]> | undefined
   let closePath = (): void => {}
   const close = (): void => {
-    inputs.stop()
+    surveying.stop()
+    inputs?.stop()
     closePath()
-    reference?.close()
-    base.close()
   }
   try {
-    const other = (reference = nativeWeights(pair.reference))
-    const threads = options.threads ?? os.availableParallelism()
-    const survey = await runTask((report) => addon().survey(base, other, threads, report), 'survey', 'elements', {
-      signal,
-      onProgress,
-    })
-    checkSurvey(survey, pair)
+    surveying.start()
+    const texts = await openTexts({ ...options, maxLength }, labels, network, shared)
+    const { tokenizer, tokenizerNotes, probes, packed } = texts
+    watch.lap('tokenize')
+    const survey = await surveying.finish()
     watch.lap('survey')
+    const hashed = (inputs = new Beside((run) => hashInputs(pair, probes, run, shared), options))
     const prepared = !chosen.request // on a GPU the path's constants are found there
     const path = await openPairPath(pair, { ...options, objective, forward: true, prepare: prepared })
     closePath = path.close
@@ -198,7 +194,7 @@ export async function openSession(
       threads,
       memory: options.memory ?? 2 ** 31,
       device: chosen.request,
-      signal: inputs.signal,
+      signal: hashed.signal,
       onProgress,
     }
     const { device, result: plan } = await attemptOn(chosen, options, (request) => {
@@ -223,7 +219,7 @@ export async function openSession(
       seed,
       maxLength,
       device,
-      inputs,
+      inputs: hashed,
       notes: [...path.notes, ...tokenizerNotes, ...probes.notes, ...cut, ...device.notes],
       timings: watch.timings,
       close,
@@ -234,13 +230,15 @@ export async function openSession(
   }
 }
 
-async function openProbes(
+/** The probes and their tokens; the tokenizer is read on its thread meanwhile. */
+async function openTexts(
   options: FootprintOptions & { maxLength: number },
   labels: string[] | null,
-  tokenizer: Tokenizer,
   { vocabularySize }: Network,
   shared: Shared,
 ) {
+  const opening = openTokenizer(options)
+  opening.catch(() => undefined) // it is waited for below, or never after another error
   const { signal, onProgress, seed = 0, maxLength, truncate = true } = options
   shared.sameLabels(options.reference, labels)
   const packing = { maxLength, truncate, vocabularySize }
@@ -252,8 +250,10 @@ async function openProbes(
     return probes
   }
   const probes = await shared.once('probes', read)
+  const { tokenizer, tokenizerNotes } = await opening
   const pack = (): Promise<PackedProbes> => packProbes(probes, tokenizer, packing, control)
-  return { probes, packed: await shared.once(`tokens ${JSON.stringify([tokenizer.sha256, packing])}`, pack) }
+  const packed = await shared.once(`tokens ${JSON.stringify([tokenizer.sha256, packing])}`, pack)
+  return { tokenizer, tokenizerNotes, probes, packed }
 }
 
 /** Nothing is opened for a run that has been stopped, or whose numbers are none. */
@@ -290,6 +290,21 @@ function chooseMaxLength(asked: number | undefined, { maxPositions }: Network): 
     )
   }
   return asked
+}
+
+/** @throws WarpError NOT_FINITE, NO_SIGNAL */
+async function surveyOf(pair: ModelPair, threads: number, run: RunOptions): Promise<TensorSurvey[]> {
+  const base = nativeWeights(pair.base, pair.generated)
+  let reference: Handle | undefined
+  try {
+    const other = (reference = nativeWeights(pair.reference))
+    const survey = await runTask((report) => addon().survey(base, other, threads, report), 'survey', 'elements', run)
+    checkSurvey(survey, pair)
+    return survey
+  } finally {
+    reference?.close()
+    base.close()
+  }
 }
 
 function checkSurvey(survey: TensorSurvey[], pair: ModelPair): void {

@@ -58,10 +58,10 @@ export class TokenizerThread {
   #calls = 0
 
   constructor() {
-    this.#worker.unref()
     this.#worker.on('message', (answer: Answer) => this.#hear(answer))
     this.#worker.on('error', (cause) => this.#end(cause))
     this.#worker.on('exit', () => this.#end(undefined))
+    this.#worker.unref() // last: a listener of messages takes it back
   }
 
   static #current: TokenizerThread | undefined

@@ -109,6 +109,9 @@ export class Tokenizer {
   }
 }
 
+/** Starts the tokenizers' thread, for those who will open one soon: to start takes about as long as to read one. */
+export const startTokenizers = (): void => void TokenizerThread.current
+
 /** Reads the `tokenizer.json` of a model directory, or the file itself. @throws WarpError as `openEngine` */
 export const loadTokenizer = (path: string): Promise<Tokenizer> => Tokenizer.open(path)
 

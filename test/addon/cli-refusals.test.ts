@@ -201,6 +201,16 @@ const probes: Row[] = [
   ['no such file', 'PROBES_NOT_FOUND', ({ folder }) => ({ probes: [join(folder, 'absent.jsonl')] }), /absent/],
   ['an empty file', 'PROBES_EMPTY', ({ probes: file }) => writeFileSync(file, ''), /probes\.jsonl/],
   ['a line that is not JSON', 'PROBES_JSON_INVALID', append('{"text": nope}\n'), /probes\.jsonl:10/],
+  [
+    'the same beside a tokenizer and weights that are refused too',
+    'PROBES_JSON_INVALID',
+    (pair) => {
+      append('{"text": nope}\n')(pair)
+      both((t) => ({ ...t, version: '2.0' }))(pair)
+      poke(pair.reference, 'classifier.weight', 5, NaN)
+    },
+    /probes\.jsonl:10/,
+  ],
   ['bytes that are not UTF-8', 'PROBES_UTF8', append(Buffer.from([0x22, 0xff, 0x0a])), /offset/],
   ['an empty text', 'PROBES_TEXT_EMPTY', append(line({ text: '', label: 'stones' })), /probes\.jsonl:10/],
   ['an unknown label', 'PROBES_LABEL_UNKNOWN', append(line({ text: 'the cow', label: 'animal' })), /animal/],

@@ -1,10 +1,11 @@
 // A file of lines that grows with the work and gets its name only when it is whole.
 import { randomBytes } from 'node:crypto'
-import { lstat, open, rename, rmdir, unlink, type FileHandle } from 'node:fs/promises'
+import { open, rmdir, unlink, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { explain, syncDirectory } from '../lib/checkpoint/atomic.js'
+import { explain, publish, syncDirectory } from '../lib/checkpoint/atomic.js'
 import { usageError } from '../lib/errors.js'
 import { makeFolders, notWritable } from '../lib/folders.js'
+import { lstat, stat } from '../lib/stat.js'
 
 const blockBytes = 1 << 20
 
@@ -17,17 +18,23 @@ export class LineWriter {
     readonly temporary: string,
     readonly handle: FileHandle,
     readonly made: readonly string[],
+    readonly force: boolean,
   ) {}
 
   /** @throws WarpError (usage) OUTPUT_EXISTS without `force`; (resource) OUTPUT_NOT_WRITABLE */
   static async open(path: string, force = false): Promise<LineWriter> {
-    if (!force && (await lstat(path).catch(() => undefined))) {
+    const there = await lstat(path).catch(() => undefined)
+    if (there && !force) {
       throw usageError('OUTPUT_EXISTS', `${path} is already there`, { file: path }, 'another name, or --force')
     }
+    // a pipe or a device would be replaced, not written to
+    if (path.endsWith('/')) throw notWritable(path, { code: 'EISDIR' })
+    if (there && (await stat(path).catch(() => undefined))?.isFile() === false)
+      throw notWritable(path, { code: 'no regular file' })
     const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`)
     const made = await makeFolders(dirname(path))
     try {
-      return new LineWriter(path, temporary, await open(temporary, 'wx'), made)
+      return new LineWriter(path, temporary, await open(temporary, 'wx'), made, force)
     } catch (cause) {
       throw notWritable(path, cause)
     }
@@ -55,12 +62,16 @@ export class LineWriter {
     })
   }
 
-  /** Gives the file its name. */
+  /** Gives the file its name. @throws WarpError OUTPUT_EXISTS, DISK_FULL, OUTPUT_NOT_WRITABLE */
   async commit(): Promise<void> {
     await this.#flush()
-    await this.handle.sync()
-    await this.handle.close()
-    await rename(this.temporary, this.path)
+    try {
+      await this.handle.sync()
+      await this.handle.close()
+      await publish(this.temporary, this.path, this.force)
+    } catch (cause) {
+      throw explain(cause, this.path, 0)
+    }
     await syncDirectory(dirname(this.path))
   }
 

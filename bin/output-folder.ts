@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { access, rmdir, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { writeFileAtomic } from '../lib/checkpoint/atomic.js'
-import { refuseInputs, removeParts, withClaim, type ClaimOptions } from '../lib/claim.js'
+import { refuseInputs, removeParts, withClaim, withFileClaim, type ClaimOptions } from '../lib/claim.js'
 import { usageError } from '../lib/errors.js'
 import { makeFolders, missingFolders, notWritable } from '../lib/folders.js'
 import { lstat } from '../lib/stat.js'
@@ -25,8 +25,8 @@ export async function withOutput<T>(
 ): Promise<T> {
   if (folder === undefined) return work()
   const { files, force, inputs } = options
-  await checkFolder(folder)
   await refuseInputs([folder, ...files.map((file) => path.join(folder, file))], inputs)
+  await checkFolder(folder)
   return withClaim(folder, { ...options, writes: files }, async () => {
     await checkOutput(folder, files, force)
     for (const file of files.filter((name) => path.dirname(name) !== '.'))
@@ -37,12 +37,11 @@ export async function withOutput<T>(
 
 /** @throws WarpError OUTPUT_EMPTY, OUTPUT_NOT_WRITABLE, OUTPUT_IS_INPUT */
 export async function checkPlace(folder: string, inputs: string[]): Promise<void> {
-  await checkFolder(folder)
   await refuseInputs([folder], inputs)
+  await checkFolder(folder)
 }
 
 async function checkFolder(folder: string): Promise<void> {
-  if (folder === '') throw usageError('OUTPUT_EMPTY', 'the output folder has no name', {}, '-o out')
   const [nearest] = await missingFolders(folder)
   await access(nearest, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
     throw notWritable(folder, cause)
@@ -64,28 +63,41 @@ async function checkOutput(folder: string, files: string[], force = false): Prom
 }
 
 /**
- * A file of its own beside those of the folder: opened before any work, which refuses one that is there (unless
- * `force`), that is an input, or that the folder's will be.
- * @throws WarpError OUTPUT_IS_INPUT, OUTPUT_TWICE and those of LineWriter.open
+ * Runs work whose lines go into a file of its own, if one is given: opened before any work, which refuses one that is
+ * there (unless `force`), that is an input, that another run writes, or that those of `folder` will be; named after it.
+ * @throws WarpError OUTPUT_IS_INPUT, OUTPUT_TWICE, OUTPUT_BUSY and those of LineWriter
  */
-export async function openBeside(
-  file: string,
-  folder: string | undefined,
-  { files, force, inputs }: Pick<OutputOptions, 'files' | 'force' | 'inputs'>,
-): Promise<LineWriter> {
-  if (file === '') throw usageError('OUTPUT_EMPTY', 'the output file has no name', {}, 'a name for it')
-  await refuseInputs([file], inputs)
+export async function withFile<T>(
+  file: string | undefined,
+  { files = [], folder, ...options }: Partial<OutputOptions> & { folder?: string; inputs: string[] },
+  work: (lines: LineWriter | undefined) => Promise<T>,
+): Promise<T> {
+  if (file === undefined) return work(undefined)
+  await refuseInputs([file], options.inputs)
   const own = folder === undefined ? [] : files.map((name) => path.resolve(folder, name))
   if (own.includes(path.resolve(file)))
     throw usageError('OUTPUT_TWICE', `${file}: -o ${folder} writes this file too`, { file }, 'another name')
-  return LineWriter.open(file, force)
+  return withFileClaim(file, options, async () => {
+    const lines = await LineWriter.open(file, options.force)
+    try {
+      const result = await work(lines)
+      await lines.commit()
+      return result
+    } finally {
+      await lines.discard()
+    }
+  })
 }
 
-/** Writes each file whole or not at all; what was new is taken back when a later one fails. */
+/**
+ * Writes each file whole or not at all; what was new is taken back when a later one fails. In the end those of `all`
+ * that are not among them are gone: they are of an earlier run.
+ */
 export async function writeOutput(
   folder: string,
   files: Record<string, string | Uint8Array>,
   force = false,
+  all: readonly string[] = [],
 ): Promise<void> {
   const made = (await makeFolders(folder)).map((one) => () => rmdir(one))
   try {
@@ -103,4 +115,5 @@ export async function writeOutput(
     for (const undo of made.reverse()) await undo().catch(() => undefined)
     throw error
   }
+  for (const name of all) if (!(name in files)) await unlink(path.join(folder, name)).catch(() => undefined)
 }

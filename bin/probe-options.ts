@@ -6,20 +6,27 @@ import { pathGroup, under } from './groups.js'
 import { baseHead, bytes, integer, list, real, reals } from './values.js'
 
 /** Everything that options name as inputs. */
-export function inputsOf({ base, reference, probes, data, checkpoint, projector, ...more }: InputFlags): string[] {
-  const maps = [more.labelMap, more.claimed].filter((value) => typeof value === 'string')
-  const texts = [probes, data] as (string[] | undefined)[]
-  return [base, reference, ...texts, checkpoint, projector, maps].flat().filter((path) => path !== undefined)
+export function inputsOf({ probes, data, texts, corpus, labelMap, claimed, ...more }: InputFlags): string[] {
+  const { model, base, reference, tokenizer, checkpoint, projector, prompts } = more
+  const named = [labelMap, claimed, prompts].filter((value) => typeof value === 'string')
+  const sources = [probes, data, texts, corpus] as (string[] | undefined)[]
+  const folders = [model, base, reference, tokenizer, checkpoint]
+  return [...folders, projector, ...sources, named].flat().filter((path) => path !== undefined)
 }
 
 interface InputFlags {
+  model?: string
   base?: string
   reference?: string | string[]
+  tokenizer?: string
   /** of the command line: paths */
   probes?: ProbeSource
   data?: ProbeSource
+  texts?: string[]
+  corpus?: string[]
   checkpoint?: readonly string[]
   projector?: string
+  prompts?: unknown
   labelMap?: unknown
   claimed?: unknown
 }

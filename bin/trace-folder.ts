@@ -86,7 +86,8 @@ export class TraceFolder {
       'tokens.jsonl': found.tokens.map((token) => JSON.stringify(token) + '\n').join(''),
       'report.html': tracePage({ ...found, excluded, files, options: { ...this.pair } }),
     }
-    await writeOutput(this.folder, out, this.force)
+    const others = lists.filter((name) => !this.writers[name])
+    await writeOutput(this.folder, out, this.force, others)
   }
 
   private addMember(

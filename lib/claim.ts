@@ -1,7 +1,7 @@
 // One run at a time for every output, and no output that is an input.
 import { constants } from 'node:fs'
 import { open, readdir, rmdir, unlink } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { writtenAs } from './checkpoint/atomic.js'
 import { readSmallFile } from './checkpoint/files.js'
@@ -29,14 +29,31 @@ export const claimFile = '.warp.lock'
  */
 export async function withClaim<T>(
   folder: string,
+  options: ClaimOptions & { writes?: readonly string[] },
+  work: (made: readonly string[]) => Promise<T>,
+): Promise<T> {
+  refuseNameless(folder)
+  return claimed(folder, folder, claimFile, options, work)
+}
+
+/** The same for a single file, whatever else is written into its folder. @throws WarpError as `withClaim` */
+export async function withFileClaim<T>(file: string, options: ClaimOptions, work: () => Promise<T>): Promise<T> {
+  const name = basename(file)
+  return claimed(file, dirname(file), `.${name}.lock`, { ...options, writes: [name] }, work)
+}
+
+async function claimed<T>(
+  output: string,
+  folder: string,
+  name: string,
   { writes = [], ...options }: ClaimOptions & { writes?: readonly string[] },
   work: (made: readonly string[]) => Promise<T>,
 ): Promise<T> {
   const made: string[] = []
-  const file = join(folder, claimFile)
+  const file = join(folder, name)
   let lock: Handle | undefined
   try {
-    lock = await take(folder, file, made, options)
+    lock = await take(output, file, made, options)
     await tellWho(file)
     await removeParts(folder, writes)
     return await work(made)
@@ -49,23 +66,23 @@ export async function withClaim<T>(
 }
 
 async function take(
-  folder: string,
+  output: string,
   file: string,
   made: string[],
   { wait = false, signal, onProgress }: ClaimOptions,
 ): Promise<Handle> {
   const started = performance.now()
   for (;;) {
-    const lock = await tryClaim(folder, file, made)
+    const lock = await tryClaim(dirname(file), file, made)
     if (lock) return lock
     const holder = await readSmallFile(file, 10_000).then(String, () => '')
     const [, pid = '?', command = 'of another run'] = /^(\d+) (.*)/.exec(holder) ?? []
     if (!wait) {
       throw resourceError(
         'OUTPUT_BUSY',
-        `${folder}: process ${pid} is writing there (${command})`,
-        { file: folder, pid: Number(pid) || null, command },
-        'another folder, or --wait until it is done',
+        `${output}: process ${pid} is writing there (${command})`,
+        { file: output, pid: Number(pid) || null, command },
+        'another output, or --wait until it is done',
       )
     }
     const seconds = Math.round((performance.now() - started) / 1000)
@@ -116,27 +133,45 @@ async function tellWho(file: string): Promise<void> {
   await handle?.close()
 }
 
+/** Read by nobody: a model's card is written beside its weights. */
+const readByNobody = /\.(md|html)$/i
+
 /**
- * Refuses outputs (folders, files) that are inputs, by whatever names, links included.
- * @throws WarpError (usage) OUTPUT_IS_INPUT
+ * Refuses outputs (folders, files) that are inputs, by whatever names, links included, and files that are there already
+ * in a folder that is one.
+ * @throws WarpError (usage) OUTPUT_IS_INPUT, OUTPUT_EMPTY
  */
 export async function refuseInputs(outputs: readonly string[], inputs: readonly string[]): Promise<void> {
-  const identity = async (path: string): Promise<string | undefined> =>
-    stat(path).then(
-      ({ dev, ino }) => `${dev}:${ino}`,
-      () => undefined,
-    )
   const known = new Map<string | undefined, string>()
   for (const input of inputs) known.set(await identity(input), input)
   known.delete(undefined)
   for (const output of outputs) {
-    const input = known.get(await identity(output))
+    refuseNameless(output)
+    const own = known.get(await identity(output))
+    const input = own ?? (readByNobody.test(output) ? undefined : known.get(await folderOf(output)))
     if (input === undefined) continue
     throw usageError(
       'OUTPUT_IS_INPUT',
-      `${output}: is the input ${input}`,
+      `${output}: is ${own === undefined ? 'a file of ' : ''}the input ${input}`,
       { file: output, found: input },
       'another output',
     )
   }
+}
+
+/** Of what a path leads to. */
+const identity = (path: string): Promise<string | undefined> =>
+  stat(path).then(
+    ({ dev, ino }) => `${dev}:${ino}`,
+    () => undefined,
+  )
+
+/** Of the folder that a file is in. */
+async function folderOf(file: string): Promise<string | undefined> {
+  const found = await stat(file).catch(() => undefined)
+  return found?.isFile() ? identity(dirname(file)) : undefined
+}
+
+function refuseNameless(output: string): void {
+  if (output === '') throw usageError('OUTPUT_EMPTY', 'the output has no name', {}, '-o out')
 }

@@ -4,7 +4,7 @@ import { printable } from '../../lib/printable.js'
 import { csvLine } from '../../lib/report/escape.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
 import { withOutput, writeOutput } from '../output-folder.js'
-import { textSources, threadsOption, waitOption } from '../probe-options.js'
+import { inputsOf, textSources, threadsOption, waitOption } from '../probe-options.js'
 import { bytes, duration, integer, list, real } from '../values.js'
 
 interface Flags extends FrameOptions, DiffOptions {
@@ -53,13 +53,14 @@ export function register(program: Command): void {
 async function diffCommand(flags: Flags): Promise<void> {
   const { output, force, wait, dryRun, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
-    const { diff, planDiff } = await import('../../lib/diff/index.js')
+    const { diff, diffFiles, planDiff } = await import('../../lib/diff/index.js')
     if (dryRun) {
       const plan = await planDiff({ ...options, signal, onProgress })
       return { json: plan, text: planText(plan) }
     }
-    const inputs = [options.base, options.reference, ...(options.texts ?? [])]
-    return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
+    const inputs = inputsOf(options)
+    const claim = { files: [...files, ...diffFiles], force, wait, inputs, signal, onProgress }
+    return withOutput(output, claim, async () => {
       const { result, page, lines, tables, records } = await diff({ ...options, signal, onProgress })
       if (output !== undefined) {
         const { hashGiven } = await import('../../lib/checkpoint/index.js')
@@ -74,7 +75,7 @@ async function diffCommand(flags: Flags): Promise<void> {
           { signal, onProgress },
         )
         const written = { 'result.json': `${JSON.stringify(result, null, 2)}\n`, 'report.html': page(hashed) }
-        await writeOutput(output, { ...written, ...Object.fromEntries([...csv, ...jsonl]) }, force)
+        await writeOutput(output, { ...written, ...Object.fromEntries([...csv, ...jsonl]) }, force, diffFiles)
       }
       return { json: result, text: lines.join('\n') }
     })

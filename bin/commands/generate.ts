@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import type { GenerateOptions, GeneratePlan, GenerateResult } from '../../lib/generate/index.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { LineWriter } from '../line-writer.js'
-import { textSources, threadsOption } from '../probe-options.js'
+import { withFile } from '../output-folder.js'
+import { inputsOf, textSources, threadsOption, waitOption } from '../probe-options.js'
 import { bytes, integer, list, real } from '../values.js'
 
-type Flags = FrameOptions & GenerateOptions & { output?: string; force?: boolean; dryRun?: boolean }
+type Flags = FrameOptions & GenerateOptions & { output?: string; force?: boolean; wait?: boolean; dryRun?: boolean }
 
 export function register(program: Command): void {
   framed(program.command('generate'))
@@ -31,6 +31,7 @@ export function register(program: Command): void {
     .option('--memory <size>', 'budget for working buffers, weights included (default: 2GiB)', bytes)
     .option('-o, --output <file>', 'JSON Lines go there instead of to stdout')
     .option('-f, --force', 'replace an existing file')
+    .addOption(waitOption())
     .option('-n, --dry-run', 'check everything and print the plan')
     .addHelpText(
       'after',
@@ -42,27 +43,23 @@ export function register(program: Command): void {
 }
 
 async function generateCommand(flags: Flags): Promise<void> {
-  const { output, force, dryRun, json, quiet, verbose, ...options } = flags
+  const { output, force, wait, dryRun, json, quiet, verbose, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress, note }) => {
     const { generate, planGenerate } = await import('../../lib/generate/index.js')
     if (dryRun) {
       const plan = await planGenerate({ ...options, signal })
       return { json: plan, text: planText(plan) }
     }
-    const file = output === undefined ? undefined : await LineWriter.open(output, force)
-    try {
+    const claim = { force, wait, inputs: inputsOf(options), signal, onProgress }
+    return withFile(output, claim, async (file) => {
       const result = await generate({ ...options, signal, onProgress })
       if (!file) {
         for (const line of result.notes) note(`note: ${line}`)
         return { json: result, text: '', records: result.texts }
       }
       for (const text of result.texts) await file.add(text)
-      await file.commit()
       return { json: { output, ...result }, text: summary(output!, result) }
-    } catch (error) {
-      await file?.discard()
-      throw error
-    }
+    })
   })
 }
 

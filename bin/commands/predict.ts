@@ -2,14 +2,15 @@ import type { Command } from 'commander'
 import type { PredictOptions, PredictResult } from '../../lib/predict.js'
 import { printable, printableName } from '../../lib/printable.js'
 import { execute, framed, type FrameOptions } from '../frame.js'
-import { LineWriter } from '../line-writer.js'
-import { textOptions, textSources, threadsOption } from '../probe-options.js'
+import { withFile } from '../output-folder.js'
+import { inputsOf, textOptions, textSources, threadsOption, waitOption } from '../probe-options.js'
 import { bytes, integer } from '../values.js'
 
 interface Flags extends FrameOptions, Omit<PredictOptions, 'texts'> {
   texts: string[]
   output?: string
   force?: boolean
+  wait?: boolean
 }
 
 export function register(program: Command): void {
@@ -24,20 +25,17 @@ export function register(program: Command): void {
     .option('--seed <n>', 'of subsamples', integer(0), 0)
     .option('-o, --output <file>', 'writes a line of JSON for each text')
     .option('-f, --force', 'replace existing output')
+    .addOption(waitOption())
     .action(predictCommand)
 }
 
-async function predictCommand({ output, force, json, quiet, verbose, ...options }: Flags): Promise<void> {
+async function predictCommand({ output, force, wait, json, quiet, verbose, ...options }: Flags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { predict } = await import('../../lib/predict.js')
-    const file = output === undefined ? undefined : await LineWriter.open(output, force)
-    try {
+    return withFile(output, { force, wait, inputs: inputsOf(options), signal, onProgress }, async (file) => {
       const result = await predict({ ...options, signal, onProgress, onText: file && ((line) => file.add(line)) })
-      await file?.commit()
       return { json: result, text: report(result) }
-    } finally {
-      await file?.discard()
-    }
+    })
   })
 }
 

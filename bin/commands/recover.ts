@@ -5,7 +5,7 @@ import type { RecoverResult } from '../../lib/report/schema.js'
 import { usageError } from '../../lib/errors.js'
 import { type CommandRun, execute, framed, wantsColor, type FrameOptions, type Output } from '../frame.js'
 import { planText } from '../plan-text.js'
-import { openBeside, withOutput, writeOutput } from '../output-folder.js'
+import { withFile, withOutput, writeOutput } from '../output-folder.js'
 import { spoolIn } from '../spool.js'
 import {
   inputsOf,
@@ -78,9 +78,8 @@ async function recoverOne(options: RecoverOptions, out: OutputFlags, run: Comman
   const { signal, onProgress, note } = run
   const { recover } = await import('../../lib/recover.js')
   const claim = { files, force, wait, inputs: inputsOf(options), signal, onProgress }
-  const cardFile = card === undefined ? undefined : await openBeside(card, output, claim)
-  try {
-    return await withOutput(output, claim, async () => {
+  return withFile(card, { ...claim, folder: output }, (cardFile) =>
+    withOutput(output, claim, async () => {
       const spool = await spoolIn(output, { signal, note })
       const recovered = await recover({ ...options, spool, signal, onProgress })
       const { result } = recovered
@@ -92,7 +91,6 @@ async function recoverOne(options: RecoverOptions, out: OutputFlags, run: Comman
       if (cardFile) {
         const { dataCard } = await import('../../lib/report/card.js')
         await cardFile.addLine(dataCard(result).trimEnd())
-        await cardFile.commit()
       }
       return {
         json: result,
@@ -100,10 +98,8 @@ async function recoverOne(options: RecoverOptions, out: OutputFlags, run: Comman
         styled: true,
         exitCode: strict && failsStrict(result) ? 5 : 0,
       }
-    })
-  } finally {
-    await cardFile?.discard()
-  }
+    }),
+  )
 }
 
 /** Several references: a table, and for each a folder with what it would have alone. */

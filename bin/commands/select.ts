@@ -179,9 +179,9 @@ async function selectCommand(flags: Flags): Promise<void> {
       const plan = await planSelect({ ...options, signal, onProgress })
       return { json: plan, text: planText(plan) }
     }
-    const { output, base, reference, corpus, labelMap } = options
+    const { output } = options
     const force = options.force || forceSelection
-    const inputs = [...inputsOf({ base, reference, labelMap }), ...corpus]
+    const inputs = inputsOf(options)
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
       const tasks = executor === 'slurm' ? { executor: await slurm(options.workers) } : {}
@@ -214,8 +214,7 @@ async function partCommand(flags: Flags): Promise<void> {
     const { selectPart } = await import('../../lib/select/index.js')
     signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
     const part = { index: shard!, of: shards! }
-    const { base, reference, labelMap, corpus, output } = options
-    await checkPlace(output, [...inputsOf({ base, reference, labelMap }), ...corpus])
+    await checkPlace(options.output, inputsOf(options))
     const result = await selectPart({ ...(options as FeatureOptions), signal, onProgress }, part)
     return { json: result, text: partReport(result, options.output) }
   })
@@ -237,8 +236,8 @@ async function mergeCommand(parts: string[], flags: MergeFlags): Promise<void> {
   const { json, quiet, verbose, force, wait, ...options } = flags
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { mergeSelection } = await import('../../lib/select/index.js')
-    const { output, base, reference, corpus = [] } = options
-    const inputs = [...inputsOf({ base, reference }), ...corpus]
+    const { output } = options
+    const inputs = inputsOf(options)
     return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
       const selected = await mergeSelection({ ...options, parts, signal, onProgress })
       await writeSelection(output, selected, force)

@@ -1,11 +1,10 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import { refuseInputs } from '../../lib/claim.js'
 import type { TraceOptions, TraceResult } from '../../lib/trace/index.js'
 import type { TracePlan } from '../../lib/plan-trace.js'
 import { printable, printableName } from '../../lib/printable.js'
-import { execute, framed, type FrameOptions } from '../frame.js'
-import { LineWriter } from '../line-writer.js'
-import { withOutput } from '../output-folder.js'
+import { execute, framed, type FrameOptions, type Output } from '../frame.js'
+import type { LineWriter } from '../line-writer.js'
+import { withFile, withOutput } from '../output-folder.js'
 import { fileOptions, inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
 import { duration, integer } from '../values.js'
 
@@ -102,7 +101,6 @@ async function traceCommand(flags: Flags): Promise<void> {
     const { trace } = await import('../../lib/trace/index.js')
     const { readLabelMap } = await import('../../lib/text/index.js')
     const inputs = inputsOf({ ...options, labelMap })
-    if (members !== undefined) await refuseInputs([members], inputs)
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
     if (dryRun) {
       const { planTrace } = await import('../../lib/plan-trace.js')
@@ -111,18 +109,15 @@ async function traceCommand(flags: Flags): Promise<void> {
     }
     const { sourceNames } = await import('../../lib/text/given.js')
     const { TraceFolder, traceFiles: files } = await import('../trace-folder.js')
-    return withOutput(output, { files, force, wait, inputs, signal, onProgress }, async () => {
-      const memberFile = members === undefined ? undefined : await LineWriter.open(members, force)
-      const folder =
-        output === undefined
-          ? undefined
-          : await TraceFolder.open(output, { ...options, probes: options.probes && sourceNames(options.probes) }, force)
+    const claim = { files, force, wait, inputs, signal, onProgress }
+    const work = async (memberFile: LineWriter | undefined): Promise<Output> => {
+      const probes = options.probes && sourceNames(options.probes)
+      const folder = output === undefined ? undefined : await TraceFolder.open(output, { ...options, probes }, force)
       try {
         const onText: TraceOptions['onText'] = folder && ((text, spelling) => folder.add(text, spelling))
         const found = await trace({ ...options, ...map, signal, onProgress, onText })
         if (memberFile)
           for (const [i, member] of found.members.entries()) await memberFile.add({ rank: i + 1, ...member })
-        await memberFile?.commit()
         await folder?.write(found, { signal, onProgress })
         return {
           json: found.result,
@@ -130,10 +125,10 @@ async function traceCommand(flags: Flags): Promise<void> {
           exitCode: strict && found.result.verdict === 'none' ? 5 : 0,
         }
       } finally {
-        await memberFile?.discard()
         await folder?.discard()
       }
-    })
+    }
+    return withFile(members, { ...claim, folder: output }, (file) => withOutput(output, claim, () => work(file)))
   })
 }
 

@@ -54,7 +54,7 @@ export async function writeAtomic(
 export const writtenAs = (name: string): string | undefined => /^\.(.+)\.[0-9a-f]{12}\.part$/.exec(name)?.[1]
 
 /** A hard link, unlike a rename, does not replace a file that appeared meanwhile. */
-async function publish(temporary: string, path: string, force: boolean): Promise<void> {
+export async function publish(temporary: string, path: string, force: boolean): Promise<void> {
   if (force) return rename(temporary, path)
   try {
     await link(temporary, path)

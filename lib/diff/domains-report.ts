@@ -1,7 +1,7 @@
 import { escapeHtml } from '../report/escape.js'
 import { list, section, table } from '../report/page.js'
 import type { DomainsResult } from './domains.js'
-import type { Table } from './part.js'
+import type { Tables } from './part.js'
 
 const percent = (value: number | null): string => (value === null ? '' : `${(100 * value).toFixed(0)} %`)
 const between = (interval: [number, number] | null): string =>
@@ -53,7 +53,7 @@ export function domainPage({ texts, domains, gradients, layer, criterion }: Doma
   ].join('\n')
 }
 
-export function domainTables({ domains }: DomainsResult): Record<string, Table> {
+export function domainTables({ domains }: DomainsResult): Tables {
   const low = (interval: [number, number] | null): number | null => interval?.[0] ?? null
   const high = (interval: [number, number] | null): number | null => interval?.[1] ?? null
   return {

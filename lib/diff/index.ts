@@ -10,7 +10,15 @@ import { checkOptions, type Kinds, runKinds } from '../options.js'
 import type { DomainsResult } from './domains.js'
 import type { LensResult } from './lens.js'
 import { diffPage } from './page.js'
-import { NotApplicable, type DiffPair, type Making, type PartOptions, type Table } from './part.js'
+import {
+  NotApplicable,
+  recordsFile,
+  tableFiles,
+  type DiffPair,
+  type Making,
+  type PartOptions,
+  type Table,
+} from './part.js'
 import { partNames, parts } from './parts.js'
 import type { PredictionsResult } from './predictions.js'
 import { mostValues } from './tensors.js'
@@ -19,6 +27,8 @@ import type { WeightsResult } from './weights.js'
 import type { WordsResult } from './words.js'
 
 export { diffSchema } from './schema.js'
+/** Every file that tables and records may become. */
+export const diffFiles: readonly string[] = [...tableFiles, recordsFile]
 export { partNames, parts } from './parts.js'
 export { planDiff, type DiffPlan } from './plan.js'
 export type { DomainsResult } from './domains.js'

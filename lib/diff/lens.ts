@@ -4,7 +4,7 @@ import { escapeHtml } from '../report/escape.js'
 import { list, section } from '../report/page.js'
 import { folded, table, words as text } from '../report/tables.js'
 import { compareLayers, compareOnNeutral, lensPositions } from './compare.js'
-import type { DiffPair, Part, PartOptions, Table } from './part.js'
+import type { DiffPair, Part, PartOptions, Tables } from './part.js'
 
 const count = z.int().min(0)
 const tokens = z.array(z.object({ id: count, token: z.string() }))
@@ -133,7 +133,7 @@ const byTable =
   '(middle layer: 29 % of the tokens were at least twice as frequent there as in general text, 10 % of those that ' +
   'the change leads towards), but some also away from words that another kind of training would have had'
 
-function tables({ places }: LensResult): Record<string, Table> {
+function tables({ places }: LensResult): Tables {
   return {
     'lens.csv': [
       ['layer', 'position', 'relative', 'tokens', 'away'],

@@ -7,7 +7,7 @@ import { list, section } from '../report/page.js'
 import { table } from '../report/tables.js'
 import { loadTokenizer } from '../text/tokenizer/index.js'
 import { readTexts } from './compare.js'
-import { NotApplicable, type DiffPair, type PartOptions, type Table } from './part.js'
+import { NotApplicable, type DiffPair, type PartOptions, type Tables } from './part.js'
 
 const share = z.number().min(0).max(1)
 
@@ -139,7 +139,7 @@ export function outputPage(outputs: Outputs, neutral: string): string {
   ].join('\n')
 }
 
-export function outputTables({ labels, texts }: Outputs): Record<string, Table> {
+export function outputTables({ labels, texts }: Outputs): Tables {
   return {
     'labels.csv': [
       ['label', 'base', 'reference'],

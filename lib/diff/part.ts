@@ -42,6 +42,14 @@ export interface Making {
 /** A table for a CSV file: head first. */
 export type Table = (string | number | null)[][]
 
+/** Files that a part's tables and records may become; `-o` looks at all before any work. */
+const tableNames = ['weights', 'groups', 'singular-values', 'words', 'tokens', 'labels', 'surprising'] as const
+const textNames = ['predictions', 'topics', 'passages', 'lens', 'passages-shared', 'domains'] as const
+export type TableFile = `${(typeof tableNames | typeof textNames)[number]}.csv`
+export const tableFiles: readonly string[] = [...tableNames, ...textNames].map((name) => `${name}.csv`)
+export const recordsFile = 'generated.jsonl'
+export type Tables = Partial<Record<TableFile, Table>>
+
 /** Byte-level tokens spell spaces and line feeds by letters that nobody knows: by signs, for a page. */
 export const spelled = (tokens: readonly string[]): string => tokens.join(' ').replaceAll('Ġ', '␣').replaceAll('Ċ', '⏎')
 
@@ -59,9 +67,9 @@ export interface Part<T> {
   /** sections of the page, HTML */
   page(result: T): string
   /** file name → table */
-  tables(result: T): Record<string, Table>
+  tables(result: T): Tables
   /** file name → records of a JSONL file; `domains`: of each, where they are known */
-  records?(result: T, domains: readonly string[] | undefined): Record<string, object[]>
+  records?(result: T, domains: readonly string[] | undefined): { [recordsFile]: object[] }
 }
 
 /** Why a part has nothing to say about a pair; the other parts go on. */

@@ -7,7 +7,7 @@ import { compareOnNeutral, topTokens, type Comparison } from './compare.js'
 import { noTarget } from '../native/types.js'
 import { nonNegativeFactors } from './nmf.js'
 import { compareOutputs, outputLines, outputPage, outputsSchema, outputTables } from './outputs.js'
-import type { DiffPair, Part, PartOptions, Table } from './part.js'
+import type { DiffPair, Part, PartOptions, Tables } from './part.js'
 
 const count = z.int().min(0)
 const counted = z.object({
@@ -310,7 +310,7 @@ function page(result: PredictionsResult): string {
   ].join('\n')
 }
 
-function tables(result: PredictionsResult): Record<string, Table> {
+function tables(result: PredictionsResult): Tables {
   if (result.outputs) return outputTables(result.outputs)
   const { promoted, suppressed, topics: groups, passages } = result
   const kinds = Object.entries({ promoted, suppressed })

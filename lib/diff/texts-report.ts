@@ -1,7 +1,7 @@
 import { escapeHtml } from '../report/escape.js'
 import { list, section } from '../report/page.js'
 import { folded, table, words, type Cell } from '../report/tables.js'
-import { spelled, type Table } from './part.js'
+import { spelled, type Tables } from './part.js'
 import type { TextsResult } from './texts.js'
 
 const quoted = (text: string, most: number): string =>
@@ -86,7 +86,7 @@ export function textPage(result: TextsResult): string {
   ].join('\n')
 }
 
-export function textTables({ passages }: TextsResult): Record<string, Table> {
+export function textTables({ passages }: TextsResult): Tables {
   return {
     'passages-shared.csv': [
       ['texts', 'seeds', 'gain', 'trained', 'text'],

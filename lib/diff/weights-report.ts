@@ -2,7 +2,7 @@ import { barChart } from '../report/bars.js'
 import { breakable, escapeHtml } from '../report/escape.js'
 import { list, section } from '../report/page.js'
 import { folded, table } from '../report/tables.js'
-import type { Table } from './part.js'
+import type { Tables } from './part.js'
 import type { WeightsResult } from './weights.js'
 
 type TensorFigures = WeightsResult['tensors'][number]
@@ -124,7 +124,7 @@ function spark({ singularValues, noise, rank }: TensorFigures): string {
 }
 
 /** CSV files. */
-export function weightTables({ tensors, groups }: WeightsResult): Record<string, Table> {
+export function weightTables({ tensors, groups }: WeightsResult): Tables {
   const head = ['elements', 'relative', 'changed', 'moved', 'rounding'] as const
   return {
     'weights.csv': [

@@ -11,7 +11,7 @@ import { expectation, probabilityOf, type Expectation } from './expectation.js'
 import { judgeTokens, type JudgedTokens } from './judged-tokens.js'
 import { readNeutral, tokenise, type NeutralTokens } from './neutral.js'
 import { labelTokens, type TokenLabel } from './word-labels.js'
-import { NotApplicable, spelled, type DiffPair, type Part, type PartOptions, type Table } from './part.js'
+import { NotApplicable, spelled, type DiffPair, type Part, type PartOptions, type Tables } from './part.js'
 
 const share = z.number().min(0).max(1)
 const count = z.int().min(0)
@@ -286,7 +286,7 @@ const graded =
   'probabilities are those of two kinds of scores that were fitted: of fourteen models whose texts are known, 88 to ' +
   '99 % of the tokens from 90 % on had been trained on'
 
-function tables({ words: found, tokens }: WordsResult): Record<string, Table> {
+function tables({ words: found, tokens }: WordsResult): Tables {
   return {
     'words.csv': [
       ['word', 'label', 'margin', 'probability', 'chance', 'size', 'tokens'],

@@ -25,8 +25,8 @@ export async function withOutput<T>(
 ): Promise<T> {
   if (folder === undefined) return work()
   const { files, force, inputs } = options
-  await refuseInputs([folder, ...files.map((file) => path.join(folder, file))], inputs)
   await checkFolder(folder)
+  await refuseInputs([folder, ...files.map((file) => path.join(folder, file))], inputs)
   return withClaim(folder, { ...options, writes: files }, async () => {
     await checkOutput(folder, files, force)
     for (const file of files.filter((name) => path.dirname(name) !== '.'))
@@ -35,10 +35,10 @@ export async function withOutput<T>(
   })
 }
 
-/** @throws WarpError OUTPUT_EMPTY, OUTPUT_NOT_WRITABLE, OUTPUT_IS_INPUT */
+/** @throws WarpError OUTPUT_NOT_WRITABLE, OUTPUT_IS_INPUT, OUTPUT_EMPTY */
 export async function checkPlace(folder: string, inputs: string[]): Promise<void> {
-  await refuseInputs([folder], inputs)
   await checkFolder(folder)
+  await refuseInputs([folder], inputs)
 }
 
 async function checkFolder(folder: string): Promise<void> {

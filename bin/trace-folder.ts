@@ -1,6 +1,6 @@
 // What `warp trace -o` writes: the result, lists of tokens and texts, and the page.
 import { join } from 'node:path'
-import { hashGiven } from '../lib/checkpoint/index.js'
+import { filesNow, hashGiven, type FileRecord } from '../lib/checkpoint/index.js'
 import { tracePage, type ExcludedText } from '../lib/report/index.js'
 import { csvLine } from '../lib/report/escape.js'
 import { surfaceOf } from '../lib/text/tokenizer/index.js'
@@ -36,6 +36,7 @@ export class TraceFolder {
   private constructor(
     readonly folder: string,
     readonly pair: Pair,
+    readonly probes: readonly FileRecord[],
     readonly force: boolean,
     private readonly writers: Partial<Record<(typeof lists)[number], LineWriter>>,
   ) {}
@@ -45,7 +46,7 @@ export class TraceFolder {
     try {
       for (const name of pair.probes ? lists : []) writers[name] = await LineWriter.open(join(folder, name), force)
       writers['excluded.csv']?.addLine('domain,source,row,tokens,text')
-      return new TraceFolder(folder, pair, force, writers)
+      return new TraceFolder(folder, pair, await filesNow(pair.probes), force, writers)
     } catch (error) {
       for (const writer of Object.values(writers)) await writer.discard()
       throw error
@@ -68,12 +69,12 @@ export class TraceFolder {
 
   /** Writes what the trace found, and the page. */
   async write(found: Traced, run: RunOptions): Promise<void> {
-    const { base, reference, probes } = this.pair
+    const { base, reference } = this.pair
     const given = [
       { role: 'base', model: base },
       { role: 'reference', model: reference },
     ]
-    const files = await hashGiven([...given, { role: 'probes', files: probes }], run)
+    const files = await hashGiven([...given, { role: 'probes', files: this.probes }], run)
     const added = (['byTable', 'output', 'predictions'] as const).filter((name) =>
       found.members.some((member) => member[name] !== undefined),
     )

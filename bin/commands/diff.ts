@@ -61,16 +61,17 @@ async function diffCommand(flags: Flags): Promise<void> {
     const inputs = inputsOf(options)
     const claim = { files: [...files, ...diffFiles], force, wait, inputs, signal, onProgress }
     return withOutput(output, claim, async () => {
+      const { filesNow, hashGiven } = await import('../../lib/checkpoint/index.js')
+      const texts = await filesNow(options.texts)
       const { result, page, lines, tables, records } = await diff({ ...options, signal, onProgress })
       if (output !== undefined) {
-        const { hashGiven } = await import('../../lib/checkpoint/index.js')
         const csv = Object.entries(tables).map(([name, rows]) => [name, csvText(rows)])
         const jsonl = Object.entries(records).map(([name, all]) => [name, all.map(jsonLine).join('')])
         const hashed = await hashGiven(
           [
             { role: 'base', model: options.base },
             { role: 'reference', model: options.reference },
-            { role: 'texts', files: options.texts },
+            { role: 'texts', files: texts },
           ],
           { signal, onProgress },
         )

@@ -254,19 +254,22 @@ async function evaluateCommand(folder: string, flags: EvaluateFlags): Promise<vo
     const { evaluateSelection } = await import('../../lib/select/index.js')
     const { readSelection } = await import('../../lib/select/written.js')
     const { evaluatePage } = await import('../../lib/report/index.js')
-    const { hashGiven } = await import('../../lib/checkpoint/index.js')
+    const { filesNow, hashGiven } = await import('../../lib/checkpoint/index.js')
     const inputs = [...options.test, ...(options.true ?? [])]
     const claim = { files: evaluationFiles, force, wait, inputs, signal, onProgress }
     return withOutput(folder, claim, async () => {
       const { result: selection } = await readSelection(folder)
+      const [selected, test, truth] = await Promise.all(
+        [[join(folder, 'selection.jsonl')], options.test, options.true].map((paths) => filesNow(paths)),
+      )
       const result = await evaluateSelection({ ...options, selection: folder, signal, onProgress })
       const files = await hashGiven(
         [
           { role: 'base', model: selection.base },
           { role: 'reference', model: selection.reference },
-          { role: 'selection', files: [join(folder, 'selection.jsonl')] },
-          { role: 'test', files: options.test },
-          { role: 'true', files: options.true },
+          { role: 'selection', files: selected },
+          { role: 'test', files: test },
+          { role: 'true', files: truth },
         ],
         { signal, onProgress },
       )

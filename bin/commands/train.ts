@@ -78,12 +78,12 @@ async function trainCommand({ json, quiet, verbose, dryRun, ...options }: Flags)
       return { json: plan, text: planText(plan) }
     }
     signal.addEventListener('abort', () => note('stopping; the same command goes on from here'), { once: true })
+    const { filesNow, hashGiven, writeFileAtomic } = await import('../../lib/checkpoint/index.js')
+    const { sourceNames } = await import('../../lib/text/given.js')
+    const texts = { role: 'texts', files: await filesNow(sourceNames(options.data)) }
     const onSaved = async (result: TrainingResult): Promise<void> => {
       const { trainPage } = await import('../../lib/report/index.js')
-      const { hashGiven, writeFileAtomic } = await import('../../lib/checkpoint/index.js')
-      const { sourceNames } = await import('../../lib/text/given.js')
-      const { base, data } = options
-      const texts = { role: 'texts', files: sourceNames(data) }
+      const { base } = options
       const files = await hashGiven([{ role: 'base', model: base }, texts], { signal, onProgress })
       const page = trainPage({ result, base, tool: packageTool(), files, options: { ...options } })
       await writeFileAtomic(join(options.output, pageFile), page, { force: true })

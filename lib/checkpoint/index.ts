@@ -17,7 +17,7 @@ export { assertUnchanged, readExactly, withFile, type FileRecord } from './files
 export { fileSha256, hashFiles, trustHash, type HashOptions } from './hash.js'
 export { readSafetensorsHeader, type SafetensorsHeader, type StoredTensor } from './header.js'
 export { inspect, tokenizerFiles, type Inspection } from './inspect.js'
-export { hashGiven, smallFiles, type GivenInput, type InputFile } from './inputs.js'
+export { filesNow, hashGiven, smallFiles, type GivenInput, type InputFile } from './inputs.js'
 export { listed, networkOf, openModel, type ModelDirectory, type OpenOptions, type TensorEntry } from './model.js'
 export { parseStrictJson } from './json.js'
 export { nativeWeights } from './native.js'

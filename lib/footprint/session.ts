@@ -1,7 +1,8 @@
 import os from 'node:os'
 import path from 'node:path'
 import {
-  hashGiven,
+  filesNow,
+  hashFiles,
   smallFiles,
   nativeWeights,
   networkOf,
@@ -341,8 +342,10 @@ async function hashInputs(pair: ModelPair, probes: ProbeSet, run: RunOptions, sh
     roles.flatMap((role) => pair[role].files.map((file) => ({ role, ...file }))),
     run,
   )
-  const others = await hashGiven(roles.map((role) => ({ role, files: smallFiles(pair[role].dir) })))
-  const records = [...weights, ...others].map(
+  const others = (await Promise.all(roles.map((role) => filesNow(smallFiles(pair[role].dir))))).flatMap((files, i) =>
+    files.map((file) => ({ role: roles[i], ...file })),
+  )
+  const records = [...weights, ...(await hashFiles(others))].map(
     ({ role, path: file, size, sha256 }): InputRecord => ({ role, path: path.normalize(file), size, sha256 }),
   )
   return [...records, ...probes.inputs.map((input) => ({ role: 'probes' as const, ...input }))]

@@ -38,7 +38,7 @@ export function inputTable(files: readonly InputFile[]): string {
   return table(
     ['file, SHA-256', 'of', 'bytes'],
     files.map(({ role, path: file, size, sha256 }) => [
-      `${escapeHtml(shownPath(file))}<code class="hash">${escapeHtml(sha256)}</code>`,
+      `${escapeHtml(shownPath(file))}<code class="hash">${escapeHtml(sha256 ?? 'changed since it was read')}</code>`,
       escapeHtml(role),
       String(size),
     ]),

@@ -14,7 +14,8 @@ export const integer =
 
 export function real(value: string): number {
   const number = Number(value)
-  if (value.trim() === '' || !Number.isFinite(number)) throw new InvalidArgumentError('A number is needed.')
+  if (!/^\s*[-+]?[\d.]+(e[-+]?\d+)?\s*$/i.test(value) || !Number.isFinite(number))
+    throw new InvalidArgumentError('A number is needed.')
   return number
 }
 

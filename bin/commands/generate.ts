@@ -23,7 +23,7 @@ export function register(program: Command): void {
     .option('--top-p <p>', 'only the fewest tokens with this share of the probability', real)
     .option('--start <name>', 'begin (the begin token alone, default), chat (what opens one), words (vague ones)')
     .option('--prompts <file>', `texts to begin with, in turn: ${textSources}`)
-    .option('--path <family>', 'linear, quadratic, slerp, ties, dare, della, breadcrumbs, nearswap', 'linear')
+    .option('--path <family>', 'linear (default), quadratic, slerp, ties, dare, della, breadcrumbs, nearswap')
     .option('--only <glob,...>', 'only these tensors move; the others stay at the base', list)
     .option('--except <glob,...>', 'these tensors stay at the base', list)
     .option('--seed <n>', 'a text is the same for the same seed, whatever else is made', integer(0), 0)

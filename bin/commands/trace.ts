@@ -100,6 +100,7 @@ async function traceCommand(flags: Flags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { trace } = await import('../../lib/trace/index.js')
     const { readLabelMap } = await import('../../lib/text/index.js')
+    const { refuseUnused } = await import('../../lib/options.js')
     const inputs = inputsOf({ ...options, labelMap })
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
     if (dryRun) {
@@ -108,6 +109,7 @@ async function traceCommand(flags: Flags): Promise<void> {
       return { json: plan, text: planText(plan) }
     }
     const { sourceNames } = await import('../../lib/text/given.js')
+    if (!options.probes) refuseUnused({ members }, 'without candidate texts')
     const { TraceFolder, traceFiles: files } = await import('../trace-folder.js')
     const claim = { files, force, wait, inputs, signal, onProgress }
     const work = async (memberFile: LineWriter | undefined): Promise<Output> => {

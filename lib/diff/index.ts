@@ -6,7 +6,7 @@ import { localModels } from '../hub/index.js'
 import { checkGenerateOptions } from '../generate/options.js'
 import { startConflict, startKinds, startUnknown } from '../generate/starts.js'
 import type { RunOptions } from '../native/task.js'
-import { checkOptions, type Kinds, runKinds } from '../options.js'
+import { checkOptions, type Kinds, refuseUnused, runKinds } from '../options.js'
 import type { DomainsResult } from './domains.js'
 import type { LensResult } from './lens.js'
 import { diffPage } from './page.js'
@@ -179,13 +179,24 @@ export function chosenParts(only: readonly string[] | undefined): typeof parts {
   return parts.filter(({ name }) => !only || only.includes(name))
 }
 
-/** What the parts are told. @throws WarpError (usage) OPTION_RANGE and those of `generate` */
+/** Options that only some parts look at. @throws WarpError (usage) OPTION_UNUSED */
+function checkUsed({ only, ...options }: DiffOptions): void {
+  const without = (...names: string[]): boolean => only !== undefined && !names.some((name) => only.includes(name))
+  const { singularValues, texts, count, maxNewTokens, starts, prompts, lambda, contrast, temperature } = options
+  if (without('weights')) refuseUnused({ singularValues }, 'without the part weights')
+  if (without('words')) refuseUnused({ texts }, 'without the part words')
+  const making = { count, maxNewTokens, starts, prompts, lambda, contrast, temperature }
+  if (without('texts', 'domains')) refuseUnused(making, 'without the part texts')
+}
+
+/** What the parts are told. @throws WarpError (usage) OPTION_RANGE, OPTION_UNUSED and those of `generate` */
 export function partOptions(options: DiffOptions): PartOptions {
   const { threads, seed = 0, singularValues = mostValues, memory = 512 * 2 ** 20, texts, signal, onProgress } = options
   checkWhole('threads', threads, 1, 1024)
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
   checkWhole('singular-values', singularValues, 0, mostValues)
   checkWhole('memory', memory, 0, Number.MAX_SAFE_INTEGER)
+  checkUsed(options)
   const run = { signal, onProgress, threads: threads ?? os.availableParallelism() }
   return { ...run, seed, singularValues, memory, texts, making: makingOf(options) }
 }

@@ -1,4 +1,5 @@
 import { usageError, WarpError } from '../errors.js'
+import { refuseUnused } from '../options.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask, type RunOptions } from '../native/task.js'
 import type { Addon, DeviceRequest } from '../native/types.js'
@@ -29,8 +30,8 @@ export type Machine = Pick<Addon, 'cpuName' | 'checkDevices'>
 /**
  * What `--device` takes. An explicit device never falls back; `auto` takes the first GPU where that can be used, else
  * the CPU, and says which and why.
- * @throws WarpError (usage) DEVICE_UNKNOWN, PRECISION_UNKNOWN; (resource) CUDA_NOT_COMPILED, CUDA_NO_DEVICE,
- *   CUDA_DRIVER_TOO_OLD, CUDA_ARCH, CUBLAS_MISSING, CUDA_DEVICE_LOST
+ * @throws WarpError (usage) DEVICE_UNKNOWN, PRECISION_UNKNOWN, OPTION_UNUSED; (resource) CUDA_NOT_COMPILED,
+ *   CUDA_NO_DEVICE, CUDA_DRIVER_TOO_OLD, CUDA_ARCH, CUBLAS_MISSING, CUDA_DEVICE_LOST
  */
 export async function chooseDevice(
   options: DeviceOptions,
@@ -46,7 +47,11 @@ export async function chooseDevice(
       'f32, tf32 or bf16',
     )
   }
-  if (asked === 'cpu') return { name: machine.cpuName(), reason: 'asked for', library: 'builtin', notes: [] }
+  if (asked === 'cpu') {
+    const unused = { deviceMemory: deviceMemory || undefined, precision: precision === 'f32' ? undefined : precision }
+    refuseUnused(unused, 'on the CPU')
+    return { name: machine.cpuName(), reason: 'asked for', library: 'builtin', notes: [] }
+  }
   const gpus = async (indices: number[], reason: string): Promise<Device> => {
     const { names, library } = await runTask(() => machine.checkDevices(indices), 'devices', 'devices', { signal })
     return {
@@ -59,7 +64,9 @@ export async function chooseDevice(
   }
   if (asked === 'auto') {
     const taken = await gpus([0], 'a GPU that can be used').catch((error: unknown) => cpuInstead(error, machine))
-    return { ...taken, notes: [`device: ${taken.name} (${taken.reason})`] }
+    const notes = [`device: ${taken.name} (${taken.reason})`]
+    if (!taken.request && precision !== 'f32') notes.push(`precision ${precision} is of a GPU: the CPU computes in f32`)
+    return { ...taken, notes }
   }
   const match = /^cuda(?::(\d+(?:,\d+)*))?$/.exec(asked)
   const indices = (match?.[1] ?? '0').split(',').map(Number)

@@ -1,6 +1,6 @@
 import { inputError, checkWhole, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
-import { type Kinds, pathKinds, runKinds } from '../options.js'
+import { type Kinds, pathKinds, refuseUnused, runKinds } from '../options.js'
 import type { PathOptions } from '../paths/options.js'
 
 type Along = Omit<PathOptions, 'points' | 'lambdaMin' | 'lambdaMax' | 'lambdas' | 'beyond' | 'checkpoint' | 'seed'>
@@ -60,7 +60,7 @@ export interface Sampling {
   seed: number
 }
 
-/** @throws WarpError (usage) GENERATE_MODELS, OPTION_RANGE; (input) GENERATE_RANGE */
+/** @throws WarpError (usage) GENERATE_MODELS, OPTION_RANGE, OPTION_UNUSED; (input) GENERATE_RANGE */
 export function checkGenerateOptions(options: GenerateOptions): Sampling {
   const { model, base, reference, lambda, contrast } = options
   if (model !== undefined ? base !== undefined || reference !== undefined : !base || !reference) {
@@ -79,6 +79,7 @@ export function checkGenerateOptions(options: GenerateOptions): Sampling {
       '--base DIR --reference DIR',
     )
   }
+  checkUsed(options)
   checkWhole('count', options.count, 1, 1e6)
   checkWhole('max-new-tokens', options.maxNewTokens, 1, 1e6)
   checkWhole('top-k', options.topK, 1, 1e9)
@@ -96,6 +97,16 @@ export function checkGenerateOptions(options: GenerateOptions): Sampling {
     topP: inside('top-p', options.topP ?? 1, (p) => p > 0 && p <= 1, '(0, 1]'),
     seed: options.seed ?? 0,
   }
+}
+
+/** What another option makes meaningless. */
+function checkUsed({ model, contrast, contrastFloor, temperature, topK, topP, ...options }: GenerateOptions): void {
+  if (model !== undefined) {
+    const { path, quadraticC, density, epsilon, gamma, rescale, compat, only, except } = options
+    refuseUnused({ path, quadraticC, density, epsilon, gamma, rescale, compat, only, except }, 'of one model alone')
+  }
+  if (!contrast) refuseUnused({ contrastFloor }, 'without a contrast')
+  if (temperature === 0) refuseUnused({ topK, topP }, 'at temperature 0: the most probable token is taken')
 }
 
 function inside(name: string, value: number, fits: (value: number) => boolean, expected: string): number {

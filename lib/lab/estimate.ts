@@ -1,6 +1,8 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { explain } from '../checkpoint/atomic.js'
+import { writeFileAtomic } from '../checkpoint/index.js'
 import type { RunOptions } from '../native/task.js'
 import { parseRecipe, pick, stepsOf, trainOn, type LabelledTexts } from '../train/index.js'
 import { footprintsOf } from './footprints.js'
@@ -35,8 +37,11 @@ export async function estimate(
 ): Promise<LabPlan['estimate']> {
   const threads = os.availableParallelism()
   const recipe = parseRecipe({ ...plan.recipe, seed: plan.trials[0].seed, epochs: 1 })
-  const { output, probes, ...place } = await makePlace(plan, all, folder)
+  const place = await mkdtemp(path.join(folder, pilotPrefix)).catch((cause: unknown) => {
+    throw explain(cause, folder, 0)
+  })
   try {
+    const { output, probes } = await writeProbes(plan, all, place)
     const step = recipe.batch * recipe.accumulate
     const trajectory = plan.paths.find(({ path: family }) => family === 'trajectory')
     // as many checkpoints as the path has points
@@ -91,17 +96,16 @@ export async function estimate(
       },
     }
   } finally {
-    await rm(place.folder, { recursive: true, force: true })
+    await rm(place, { recursive: true, force: true })
   }
 }
 
-async function makePlace(plan: Decided, all: LabelledTexts, below: string) {
-  const folder = await mkdtemp(path.join(below, pilotPrefix))
+async function writeProbes(plan: Decided, all: LabelledTexts, folder: string) {
   const taken = new Array<number>(plan.domains.length).fill(0)
   const rows = plan.probes.filter((row) => ++taken[all.domain[row]] <= PROBES_PER_DOMAIN)
   const file = path.join(folder, 'probes.jsonl')
-  await writeFile(file, probeLines({ ...plan, probes: rows }, all))
-  return { folder, output: path.join(folder, 'model'), probes: { file, count: rows.length } }
+  await writeFileAtomic(file, probeLines({ ...plan, probes: rows }, all))
+  return { output: path.join(folder, 'model'), probes: { file, count: rows.length } }
 }
 
 /** Of the files in a folder, and below it. */

@@ -3,7 +3,9 @@ import os from 'node:os'
 import path from 'node:path'
 import {
   fileSha256,
+  filesNow,
   openModel,
+  smallFiles,
   writeFileAtomic,
   type BaseHead,
   type ModelDirectory,
@@ -235,12 +237,13 @@ async function checkFolder(output: string, digest: string, force = false): Promi
   )
 }
 
+/** Weights, and the small files that say what they mean. */
 async function baseFiles(
-  { files }: Pick<ModelDirectory, 'files'>,
+  { dir, files }: Pick<ModelDirectory, 'dir' | 'files'>,
   { signal }: RunOptions,
 ): Promise<LabPlan['base']['files']> {
   return Promise.all(
-    files.map(async (file) => ({
+    [...files, ...(await filesNow(smallFiles(dir)))].map(async (file) => ({
       path: path.resolve(file.path),
       size: file.size,
       mtimeMs: file.mtimeMs,

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { z } from 'zod'
-import { fileSha256, openModel, trustHash } from '../checkpoint/index.js'
+import { fileSha256, filesNow, openModel, smallFiles, trustHash } from '../checkpoint/index.js'
 import { digestOf, readForm } from '../document.js'
 import { inputError, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
@@ -148,7 +148,7 @@ export async function readPlanData({ data, labels }: LabPlan, control: RunOption
 }
 
 /**
- * Refuses weights that are not those of the plan.
+ * Refuses weights, and what says what they mean, that are not those of the plan.
  * @param trust believes a file of the planned size and time, here and wherever else this process needs its hash
  * @throws WarpError BASE_CHANGED
  */
@@ -158,12 +158,14 @@ export async function checkBase(
 ): Promise<void> {
   if (trust) base.files.forEach(trustHash)
   const { files } = await openModel(base.path)
-  for (const [i, { path: file }] of files.entries()) {
+  // plans of earlier versions name the weights alone
+  const meaning = base.files.length > files.length ? await filesNow(smallFiles(base.path)) : []
+  for (const [i, { path: file }] of [...files, ...meaning].entries()) {
     const expected = base.files[i]?.sha256
     if ((await fileSha256(file, { signal })) === expected) continue
     throw inputError(
       'BASE_CHANGED',
-      `${file}: not the weights the plan was made with`,
+      `${file}: not what the plan was made with`,
       { file, expected: expected ?? null },
       'restore the file, or plan again',
     )

@@ -92,7 +92,7 @@ function pairsOf(text: string): Record<string, number> {
   const pairs = text.split(',').map((pair) => pair.split('='))
   const wrong = pairs.find(([name, share, ...more], i) => {
     const twice = pairs.findIndex(([other]) => other === name) < i
-    return !name || !share || more.length > 0 || twice || Number.isNaN(Number(share))
+    return !name || !/^[\d.]+(e-?\d+)?$/i.test(share ?? '') || more.length > 0 || twice || Number.isNaN(Number(share))
   })
   if (wrong === undefined) return Object.fromEntries(pairs.map(([name, share]) => [name, Number(share)]))
   const found = wrong.join('=')

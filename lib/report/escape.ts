@@ -1,8 +1,10 @@
 /** For text and attribute values of HTML and SVG. */
 export function escapeHtml(text: string): string {
   const named: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-  // NUL and other control characters are not allowed in HTML at all.
-  return text.replace(/[&<>"']/g, (character) => named[character]).replace(/[^\P{Cc}\t\n]/gu, '\ufffd')
+  // NUL and other control characters are not allowed in HTML at all; bidirectional ones would turn what follows around
+  return text
+    .replace(/[&<>"']/g, (character) => named[character])
+    .replace(/[^\P{Cc}\t\n]|[\u202a-\u202e\u2066-\u2069]/gu, '\ufffd')
 }
 
 /** What of a name stays together: a line may break behind its signs. */

@@ -1,5 +1,6 @@
 import { WarpError } from '../errors.js'
 import { objectiveFor } from '../objectives/index.js'
+import { refuseUnused } from '../options.js'
 import { readEvidence, type Evidence } from '../trace/index.js'
 import { trained, undecided } from '../trace/rows.js'
 import { readWindows } from './corpus.js'
@@ -28,13 +29,15 @@ const enough = 0.9
  * there; else `trace`, where as many windows as are asked for had nine tenths of their tokens trained (texts like
  * those trained on, or they themselves), else `head`. Strategies: of `trace` as many of each label as of the others, of
  * `head` greedy; of language models `topk`.
- * @throws WarpError of models, tokenizers and texts
+ * @throws WarpError of models, tokenizers and texts; OPTION_UNUSED
  */
 export async function decide(options: SelectOptions): Promise<Decision> {
   const objective = await objectiveFor(options.reference)
   const found = await featuresFor(options)
   const byDefault = objective === 'language' ? 'topk' : found.features === 'head' ? 'greedy' : 'topk-balanced'
-  return { ...found, strategy: options.strategy ?? byDefault }
+  const strategy = options.strategy ?? byDefault
+  if (strategy !== 'greedy-batched') refuseUnused({ batch: options.batch }, `with the strategy ${strategy}`)
+  return { ...found, strategy }
 }
 
 async function featuresFor(options: SelectOptions): Promise<Omit<Decision, 'strategy'>> {

@@ -41,7 +41,7 @@ export interface Selected {
  * What is not said of features and strategy is decided by what the corpus holds, and told in the notes.
  * @throws WarpError of models, paths, tokenizers and texts; CORPUS_EMPTY, CORPUS_SMALL, CORPUS_REPEATED,
  *   CORPUS_CHANGED, FEATURES_OTHER, FEATURES_DAMAGED, STRATEGY_NEEDS, SELECT_LABEL_MISSING, TRACE_SILENT; those of
- *   `preconditionOf`; with `shards` PART_FAILED and those of the executor
+ *   `preconditionOf`; OPTION_UNUSED; with `shards` PART_FAILED and those of the executor
  */
 export async function select(given: SelectOptions): Promise<Selected> {
   checkOptions('select', given, selectKinds, ['base', 'reference', 'corpus', 'output', 'count'])

@@ -83,6 +83,8 @@ export async function openSelection(options: FeatureOptions): Promise<SelectSess
         [...pair.base.files, ...pair.reference.files].map(({ path: file }) => fileSha256(file, { signal })),
       ),
       generated: pair.generated,
+      network,
+      classes: pair.reference.architecture.labels,
       tokenizer: tokenizer.sha256,
       kind,
       path: kind === 'trace' ? null : [path.request, atBase],

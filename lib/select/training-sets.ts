@@ -28,7 +28,7 @@ export interface LabelledDocument {
   probabilities: number[] | null
 }
 
-/** @throws WarpError (input) EVALUATE_LABEL */
+/** @throws WarpError (input) EVALUATE_LABEL, EVALUATE_PROBABILITIES */
 export function asTexts(documents: LabelledDocument[], { objective, labels, soft }: SetOptions): LabelledTexts {
   const texts = documents.map(({ text }) => text)
   const sources = documents.map(({ source }) => source)
@@ -58,8 +58,20 @@ export function asTexts(documents: LabelledDocument[], { objective, labels, soft
     )
   })
   const set: LabelledTexts = { texts, sources, objective, label, labels, domain: label, domains: labels }
-  if (soft) set.soft = Float32Array.from(documents.flatMap(({ probabilities }) => probabilities!))
+  if (soft) set.soft = Float32Array.from(documents.flatMap((document) => softLabel(document, labels)))
   return set
+}
+
+function softLabel({ probabilities, source }: LabelledDocument, { length }: string[]): number[] {
+  const sum = probabilities?.reduce((a, b) => a + b, 0) ?? 0
+  if (probabilities?.length === length && probabilities.every((p) => p >= 0) && Math.abs(sum - 1) < 1e-3)
+    return probabilities
+  throw inputError(
+    'EVALUATE_PROBABILITIES',
+    `${source}: the document has no probabilities of the reference's ${length} labels`,
+    { file: source, expected: length, found: probabilities?.length ?? null },
+    'select again, or leave out --labels soft',
+  )
 }
 
 /** As many windows of the same corpus, drawn at random, with the reference's labels. */

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { readSmallFile } from '../checkpoint/files.js'
 import { readForm } from '../document.js'
 import { inputError } from '../errors.js'
 import type { LabelledDocument } from './training-sets.js'
@@ -21,7 +21,10 @@ const document = z.object({
   probabilities: z.array(z.number()).nullable(),
 })
 
-/** Reads a selection back. @throws WarpError (input) SELECTION_… */
+/** Bytes of the documents: what one string may hold. */
+const largest = 2 ** 29 - 1000
+
+/** Reads a selection back. @throws WarpError (input) SELECTION_… and those of `readSmallFile` */
 export async function readSelection(folder: string): Promise<{ result: SelectResult; documents: LabelledDocument[] }> {
   const again = 'make it with `warp select`'
   const result = (await readForm(join(folder, 'result.json'), {
@@ -31,7 +34,8 @@ export async function readSelection(folder: string): Promise<{ result: SelectRes
     again,
   })) as unknown as SelectResult
   const file = join(folder, 'selection.jsonl')
-  const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n').filter(Boolean)
+  const bytes = await readSmallFile(file, largest)
+  const lines = bytes.toString('utf8').split('\n').filter(Boolean)
   if (lines.length !== result.selected)
     throw inputError(
       'SELECTION_CUT',

@@ -1,5 +1,5 @@
 import type { Dirent, Stats } from 'node:fs'
-import { readdir, realpath } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { inputError, usageError } from '../errors.js'
 import { localFolder } from '../hub/index.js'
@@ -49,7 +49,7 @@ export async function listSources(
   for (const [input, given] of sources.entries()) {
     const source = given === '-' ? given : (await localFolder(given, 'dataset', control)).dir
     const info = source === '-' ? undefined : await look(source)
-    const identity = info === undefined ? '-' : await realpath(source)
+    const identity = info === undefined ? '-' : `${info.dev}:${info.ino}`
     if (seen.has(identity)) {
       throw inputError('PROBES_SOURCE_TWICE', `${source} is given twice`, { file: source }, 'name each source once')
     }

@@ -4,7 +4,7 @@ import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
-import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
+import { checkOptions, type Kinds, runKinds, textKinds, refuseUnused } from '../options.js'
 import { checkDomains } from '../readouts/limits.js'
 import type { Histogram } from '../report/charts.js'
 import {
@@ -98,7 +98,7 @@ export interface Traced {
  *   TRACE_NO_TOKENIZER, TOKENIZER_ID_RANGE, TRACE_OBJECTIVE, TRACE_LAYOUT, TRACE_NO_END,
  *   TRACE_WINDOW, TRACE_NULL_ROWS, PAIR_…,
  *   and what reading models, tokenizers and texts throws; (usage) CALIBRATE_INVALID, PREDICTIONS_OBJECTIVE,
- *   PREDICTIONS_NO_TEXTS, TRACE_SCHEDULE
+ *   PREDICTIONS_NO_TEXTS, TRACE_SCHEDULE, OPTION_UNUSED
  */
 export async function trace(given: TraceOptions): Promise<Traced> {
   checkOptions('trace', given, traceKinds, ['base', 'reference'])
@@ -112,6 +112,7 @@ export async function trace(given: TraceOptions): Promise<Traced> {
       'leave it out for the default',
     )
   }
+  checkUsed(options)
   const { signal, onProgress, threads, tokenizer } = options
   checkWhole('threads', threads, 1, 1024)
   const run: TraceRun = { signal, onProgress, threads, tokenizer, embedding: options.embedding }
@@ -124,6 +125,14 @@ export async function trace(given: TraceOptions): Promise<Traced> {
     }
     return traceRecords(evidence, readBatches(options.probes!, options, { ...run, notes: evidence.notes }), options)
   })
+}
+
+/** Options of texts go with texts. @throws WarpError (usage) OPTION_UNUSED */
+export function checkUsed(options: TraceOptions): void {
+  const { probes } = options
+  if (probes !== undefined && !(isFiles(probes) && probes.length === 0)) return
+  const names = [...Object.keys(textKinds), 'labelMap', 'maxLength', 'calibrate', 'votes'] as (keyof TraceOptions)[]
+  refuseUnused(Object.fromEntries(names.map((name) => [name, options[name]])), 'without candidate texts')
 }
 
 const awaitingTexts = 'with candidate texts scores may tell likely tokens from unlikely ones'

@@ -76,6 +76,7 @@ export async function prepare(
     [...base.tensors.values(), ...generated].map(({ name, shape }): [string, readonly number[]] => [name, shape]),
   )
   const places = new Map(requiredTensors(network).map(({ name, group }) => [name, group]))
+  requireAll(base, [...places.keys()], shapes)
   const groups = new Map([...shapes.keys()].map((name) => [name, places.get(name)!]))
   const trainable = trainableNames(recipe, groups, network.layers.length)
   const { maxPositions, vocabularySize } = base.architecture
@@ -136,6 +137,18 @@ export async function prepare(
   }
   const { soft } = texts
   return { base, carried, labels, network, generated, groups, shapes, trainable, packed, soft, record, notes }
+}
+
+/** @throws WarpError LANGUAGE_MODEL_MISSING: a classifier gets its head, an output layer does not come from nowhere */
+function requireAll({ dir, architectureName, family }: ModelDirectory, names: string[], shapes: Shapes): void {
+  const missing = names.find((name) => !shapes.has(name))
+  if (missing === undefined) return
+  throw inputError(
+    'LANGUAGE_MODEL_MISSING',
+    `${dir}: ${architectureName} is no language model: it has no ${missing}`,
+    { file: dir, found: architectureName, expected: family?.classes.language ?? null },
+    'Give a language model, or train a classifier.',
+  )
 }
 
 /** @throws WarpError TRAIN_PACK_OBJECTIVE, TRAIN_NO_END, MAX_LENGTH_RANGE */

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { planLab } from '../../lib/lab/index.js'
 import { parseRecipe, readLabelledTexts, trainOn, type TrainingResult } from '../../lib/train/index.js'
 import { temporaryDirectory } from '../support/models.js'
 import { domainFile, trainableModel } from '../support/training.js'
@@ -36,6 +37,20 @@ function fill(bytes: number): void {
   const { bavail, bsize } = statfsSync(disk)
   writeFileSync(join(disk, 'ballast'), Buffer.alloc(bavail * bsize - bytes))
 }
+
+withDisk('a plan on a full disk: a matter of the disk, and no pilot stays', async () => {
+  const output = join(disk, 'lab')
+  for (const left of [page, 3 * page]) {
+    fill(left)
+    await expect(
+      planLab({ base, data: [data], output, trials: 2, texts: 6, probesPerDomain: 3 }),
+    ).rejects.toMatchObject({
+      code: 'DISK_FULL',
+    })
+    rmSync(join(disk, 'ballast'))
+    expect(readdirSync(disk)).toEqual([])
+  }
+})
 
 const weights = (folder: string): Buffer => readFileSync(join(folder, 'model.safetensors'))
 

@@ -207,6 +207,7 @@ describe('page', () => {
   })
 
   test('escapeHtml leaves nothing that ends a text or an attribute', () => {
+    expect(escapeHtml('a\u202eb\u2066c')).toBe('a\ufffdb\ufffdc')
     expect(escapeHtml('<a href="x">&\'\u0007</a>\n')).toBe('&lt;a href=&quot;x&quot;&gt;&amp;&#39;\ufffd&lt;/a&gt;\n')
   })
 

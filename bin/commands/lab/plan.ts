@@ -66,11 +66,13 @@ async function planCommand({
 }: PlanFlags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { planLab } = await import('../../../lib/lab/index.js')
+    const { refuseUnused } = await import('../../../lib/options.js')
+    if (sampler === 'paper') refuseUnused({ alpha }, "with the paper's sampler")
     const { recipeKeys, recipeOf } = await import('../../../lib/train/index.js')
     const { seed: _seed, ...recipe } = recipeOf(flags) // that of a recipe is the trial's own
     const own = Object.entries(flags).filter(([key]) => key === 'seed' || !recipeKeys.some((name) => name === key))
     const paths = families.map(
-      (family): PathOptions => ({ path: family, ...(lambdas ? { lambdas } : { points: points ?? 5 }) }),
+      (family): PathOptions => ({ path: family, lambdas, points: lambdas ? points : (points ?? 5) }),
     )
     const made = await planLab({
       ...(Object.fromEntries(own) as unknown as typeof flags),
@@ -101,8 +103,8 @@ function planText(made: LabPlan, { output, dryRun }: Pick<LabPlanOptions, 'outpu
     ...names.map(
       (name, d) =>
         `  ${name.padEnd(width)}  ${made.counts[d]} texts; trained on ` +
-        `${Math.min(...made.trials.map(({ counts }) => counts[d]))} to ` +
-        `${Math.max(...made.trials.map(({ counts }) => counts[d]))}`,
+        `${made.trials.reduce((least, { counts }) => Math.min(least, counts[d]), Number.POSITIVE_INFINITY)} to ` +
+        `${made.trials.reduce((most, { counts }) => Math.max(most, counts[d]), 0)}`,
     ),
     `  time  about ${duration(seconds)} on the ${pilot.threads} cores here: ${trial.trainSeconds.toFixed(1)} s of ` +
       `training a trial, ${trial.footprintSeconds.toFixed(1)} s of footprints`,

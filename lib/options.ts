@@ -2,21 +2,48 @@ import { usageError } from './errors.js'
 import { nearest } from './text/nearest.js'
 import { describe } from './text/place.js'
 
-/** What an option may be. */
-export type Kind = 'text' | 'number' | 'flag' | 'texts' | 'numbers' | 'function' | 'object' | 'any'
+/** What an option may be: of a kind, or one of some names. */
+export type Kind = keyof typeof expected | readonly string[]
 /** Every option of a call; the compiler sees to it that none is forgotten. */
 export type Kinds<T> = Record<keyof Required<T>, Kind>
 
-const expected: Record<Kind, [string, (value: unknown) => boolean]> = {
+type Expected = [what: string, fits: (value: unknown) => boolean]
+
+const isPlain = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value))
+const areTexts = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string')
+
+const expected = {
   text: ['a string', (value) => typeof value === 'string'],
   number: ['a number', (value) => typeof value === 'number'],
   flag: ['true or false', (value) => typeof value === 'boolean'],
-  texts: ['a list of strings', (value) => Array.isArray(value) && value.every((item) => typeof item === 'string')],
+  texts: ['a list of strings', areTexts],
   numbers: ['a list of numbers', (value) => Array.isArray(value) && value.every((item) => typeof item === 'number')],
   function: ['a function', (value) => typeof value === 'function'],
   object: ['an object', (value) => typeof value === 'object' && value !== null],
+  signal: [
+    'an AbortSignal',
+    (value) => ['throwIfAborted', 'addEventListener'].every((name) => typeof Object(value)[name] === 'function'),
+  ],
+  baseHead: [
+    "'zeros' or { seed: a whole number from 0 on }",
+    (value) => value === 'zeros' || (isPlain(value) && Number.isSafeInteger(value.seed) && Number(value.seed) >= 0),
+  ],
+  labelMap: [
+    'a string, or an object of strings',
+    (value) => typeof value === 'string' || (isPlain(value) && areTexts(Object.values(value))),
+  ],
+  prompts: [
+    'a string, or a list of strings that is not empty',
+    (value) => typeof value === 'string' || (areTexts(value) && (value as string[]).length > 0),
+  ],
   any: ['', () => true],
-}
+} satisfies Record<string, Expected>
+
+const choice = (names: readonly string[]): Expected => [
+  `one of ${names.join(', ')}`,
+  (value) => names.some((name) => name === value),
+]
 
 /**
  * Checks the names and the types of the options of a call; undefined is the same as left out.
@@ -39,7 +66,8 @@ export function checkOptions<T extends object>(
   }
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(kinds, name)) throw unknown(call, name, Object.keys(kinds))
-    const [what, fits] = expected[kinds[name as keyof T]]
+    const kind: Kind = kinds[name as keyof T]
+    const [what, fits]: Expected = typeof kind === 'string' ? expected[kind as keyof typeof expected] : choice(kind)
     if (value === undefined || fits(value)) continue
     throw usageError(
       'OPTION_TYPE',
@@ -80,7 +108,7 @@ export function refuseUnused(options: Record<string, unknown>, why: string): voi
 }
 
 /** Options that calls share, by the interface that has them. */
-export const runKinds = { signal: 'object', onProgress: 'function' } as const
+export const runKinds = { signal: 'signal', onProgress: 'function' } as const
 export const textKinds = {
   format: 'text',
   columns: 'texts',

@@ -8,7 +8,7 @@ import { runTask } from './native/task.js'
 import { checkOptions } from './options.js'
 import { isFiles, readBatches } from './text/index.js'
 import type { Tokenizer } from './text/tokenizer/index.js'
-import { checkUsed, defaultSets, type Evidence, traceKinds, type TraceOptions } from './trace/index.js'
+import { checkGiven, defaultSets, type Evidence, traceKinds, type TraceOptions } from './trace/index.js'
 import { layoutOf } from './trace/objective.js'
 import { checkPredictions } from './trace/predictions.js'
 import { threadsOf } from './trace/trace-run.js'
@@ -48,7 +48,7 @@ const triedTexts = 1000
  */
 export async function planTrace(given: TraceOptions): Promise<TracePlan> {
   checkOptions('planTrace', given, traceKinds, ['base', 'reference'])
-  checkUsed(given)
+  checkGiven(given)
   const options = await localModels(given)
   const { signal, onProgress, embedding } = options
   const open = { embedding, forward: false, tableOnly: true }

@@ -33,7 +33,7 @@ export interface PredictOptions extends RunOptions, Omit<ProbeOptions, 'labelMap
 const kinds: Kinds<PredictOptions> = {
   ...runKinds,
   ...textKinds,
-  ...{ model: 'text', texts: 'texts', labelMap: 'any', maxLength: 'number', truncate: 'flag' },
+  ...{ model: 'text', texts: 'texts', labelMap: 'labelMap', maxLength: 'number', truncate: 'flag' },
   ...{ threads: 'number', memory: 'number', seed: 'number', onText: 'function' },
 }
 

@@ -31,7 +31,7 @@ async function mergeCommand(flags: Flags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { merge, planMerge } = await import('../../lib/merge/index.js')
     if (dryRun) {
-      const plan = await planMerge(options)
+      const plan = await planMerge({ ...options, signal, onProgress })
       return { json: plan, text: planText(plan) }
     }
     const result = await merge({ ...options, signal, onProgress })

@@ -44,7 +44,7 @@ export const generateKinds: Kinds<GenerateOptions> = {
   ...runKinds,
   ...{ model: 'text', base: 'text', reference: 'text', lambda: 'number', contrast: 'number', contrastFloor: 'number' },
   ...{ count: 'number', maxNewTokens: 'number', temperature: 'number', topK: 'number', topP: 'number' },
-  ...{ start: 'text', prompts: 'any', threads: 'number', memory: 'number' },
+  ...{ start: 'text', prompts: 'prompts', threads: 'number', memory: 'number' },
 }
 
 /** The same with every default in its place. */

@@ -84,8 +84,15 @@ export interface LabPlanOptions extends ClaimOptions, Omit<LabelledTextsOptions,
 
 const kinds: Kinds<LabPlanOptions> = {
   ...{ ...runKinds, ...textKinds, base: 'text', data: 'texts', output: 'text', trials: 'number', texts: 'number' },
-  ...{ labels: 'texts', labelMap: 'any', objective: 'text', sampler: 'any', probesPerDomain: 'number', pool: 'text' },
-  ...{ replace: 'flag', recipe: 'object', paths: 'object', scope: 'text', baseHead: 'any', dtype: 'text' },
+  ...{
+    labels: 'texts',
+    labelMap: 'labelMap',
+    objective: 'text',
+    sampler: 'any',
+    probesPerDomain: 'number',
+    pool: 'text',
+  },
+  ...{ replace: 'flag', recipe: 'object', paths: 'object', scope: 'text', baseHead: 'baseHead', dtype: 'text' },
   ...{ keep: 'text', seed: 'number', force: 'flag', wait: 'flag', dryRun: 'flag' },
 }
 

@@ -9,7 +9,7 @@ export const mergeKinds: Kinds<MergeOptions> = {
   reference: 'text',
   output: 'text',
   lambda: 'number',
-  baseHead: 'any',
+  baseHead: 'baseHead',
   tokenizer: 'text',
   dtype: 'text',
   maxShard: 'number',

@@ -10,7 +10,7 @@ import {
 } from '../checkpoint/index.js'
 import { removeParts as removeTemporary, withClaim, type ClaimOptions } from '../claim.js'
 import { version } from '../doctor.js'
-import { inputError, usageError } from '../errors.js'
+import { checkWhole, inputError, usageError } from '../errors.js'
 import { freeSpace, makeFolders } from '../folders.js'
 import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
@@ -94,6 +94,13 @@ interface Job {
   carried: CarriedFile[]
 }
 
+function checkMerge(call: string, given: MergeOptions): void {
+  checkOptions(call, given, mergeKinds, ['base', 'reference', 'output'])
+  checkWhole('threads', given.threads, 1, 1024)
+  checkWhole('seed', given.seed, 0, Number.MAX_SAFE_INTEGER)
+  given.signal?.throwIfAborted()
+}
+
 /**
  * Writes one point of a path, or all of them, as Hugging Face model directories, reading every part of the inputs once
  * for all points (after one pass where the family has constants of whole tensors). Weights get their names only when
@@ -106,7 +113,7 @@ interface Job {
  *   DISK_FULL, OUTPUT_NOT_WRITABLE
  */
 export async function merge(given: MergeOptions): Promise<MergeResult> {
-  checkOptions('merge', given, mergeKinds, ['base', 'reference', 'output'])
+  checkMerge('merge', given)
   const options = await localModels(given)
   const { dtype, maxShard, path: pathOptions, single } = parseMergeOptions(options)
   const pair = await openMerged(options)
@@ -148,7 +155,7 @@ export interface MergePlan {
 
 /** Opens and checks the pair as `merge` does, reads headers only, and writes nothing. @throws WarpError as `merge` */
 export async function planMerge(given: MergeOptions): Promise<MergePlan> {
-  checkOptions('planMerge', given, mergeKinds, ['base', 'reference', 'output'])
+  checkMerge('planMerge', given)
   const options = await localModels(given)
   const { dtype, maxShard, path } = parseMergeOptions(options)
   const pair = await openMerged(options)

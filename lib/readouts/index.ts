@@ -100,10 +100,10 @@ export function methodErrorOf(name: string, D: number, C: number): number {
  * @throws READOUT_UNKNOWN, OPTION_RANGE
  */
 export function checkReadouts(names: string[] | undefined, replicates: number, all: Readout[]): void {
-  if (!Number.isInteger(replicates) || replicates < 20) {
+  if (!Number.isInteger(replicates) || replicates < 20 || replicates > 1e6) {
     throw usageError(
       'OPTION_RANGE',
-      `bootstrap must be a whole number of at least 20, not ${replicates}`,
+      `bootstrap must be a whole number from 20 to 1 000 000, not ${replicates}`,
       { found: replicates },
       '1000 is the default',
     )

@@ -45,8 +45,8 @@ const kinds: Kinds<EvaluateOptions> = {
   ...trainingKinds,
   ...runKinds,
   ...{ format, columns, text, response, label },
-  ...{ selection: 'text', true: 'texts', labels: 'text', seeds: 'number', random: 'number', keep: 'flag' },
-  ...{ test: 'texts', labelMap: 'any', threads: 'number' },
+  ...{ selection: 'text', true: 'texts', labels: ['hard', 'soft'], seeds: 'number', random: 'number', keep: 'flag' },
+  ...{ test: 'texts', labelMap: 'labelMap', threads: 'number' },
 }
 
 /** One way to choose texts, or a model as it is. */

@@ -83,17 +83,17 @@ const { seed: _s, only: _o, except: _e, checkpoint: _c, ...alongKinds } = pathKi
 const { format, columns, quotes, text, response, label } = textKinds
 const choiceKinds: Kinds<Omit<MergeOptions, 'parts' | 'corpus'>> = {
   ...runKinds,
-  ...{ wait: 'flag', base: 'text', reference: 'text', output: 'text', count: 'number', strategy: 'text' },
-  ...{ balance: 'flag', dedupe: 'text', traceShare: 'number', precondition: 'number', batch: 'number' },
+  ...{ wait: 'flag', base: 'text', reference: 'text', output: 'text', count: 'number', strategy: strategies },
+  ...{ balance: 'flag', dedupe: ['exact', 'minhash'], traceShare: 'number', precondition: 'number', batch: 'number' },
   ...{ threads: 'number', memory: 'number', seed: 'number' },
 }
 export const selectKinds: Kinds<SelectOptions> = {
   ...alongKinds,
   ...{ format, columns, quotes, text, response, label },
   ...choiceKinds,
-  ...{ baseHead: 'any', tokenizer: 'text', corpus: 'texts', features: 'text', sketch: 'number', labels: 'text' },
-  ...{ labelMap: 'any', window: 'number', stride: 'number', paragraphs: 'flag', force: 'flag' },
-  ...{ shards: 'number', executor: 'object', workers: 'number' },
+  ...{ baseHead: 'baseHead', tokenizer: 'text', corpus: 'texts', sketch: 'number', features: featureKinds },
+  ...{ labelMap: 'labelMap', labels: labelModes, window: 'number', stride: 'number', paragraphs: 'flag' },
+  ...{ shards: 'number', executor: 'object', workers: 'number', force: 'flag' },
 }
 export const mergeKinds: Kinds<MergeOptions> = { ...choiceKinds, parts: 'texts', corpus: 'texts' }
 

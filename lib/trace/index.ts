@@ -64,7 +64,7 @@ export const traceKinds: Kinds<TraceOptions> = {
   base: 'text',
   reference: 'text',
   probes: 'any',
-  labelMap: 'any',
+  labelMap: 'labelMap',
   calibrate: 'number',
   maxLength: 'number',
   predictions: 'flag',
@@ -112,9 +112,8 @@ export async function trace(given: TraceOptions): Promise<Traced> {
       'leave it out for the default',
     )
   }
-  checkUsed(options)
+  checkGiven(options)
   const { signal, onProgress, threads, tokenizer } = options
-  checkWhole('threads', threads, 1, 1024)
   const run: TraceRun = { signal, onProgress, threads, tokenizer, embedding: options.embedding }
   return whileUnchanged([options.base, options.reference], async () => {
     const evidence = await readEvidence(options.base, options.reference, run, options)
@@ -127,9 +126,12 @@ export async function trace(given: TraceOptions): Promise<Traced> {
   })
 }
 
-/** Options of texts go with texts. @throws WarpError (usage) OPTION_UNUSED */
-export function checkUsed(options: TraceOptions): void {
-  const { probes } = options
+/** Numbers, and that options of texts go with texts. @throws WarpError (usage) OPTION_RANGE, OPTION_UNUSED */
+export function checkGiven(options: TraceOptions): void {
+  const { probes, threads, seed, packed } = options
+  checkWhole('threads', threads, 1, 1024)
+  checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
+  if (packed !== 'none' && packed !== 'auto') checkWhole('packed', packed, 2, Number.MAX_SAFE_INTEGER)
   if (probes !== undefined && !(isFiles(probes) && probes.length === 0)) return
   const names = [...Object.keys(textKinds), 'labelMap', 'maxLength', 'calibrate', 'votes'] as (keyof TraceOptions)[]
   refuseUnused(Object.fromEntries(names.map((name) => [name, options[name]])), 'without candidate texts')

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { openModel, type WeightDtype } from '../checkpoint/index.js'
 import { refuseInputs, type ClaimOptions } from '../claim.js'
+import { checkWhole } from '../errors.js'
 import { localModels } from '../hub/index.js'
 import { objectiveFor } from '../objectives/index.js'
 import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
@@ -48,7 +49,7 @@ const kinds: Kinds<TrainOptions> = {
   output: 'text',
   labels: 'texts',
   objective: 'text',
-  labelMap: 'any',
+  labelMap: 'labelMap',
   dtype: 'text',
   saveSteps: 'number',
   force: 'flag',
@@ -80,6 +81,8 @@ async function read(
   given: TrainOptions,
 ): Promise<{ base: string; texts: LabelledTexts; recipe: Recipe; output: TrainingOutput }> {
   checkOptions('train', given, kinds, ['base', 'data', 'output'])
+  checkWhole('threads', given.threads, 1, 1024)
+  checkWhole('save-steps', given.saveSteps, 1, Number.MAX_SAFE_INTEGER)
   const options = await localModels(given)
   const { base, data, output, dtype, saveSteps, force, wait, threads, truncate, onSaved, signal, onProgress } = options
   await refuseInputs([output, ...outputFiles.map((name) => join(output, name))], [base, ...sourceNames(data)])

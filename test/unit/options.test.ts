@@ -8,6 +8,7 @@ import {
   mergeSelection,
   planDiff,
   planGenerate,
+  planMerge,
   planSelect,
   planTrace,
   predict,
@@ -100,6 +101,38 @@ test('calls without what they need, or with something else than options', async 
     expect(await failure(call({} as never))).toMatchObject({ code: 'OPTION_MISSING' })
     expect(await failure(call(null as never))).toMatchObject({ code: 'OPTION_TYPE' })
   }
+})
+
+const probed = { ...pair, probes: ['x'] }
+const trained = { base: 'a', data: ['x'], output: 'c' }
+const merged = { ...pair, output: 'c', lambdas: [0.5] }
+test.each<[string, string, () => Promise<unknown>]>([
+  ['OPTION_TYPE', 'a signal that is none', () => recover({ ...probed, signal: {} } as never)],
+  ['OPTION_TYPE', 'a head from nowhere', () => footprint({ ...probed, baseHead: 'ones' } as never)],
+  ['OPTION_TYPE', 'a head of half a seed', () => merge({ ...merged, baseHead: { seed: 0.5 } })],
+  ['OPTION_TYPE', 'labels that are no names', () => train({ ...trained, labelMap: { 1: 2 } } as never)],
+  ['OPTION_TYPE', 'a Map of labels', () => predict({ model: 'a', texts: ['x'], labelMap: new Map() } as never)],
+  ['OPTION_TYPE', 'no prompt', () => generate({ model: 'a', prompts: [] })],
+  ['OPTION_TYPE', 'prompts that are no texts', () => planGenerate({ model: 'a', prompts: [1] } as never)],
+  ['OPTION_TYPE', 'features that there are not', () => select({ ...chosen, features: 'tail' } as never)],
+  ['OPTION_TYPE', 'a strategy that there is not', () => planSelect({ ...chosen, strategy: 'best' } as never)],
+  [
+    'OPTION_TYPE',
+    'labels that are neither',
+    () => evaluateSelection({ selection: 'a', test: ['x'], labels: 'both' } as never),
+  ],
+  ['OPTION_RANGE', 'half a thread', () => train({ ...trained, threads: 0.5 })],
+  ['OPTION_RANGE', 'less than a step', () => train({ ...trained, saveSteps: -1 })],
+  ['OPTION_RANGE', 'no thread', () => merge({ ...merged, threads: 0 })],
+  ['OPTION_RANGE', 'a seed below 0', () => trace({ ...pair, seed: -1 })],
+  ['OPTION_RANGE', 'a window that is no number', () => planTrace({ ...pair, packed: 'x' } as never)],
+])('%s: %s', async (code, _, call) => {
+  expect(await failure(call())).toMatchObject({ code, kind: 'usage' })
+})
+
+test('a plan of a merge can be cancelled', async () => {
+  const reason = new Error('enough')
+  await expect(planMerge({ ...merged, signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
 })
 
 describe('texts as a program has them', () => {

@@ -76,8 +76,8 @@ export class Tokenizer {
   }
 
   /**
-   * @throws WarpError TEXT_LONE_SURROGATE for a text that is not Unicode, TOKENIZER_MAX_LENGTH for a limit that
-   * even the special tokens exceed
+   * @throws WarpError (usage) OPTION_TYPE for what is no text; TEXT_LONE_SURROGATE for a text that is not Unicode,
+   * TOKENIZER_MAX_LENGTH for a limit that even the special tokens exceed
    */
   async encode(text: string, options: EncodeOptions = {}): Promise<Encoding> {
     const { ids, typeIds, truncated } = await this.encodeBatch([text], options)
@@ -85,7 +85,9 @@ export class Tokenizer {
   }
 
   /** Several texts at once. @throws as `encode` */
-  encodeBatch(texts: string[], options: EncodeOptions = {}): Promise<TokenBatch> {
+  async encodeBatch(texts: string[], options: EncodeOptions = {}): Promise<TokenBatch> {
+    if (!Array.isArray(texts) || texts.some((text) => typeof text !== 'string'))
+      throw usageError('OPTION_TYPE', 'a tokenizer encodes strings', { expected: 'strings' }, "encode('a text')")
     return this.#thread.encode(this.#engine, texts, options)
   }
 

@@ -184,7 +184,7 @@ function checkUsed({ only, ...options }: DiffOptions): void {
   const without = (...names: string[]): boolean => only !== undefined && !names.some((name) => only.includes(name))
   const { singularValues, texts, count, maxNewTokens, starts, prompts, lambda, contrast, temperature } = options
   if (without('weights')) refuseUnused({ singularValues }, 'without the part weights')
-  if (without('words')) refuseUnused({ texts }, 'without the part words')
+  if (without('words', 'predictions', 'lens')) refuseUnused({ texts }, 'without words, predictions and lens')
   const making = { count, maxNewTokens, starts, prompts, lambda, contrast, temperature }
   if (without('texts', 'domains')) refuseUnused(making, 'without the part texts')
 }

@@ -133,7 +133,7 @@ export function checkGiven(options: TraceOptions): void {
   checkWhole('seed', seed, 0, Number.MAX_SAFE_INTEGER)
   if (packed !== 'none' && packed !== 'auto') checkWhole('packed', packed, 2, Number.MAX_SAFE_INTEGER)
   if (probes !== undefined && !(isFiles(probes) && probes.length === 0)) return
-  const names = [...Object.keys(textKinds), 'labelMap', 'maxLength', 'calibrate', 'votes'] as (keyof TraceOptions)[]
+  const names = [...Object.keys(textKinds), 'labelMap', 'maxLength', 'calibrate'] as (keyof TraceOptions)[]
   refuseUnused(Object.fromEntries(names.map((name) => [name, options[name]])), 'without candidate texts')
 }
 

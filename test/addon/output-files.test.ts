@@ -127,7 +127,7 @@ test('a card may replace the one beside the weights', async () => {
 
 test('diff looks at every file that it may write before any work, and removes those of an earlier run', async () => {
   const out = join(temporaryDirectory(), 'out')
-  const args = ['diff', '--base', language.base, '--reference', language.reference, '--count', '2', '-q', '-o', out]
+  const args = ['diff', '--base', language.base, '--reference', language.reference, '-q', '-o', out]
   mkdirSync(out)
   writeFileSync(join(out, 'generated.jsonl'), '{"text":"an old tree"}\n')
   expect(await refused([...args, '--prompts', join(out, 'generated.jsonl'), '--force'])).toBe('OUTPUT_IS_INPUT')

@@ -1,4 +1,5 @@
 // --config FILE: options from a file, as arguments that stand before those typed.
+import { isUtf8 } from 'node:buffer'
 import path from 'node:path'
 import { type Command, CommanderError, type Option } from 'commander'
 import { readSmallFile } from '../lib/checkpoint/files.js'
@@ -70,6 +71,8 @@ async function readConfig(file: string): Promise<unknown> {
       'a file of options that can be read',
     )
   })
+  if (!isUtf8(bytes))
+    throw inputError('OPTIONS_NOT_UTF8', `${file}: not UTF-8`, { file }, 'Save the file again, as UTF-8.')
   const { parseDocument } = await import('yaml')
   const document = parseDocument(bytes.toString('utf8'), { prettyErrors: true })
   const [error] = document.errors

@@ -7,7 +7,7 @@ import { makePair } from '../support/pair.js'
 const pair = makePair('bert')
 const models = `base: ${pair.base}\nreference: ${pair.reference}\nbase-head: zeros\n`
 
-function config(name: string, text: string): string {
+function config(name: string, text: string | Buffer): string {
   const file = join(pair.folder, name)
   writeFileSync(file, text)
   return file
@@ -69,7 +69,7 @@ test('the options in a result.json give the same result again', async () => {
     expect({ [key]: (other as Record<string, unknown>)[key] }).toEqual({ [key]: (one as Record<string, unknown>)[key] })
 }, 120_000)
 
-test.each<[string, string, string, string, string]>([
+test.each<[string, string, string | Buffer, string, string]>([
   ['a key that is no option', 'x.yaml', 'pionts: 3\n', 'OPTIONS_KEY', 'did you mean "points"?'],
   ['a key of JSON that is no option', 'x.json', '{"bass": "b"}', 'OPTIONS_KEY', 'did you mean "base"?'],
   ['a file of another command', 'x.yaml', 'command: trace\n', 'OPTIONS_COMMAND', 'warp trace'],
@@ -80,6 +80,7 @@ test.each<[string, string, string, string, string]>([
   ['a result without options', 'x.json', '{"schema": "warp.doctor/1"}', 'OPTIONS_FORM', 'result.json of recover'],
   ['YAML that is none', 'x.yaml', 'base: "x\n', 'OPTIONS_NOT_YAML', 'expected options'],
   ['a key twice', 'x.yaml', 'points: 1\npoints: 2\n', 'OPTIONS_NOT_YAML', 'expected options'],
+  ['YAML of another encoding', 'x.yaml', Buffer.from('base: caf\xe9\n', 'latin1'), 'OPTIONS_NOT_UTF8', 'as UTF-8'],
   ['JSON that is none', 'x.json', '{"base": }', 'OPTIONS_NOT_JSON', 'expected options'],
 ])('%s is refused', async (_, name, text, code, hint) => {
   const file = config(name, text)

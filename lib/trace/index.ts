@@ -58,6 +58,9 @@ export interface TraceOptions extends ProbeOptions, TraceRun, Omit<TraceTexts, '
   votes?: boolean
 }
 
+/** Synthetic training sets. */
+const mostSets = 100_000
+
 export const traceKinds: Kinds<TraceOptions> = {
   ...runKinds,
   ...textKinds,
@@ -104,10 +107,10 @@ export async function trace(given: TraceOptions): Promise<Traced> {
   checkOptions('trace', given, traceKinds, ['base', 'reference'])
   const options = await localModels(given)
   const sets = options.calibrate ?? defaultSets
-  if (!Number.isSafeInteger(sets) || sets < 20) {
+  if (!Number.isSafeInteger(sets) || sets < 20 || sets > mostSets) {
     throw usageError(
       'CALIBRATE_INVALID',
-      `--calibrate is ${sets}; it must be a whole number of at least 20`,
+      `--calibrate is ${sets}; it must be a whole number from 20 to ${mostSets}`,
       { found: sets },
       'leave it out for the default',
     )

@@ -49,6 +49,12 @@ test('where the device is chosen, a precision that it has not is noted', async (
   expect(notes).toContain('precision bf16 is of a GPU: the CPU computes in f32')
 })
 
+test('no more synthetic training sets than can be waited for', async () => {
+  await expect(trace({ ...pair, probes: [probes], calibrate: 1e9 })).rejects.toMatchObject({
+    code: 'CALIBRATE_INVALID',
+  })
+})
+
 test('on the command line too', async () => {
   const lab = [
     'lab',

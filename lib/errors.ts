@@ -67,3 +67,14 @@ export function checkWhole(name: string, value: number | undefined, least: numbe
 export function resourceError(code: string, message: string, details: ErrorDetails, hint: string): WarpError {
   return new WarpError('resource', code, message, details, hint)
 }
+
+/**
+ * Refuses an option that a call would take and not use.
+ * @param options by name, undefined where they are not given
+ * @throws WarpError (usage) OPTION_UNUSED
+ */
+export function refuseUnused(options: Record<string, unknown>, why: string): void {
+  const option = Object.keys(options).find((name) => options[name] !== undefined)
+  if (option === undefined) return
+  throw usageError('OPTION_UNUSED', `${option} means nothing ${why}`, { option }, 'leave it out')
+}

@@ -96,17 +96,6 @@ function unknown(call: string, name: string, known: string[]): Error {
   )
 }
 
-/**
- * Refuses an option that a call would take and not use.
- * @param options by name, undefined where they are not given
- * @throws WarpError (usage) OPTION_UNUSED
- */
-export function refuseUnused(options: Record<string, unknown>, why: string): void {
-  const option = Object.keys(options).find((name) => options[name] !== undefined)
-  if (option === undefined) return
-  throw usageError('OPTION_UNUSED', `${option} means nothing ${why}`, { option }, 'leave it out')
-}
-
 /** Options that calls share, by the interface that has them. */
 export const runKinds = { signal: 'signal', onProgress: 'function' } as const
 export const textKinds = {

@@ -6,6 +6,7 @@ import { execute, framed, type FrameOptions, type Output } from '../frame.js'
 import type { LineWriter } from '../line-writer.js'
 import { withFile, withOutput } from '../output-folder.js'
 import { fileOptions, inputsOf, textSources, threadsOption, tokenizerOption, waitOption } from '../probe-options.js'
+import { refuseUnused } from '../../lib/errors.js'
 import { duration, integer } from '../values.js'
 
 interface Flags extends FrameOptions, Omit<TraceOptions, 'labelMap' | 'probes'> {
@@ -100,7 +101,6 @@ async function traceCommand(flags: Flags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { trace } = await import('../../lib/trace/index.js')
     const { readLabelMap } = await import('../../lib/text/index.js')
-    const { refuseUnused } = await import('../../lib/options.js')
     const inputs = inputsOf({ ...options, labelMap })
     const map = labelMap === undefined ? {} : { labelMap: await readLabelMap(labelMap) }
     if (dryRun) {

@@ -1,5 +1,4 @@
-import { usageError, WarpError } from '../errors.js'
-import { refuseUnused } from '../options.js'
+import { usageError, WarpError, refuseUnused } from '../errors.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask, type RunOptions } from '../native/task.js'
 import type { Addon, DeviceRequest } from '../native/types.js'

@@ -1,6 +1,6 @@
-import { inputError, checkWhole, usageError } from '../errors.js'
+import { inputError, checkWhole, usageError, refuseUnused } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
-import { type Kinds, pathKinds, refuseUnused, runKinds } from '../options.js'
+import { type Kinds, pathKinds, runKinds } from '../options.js'
 import type { PathOptions } from '../paths/options.js'
 
 type Along = Omit<PathOptions, 'points' | 'lambdaMin' | 'lambdaMax' | 'lambdas' | 'beyond' | 'checkpoint' | 'seed'>

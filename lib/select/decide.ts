@@ -1,6 +1,5 @@
-import { WarpError } from '../errors.js'
+import { WarpError, refuseUnused } from '../errors.js'
 import { objectiveFor } from '../objectives/index.js'
-import { refuseUnused } from '../options.js'
 import { readEvidence, type Evidence } from '../trace/index.js'
 import { trained, undecided } from '../trace/rows.js'
 import { readWindows } from './corpus.js'

@@ -1,10 +1,10 @@
 import { whileUnchanged } from '../checkpoint/index.js'
-import { checkWhole, inputError, usageError, WarpError } from '../errors.js'
+import { checkWhole, inputError, usageError, WarpError, refuseUnused } from '../errors.js'
 import { localModels } from '../hub/index.js'
 import { addon } from '../native/load.js'
 import { callNative, runTask } from '../native/task.js'
 import type { Handle } from '../native/types.js'
-import { checkOptions, type Kinds, runKinds, textKinds, refuseUnused } from '../options.js'
+import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
 import { checkDomains } from '../readouts/limits.js'
 import type { Histogram } from '../report/charts.js'
 import {

@@ -15,7 +15,7 @@ function sources(): string {
   const files = readdirSync(join(repositoryRoot, 'lib/text'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .map((name) => join('lib/text', name))
-  return [...files, 'lib/checkpoint/tokenizers.ts', 'lib/options.ts']
+  return [...files, 'lib/checkpoint/tokenizers.ts', 'lib/options.ts', 'lib/errors.ts']
     .map((name) => readFileSync(join(repositoryRoot, name), 'utf8'))
     .join('\n')
 }

@@ -6,6 +6,7 @@ import type { RecipeOptions } from '../../../lib/train/index.js'
 import { execute, framed, type FrameOptions } from '../../frame.js'
 import { cutTextOptions, objectiveOption, scopeOption, textSources, waitOption } from '../../probe-options.js'
 import { baseHead, duration, integer, list, real, reals } from '../../values.js'
+import { refuseUnused } from '../../../lib/errors.js'
 import { recipeOptions } from '../train.js'
 
 type PlanFlags = FrameOptions &
@@ -66,7 +67,6 @@ async function planCommand({
 }: PlanFlags): Promise<void> {
   await execute({ json, quiet, verbose }, async ({ signal, onProgress }) => {
     const { planLab } = await import('../../../lib/lab/index.js')
-    const { refuseUnused } = await import('../../../lib/options.js')
     if (sampler === 'paper') refuseUnused({ alpha }, "with the paper's sampler")
     const { recipeKeys, recipeOf } = await import('../../../lib/train/index.js')
     const { seed: _seed, ...recipe } = recipeOf(flags) // that of a recipe is the trial's own

@@ -90,6 +90,7 @@ export const select = z.object({
   schema: z.literal('warp.select/1'),
   base: z.string(),
   reference: z.string(),
+  weights: texts,
   corpus: texts,
   features: z.enum(featureKinds),
   strategy: z.enum(strategies),

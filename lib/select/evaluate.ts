@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openPair, whileUnchanged } from '../checkpoint/index.js'
-import { checkWhole, usageError } from '../errors.js'
+import { type ModelPair, openPair, whileUnchanged } from '../checkpoint/index.js'
+import { checkWhole, inputError, usageError } from '../errors.js'
 import type { RunOptions } from '../native/task.js'
 import { objectiveFor } from '../objectives/index.js'
 import { checkOptions, type Kinds, runKinds, textKinds } from '../options.js'
@@ -19,6 +19,7 @@ import {
 import { askModel, compareAnswers, type Answers, type TestOptions } from './compare-models.js'
 import { displacement, type Displacement } from './displacement.js'
 import { overlapOf, type Overlap } from './overlap.js'
+import { weightHashes } from './session.js'
 import { asTexts, randomSets, type LabelledDocument, type SetOptions } from './training-sets.js'
 import type { SelectResult } from './types.js'
 import { readSelection } from './written.js'
@@ -112,6 +113,7 @@ async function evaluateRead(
   if (how === 'soft' && objective === 'language')
     throw usageError('SOFT_LABELS', 'documents of language models have no labels', {}, 'leave --labels out')
   const pair = await openPair(result.base, result.reference, { baseHead: 'zeros', objective })
+  await requireWeights(pair, result, { signal })
   const { labels } = pair.reference.architecture
   const { threads, onProgress } = options
   const { reference } = result
@@ -148,6 +150,18 @@ async function evaluateRead(
     recipe,
     rows: [...rows, referenceRow(asked, language)],
   }
+}
+
+/** @throws WarpError (input) SELECTION_MODELS */
+async function requireWeights(pair: ModelPair, { weights, base, reference }: SelectResult, run: RunOptions) {
+  const found = await weightHashes(pair, run)
+  if (found.length === weights.length && found.every((hash, i) => hash === weights[i])) return
+  throw inputError(
+    'SELECTION_MODELS',
+    `${base}, ${reference}: not the weights that the selection was made with`,
+    { file: reference, expected: weights, found },
+    'put them back, or select again',
+  )
 }
 
 async function trueTexts(

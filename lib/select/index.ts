@@ -248,6 +248,7 @@ async function describe(
       schema: 'warp.select/1',
       base: options.base,
       reference: options.reference,
+      weights: session.weights,
       corpus: options.corpus,
       features: session.kind,
       strategy: options.strategy,

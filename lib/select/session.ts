@@ -1,10 +1,10 @@
 import os from 'node:os'
 import { join } from 'node:path'
-import { fileSha256, nativeWeights, networkOf, openPair, pairTokenizer } from '../checkpoint/index.js'
+import { fileSha256, type ModelPair, nativeWeights, networkOf, openPair, pairTokenizer } from '../checkpoint/index.js'
 import { digestOf } from '../document.js'
 import { checkWhole, inputError, usageError } from '../errors.js'
 import { addon } from '../native/load.js'
-import { callNative } from '../native/task.js'
+import { callNative, type RunOptions } from '../native/task.js'
 import type { Handle } from '../native/types.js'
 import { objectiveFor } from '../objectives/index.js'
 import { lambdaGrid, parsePathOptions } from '../paths/index.js'
@@ -25,6 +25,8 @@ export interface SelectSession {
   stride: number
   /** exponent q of the gradients' preconditioner; 0: none */
   precondition: number
+  /** SHA-256 of the weight files: the base's, then the reference's */
+  weights: string[]
   /** of what decides the bytes of the features, but for the corpus */
   key: string
   folder: string
@@ -77,11 +79,10 @@ export async function openSelection(options: FeatureOptions): Promise<SelectSess
       signal,
       onProgress,
     }
+    const weights = await weightHashes(pair, { signal })
     const key = digestOf({
       version,
-      models: await Promise.all(
-        [...pair.base.files, ...pair.reference.files].map(({ path: file }) => fileSha256(file, { signal })),
-      ),
+      models: weights,
       generated: pair.generated,
       network,
       classes: pair.reference.architecture.labels,
@@ -104,11 +105,30 @@ export async function openSelection(options: FeatureOptions): Promise<SelectSess
     })
     const folder = featuresFolder(options.output)
     const features = featuresOf(kind, source)
-    return { source, kind, features, tokenizer, lambdas, window, stride, precondition, key, folder, notes, close }
+    return {
+      source,
+      kind,
+      features,
+      tokenizer,
+      lambdas,
+      window,
+      stride,
+      precondition,
+      weights,
+      key,
+      folder,
+      notes,
+      close,
+    }
   } catch (error) {
     close()
     throw error
   }
+}
+
+/** SHA-256 of a pair's weight files: the base's, then the reference's. @throws WarpError FILE_… */
+export function weightHashes({ base, reference }: ModelPair, { signal }: RunOptions): Promise<string[]> {
+  return Promise.all([...base.files, ...reference.files].map(({ path: file }) => fileSha256(file, { signal })))
 }
 
 /** @throws WarpError (usage) SKETCH_RANGE */

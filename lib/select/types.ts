@@ -146,6 +146,8 @@ export interface SelectResult {
   schema: 'warp.select/1'
   base: string
   reference: string
+  /** SHA-256 of the weight files: the base's, then the reference's */
+  weights: string[]
   corpus: string[]
   features: FeatureKind
   strategy: Strategy

@@ -9,6 +9,7 @@ import type { SelectResult } from './types.js'
 const form = z.looseObject({
   base: z.string(),
   reference: z.string(),
+  weights: z.array(z.string()),
   selected: z.int().positive(),
   window: z.int().positive(),
 })

@@ -40,6 +40,20 @@ test.each([null, [1], [5, -5, 1], [0, 0, 0]])(
   },
 )
 
+test('a model that was replaced since is not the one that selected', async () => {
+  const selection = copy()
+  const result = JSON.parse(readFileSync(join(selection, 'result.json'), 'utf8'))
+  for (const [role, dir] of Object.entries({ base, reference })) {
+    const other = join(temporaryDirectory(), role)
+    cpSync(dir, other, { recursive: true })
+    const bytes = readFileSync(join(other, 'model.safetensors'))
+    bytes[bytes.length - 4] ^= 1 // the lowest bits of its last number
+    writeFileSync(join(other, 'model.safetensors'), bytes)
+    writeFileSync(join(selection, 'result.json'), JSON.stringify({ ...result, [role]: other }))
+    await expect(evaluate(selection)).rejects.toMatchObject({ code: 'SELECTION_MODELS', kind: 'input' })
+  }
+})
+
 test('nobody waits for a pipe in the place of the documents', async () => {
   const selection = copy()
   rmSync(file(selection))

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makeLanguagePair } from '../support/language-pair.js'
 import { makePair, type TestPair } from '../support/pair.js'
 import { repositoryRoot } from '../support/shared.js'
 import { domainFile, trainableModel } from '../support/training.js'
@@ -67,12 +68,19 @@ export function writingCommands(): { pair: TestPair; commands: WritingCommand[] 
   const pair = makePair()
   const base = trainableModel()
   const data = domainFile(['animals', 'plants', 'stones'], 12)
+  const language = makeLanguagePair()
   const models = ['--base', pair.base, '--reference', pair.reference]
   const probes = ['--probes', pair.probes, '--points', '2']
   const command = (name: string, varies: RegExp, ...args: string[]): WritingCommand => ({
     name,
     varies,
     args: (output) => [...args, '-o', output],
+  })
+  // those whose output is one file, in a folder of its own
+  const lines = (name: string, ...args: string[]): WritingCommand => ({
+    name,
+    varies: /^$/,
+    args: (output) => [name, ...args, '--force', '-o', join(output, 'lines.jsonl')],
   })
   return {
     pair,
@@ -106,6 +114,9 @@ export function writingCommands(): { pair: TestPair; commands: WritingCommand[] 
         '--force',
       ),
       command('trace', /^report\.html$/, 'trace', ...models, '--force'),
+      command('diff', /^(result\.json|report\.html)$/, 'diff', ...models, '--force'),
+      lines('predict', '--model', pair.reference, '--texts', pair.probes),
+      lines('generate', '--model', language.reference, '--count', '6', '--max-new-tokens', '8'),
       command(
         'lab plan',
         /^plan\.json$/,

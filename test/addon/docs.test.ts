@@ -36,6 +36,7 @@ beforeAll(() => {
   symlinkSync(join(repositoryRoot, 'assets'), join(folder, 'assets'))
   mkdirSync(join(folder, 'node_modules'))
   symlinkSync(repositoryRoot, join(folder, 'node_modules/warp-recover'))
+  writeFileSync(join(folder, 'package.json'), '{}') // whatever package the folders above it may be
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
